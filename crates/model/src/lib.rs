@@ -1,0 +1,33 @@
+//! The vocabulary of Seislake: what a pick, an origin, a station or a record *is*, and the ports through
+//! which the rooms talk ([`Sink`], [`Clock`]).
+//!
+//! Words are those of QuakeML, StationXML and SEED. The crate knows no file format, no transport and no table:
+//! `exchange` reads and writes formats, `streams` carries records, `catalog` keeps tables.
+#![warn(missing_docs)]
+
+mod event;
+mod inventory;
+mod pick;
+mod port;
+mod source_id;
+mod time;
+mod waveform;
+
+pub use event::{
+    Amplitude, AmplitudeTrace, Arrival, Association, Event, EventStatus, Location, Magnitude,
+    MagnitudeResult, Origin,
+};
+pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Response, Station};
+pub use pick::{Onset, Phase, Pick, Polarity};
+pub use port::{Clock, ErrorKind, Offset, Offsets, Rows, Sink, SinkError, SnapshotId};
+pub use source_id::{SourceId, SourceIdError};
+pub use time::{Timestamp, TimestampError};
+pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment};
+
+/// Name-based identifier (UUID version 5) of `name` under `kind`: the same name always gives the same id, so a
+/// replayed pick is the same pick. Form: `kind/uuid`, usable as the resource part of a QuakeML public id.
+pub fn name_based_id(kind: &str, name: &str) -> String {
+    let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, b"https://seislake.org/id");
+    let id = uuid::Uuid::new_v5(&namespace, format!("{kind}/{name}").as_bytes());
+    format!("{kind}/{id}")
+}
