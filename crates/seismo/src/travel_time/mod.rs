@@ -1,0 +1,16 @@
+//! Travel times of first P and S arrivals, behind one trait.
+
+use std::fmt::Debug;
+
+use seislake_model::Phase;
+
+/// First-arrival travel times between a source and a receiver in one earth model.
+pub trait TravelTime: Debug + Send + Sync {
+    /// Name of the earth model, e.g. `iasp91`.
+    fn name(&self) -> &str;
+
+    /// First arrival of `phase`, seconds, from a source `depth_km` below sea level (negative above it) to a receiver
+    /// at the epicentral distance `distance_km` and `elevation_km` above sea level.
+    /// `None` outside the model's range (a source above the receiver's air, a distance beyond the table).
+    fn time_s(&self, phase: Phase, distance_km: f64, depth_km: f64, elevation_km: f64) -> Option<f64>;
+}
