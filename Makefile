@@ -1,0 +1,34 @@
+# Developer verbs. `make ci` is all that CI does.
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: help check test clients ci bless fmt demo bench
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+check: ## format and lints
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+
+test: ## all Rust tests
+	@command -v cargo-nextest > /dev/null || $(CARGO) install --locked cargo-nextest
+	$(CARGO) nextest run --workspace
+
+clients: ## third-party clients against the real binary (installs them into tests/clients/.venv-*)
+	$(CARGO) build --package seislake
+	tests/clients/run
+
+ci: check test clients ## everything
+
+fmt: ## format all code
+	$(CARGO) fmt --all
+
+bless: ## rewrite generated documents and golden files
+	BLESS=1 $(CARGO) nextest run --workspace
+
+demo: ## the whole system on a synthetic network
+	$(CARGO) run --release -- demo
+
+bench: ## numbers beside their peers
+	$(CARGO) run --release -- bench main
