@@ -5,6 +5,7 @@
 //! `exchange` reads and writes formats, `streams` carries records, `catalog` keeps tables.
 #![warn(missing_docs)]
 
+mod catalogue;
 mod event;
 mod inventory;
 mod pick;
@@ -13,6 +14,7 @@ mod source_id;
 mod time;
 mod waveform;
 
+pub use catalogue::CatalogueEvent;
 pub use event::{
     Amplitude, AmplitudeTrace, Arrival, Association, Event, EventStatus, Location, Magnitude,
     MagnitudeResult, Origin,
