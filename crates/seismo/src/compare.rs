@@ -1,1 +1,251 @@
-//! compare
+//! A catalogue against a reference: which events are in both, which are missed, which are extra, and how far
+//! apart the common ones are.
+//!
+//! Pairs are found greedily: of all pairs within both tolerances, the one closest in time (then in distance) is
+//! taken, both its events leave, and so on. Every pair is therefore the mutual best of what is left, and no event is
+//! in two pairs. Cost: `O(n log n)` plus the pairs within the time tolerance.
+
+use seislake_model::CatalogueEvent;
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::distance_azimuth;
+
+/// How far apart two descriptions of the same earthquake may be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CompareSettings {
+    /// Largest difference of origin times.
+    pub time_tolerance_s: f64,
+    /// Largest distance of epicentres.
+    pub distance_tolerance_km: f64,
+}
+
+impl Default for CompareSettings {
+    fn default() -> Self {
+        Self { time_tolerance_s: 2.0, distance_tolerance_km: 10.0 }
+    }
+}
+
+/// Median and 90th percentile of absolute differences; both `null` where there are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// Median.
+    pub median: Option<f64>,
+    /// 90th percentile (linear interpolation between order statistics).
+    pub p90: Option<f64>,
+}
+
+/// One event in both catalogues. Differences are catalogue minus reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MatchedPair {
+    /// Id in the reference.
+    pub reference_id: String,
+    /// Id in the catalogue.
+    pub catalogue_id: String,
+    /// Difference of origin times.
+    pub origin_time_s: f64,
+    /// Distance of the epicentres.
+    pub epicentre_km: f64,
+    /// Difference of depths, where both are known.
+    pub depth_km: Option<f64>,
+    /// Difference of magnitudes, where both are known.
+    pub magnitude: Option<f64>,
+}
+
+/// Outcome of [`compare`]. Its JSON form is a promise to scripts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Events of the reference.
+    pub reference_count: usize,
+    /// Events of the catalogue.
+    pub catalogue_count: usize,
+    /// Events in both.
+    pub matched: usize,
+    /// Events of the reference that the catalogue lacks, by origin time.
+    pub missed: Vec<CatalogueEvent>,
+    /// Events of the catalogue that the reference lacks, by origin time.
+    pub extra: Vec<CatalogueEvent>,
+    /// Absolute differences of origin times.
+    pub origin_time_s: Distribution,
+    /// Distances of epicentres.
+    pub epicentre_km: Distribution,
+    /// Absolute differences of depths.
+    pub depth_km: Distribution,
+    /// Absolute differences of magnitudes.
+    pub magnitude: Distribution,
+    /// Matched share of the reference; `null` where the reference is empty.
+    pub recall: Option<f64>,
+    /// Matched share of the catalogue; `null` where the catalogue is empty.
+    pub precision: Option<f64>,
+    /// The common events, by origin time.
+    pub pairs: Vec<MatchedPair>,
+}
+
+/// Sets `catalogue` against `reference`. The order of either input does not matter (ties go to the smaller id).
+pub fn compare(
+    reference: &[CatalogueEvent],
+    catalogue: &[CatalogueEvent],
+    settings: CompareSettings,
+) -> Comparison {
+    let reference = by_time(reference);
+    let catalogue = by_time(catalogue);
+    let mut reference_taken = vec![false; reference.len()];
+    let mut catalogue_taken = vec![false; catalogue.len()];
+    let mut chosen = Vec::new();
+    for candidate in candidates(&reference, &catalogue, settings) {
+        if reference_taken[candidate.reference_index] || catalogue_taken[candidate.catalogue_index] {
+            continue;
+        }
+        reference_taken[candidate.reference_index] = true;
+        catalogue_taken[candidate.catalogue_index] = true;
+        chosen.push(candidate);
+    }
+    chosen.sort_by_key(|candidate| candidate.reference_index);
+    let pairs: Vec<MatchedPair> = chosen
+        .iter()
+        .map(|c| pair(reference[c.reference_index], catalogue[c.catalogue_index], c.epicentre_km))
+        .collect();
+    let left = |events: &[&CatalogueEvent], taken: &[bool]| {
+        events.iter().zip(taken).filter(|(_, taken)| !**taken).map(|(event, _)| (*event).clone()).collect()
+    };
+    let share = |count: usize| (count > 0).then(|| pairs.len() as f64 / count as f64);
+    Comparison {
+        reference_count: reference.len(),
+        catalogue_count: catalogue.len(),
+        matched: pairs.len(),
+        missed: left(&reference, &reference_taken),
+        extra: left(&catalogue, &catalogue_taken),
+        origin_time_s: distribution(pairs.iter().map(|pair| pair.origin_time_s)),
+        epicentre_km: distribution(pairs.iter().map(|pair| pair.epicentre_km)),
+        depth_km: distribution(pairs.iter().filter_map(|pair| pair.depth_km)),
+        magnitude: distribution(pairs.iter().filter_map(|pair| pair.magnitude)),
+        recall: share(reference.len()),
+        precision: share(catalogue.len()),
+        pairs,
+    }
+}
+
+struct Candidate {
+    reference_index: usize,
+    catalogue_index: usize,
+    time_s: f64,
+    epicentre_km: f64,
+}
+
+fn by_time(events: &[CatalogueEvent]) -> Vec<&CatalogueEvent> {
+    let mut sorted: Vec<&CatalogueEvent> = events.iter().collect();
+    sorted.sort_by(|a, b| (a.origin_time, &a.id).cmp(&(b.origin_time, &b.id)));
+    sorted
+}
+
+/// All pairs within both tolerances, closest in time first, then closest in distance. Unknown (NaN) places never match.
+fn candidates(
+    reference: &[&CatalogueEvent],
+    catalogue: &[&CatalogueEvent],
+    settings: CompareSettings,
+) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for (reference_index, wanted) in reference.iter().enumerate() {
+        let earliest = wanted.origin_time.add_seconds(-settings.time_tolerance_s);
+        let latest = wanted.origin_time.add_seconds(settings.time_tolerance_s);
+        let first = catalogue.partition_point(|event| event.origin_time < earliest);
+        for (catalogue_index, event) in catalogue.iter().enumerate().skip(first) {
+            if event.origin_time > latest {
+                break;
+            }
+            let (epicentre_km, _) =
+                distance_azimuth(wanted.latitude, wanted.longitude, event.latitude, event.longitude);
+            if epicentre_km <= settings.distance_tolerance_km {
+                let time_s = event.origin_time.seconds_since(wanted.origin_time).abs();
+                found.push(Candidate { reference_index, catalogue_index, time_s, epicentre_km });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.time_s.total_cmp(&b.time_s).then(a.epicentre_km.total_cmp(&b.epicentre_km)));
+    found
+}
+
+fn pair(reference: &CatalogueEvent, catalogue: &CatalogueEvent, epicentre_km: f64) -> MatchedPair {
+    let difference = |ours: Option<f64>, theirs: Option<f64>| Some(ours? - theirs?);
+    MatchedPair {
+        reference_id: reference.id.clone(),
+        catalogue_id: catalogue.id.clone(),
+        origin_time_s: catalogue.origin_time.seconds_since(reference.origin_time),
+        epicentre_km,
+        depth_km: difference(catalogue.depth_km, reference.depth_km),
+        magnitude: difference(catalogue.magnitude, reference.magnitude),
+    }
+}
+
+fn distribution(differences: impl Iterator<Item = f64>) -> Distribution {
+    let mut sorted: Vec<f64> = differences.map(f64::abs).filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    Distribution { median: quantile(&sorted, 0.5), p90: quantile(&sorted, 0.9) }
+}
+
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let position = share * last as f64;
+    let below = position.floor() as usize;
+    let above = (below + 1).min(last);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (position - below as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use seislake_model::Timestamp;
+
+    fn event(id: &str, seconds: f64, longitude: f64) -> CatalogueEvent {
+        CatalogueEvent {
+            id: id.into(),
+            origin_time: Timestamp::from_nanos(0).add_seconds(seconds),
+            latitude: 0.0,
+            longitude,
+            depth_km: Some(10.0),
+            magnitude: None,
+        }
+    }
+
+    fn ids(events: &[CatalogueEvent]) -> Vec<&str> {
+        events.iter().map(|event| event.id.as_str()).collect()
+    }
+
+    #[test]
+    fn closest_in_time_are_paired_and_the_rest_is_missed_or_extra() {
+        let reference = [event("a", 0.0, 0.0), event("b", 1.0, 0.0), event("far", 50.0, 0.0)];
+        let catalogue = [event("y", 0.9, 0.01), event("x", 0.2, 0.0), event("z", 50.0, 1.0)];
+        let comparison = compare(&reference, &catalogue, CompareSettings::default());
+        let pairs: Vec<_> =
+            comparison.pairs.iter().map(|p| (p.reference_id.as_str(), p.catalogue_id.as_str())).collect();
+        assert_eq!(pairs, [("a", "x"), ("b", "y")]);
+        assert_eq!((ids(&comparison.missed), ids(&comparison.extra)), (vec!["far"], vec!["z"]));
+        let median_s = comparison.origin_time_s.median.unwrap();
+        assert!((median_s - 0.15).abs() < 1e-9, "{median_s}");
+        assert_eq!(comparison.depth_km, Distribution { median: Some(0.0), p90: Some(0.0) });
+        assert_eq!(comparison.magnitude, Distribution::default());
+        assert_eq!(comparison.recall, Some(2.0 / 3.0));
+    }
+
+    #[test]
+    fn one_event_is_never_in_two_pairs() {
+        let reference = [event("a", 0.0, 0.0), event("b", 0.5, 0.0)];
+        let comparison = compare(&reference, &[event("x", 0.4, 0.0)], CompareSettings::default());
+        assert_eq!((comparison.matched, ids(&comparison.missed)), (1, vec!["a"]));
+    }
+
+    #[test]
+    fn tolerances_are_inclusive_and_the_date_line_is_no_border() {
+        let settings = CompareSettings { time_tolerance_s: 1.0, distance_tolerance_km: 12.0 };
+        let comparison = compare(&[event("a", 0.0, 179.95)], &[event("x", 1.0, -179.95)], settings);
+        assert_eq!(comparison.matched, 1);
+        let late = compare(&[event("a", 0.0, 0.0)], &[event("x", 1.000_001, 0.0)], settings);
+        assert_eq!(late.matched, 0);
+    }
+
+    #[test]
+    fn nothing_against_nothing_is_null_not_zero() {
+        let comparison = compare(&[], &[], CompareSettings::default());
+        assert_eq!((comparison.recall, comparison.precision), (None, None));
+        assert_eq!(comparison.origin_time_s, Distribution { median: None, p90: None });
+    }
+}
