@@ -1,1 +1,39 @@
-//! seislake-mseed
+//! seislake-mseed: miniSEED 2 and 3, read and written without a line of unsafe code.
+//!
+//! ```text
+//! bytes ─ scan ─► Record (header, checksum) ─ decode ─► Samples ─ trace ─► gapless segments
+//!                     ▲                                    │
+//!                     └────────────── pack ────────────────┘
+//! ```
+//!
+//! Damaged input is normal: nothing here panics, loops or allocates by what a header merely claims.
+//! Standards: SEED 2.4 (FDSN, 2012), miniSEED 3 and Source Identifiers 1.0 (FDSN, 2022).
+//! The crate knows no files, no tables and none of the other crates of this workspace.
+#![deny(clippy::indexing_slicing)]
+#![warn(missing_docs)]
+
+mod bytes;
+mod decode;
+mod encoding;
+mod pack;
+mod record;
+mod samples;
+mod scan;
+mod source_id;
+mod steim;
+mod time;
+mod trace;
+mod v2;
+mod v3;
+
+#[cfg(test)]
+mod tests;
+
+pub use decode::{DecodeError, Decoded};
+pub use encoding::{Encoding, EncodingError};
+pub use pack::{PackError, PackSettings, pack};
+pub use record::{ChunkEnd, FormatVersion, Quality, RECORD_LENGTH_MAX, Record, RecordError, StateFlags};
+pub use samples::{SampleSlice, Samples};
+pub use scan::{ScanState, Scanned, Scanner};
+pub use steim::SteimMismatch;
+pub use trace::{TraceList, TraceSegment};

@@ -1,0 +1,136 @@
+//! Samples in the number type of their encoding: owned for reading, borrowed for writing.
+
+/// Decoded samples; a reusable buffer for [`crate::Record::decode_into`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Samples {
+    /// Counts: integer, Steim, CDSN, SRO and DWWSSN encodings.
+    Int32(Vec<i32>),
+    /// IEEE single precision and GEOSCOPE encodings.
+    Float32(Vec<f32>),
+    /// IEEE double precision.
+    Float64(Vec<f64>),
+}
+
+impl Default for Samples {
+    fn default() -> Self {
+        Self::Int32(Vec::new())
+    }
+}
+
+impl Samples {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Int32(samples) => samples.len(),
+            Self::Float32(samples) => samples.len(),
+            Self::Float64(samples) => samples.len(),
+        }
+    }
+
+    /// No samples at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Both hold the same number type.
+    pub fn same_type(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// Appends `other`; nothing happens where the number types differ.
+    pub(crate) fn append(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Int32(own), Self::Int32(more)) => own.extend_from_slice(more),
+            (Self::Float32(own), Self::Float32(more)) => own.extend_from_slice(more),
+            (Self::Float64(own), Self::Float64(more)) => own.extend_from_slice(more),
+            _ => {}
+        }
+    }
+
+    /// Borrows the samples.
+    pub fn as_slice(&self) -> SampleSlice<'_> {
+        match self {
+            Self::Int32(samples) => SampleSlice::Int32(samples),
+            Self::Float32(samples) => SampleSlice::Float32(samples),
+            Self::Float64(samples) => SampleSlice::Float64(samples),
+        }
+    }
+
+    /// Takes the buffer out as an empty one for integers, keeping its memory where the type fits.
+    pub(crate) fn take_int32(&mut self) -> Vec<i32> {
+        match std::mem::take(self) {
+            Self::Int32(mut buffer) => {
+                buffer.clear();
+                buffer
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Takes the buffer out as an empty one for single precision.
+    pub(crate) fn take_float32(&mut self) -> Vec<f32> {
+        match std::mem::take(self) {
+            Self::Float32(mut buffer) => {
+                buffer.clear();
+                buffer
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Takes the buffer out as an empty one for double precision.
+    pub(crate) fn take_float64(&mut self) -> Vec<f64> {
+        match std::mem::take(self) {
+            Self::Float64(mut buffer) => {
+                buffer.clear();
+                buffer
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Samples to be packed, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum SampleSlice<'a> {
+    /// Counts.
+    Int32(&'a [i32]),
+    /// IEEE single precision.
+    Float32(&'a [f32]),
+    /// IEEE double precision.
+    Float64(&'a [f64]),
+}
+
+impl SampleSlice<'_> {
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Int32(samples) => samples.len(),
+            Self::Float32(samples) => samples.len(),
+            Self::Float64(samples) => samples.len(),
+        }
+    }
+
+    /// No samples at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'a> From<&'a [i32]> for SampleSlice<'a> {
+    fn from(samples: &'a [i32]) -> Self {
+        Self::Int32(samples)
+    }
+}
+
+impl<'a> From<&'a [f32]> for SampleSlice<'a> {
+    fn from(samples: &'a [f32]) -> Self {
+        Self::Float32(samples)
+    }
+}
+
+impl<'a> From<&'a [f64]> for SampleSlice<'a> {
+    fn from(samples: &'a [f64]) -> Self {
+        Self::Float64(samples)
+    }
+}
