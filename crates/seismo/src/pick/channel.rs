@@ -1,0 +1,257 @@
+//! One channel: which samples were seen, which lane takes a piece, and what the lanes found out.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use seislake_model::{Response, SourceId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::PickSettings;
+use super::amplitude::Seconds;
+use super::lane::{BIN_NANOS, Found, Lane};
+
+/// Runs at the same time: the present one and some of backfill.
+const LANE_COUNT_MAX: usize = 4;
+/// Spans of covered time remembered; what is older than the oldest of them counts as seen.
+const SPAN_COUNT_MAX: usize = 64;
+/// Rates differ where they differ by more than this part.
+const RATE_TOLERANCE: f64 = 1e-4;
+/// A sample may be early or late by this part of the interval.
+const TIME_TOLERANCE: f64 = 0.5;
+
+/// Time covered by samples, begin of the first to the time at which the next would be due.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Span {
+    start: Timestamp,
+    next: Timestamp,
+}
+
+/// State of one channel.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Channel {
+    /// The present lane is that with the latest end.
+    lanes: Vec<Lane>,
+    /// Disjoint, in order of time.
+    spans: Vec<Span>,
+    /// Everything before was seen, or is too old to say.
+    forgotten_before: Option<Timestamp>,
+    pub(super) energies: Energies,
+    pub(super) seconds: Seconds,
+}
+
+impl Channel {
+    /// Takes finite samples that follow each other.
+    pub(super) fn push(
+        &mut self,
+        settings: &PickSettings,
+        run: Run<'_>,
+        response: Option<&Response>,
+        found: &mut Vec<Found>,
+    ) {
+        let tolerance_s = TIME_TOLERANCE / run.rate_hz;
+        for (start, end) in self.uncovered(run, tolerance_s) {
+            let part = Run { start: run.time_of(start), samples: &run.samples[start..end], ..run };
+            self.append(settings, part, tolerance_s, response, found);
+            self.cover(Span { start: part.start, next: part.time_of(part.samples.len()) }, tolerance_s);
+        }
+    }
+
+    /// The parts of a run (as ranges of samples) that no earlier piece covered.
+    fn uncovered(&self, run: Run<'_>, tolerance_s: f64) -> Vec<(usize, usize)> {
+        let count = run.samples.len();
+        // First sample due at or after a moment, half a sample of slack.
+        let sample_at = |time: Timestamp| {
+            let samples = ((time.seconds_since(run.start) - tolerance_s) * run.rate_hz).ceil();
+            samples.clamp(0.0, count as f64) as usize
+        };
+        let mut free = vec![];
+        let mut begin = self.forgotten_before.map_or(0, sample_at);
+        for span in &self.spans {
+            let covered_from = sample_at(span.start);
+            if covered_from > begin {
+                free.push((begin, covered_from));
+            }
+            begin = begin.max(sample_at(span.next));
+        }
+        if begin < count {
+            free.push((begin, count));
+        }
+        free
+    }
+
+    fn cover(&mut self, new: Span, tolerance_s: f64) {
+        let touches = |span: &Span| {
+            span.next.seconds_since(new.start) >= -tolerance_s
+                && new.next.seconds_since(span.start) >= -tolerance_s
+        };
+        let merged = self
+            .spans
+            .iter()
+            .filter(|span| touches(span))
+            .fold(new, |all, span| Span { start: all.start.min(span.start), next: all.next.max(span.next) });
+        self.spans.retain(|span| !touches(span));
+        let place = self.spans.partition_point(|span| span.start < merged.start);
+        self.spans.insert(place, merged);
+        if self.spans.len() > SPAN_COUNT_MAX {
+            let oldest = self.spans.remove(0);
+            self.forgotten_before = self.forgotten_before.max(Some(oldest.next));
+        }
+    }
+
+    /// Gives a run to the lane it continues, or to a new one.
+    fn append(
+        &mut self,
+        settings: &PickSettings,
+        run: Run<'_>,
+        tolerance_s: f64,
+        response: Option<&Response>,
+        found: &mut Vec<Found>,
+    ) {
+        let same_rate = |lane: &Lane| (lane.rate_hz / run.rate_hz - 1.0).abs() < RATE_TOLERANCE;
+        let continues =
+            |lane: &Lane| run.start.seconds_since(lane.next_time()).abs() <= tolerance_s && same_rate(lane);
+        let place = match self.lanes.iter().position(continues) {
+            Some(place) => place,
+            None => self.open(Lane::new(settings, run.start, run.rate_hz), found),
+        };
+        let lane = &mut self.lanes[place];
+        lane.anchor(run.start);
+        lane.set_response(response, response.map_or(0, print));
+        lane.push(run.samples, found);
+    }
+
+    /// Adds a lane: in place of the present one where it comes later, else beside it.
+    fn open(&mut self, lane: Lane, found: &mut Vec<Found>) -> usize {
+        let latest = (0..self.lanes.len()).max_by_key(|place| self.lanes[*place].next_time());
+        if let Some(place) = latest.filter(|place| self.lanes[*place].next_time() <= lane.next_time()) {
+            self.lanes[place].finish(found);
+            self.lanes[place] = lane;
+            return place;
+        }
+        if self.lanes.len() >= LANE_COUNT_MAX {
+            // The present lane stays; of the others the first opened goes.
+            let oldest = usize::from(latest == Some(0));
+            self.lanes[oldest].finish(found);
+            self.lanes.remove(oldest);
+        }
+        self.lanes.push(lane);
+        self.lanes.len() - 1
+    }
+
+    /// Nothing before `watermark` follows: detections at the end of a run need not wait for more samples.
+    pub(super) fn finish_before(&mut self, watermark: Timestamp, found: &mut Vec<Found>) {
+        for lane in &mut self.lanes {
+            let slack_s = TIME_TOLERANCE * lane.interval_s();
+            if watermark.seconds_since(lane.next_time()) > slack_s {
+                lane.finish(found);
+            }
+        }
+    }
+
+    /// Keeps what a lane found out about energies and amplitudes; onsets are the station's.
+    pub(super) fn keep(&mut self, found: &Found) {
+        match *found {
+            Found::Onset { .. } => {}
+            Found::Energy { bin, energy } => self.energies.add(bin, energy),
+            Found::Amplitude { bin, peak_mm, square_sum, count, clipped } => {
+                let second = bin.div_euclid(1_000_000_000 / BIN_NANOS);
+                self.seconds.add(second, peak_mm, square_sum, count, clipped);
+            }
+        }
+    }
+}
+
+/// Finite samples that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run<'a> {
+    pub(super) start: Timestamp,
+    pub(super) rate_hz: f64,
+    pub(super) samples: &'a [f64],
+}
+
+impl Run<'_> {
+    fn time_of(&self, index: usize) -> Timestamp {
+        self.start.add_nanos((index as f64 * 1e9 / self.rate_hz).round() as i64)
+    }
+}
+
+/// Tells one response from another; zero is none.
+fn print(response: &Response) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let mut feed = |value: f64| value.to_bits().hash(&mut hasher);
+    feed(response.sensitivity);
+    feed(response.sensitivity_frequency_hz);
+    feed(f64::from(response.input_unit as u8));
+    if let Some(analogue) = &response.poles_zeros {
+        for (re, im) in analogue.poles.iter().chain(&analogue.zeros) {
+            feed(*re);
+            feed(*im);
+        }
+        feed(analogue.poles.len() as f64);
+    }
+    hasher.finish().max(1)
+}
+
+/// Mean energy of a channel in bins of a tenth of a second, in thousandths of a decade: 0.2 % are precise enough to
+/// compare channels, and a snapshot stays small.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Energies {
+    runs: Vec<EnergyRun>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct EnergyRun {
+    first: i64,
+    levels: Vec<i16>,
+}
+
+/// Bins kept where nobody calls `advance`: two hours.
+const BIN_COUNT_MAX: usize = 72_000;
+
+impl Energies {
+    fn add(&mut self, bin: i64, energy: f64) {
+        let level = (1000.0 * energy.max(1e-30).log10()).round().clamp(-30_000.0, 30_000.0) as i16;
+        match self.runs.iter_mut().find(|run| run.first + run.levels.len() as i64 == bin) {
+            Some(run) => run.levels.push(level),
+            None => self.runs.push(EnergyRun { first: bin, levels: vec![level] }),
+        }
+        let count: usize = self.runs.iter().map(|run| run.levels.len()).sum();
+        if count > BIN_COUNT_MAX + BIN_COUNT_MAX / 8 {
+            self.forget_before(bin - BIN_COUNT_MAX as i64);
+        }
+    }
+
+    /// Mean energy over bins `from..to`; `None` where fewer than half of them are known.
+    pub(super) fn mean(&self, from: i64, to: i64) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0_i64);
+        for run in &self.runs {
+            let end = run.first + run.levels.len() as i64;
+            for bin in from.max(run.first)..to.min(end) {
+                sum += 10_f64.powf(f64::from(run.levels[(bin - run.first) as usize]) / 1000.0);
+                count += 1;
+            }
+        }
+        (count > 0 && 2 * count >= to - from).then(|| sum / count as f64)
+    }
+
+    /// Largest energy in bins `from..to`; zero where none is known.
+    pub(super) fn largest(&self, from: i64, to: i64) -> f64 {
+        let level = self
+            .runs
+            .iter()
+            .flat_map(|run| {
+                let end = run.first + run.levels.len() as i64;
+                (from.max(run.first)..to.min(end)).map(|bin| run.levels[(bin - run.first) as usize])
+            })
+            .max();
+        level.map_or(0.0, |level| 10_f64.powf(f64::from(level) / 1000.0))
+    }
+
+    pub(super) fn forget_before(&mut self, bin: i64) {
+        for run in &mut self.runs {
+            let drop = (bin - run.first).clamp(0, run.levels.len() as i64);
+            run.levels.drain(..drop as usize);
+            run.first += drop;
+        }
+        self.runs.retain(|run| !run.levels.is_empty());
+    }
+}

@@ -1,0 +1,253 @@
+//! FilterPicker (Lomax, Satriano & Vassallo 2012, SRL 83, 531), sample by sample, from the paper's description.
+//!
+//! ```text
+//! x ─ octave bands n: high pass, high pass, low pass (w = 2^n dt / 2 pi) ─ E = y² ─ F = (E - mean E) / sigma E
+//!     largest F of all bands ≥ trigger_threshold ─ its integral over integral_window_s ≥ threshold ─► trigger
+//! ```
+//! Mean and sigma decay with `long_term_window_s`; while they are younger than that they are plain averages over what
+//! there is, so a short recording can be picked after its first seconds. F is cut at five thresholds before it enters
+//! the statistics. After a trigger the picker is blind until the largest F falls below 2.
+
+use serde::{Deserialize, Serialize};
+
+use crate::signal::exact;
+
+/// What tunes a [`FilterPicker`]. Names in brackets are the paper's.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FilterPickerSettings {
+    /// Longest period of the filter bands (Tfilter).
+    pub filter_window_s: f64,
+    /// Decay time of the statistics (Tlong).
+    pub long_term_window_s: f64,
+    /// Length over which the characteristic function is integrated (Tup).
+    pub integral_window_s: f64,
+    /// Threshold of the characteristic function (S1).
+    pub trigger_threshold: f64,
+    /// Threshold of its mean over the integration window (S2).
+    pub integral_threshold: f64,
+    /// No trigger before the statistics are this old.
+    pub warm_up_s: f64,
+}
+
+/// A declared trigger; positions are counts of samples since the picker's first one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trigger {
+    /// Sample at which the characteristic function crossed the threshold.
+    pub index: u64,
+    /// Sample at which the band that triggered last rose above one sigma: the onset lies between both.
+    pub rise_index: u64,
+}
+
+const LANES: usize = 4;
+/// Cut of F, in units of the trigger threshold.
+const CUT: f64 = 5.0;
+/// F must fall below this before the next trigger.
+const REARM: f64 = 2.0;
+/// F of a band that has risen.
+const RISEN: f64 = 1.0;
+/// Variances below this are those of a dead channel.
+const VARIANCE_MIN: f64 = 1e-100;
+/// Below this a state is zero: arithmetic on subnormal numbers is a hundred times slower.
+const STATE_MIN: f64 = 1e-160;
+const BAND_COUNT_MAX: u32 = 16;
+
+/// Four neighbouring bands, side by side so that the compiler handles them in one go.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Bands {
+    #[serde(with = "exact::array")]
+    high_gain: [f64; LANES],
+    #[serde(with = "exact::array")]
+    low_gain: [f64; LANES],
+    #[serde(with = "exact::array")]
+    high: [f64; LANES],
+    #[serde(with = "exact::array")]
+    high_twice: [f64; LANES],
+    #[serde(with = "exact::array")]
+    low: [f64; LANES],
+    #[serde(with = "exact::array")]
+    mean: [f64; LANES],
+    #[serde(with = "exact::array")]
+    variance: [f64; LANES],
+    /// Sample at which F last rose above one, as a float to stay in the same registers.
+    #[serde(with = "exact::array")]
+    rise: [f64; LANES],
+}
+
+impl Bands {
+    /// One sample: `change` is the difference to the last one. Gives the squared F of the four bands.
+    #[inline]
+    fn step(&mut self, change: f64, gain: f64, cut_squared: f64, position: f64) -> [f64; LANES] {
+        let mut squared = [0.0; LANES];
+        let mut excess = [0.0; LANES];
+        let mut cut = false;
+        for k in 0..LANES {
+            let before = self.high[k];
+            self.high[k] = self.high_gain[k] * (before + change);
+            self.high_twice[k] = self.high_gain[k] * (self.high_twice[k] + self.high[k] - before);
+            self.low[k] += self.low_gain[k] * (self.high_twice[k] - self.low[k]);
+            excess[k] = self.low[k] * self.low[k] - self.mean[k];
+            let positive = excess[k].max(0.0);
+            squared[k] = positive * positive / self.variance[k].max(VARIANCE_MIN);
+            self.rise[k] = if squared[k] < RISEN { position } else { self.rise[k] };
+            cut |= squared[k] > cut_squared;
+        }
+        if cut {
+            for k in 0..LANES {
+                if squared[k] > cut_squared && self.variance[k] > VARIANCE_MIN {
+                    excess[k] = (cut_squared * self.variance[k]).sqrt();
+                }
+            }
+        }
+        for k in 0..LANES {
+            self.mean[k] += gain * excess[k];
+            let deviation = (1.0 - gain) * excess[k];
+            self.variance[k] += gain * (deviation * deviation - self.variance[k]);
+        }
+        squared
+    }
+
+    fn settle(&mut self) {
+        let lists = [&mut self.high, &mut self.high_twice, &mut self.low, &mut self.mean, &mut self.variance];
+        for value in lists.into_iter().flatten() {
+            if value.abs() < STATE_MIN {
+                *value = 0.0;
+            }
+        }
+    }
+}
+
+/// The streaming picker of one channel. No NaN: start a new one behind a gap. No allocation a sample; cost is
+/// proportional to the number of octaves between `filter_window_s` and the sample interval.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FilterPicker {
+    bands: Vec<Bands>,
+    #[serde(with = "exact::scalar")]
+    last_sample: f64,
+    /// Samples taken.
+    count: u64,
+    #[serde(with = "exact::scalar")]
+    gain_min: f64,
+    #[serde(with = "exact::scalar")]
+    threshold: f64,
+    /// Sum of F that declares a trigger.
+    #[serde(with = "exact::scalar")]
+    sum_needed: f64,
+    window_count: u64,
+    warm_up_count: u64,
+    armed: bool,
+    /// A crossing that waits for its integral.
+    crossing: Option<Crossing>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Crossing {
+    index: u64,
+    rise_index: u64,
+    #[serde(with = "exact::scalar")]
+    sum: f64,
+}
+
+impl FilterPicker {
+    /// A picker for samples at `sample_rate_hz`, positive.
+    pub fn new(settings: &FilterPickerSettings, sample_rate_hz: f64) -> Self {
+        let counts = |seconds: f64| (seconds * sample_rate_hz).round().max(1.0);
+        let octaves = counts(settings.filter_window_s).log2().ceil();
+        let band_count = (octaves as u32).clamp(1, BAND_COUNT_MAX) as usize;
+        let bands =
+            (0..band_count.div_ceil(LANES)).map(|block| Self::bands(block * LANES, band_count)).collect();
+        let window = counts(settings.integral_window_s);
+        Self {
+            bands,
+            last_sample: 0.0,
+            count: 0,
+            gain_min: 1.0 / counts(settings.long_term_window_s),
+            threshold: settings.trigger_threshold,
+            sum_needed: settings.integral_threshold * window,
+            window_count: window as u64,
+            warm_up_count: counts(settings.warm_up_s) as u64,
+            armed: true,
+            crossing: None,
+        }
+    }
+
+    fn bands(first: usize, band_count: usize) -> Bands {
+        let mut bands = Bands {
+            high_gain: [0.0; LANES],
+            low_gain: [0.0; LANES],
+            high: [0.0; LANES],
+            high_twice: [0.0; LANES],
+            low: [0.0; LANES],
+            mean: [0.0; LANES],
+            variance: [0.0; LANES],
+            rise: [0.0; LANES],
+        };
+        // Lanes beyond the last band stay at zero and never have an F.
+        for k in 0..LANES.min(band_count - first) {
+            let time_constant = f64::powi(2.0, (first + k + 1) as i32) / std::f64::consts::TAU;
+            bands.high_gain[k] = time_constant / (time_constant + 1.0);
+            bands.low_gain[k] = 1.0 / (time_constant + 1.0);
+        }
+        bands
+    }
+
+    /// Takes one sample; gives the largest F of all bands and a trigger where one is declared by this sample.
+    #[inline]
+    pub fn step(&mut self, sample: f64) -> (f64, Option<Trigger>) {
+        if self.count == 0 {
+            self.last_sample = sample;
+        }
+        let change = sample - self.last_sample;
+        self.last_sample = sample;
+        let index = self.count;
+        self.count += 1;
+        let gain = self.gain_min.max(1.0 / self.count as f64);
+        let cut_squared = (CUT * self.threshold) * (CUT * self.threshold);
+        let mut largest = 0.0;
+        let mut rise = 0.0;
+        for bands in &mut self.bands {
+            let squared = bands.step(change, gain, cut_squared, index as f64);
+            for k in 0..LANES {
+                if squared[k] > largest {
+                    largest = squared[k];
+                    rise = bands.rise[k];
+                }
+            }
+        }
+        if largest < RISEN {
+            self.armed = true;
+            if self.crossing.is_none() {
+                return (0.0, None);
+            }
+        }
+        let value = largest.min(cut_squared).sqrt();
+        (value, self.follow(value, index, rise as u64))
+    }
+
+    /// The state machine behind the characteristic function.
+    fn follow(&mut self, value: f64, index: u64, rise_index: u64) -> Option<Trigger> {
+        if value < REARM {
+            self.armed = true;
+        }
+        if let Some(crossing) = &mut self.crossing {
+            crossing.sum += value;
+            if crossing.sum >= self.sum_needed {
+                let trigger = Trigger { index: crossing.index, rise_index: crossing.rise_index };
+                (self.crossing, self.armed) = (None, false);
+                return Some(trigger);
+            }
+            if index >= crossing.index + self.window_count {
+                self.crossing = None;
+            }
+        }
+        let ready = self.armed && index >= self.warm_up_count && self.crossing.is_none();
+        if ready && value >= self.threshold {
+            self.crossing = Some(Crossing { index, rise_index, sum: value });
+        }
+        None
+    }
+
+    /// Sets states that have faded away to zero. Call at moments that do not depend on how the stream is cut.
+    pub(crate) fn settle(&mut self) {
+        self.bands.iter_mut().for_each(Bands::settle);
+    }
+}

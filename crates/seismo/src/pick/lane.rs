@@ -1,0 +1,331 @@
+//! A gapless run of one channel: the filters and detectors that see every sample.
+
+use seislake_model::{Response, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::onset::{Refined, SETTLE_S, Search, refine};
+use super::{FilterPicker, PickSettings};
+use crate::signal::exact::{self, ExactList};
+use crate::signal::{Band, SectionFilter, WoodAnderson, butterworth};
+
+/// Bins of a tenth of a second, aligned to the second: the grid on which channels are compared.
+pub(super) const BIN_NANOS: i64 = 100_000_000;
+const BIN_S: f64 = 0.1;
+/// Energies are those of this band, or what the sample rate leaves of it.
+const BAND_LOW_HZ: f64 = 2.0;
+const BAND_HIGH_HZ: f64 = 16.0;
+const NYQUIST_PART: f64 = 0.4;
+
+/// AIC windows around a trigger and around a rise of energy.
+const TRIGGER_SEARCH: Search = Search { before_s: 2.0, after_s: 0.5 };
+const RISE_SEARCH: Search = Search { before_s: 0.8, after_s: 0.6 };
+/// Samples kept: noise and settling before a window whose detection is confirmed late.
+const RING_S: f64 = 5.0;
+
+/// A rise compares so many bins after with so many before a moment, and must be the largest around.
+const RISE_AFTER: usize = 5;
+const RISE_BEFORE: usize = 10;
+const RISE_NEIGHBOURS: usize = 3;
+const RISE_BINS: usize = RISE_BEFORE + RISE_AFTER + 2 * RISE_NEIGHBOURS + 1;
+/// Smallest ratio of energies of a rise.
+const RISE_MIN: f64 = 1.8;
+
+/// What made a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) enum Detector {
+    /// FilterPicker.
+    Trigger,
+    /// Energy rose.
+    Rise,
+}
+
+/// What a lane hands up.
+#[derive(Clone, Debug)]
+pub(super) enum Found {
+    /// An onset.
+    Onset { detector: Detector, time: Timestamp, refined: Refined, rise: f64 },
+    /// Mean energy of a bin, counts².
+    Energy { bin: i64, energy: f64 },
+    /// Largest Wood-Anderson displacement and sum of its squares in a bin.
+    Amplitude { bin: i64, peak_mm: f64, square_sum: f64, count: u32, clipped: bool },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Pending {
+    detector: Detector,
+    index: u64,
+    ready_at: u64,
+    #[serde(with = "exact::scalar")]
+    rise: f64,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Bin {
+    number: i64,
+    /// Sample at which the next bin begins.
+    end_index: u64,
+    count: u32,
+    #[serde(with = "exact::scalar")]
+    energy: f64,
+    #[serde(with = "exact::scalar")]
+    peak_mm: f64,
+    #[serde(with = "exact::scalar")]
+    square_sum: f64,
+    clipped: bool,
+}
+
+/// State of one gapless run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Lane {
+    #[serde(with = "exact::scalar")]
+    pub(super) rate_hz: f64,
+    /// Time of sample `anchor_index`.
+    anchor_time: Timestamp,
+    anchor_index: u64,
+    /// Samples taken.
+    count: u64,
+    picker: FilterPicker,
+    band: SectionFilter,
+    #[serde(with = "exact::scalar")]
+    level: f64,
+    ring: ExactList,
+    bin: Bin,
+    /// Energies of the last bins, the newest at `bin_count % RISE_BINS`.
+    #[serde(with = "exact::array")]
+    energies: [f64; RISE_BINS],
+    bin_count: u64,
+    /// Index of the first sample of each of those bins.
+    bin_starts: [u64; RISE_BINS],
+    pending: Vec<Pending>,
+    wood_anderson: Option<WoodAnderson>,
+    response_print: u64,
+    clip: Clip,
+    warm_up_count: u64,
+}
+
+impl Lane {
+    pub(super) fn new(settings: &PickSettings, start: Timestamp, rate_hz: f64) -> Self {
+        let high_hz = BAND_HIGH_HZ.min(NYQUIST_PART * rate_hz);
+        let pass = Band::BandPass { low_hz: BAND_LOW_HZ, high_hz };
+        let band = butterworth(2, pass, rate_hz).unwrap_or_else(|_| SectionFilter::new(vec![]));
+        Self {
+            rate_hz,
+            anchor_time: start,
+            anchor_index: 0,
+            count: 0,
+            picker: FilterPicker::new(&settings.filter_picker(), rate_hz),
+            band,
+            level: 0.0,
+            ring: ExactList(vec![0.0; (RING_S * rate_hz).ceil() as usize]),
+            bin: Bin::default(),
+            energies: [0.0; RISE_BINS],
+            bin_count: 0,
+            bin_starts: [0; RISE_BINS],
+            pending: vec![],
+            wood_anderson: None,
+            response_print: 0,
+            clip: Clip::default(),
+            warm_up_count: (settings.warm_up_s * rate_hz).round() as u64,
+        }
+    }
+
+    /// Time of a sample.
+    fn time_of(&self, index: u64) -> Timestamp {
+        let samples = index as i64 - self.anchor_index as i64;
+        self.anchor_time.add_nanos((samples as f64 * 1e9 / self.rate_hz).round() as i64)
+    }
+
+    /// Time at which the next sample is due.
+    pub(super) fn next_time(&self) -> Timestamp {
+        self.time_of(self.count)
+    }
+
+    pub(super) fn interval_s(&self) -> f64 {
+        1.0 / self.rate_hz
+    }
+
+    /// Follows a drifting clock: the sample due now came at `time`.
+    pub(super) fn anchor(&mut self, time: Timestamp) {
+        const DRIFT: f64 = 0.05;
+        if time.seconds_since(self.next_time()).abs() > DRIFT * self.interval_s() {
+            (self.anchor_time, self.anchor_index) = (time, self.count);
+            self.bin.end_index = self.end_of_bin(self.bin.number);
+        }
+    }
+
+    /// Uses this response from the next sample on; a new one starts the simulation anew.
+    pub(super) fn set_response(&mut self, response: Option<&Response>, print: u64) {
+        if print != self.response_print {
+            self.response_print = print;
+            self.wood_anderson = response.and_then(|response| WoodAnderson::new(response, self.rate_hz));
+        }
+    }
+
+    /// Takes samples (finite) that follow the last ones without a gap.
+    pub(super) fn push(&mut self, samples: &[f64], found: &mut Vec<Found>) {
+        let mut rest = samples;
+        while !rest.is_empty() {
+            if self.count == 0 {
+                self.level = rest[0];
+                self.open_bin();
+            } else if self.count >= self.bin.end_index {
+                self.close_bin(found);
+                self.open_bin();
+            }
+            let next_ready = self.pending.iter().map(|pending| pending.ready_at).min().unwrap_or(u64::MAX);
+            let until = self.bin.end_index.min(next_ready).max(self.count + 1);
+            let (now, later) = rest.split_at(rest.len().min((until - self.count) as usize));
+            self.run(now);
+            rest = later;
+            self.complete(found, self.count);
+        }
+    }
+
+    /// The inner loop: nothing here allocates except a declared trigger.
+    fn run(&mut self, samples: &[f64]) {
+        let mut at = (self.count % self.ring.0.len() as u64) as usize;
+        for &sample in samples {
+            self.ring.0[at] = sample;
+            at = if at + 1 == self.ring.0.len() { 0 } else { at + 1 };
+            let (_, trigger) = self.picker.step(sample);
+            if let Some(trigger) = trigger {
+                let ready_at = trigger.index + (TRIGGER_SEARCH.after_s * self.rate_hz).ceil() as u64;
+                self.pending.push(Pending {
+                    detector: Detector::Trigger,
+                    index: trigger.index,
+                    ready_at: ready_at.max(self.count + 1),
+                    rise: 0.0,
+                });
+            }
+            let filtered = self.band.step(sample - self.level);
+            self.bin.energy += filtered * filtered;
+            self.bin.count += 1;
+            self.clip.step(sample);
+            if let Some(wood_anderson) = &mut self.wood_anderson {
+                let millimetres = wood_anderson.step(sample);
+                self.bin.peak_mm = self.bin.peak_mm.max(millimetres.abs());
+                self.bin.square_sum += millimetres * millimetres;
+                self.bin.clipped |= self.clip.clipped;
+            }
+            self.count += 1;
+        }
+    }
+
+    fn open_bin(&mut self) {
+        let number = self.next_time().nanos().div_euclid(BIN_NANOS);
+        self.bin = Bin { number, end_index: self.end_of_bin(number), ..Bin::default() };
+        self.bin_starts[(self.bin_count % RISE_BINS as u64) as usize] = self.count;
+    }
+
+    /// First sample at or after the end of bin `number`.
+    fn end_of_bin(&self, number: i64) -> u64 {
+        let end = Timestamp::from_nanos((number + 1).saturating_mul(BIN_NANOS));
+        let samples = (end.seconds_since(self.anchor_time) * self.rate_hz - 1e-6).ceil();
+        (self.anchor_index as i64 + samples as i64).max(self.count as i64 + 1) as u64
+    }
+
+    fn close_bin(&mut self, found: &mut Vec<Found>) {
+        self.picker.settle();
+        self.band.settle();
+        let bin = &self.bin;
+        let energy = bin.energy / f64::from(bin.count.max(1));
+        found.push(Found::Energy { bin: bin.number, energy });
+        if let Some(wood_anderson) = &mut self.wood_anderson {
+            wood_anderson.settle();
+            found.push(Found::Amplitude {
+                bin: bin.number,
+                peak_mm: bin.peak_mm,
+                square_sum: bin.square_sum,
+                count: bin.count,
+                clipped: bin.clipped,
+            });
+        }
+        self.energies[(self.bin_count % RISE_BINS as u64) as usize] = energy;
+        self.bin_count += 1;
+        self.look_for_rise();
+    }
+
+    /// Is the moment `RISE_AFTER + RISE_NEIGHBOURS` bins ago one at which energy rose most?
+    fn look_for_rise(&mut self) {
+        if self.bin_count < RISE_BINS as u64 || self.count < self.warm_up_count {
+            return;
+        }
+        let slot = |back: usize| ((self.bin_count - 1 - back as u64) % RISE_BINS as u64) as usize;
+        let mean = |newest: usize, count: usize| {
+            (newest..newest + count).map(|back| self.energies[slot(back)]).sum::<f64>() / count as f64
+        };
+        let ratio = |newest: usize| {
+            let before = mean(newest + RISE_AFTER, RISE_BEFORE);
+            if before > 0.0 { mean(newest, RISE_AFTER) / before } else { 0.0 }
+        };
+        let centre = ratio(RISE_NEIGHBOURS);
+        let newer = (0..RISE_NEIGHBOURS).all(|back| ratio(back) <= centre);
+        let older = (RISE_NEIGHBOURS + 1..=2 * RISE_NEIGHBOURS).all(|back| ratio(back) < centre);
+        if centre >= RISE_MIN && newer && older {
+            let index = self.bin_starts[slot(RISE_NEIGHBOURS + RISE_AFTER - 1)];
+            let ready_at = self.count;
+            self.pending.push(Pending { detector: Detector::Rise, index, ready_at, rise: centre });
+        }
+    }
+
+    /// Refines the pending detections that are ready at sample `now`.
+    fn complete(&mut self, found: &mut Vec<Found>, now: u64) {
+        if self.pending.iter().all(|pending| pending.ready_at > now) {
+            return;
+        }
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.ready_at <= now);
+        self.pending = waiting;
+        found.extend(ready.iter().filter_map(|pending| self.refine(pending)));
+    }
+
+    /// The run has ended: what is pending has to do with the samples there are.
+    pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
+        self.complete(found, u64::MAX);
+    }
+
+    fn refine(&self, pending: &Pending) -> Option<Found> {
+        let search = match pending.detector {
+            Detector::Trigger => TRIGGER_SEARCH,
+            Detector::Rise => RISE_SEARCH,
+        };
+        // The window depends on the detection alone, not on how much came after it.
+        let before = ((search.before_s + SETTLE_S) * self.rate_hz).ceil() as u64;
+        let after = (search.after_s * self.rate_hz).ceil() as u64;
+        let oldest = self.count.saturating_sub(self.ring.0.len() as u64);
+        let begin = pending.index.saturating_sub(before).max(oldest);
+        let end = (pending.index + after).min(self.count);
+        let window: Vec<f64> =
+            (begin..end).map(|index| self.ring.0[(index % self.ring.0.len() as u64) as usize]).collect();
+        let detection = pending.index.checked_sub(begin)? as usize;
+        let refined = refine(&window, detection, self.rate_hz, search)?;
+        let time = self.time_of(begin + refined.index as u64);
+        Some(Found::Onset { detector: pending.detector, time, refined, rise: pending.rise })
+    }
+}
+
+/// Tells flat tops at the ends of the scale: a run of equal samples far out of the ordinary.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Clip {
+    #[serde(with = "exact::scalar")]
+    last: f64,
+    #[serde(with = "exact::scalar")]
+    largest: f64,
+    run: u32,
+    clipped: bool,
+}
+
+impl Clip {
+    const RUN: u32 = 4;
+    /// Counts below which digitisers do not clip.
+    const FULL_SCALE_MIN: f64 = 2000.0;
+
+    #[inline]
+    fn step(&mut self, sample: f64) {
+        self.run = if sample == self.last { self.run + 1 } else { 1 };
+        self.last = sample;
+        self.largest = self.largest.max(sample.abs());
+        let at_end = sample.abs() >= self.largest && self.largest >= Self::FULL_SCALE_MIN;
+        self.clipped = at_end && self.run >= Self::RUN;
+    }
+}

@@ -1,0 +1,121 @@
+//! From a rough detection to an onset: AIC in a window around it, then uncertainty, signal-to-noise ratio, first
+//! motion; and the reasons to throw a detection away (dead, clipped, spike).
+
+use seislake_model::{Onset, Polarity};
+
+use super::aic::split;
+use crate::signal::OnePoleHighPass;
+
+/// An onset in a window of samples.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refined {
+    /// Sample of the window at which the phase arrives.
+    pub(super) index: usize,
+    /// One standard deviation.
+    pub(super) uncertainty_s: f64,
+    pub(super) snr: f64,
+    pub(super) polarity: Polarity,
+    pub(super) onset: Onset,
+}
+
+/// Where to look, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search {
+    /// AIC window before and after the detection.
+    pub(super) before_s: f64,
+    pub(super) after_s: f64,
+}
+
+/// Samples before the AIC window that let the high pass settle.
+pub(super) const SETTLE_S: f64 = 0.5;
+/// Everything slower is taken off before AIC looks.
+const HIGH_PASS_HZ: f64 = 1.0;
+const NOISE_S: f64 = 1.5;
+const SIGNAL_S: f64 = 0.5;
+/// Second look: a window this long before and after the first minimum.
+const SECOND_BEFORE_S: f64 = 0.6;
+const SECOND_AFTER_S: f64 = 0.3;
+/// Length in which the first motion shows.
+const FIRST_MOTION_S: f64 = 0.15;
+const FIRST_MOTION_SNR: f64 = 3.0;
+const IMPULSIVE_UNCERTAINTY_S: f64 = 0.06;
+
+/// Looks for the onset near `detection` in `raw` (counts, gapless). `None` where there is none to be had.
+pub(super) fn refine(raw: &[f64], detection: usize, rate_hz: f64, search: Search) -> Option<Refined> {
+    let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
+    let begin = detection.saturating_sub(counts(search.before_s));
+    let end = (detection + counts(search.after_s)).min(raw.len());
+    if begin >= end || unusable(&raw[..end], detection.min(end), rate_hz) {
+        return None;
+    }
+    let mut filter = OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz);
+    let filtered: Vec<f64> = raw.iter().map(|x| filter.step(*x)).collect();
+    let margin = counts(0.1).max(3);
+    let first = begin + split(&filtered[begin..end], margin)?.index;
+    let closer = first.saturating_sub(counts(SECOND_BEFORE_S)).max(begin)
+        ..(first + counts(SECOND_AFTER_S)).min(filtered.len());
+    let second = split(&filtered[closer.clone()], margin.min(closer.len() / 4))?;
+    let index = closer.start + second.index;
+    let noise = rms(&filtered[index.saturating_sub(counts(NOISE_S))..index]);
+    let signal = &filtered[index..(index + counts(SIGNAL_S)).min(filtered.len())];
+    if spike(signal) || noise <= 0.0 {
+        return None;
+    }
+    let snr = rms(signal) / noise;
+    let uncertainty_s = uncertainty(second.sigma_samples / rate_hz, snr, rate_hz);
+    let onset = if uncertainty_s <= IMPULSIVE_UNCERTAINTY_S { Onset::Impulsive } else { Onset::Emergent };
+    let polarity = first_motion(&filtered, index, counts(FIRST_MOTION_S).max(3), noise);
+    Some(Refined { index, uncertainty_s, snr, polarity, onset })
+}
+
+/// The width of the AIC minimum, half a sample at least, and what a human reader could tell at this ratio.
+fn uncertainty(width_s: f64, snr: f64, rate_hz: f64) -> f64 {
+    let reader_s = 0.02 + 0.12 / snr.max(1.0);
+    (width_s * width_s + reader_s * reader_s + 0.25 / (rate_hz * rate_hz)).sqrt().min(1.0)
+}
+
+/// Sign of the first swing after the onset that stands out of the noise.
+fn first_motion(filtered: &[f64], index: usize, count: usize, noise: f64) -> Polarity {
+    let level = filtered[index.saturating_sub(1)];
+    let swing = filtered[index..(index + count).min(filtered.len())]
+        .windows(2)
+        .map(|pair| (pair[0] - level, pair[1] - level))
+        .find(|(now, next)| now.abs() > FIRST_MOTION_SNR * noise && next.abs() < now.abs());
+    match swing {
+        Some((peak, _)) if peak > 0.0 => Polarity::Positive,
+        Some(_) => Polarity::Negative,
+        None => Polarity::Undecidable,
+    }
+}
+
+fn rms(samples: &[f64]) -> f64 {
+    (samples.iter().map(|x| x * x).sum::<f64>() / samples.len().max(1) as f64).sqrt()
+}
+
+/// One or two samples carry nearly all the energy: not the ground.
+fn spike(signal: &[f64]) -> bool {
+    let total: f64 = signal.iter().map(|x| x * x).sum();
+    let largest = signal.windows(2).map(|pair| pair[0] * pair[0] + pair[1] * pair[1]).fold(0.0, f64::max);
+    largest > 0.9 * total
+}
+
+/// Dead before the detection, or flat at the ends of the scale.
+fn unusable(raw: &[f64], detection: usize, rate_hz: f64) -> bool {
+    const CHANGING_MIN: f64 = 0.05;
+    const FLAT_RUN: usize = 4;
+    const FLAT_COUNT: usize = 8;
+    let before = &raw[..detection];
+    let changing = before.windows(2).filter(|pair| pair[0] != pair[1]).count();
+    if (changing as f64) < CHANGING_MIN * before.len() as f64 || before.len() < 4 {
+        return true;
+    }
+    let until = (detection + (0.2 * rate_hz) as usize).min(raw.len());
+    let window = &raw[..until];
+    let (low, high) = window.iter().fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(*x), high.max(*x)));
+    let flat: usize = window
+        .chunk_by(|a, b| a == b)
+        .filter(|run| run.len() >= FLAT_RUN && (run[0] == low || run[0] == high))
+        .map(<[f64]>::len)
+        .sum();
+    flat >= FLAT_COUNT && high - low > 100.0
+}
