@@ -1,1 +1,221 @@
-//! magnitude
+//! Local magnitude ML of a located event from Wood-Anderson amplitudes.
+//!
+//! ```text
+//! amplitude traces ─ peak around S, above the noise ─► channel ML ─ mean ─► station ML ─ median ─► network ML
+//! ```
+//! ML = log10 A + (-log10 A0)(R), with A the zero-to-peak Wood-Anderson displacement in mm (gain 2080) of a
+//! horizontal and R the hypocentral distance in km; Hutton & Boore (1987, BSSA 77, 2074) unless a region brings its
+//! own table. No amplitude, no magnitude: nothing is invented, and ML is never called Mw.
+
+mod attenuation;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use seislake_model::{
+    Amplitude, AmplitudeTrace, Arrival, Coordinates, Location, Magnitude, MagnitudeResult, Phase, SourceId,
+    Timestamp, name_based_id,
+};
+use serde::{Deserialize, Serialize};
+
+pub use attenuation::Attenuation;
+
+use crate::geometry::distance_azimuth;
+
+/// Speed of S, and the delay of S behind P per km, where neither was observed: crust of 6.0 and 3.5 km/s.
+const S_KM_S: f64 = 3.5;
+const S_MINUS_P_S_KM: f64 = 1.0 / 3.5 - 1.0 / 6.0;
+
+/// How the network magnitude is made of those of the stations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkAverage {
+    /// The middle one.
+    #[default]
+    Median,
+    /// The mean without the lowest and the highest quarter.
+    TrimmedMean,
+}
+
+/// Settings of the local magnitude.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MagnitudeSettings {
+    /// -log10 A0.
+    pub attenuation: Attenuation,
+    /// Average over the stations.
+    pub average: NetworkAverage,
+    /// Least stations.
+    pub stations_min: usize,
+    /// Least peak over the root mean square of the noise. Noise alone reaches about 3 within some seconds.
+    pub snr_min: f64,
+    /// Amplitudes count up to this hypocentral distance.
+    pub distance_km_max: f64,
+    /// The peak is looked for from this long before S …
+    pub lead_s: f64,
+    /// … to this long behind it …
+    pub duration_s: f64,
+    /// … and this much longer per km of distance.
+    pub duration_s_per_km: f64,
+}
+
+impl Default for MagnitudeSettings {
+    fn default() -> Self {
+        Self {
+            attenuation: Attenuation::default(),
+            average: NetworkAverage::default(),
+            stations_min: 3,
+            snr_min: 4.0,
+            distance_km_max: 700.0,
+            lead_s: 0.5,
+            duration_s: 5.0,
+            duration_s_per_km: 0.1,
+        }
+    }
+}
+
+/// Network ML of `location`, with the amplitudes it rests on. `coordinates` tells where a channel stood at a time.
+/// Without enough stations the magnitude is `None` and the event comes back as it was; else it is revision 2.
+/// Channels without coordinates, beyond the distance, or not above the noise do not count. NaN amplitudes neither.
+pub fn local_magnitude(
+    settings: &MagnitudeSettings,
+    location: &Location,
+    coordinates: &dyn Fn(&SourceId, Timestamp) -> Option<Coordinates>,
+) -> MagnitudeResult {
+    let mut by_channel: BTreeMap<&SourceId, Vec<&AmplitudeTrace>> = BTreeMap::new();
+    for trace in &location.amplitude_traces {
+        by_channel.entry(&trace.source_id).or_default().push(trace);
+    }
+    let amplitudes: Vec<Amplitude> = by_channel
+        .into_iter()
+        .filter_map(|(source_id, traces)| {
+            let at = coordinates(source_id, location.origin.origin_time)?;
+            channel_amplitude(settings, location, source_id, &traces, at)
+        })
+        .collect();
+
+    let mut by_station: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for amplitude in &amplitudes {
+        by_station.entry(amplitude.source_id.station_key()).or_default().push(amplitude.station_magnitude);
+    }
+    let mut stations: Vec<f64> = by_station.values().map(|channels| mean(channels)).collect();
+    stations.sort_by(f64::total_cmp);
+
+    let mut event = location.event.clone();
+    let magnitude = (stations.len() >= settings.stations_min.max(1)).then(|| {
+        let origin_id = &location.origin.origin_id;
+        Magnitude {
+            magnitude_id: name_based_id(
+                "magnitude",
+                &format!("{origin_id}/ML/{}", settings.attenuation.name()),
+            ),
+            event_id: event.event_id.clone(),
+            origin_id: origin_id.clone(),
+            magnitude_type: "ML".to_owned(),
+            magnitude: average(settings.average, &stations),
+            uncertainty: standard_deviation(&stations),
+            station_count: stations.len() as u32,
+            method: settings.attenuation.name().to_owned(),
+        }
+    });
+    if let Some(magnitude) = &magnitude {
+        event.revision = location.event.revision + 1;
+        event.preferred_magnitude_id = Some(magnitude.magnitude_id.clone());
+        event.magnitude = Some(magnitude.magnitude);
+        event.magnitude_type = Some(magnitude.magnitude_type.clone());
+    }
+    MagnitudeResult { magnitude, amplitudes, event }
+}
+
+/// The largest amplitude of one channel around its S wave, where it stands out of the noise.
+fn channel_amplitude(
+    settings: &MagnitudeSettings,
+    location: &Location,
+    source_id: &SourceId,
+    traces: &[&AmplitudeTrace],
+    at: Coordinates,
+) -> Option<Amplitude> {
+    let origin = &location.origin;
+    let (epicentral_km, _) = distance_azimuth(origin.latitude, origin.longitude, at.latitude, at.longitude);
+    let hypocentral_km = epicentral_km.hypot(origin.depth_km + at.elevation_m / 1000.0);
+    let correction = settings.attenuation.minus_log_a0(hypocentral_km)?;
+    if hypocentral_km > settings.distance_km_max {
+        return None;
+    }
+    let s_time = s_time(location, source_id, hypocentral_km);
+    let begin = s_time.add_seconds(-settings.lead_s);
+    let end = s_time.add_seconds(settings.duration_s + settings.duration_s_per_km * hypocentral_km);
+
+    let mut peak: Option<(f32, Timestamp)> = None;
+    let mut noise_mm = f32::INFINITY;
+    for trace in traces {
+        for (second, &value) in trace.peaks_mm.iter().enumerate() {
+            let time = trace.start_time.add_seconds(second as f64);
+            let inside = time.add_seconds(1.0) > begin && time < end;
+            if inside && value.is_finite() && value > 0.0 {
+                noise_mm = noise_mm.min(trace.noise_mm);
+                if peak.is_none_or(|(largest, _)| value > largest) {
+                    peak = Some((value, time));
+                }
+            }
+        }
+    }
+    let (amplitude_mm, amplitude_time) = peak?;
+    let amplitude_mm = f64::from(amplitude_mm);
+    if !noise_mm.is_finite() || amplitude_mm < settings.snr_min * f64::from(noise_mm) {
+        return None;
+    }
+    Some(Amplitude {
+        amplitude_id: name_based_id("amplitude", &format!("{}/{source_id}", origin.origin_id)),
+        event_id: origin.event_id.clone(),
+        origin_id: origin.origin_id.clone(),
+        source_id: source_id.clone(),
+        amplitude_mm,
+        amplitude_time,
+        hypocentral_distance_km: hypocentral_km,
+        station_magnitude: amplitude_mm.log10() + correction,
+    })
+}
+
+/// When S arrived at a station: as picked, else as far behind P as the distance says, else by the distance alone.
+fn s_time(location: &Location, source_id: &SourceId, hypocentral_km: f64) -> Timestamp {
+    let station = source_id.station_key();
+    let arrival = |phase: Phase| -> Option<&Arrival> {
+        location
+            .arrivals
+            .iter()
+            .filter(|arrival| arrival.phase == phase && arrival.weight > 0.0)
+            .find(|arrival| arrival.source_id.station_key() == station)
+    };
+    if let Some(s) = arrival(Phase::S) {
+        return s.pick_time;
+    }
+    match arrival(Phase::P) {
+        Some(p) => p.pick_time.add_seconds(hypocentral_km * S_MINUS_P_S_KM),
+        None => location.origin.origin_time.add_seconds(hypocentral_km / S_KM_S),
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// `sorted` holds at least one value.
+fn average(kind: NetworkAverage, sorted: &[f64]) -> f64 {
+    let count = sorted.len();
+    match kind {
+        NetworkAverage::Median => (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0,
+        NetworkAverage::TrimmedMean => mean(&sorted[count / 4..count - count / 4]),
+    }
+}
+
+/// Of a single station; nothing is known of one alone.
+fn standard_deviation(values: &[f64]) -> f64 {
+    if values.len() < 2 {
+        return 0.0;
+    }
+    let centre = mean(values);
+    let sum: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
+    (sum / (values.len() - 1) as f64).sqrt()
+}

@@ -1,0 +1,1 @@
+//! Associations against known events.

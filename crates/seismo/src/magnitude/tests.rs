@@ -1,0 +1,139 @@
+//! Magnitudes against hand calculation.
+
+use seislake_model::{Event, EventStatus, Origin};
+
+use super::*;
+
+fn time(seconds: f64) -> Timestamp {
+    Timestamp::from_nanos(1_400_000_000_000_000_000).add_seconds(seconds)
+}
+
+fn location(traces: Vec<AmplitudeTrace>) -> Location {
+    let origin = Origin {
+        origin_id: "origin/1".into(),
+        event_id: "event/1".into(),
+        origin_time: time(0.0),
+        time_uncertainty_s: 0.1,
+        latitude: 0.0,
+        longitude: 0.0,
+        depth_km: 0.0,
+        covariance_km2: [0.0; 6],
+        ellipse_major_km: 0.0,
+        ellipse_minor_km: 0.0,
+        ellipse_azimuth: 0.0,
+        depth_uncertainty_km: 0.0,
+        rms_s: 0.0,
+        azimuthal_gap: 0.0,
+        nearest_station_km: 0.0,
+        used_phase_count: 0,
+        used_station_count: 0,
+        method: String::new(),
+        earth_model: String::new(),
+    };
+    let event = Event {
+        event_id: "event/1".into(),
+        revision: 1,
+        status: EventStatus::Closed,
+        preferred_origin_id: "origin/1".into(),
+        preferred_magnitude_id: None,
+        origin_time: time(0.0),
+        latitude: 0.0,
+        longitude: 0.0,
+        depth_km: 0.0,
+        magnitude: None,
+        magnitude_type: None,
+    };
+    Location { origin, arrivals: Vec::new(), event, amplitude_traces: traces }
+}
+
+/// Station number `n` stands `10 n` km to the north.
+fn coordinates(source_id: &SourceId, _: Timestamp) -> Option<Coordinates> {
+    let number: f64 = source_id.station().strip_prefix('S')?.parse().ok()?;
+    let frame = crate::geometry::LocalFrame::new(0.0, 0.0);
+    let (latitude, longitude) = frame.to_degrees(0.0, 10.0 * number);
+    Some(Coordinates { latitude, longitude, elevation_m: 0.0 })
+}
+
+/// Peak of `peak_mm` in the second after S (3.5 km/s), half of it before, noise of 0.001 mm.
+fn trace(station: usize, channel: &str, peak_mm: f32) -> AmplitudeTrace {
+    let s = 10.0 * station as f64 / 3.5;
+    let start = s.floor() - 5.0;
+    let mut peaks_mm = vec![peak_mm / 2.0; 30];
+    peaks_mm[5] = peak_mm;
+    AmplitudeTrace {
+        source_id: SourceId::from_nslc("XX", &format!("S{station}"), "", channel),
+        start_time: time(start),
+        peaks_mm,
+        noise_mm: 0.001,
+    }
+}
+
+#[test]
+fn one_millimetre_at_known_distances_gives_the_published_values() {
+    for (distance_km, expected) in [(17.0, 1.9889), (50.0, 2.5714), (100.0, 3.0), (200.0, 3.5231)] {
+        let value = Attenuation::HuttonBoore1987.minus_log_a0(distance_km).unwrap();
+        assert!((value - expected).abs() < 1e-4, "{distance_km}: {value}");
+        let iaspei = Attenuation::Iaspei.minus_log_a0(distance_km).unwrap();
+        assert!((iaspei - value).abs() < 2e-3, "{distance_km}: {iaspei}");
+    }
+}
+
+#[test]
+fn a_regional_table_is_interpolated_and_ends_where_it_ends() {
+    let table = Attenuation::Table(vec![(10.0, 1.0), (20.0, 2.0), (40.0, 2.4)]);
+    let values = [5.0, 10.0, 15.0, 30.0, 40.0, 41.0].map(|r| table.minus_log_a0(r));
+    assert_eq!(values, [None, Some(1.0), Some(1.5), Some(2.2), Some(2.4), None]);
+    assert_eq!(table.minus_log_a0(f64::NAN), None);
+}
+
+#[test]
+fn network_magnitude_is_the_median_of_station_means() {
+    // Distances 10, 20, 30 km; amplitudes made for ML 2.0, 2.2 (as 2.1 and 2.3) and 3.0.
+    let amplitude = |station: usize, magnitude: f64| {
+        let correction = Attenuation::HuttonBoore1987.minus_log_a0(10.0 * station as f64).unwrap();
+        10_f64.powf(magnitude - correction) as f32
+    };
+    let traces = vec![
+        trace(1, "HHN", amplitude(1, 2.0)),
+        trace(2, "HHN", amplitude(2, 2.1)),
+        trace(2, "HHE", amplitude(2, 2.3)),
+        trace(3, "HHE", amplitude(3, 3.0)),
+    ];
+    let result = local_magnitude(&MagnitudeSettings::default(), &location(traces), &coordinates);
+    let magnitude = result.magnitude.unwrap();
+    assert!((magnitude.magnitude - 2.2).abs() < 1e-3, "{}", magnitude.magnitude);
+    assert!((magnitude.uncertainty - 0.5292).abs() < 1e-3, "{}", magnitude.uncertainty);
+    assert_eq!((magnitude.station_count, magnitude.method.as_str()), (3, "hutton-boore-1987"));
+    assert_eq!((result.amplitudes.len(), result.event.revision), (4, 2));
+    assert_eq!(result.event.magnitude, Some(magnitude.magnitude));
+    assert_eq!(result.event.preferred_magnitude_id, Some(magnitude.magnitude_id));
+}
+
+#[test]
+fn too_few_stations_give_no_magnitude_and_leave_the_event_alone() {
+    let event = location(vec![trace(1, "HHN", 1.0), trace(2, "HHN", 1.0)]);
+    let result = local_magnitude(&MagnitudeSettings::default(), &event, &coordinates);
+    assert_eq!((result.magnitude, result.amplitudes.len(), result.event), (None, 2, event.event.clone()));
+    let two = MagnitudeSettings { stations_min: 2, ..MagnitudeSettings::default() };
+    assert!(local_magnitude(&two, &event, &coordinates).magnitude.is_some());
+}
+
+#[test]
+fn noise_the_unknown_and_the_broken_do_not_count() {
+    let mut traces: Vec<_> = (1..=4).map(|station| trace(station, "HHN", 1.0)).collect();
+    traces[0].noise_mm = 0.5;
+    traces[1].peaks_mm.fill(f32::NAN);
+    traces[2].source_id = SourceId::from_nslc("XX", "NOWHERE", "", "HHN");
+    let result = local_magnitude(&MagnitudeSettings::default(), &location(traces), &coordinates);
+    let counted: Vec<_> = result.amplitudes.iter().map(|amplitude| amplitude.source_id.station()).collect();
+    assert_eq!(counted, ["S4"]);
+}
+
+#[test]
+fn peaks_before_s_and_of_a_later_event_do_not_count() {
+    let mut early = trace(4, "HHN", 1.0);
+    early.peaks_mm[1] = 50.0;
+    early.peaks_mm[29] = 90.0;
+    let result = local_magnitude(&MagnitudeSettings::default(), &location(vec![early]), &coordinates);
+    assert_eq!(result.amplitudes[0].amplitude_mm, 1.0);
+}
