@@ -1,1 +1,12 @@
-//! seislake-streams
+//! The shell through which records flow: logs, the gate in front of them, sources, stages and the runtime.
+//!
+//! ```text
+//! source::files ─► gate ─► waveforms.raw ─► stages ─► waveforms.* ─► runtime::SinkRunner ─► model::Sink
+//!                    └──► waveforms.raw.dlq ──────────────────────────────┘
+//! ```
+//! The crate knows topics and stages, never tables: rows leave through the [`seislake_model::Sink`] port.
+
+mod error;
+pub mod topic;
+
+pub use error::Error;

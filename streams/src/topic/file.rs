@@ -1,0 +1,245 @@
+//! The embedded log: segment files `<directory>/<topic>/<partition>/<base offset>.log` and `<topic>/topic.json`.
+//!
+//! One writer at a time per partition; an append is written and synced before the next begins, and is visible to
+//! readers only then. One process owns the directory (the binary holds the lock).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use seislake_model::{ErrorKind, Offset};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::segment::{Last, Segment};
+use super::{
+    Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
+    no_partition, wait_beyond,
+};
+use crate::Error;
+
+/// What `topic.json` says.
+#[derive(Debug, Serialize, Deserialize)]
+struct TopicFile {
+    version: u32,
+    partitions: u32,
+}
+
+/// Number of partitions of the topic kept in `directory`; `None` where there is none.
+pub(super) fn stored_partitions(directory: &Path) -> Result<Option<u32>, Error> {
+    let path = directory.join("topic.json");
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(format!("read \"{}\"", path.display()), error)),
+    };
+    let file: TopicFile = serde_json::from_slice(&text)
+        .map_err(|e| Error::caused(ErrorKind::Corrupt, format!("read \"{}\"", path.display()), e))?;
+    Ok(Some(file.partitions))
+}
+
+fn store_partitions(directory: &Path, partitions: u32) -> Result<(), Error> {
+    let path = directory.join("topic.json");
+    let temporary = directory.join("topic.json.new");
+    let context = |e| Error::io(format!("create topic \"{}\"", directory.display()), e);
+    let text = serde_json::to_vec(&TopicFile { version: 1, partitions })
+        .map_err(|e| Error::caused(ErrorKind::Internal, "encode topic.json", e))?;
+    fs::write(&temporary, text).map_err(context)?;
+    fs::rename(&temporary, &path).map_err(context)
+}
+
+/// A topic of the embedded log.
+#[derive(Debug)]
+pub struct FileTopic {
+    name: String,
+    partitions: Vec<Arc<Partition>>,
+}
+
+impl FileTopic {
+    /// Opens the topic under `directory/<name>`, creating it with `partitions` where it does not exist yet; one that
+    /// exists keeps its number of partitions. A torn last append is cut off.
+    pub fn open(directory: &Path, name: &str, partitions: u32, settings: LogSettings) -> Result<Self, Error> {
+        let directory = directory.join(name);
+        fs::create_dir_all(&directory)
+            .map_err(|e| Error::io(format!("create topic directory \"{}\"", directory.display()), e))?;
+        let count = match stored_partitions(&directory)? {
+            Some(count) => count,
+            None => {
+                store_partitions(&directory, partitions)?;
+                partitions
+            }
+        };
+        let partitions = (0..count)
+            .map(|partition| Partition::open(directory.join(partition.to_string()), settings).map(Arc::new))
+            .collect::<Result<_, _>>()?;
+        Ok(Self { name: name.to_owned(), partitions })
+    }
+
+    fn partition(&self, partition: u32) -> Result<&Arc<Partition>, Error> {
+        self.partitions.get(partition as usize).ok_or_else(|| no_partition(&self.name, partition))
+    }
+}
+
+#[async_trait]
+impl Topic for FileTopic {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn partitions(&self) -> u32 {
+        self.partitions.len() as u32
+    }
+
+    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<Appended, Error> {
+        check_append(&self.name, &records)?;
+        let partition = Arc::clone(self.partition(partition)?);
+        tokio::task::spawn_blocking(move || partition.append(&records)).await.map_err(Error::task)?
+    }
+
+    async fn read(
+        &self,
+        partition: u32,
+        from: Offset,
+        bytes_max: usize,
+        wait: Duration,
+    ) -> Result<Vec<Record>, Error> {
+        let kept = Arc::clone(self.partition(partition)?);
+        let end = *kept.end.borrow();
+        if from > end {
+            return Err(beyond_end(&self.name, partition, from, end));
+        }
+        if !wait_beyond(kept.end.subscribe(), from, wait).await {
+            return Ok(Vec::new());
+        }
+        tokio::task::spawn_blocking(move || kept.read(from, bytes_max)).await.map_err(Error::task)?
+    }
+
+    fn watermarks(&self, partition: u32) -> Result<Watermarks, Error> {
+        let partition = self.partition(partition)?;
+        Ok(Watermarks { start: partition.start(), end: *partition.end.borrow() })
+    }
+
+    fn ends(&self, partition: u32) -> Result<watch::Receiver<Offset>, Error> {
+        Ok(self.partition(partition)?.end.subscribe())
+    }
+}
+
+#[derive(Debug)]
+struct Partition {
+    directory: PathBuf,
+    settings: LogSettings,
+    /// Held while an append is written and synced.
+    writer: Mutex<()>,
+    segments: RwLock<Vec<Segment>>,
+    end: watch::Sender<Offset>,
+}
+
+impl Partition {
+    fn open(directory: PathBuf, settings: LogSettings) -> Result<Self, Error> {
+        let context = |e| Error::io(format!("open log partition \"{}\"", directory.display()), e);
+        fs::create_dir_all(&directory).map_err(context)?;
+        let mut bases = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(context)? {
+            let name = entry.map_err(context)?.file_name();
+            if let Some(base) = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse().ok()) {
+                bases.push(base);
+            }
+        }
+        bases.sort_unstable();
+        let mut segments: Vec<Segment> = Vec::new();
+        for (index, base) in bases.iter().enumerate() {
+            let last = if index + 1 == bases.len() { Last::Yes } else { Last::No };
+            let expected: Offset = segments.last().map_or(*base, Segment::next);
+            if *base != expected {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "log partition \"{}\" has a hole: a segment begins at offset {base}, the one before \
+                         ends at {expected}",
+                        directory.display()
+                    ),
+                ));
+            }
+            segments.push(Segment::open(&directory.join(format!("{base:020}.log")), *base, last)?);
+        }
+        let end = watch::Sender::new(segments.last().map_or(0, Segment::next));
+        Ok(Self { directory, settings, writer: Mutex::default(), segments: RwLock::new(segments), end })
+    }
+
+    fn start(&self) -> Offset {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).first().map_or(0, Segment::base)
+    }
+
+    fn append(&self, records: &[NewRecord]) -> Result<Appended, Error> {
+        let durable = self.settings.durability == Durability::EveryAppend;
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let base = *self.end.borrow();
+        if records.is_empty() {
+            return Ok(Appended { base, next: base, durable });
+        }
+        let encoded = batch::encode(base, records);
+        self.roll(base)?;
+        {
+            let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+            let segment =
+                segments.last_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "no open segment"))?;
+            segment.write(&encoded)?;
+        }
+        if durable && let Err(error) = self.sync() {
+            let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(segment) = segments.last_mut() {
+                segment.take_back(base, encoded.len() as u64)?;
+            }
+            return Err(error);
+        }
+        let next = base + records.len() as Offset;
+        self.end.send_replace(next);
+        Ok(Appended { base, next, durable })
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        segments.last().map_or(Ok(()), Segment::sync)
+    }
+
+    /// Begins a new segment where there is none or the last is full.
+    fn roll(&self, base: Offset) -> Result<(), Error> {
+        let full = |segment: &Segment| segment.byte_count() >= self.settings.segment_bytes;
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        if segments.last().is_none_or(full) {
+            segments.push(Segment::create(&self.directory, base)?);
+            if self.settings.durability == Durability::EveryAppend {
+                fs::File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(|e| {
+                    Error::io(format!("sync log partition \"{}\"", self.directory.display()), e)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, from: Offset, bytes_max: usize) -> Result<Vec<Record>, Error> {
+        let end = *self.end.borrow();
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let first = segments.partition_point(|segment| segment.next() <= from);
+        let mut records = Vec::new();
+        let mut read_bytes = 0;
+        for segment in &segments[first..] {
+            if read_bytes >= bytes_max && !records.is_empty() {
+                break;
+            }
+            read_bytes += segment.read(from, bytes_max - read_bytes.min(bytes_max), &mut records)?;
+        }
+        drop(segments);
+        // What is written but not yet synced is not there yet.
+        records.truncate(end.saturating_sub(from) as usize);
+        if records.first().is_some_and(|record| record.offset != from) {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("log partition \"{}\" begins behind offset {from}", self.directory.display()),
+            ));
+        }
+        Ok(records)
+    }
+}
