@@ -1,8 +1,25 @@
 //! Travel times of first P and S arrivals, behind one trait.
+//!
+//! ```text
+//! CSV or built in ─► LayeredModel ─► ray sweep (ray.rs) ─► TravelTimeTable ─► time_s(phase, distance, depth, elevation)
+//! ```
+//! [`LayeredModel`] says how fast waves run at which depth, [`TravelTimeTable`] is the precomputed answer for every
+//! distance, source depth and receiver elevation. There are no phases beyond the first P and the first S: no
+//! reflections, no depth phases, no core.
+
+mod layered;
+mod ray;
+mod reference;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 
 use seislake_model::Phase;
+
+pub use layered::{Curvature, Layer, LayeredModel, ModelError};
+pub use table::{TableSettings, TravelTimeTable, default_table};
 
 /// First-arrival travel times between a source and a receiver in one earth model.
 pub trait TravelTime: Debug + Send + Sync {
