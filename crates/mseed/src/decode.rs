@@ -2,11 +2,11 @@
 //!
 //! Steim is in `steim.rs`; the plain and the gain-ranged encodings (SEED 2.4, appendix D) are here.
 
+use crate::Encoding;
 use crate::bytes::ByteOrder;
 use crate::record::Record;
 use crate::samples::Samples;
 use crate::steim::{self, SteimMismatch};
-use crate::Encoding;
 
 /// Why samples could not be decoded. What could be decoded before the error is in the buffer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

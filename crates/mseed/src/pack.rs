@@ -142,7 +142,8 @@ fn fitting(encoding: Encoding, samples: &[i32]) -> Result<Encoding, PackError> {
         },
         Encoding::Steim1 | Encoding::Steim2 => {
             let pairs = samples.iter().zip(samples.iter().skip(1));
-            let largest = pairs.map(|(a, b)| (i64::from(*b) - i64::from(*a)).unsigned_abs()).max().unwrap_or(0);
+            let largest =
+                pairs.map(|(a, b)| (i64::from(*b) - i64::from(*a)).unsigned_abs()).max().unwrap_or(0);
             Ok(match encoding {
                 Encoding::Steim2 if largest < 1 << 29 => Encoding::Steim2,
                 _ if largest < 1 << 31 => Encoding::Steim1,
@@ -186,10 +187,12 @@ impl<'a> Body<'a> {
                 let differences = self.differences.get(first..end).unwrap_or_default();
                 steim::encode(scheme, samples, differences, length / FRAME_LENGTH)
             }
-            (SampleSlice::Int32(samples), Encoding::Int16) => fields(samples, range(2, samples.len()), |value| {
-                let low = value as i16;
-                if big { low.to_be_bytes() } else { low.to_le_bytes() }
-            }),
+            (SampleSlice::Int32(samples), Encoding::Int16) => {
+                fields(samples, range(2, samples.len()), |value| {
+                    let low = value as i16;
+                    if big { low.to_be_bytes() } else { low.to_le_bytes() }
+                })
+            }
             (SampleSlice::Int32(samples), _) => fields(samples, range(4, samples.len()), |value| {
                 if big { value.to_be_bytes() } else { value.to_le_bytes() }
             }),

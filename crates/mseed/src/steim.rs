@@ -80,9 +80,22 @@ const fn steim1(halves: Layout) -> Table {
 static STEIM1_BIG: Table = steim1(low(2, 16));
 static STEIM1_LITTLE: Table = steim1(HALVES_SWAPPED);
 static STEIM2: Table = [
-    NONE, NONE, NONE, NONE, BYTES, BYTES, BYTES, BYTES,
-    UNDEFINED, low(1, 30), low(2, 15), low(3, 10),
-    low(5, 6), low(6, 5), low(7, 4), UNDEFINED,
+    NONE,
+    NONE,
+    NONE,
+    NONE,
+    BYTES,
+    BYTES,
+    BYTES,
+    BYTES,
+    UNDEFINED,
+    low(1, 30),
+    low(2, 15),
+    low(3, 10),
+    low(5, 6),
+    low(6, 5),
+    low(7, 4),
+    UNDEFINED,
 ];
 
 /// Decodes up to `expected` samples from `payload` and appends them to `out`, which must be empty.

@@ -141,7 +141,9 @@ impl TraceList {
     pub fn into_segments(self) -> Vec<TraceSegment> {
         let channels = self.channels.into_iter();
         channels
-            .flat_map(|(source_id, runs)| runs.into_iter().map(move |run| run.into_segment(source_id.clone())))
+            .flat_map(|(source_id, runs)| {
+                runs.into_iter().map(move |run| run.into_segment(source_id.clone()))
+            })
             .collect()
     }
 }

@@ -113,7 +113,9 @@ pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> 
     let length = match blockettes.data {
         Some((_, _, exponent)) if LENGTH_EXPONENTS.contains(&exponent) => 1_usize << exponent,
         Some((_, _, exponent)) => {
-            return Err(RecordError::Length { length: 1_u64.checked_shl(exponent.into()).unwrap_or(0) }.into());
+            return Err(
+                RecordError::Length { length: 1_u64.checked_shl(exponent.into()).unwrap_or(0) }.into()
+            );
         }
         None if blockettes.leaves && end == ChunkEnd::More && bytes.len() <= usize::from(u16::MAX) + 8 => {
             return Err(Refusal::NeedMore);
@@ -219,7 +221,7 @@ fn start_ns(
 ) -> Result<i64, RecordError> {
     let year = order.u16([head[20], head[21]]);
     let day = order.u16([head[22], head[23]]);
-    let nanosecond = u32::from(order.u16([head[28], head[29]])) * 100_000;
+    let nanosecond = u32::from(order.u16([head[28], head[29]])).saturating_mul(100_000);
     let nominal = DayTime { year, day, hour: head[24], minute: head[25], second: head[26], nanosecond }
         .to_nanos()
         .ok_or(RecordError::StartTime { year, day })?;

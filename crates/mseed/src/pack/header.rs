@@ -141,8 +141,7 @@ impl<'a> Writer<'a> {
     ) -> Result<Vec<u8>, PackError> {
         let time = day_time(start_ns, start_ns)?;
         let id = self.settings.source_id.as_bytes();
-        let mut out =
-            Vec::with_capacity(v3::HEADER_LENGTH + id.len() + extra_headers.len() + payload.len());
+        let mut out = Vec::with_capacity(v3::HEADER_LENGTH + id.len() + extra_headers.len() + payload.len());
         out.extend_from_slice(b"MS\x03\x00");
         out.extend_from_slice(&time.nanosecond.to_le_bytes());
         out.extend_from_slice(&time.year.to_le_bytes());

@@ -16,8 +16,13 @@ const fn fit(count: usize, bits: u32, code: u32, top: u32) -> Fit {
 
 static STEIM1: [Fit; 3] = [fit(4, 8, 1, 0), fit(2, 16, 2, 0), fit(1, 32, 3, 0)];
 static STEIM2: [Fit; 7] = [
-    fit(7, 4, 3, 2), fit(6, 5, 3, 1), fit(5, 6, 3, 0), fit(4, 8, 1, 0),
-    fit(3, 10, 2, 3), fit(2, 15, 2, 2), fit(1, 30, 2, 1),
+    fit(7, 4, 3, 2),
+    fit(6, 5, 3, 1),
+    fit(5, 6, 3, 0),
+    fit(4, 8, 1, 0),
+    fit(3, 10, 2, 3),
+    fit(2, 15, 2, 2),
+    fit(1, 30, 2, 1),
 ];
 
 /// Encodes `samples`, whose `differences` to the sample before are given, into at most `frames_max` frames;
@@ -68,8 +73,8 @@ fn longest_fit<'a>(fits: &'static [Fit], rest: &'a [i32]) -> Option<(&'static Fi
 
 fn packed(fit: &Fit, differences: &[i32]) -> u32 {
     let mask = u32::MAX >> (32 - fit.bits);
-    let fields = differences.iter().fold(0_u64, |word, difference| {
-        (word << fit.bits) | u64::from(difference.cast_unsigned() & mask)
-    });
+    let fields = differences
+        .iter()
+        .fold(0_u64, |word, difference| (word << fit.bits) | u64::from(difference.cast_unsigned() & mask));
     (fit.top << 30) | (fields as u32)
 }

@@ -10,10 +10,8 @@ use crate::{Samples, Scanned, Scanner, TraceList, TraceSegment};
 
 /// The folder of recordings, where there is one.
 fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var("SEISLAKE_TEST_DATA").map_or_else(
-        |_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
+    let folder = std::env::var("SEISLAKE_TEST_DATA")
+        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
     let found = folder.join("truth/miniseed.json").exists();
     if !found {
         eprintln!("skipped: no recordings at \"{}\"", folder.display());
@@ -80,6 +78,9 @@ fn describe_truth(segment: &Value) -> String {
     )
 }
 
+/// A record whose blockette chain is lost: libmseed goes on with a guessed encoding, we refuse the record.
+const GUESSED: [&str; 1] = ["first_10_records/blockette_offset_swapped.bin"];
+
 #[test]
 fn intact_recordings_read_as_libmseed_reads_them() {
     let Some(folder) = test_data() else { return };
@@ -89,31 +90,97 @@ fn intact_recordings_read_as_libmseed_reads_them() {
     let mut wrong = Vec::new();
     for (path, readers) in truth.as_object().unwrap() {
         let Some(expected) = readers.get("libmseed3").and_then(Value::as_array) else { continue };
+        if GUESSED.iter().any(|guessed| path.ends_with(guessed)) {
+            continue;
+        }
         let reading = read(&std::fs::read(folder.join(path)).unwrap());
         let found: Vec<String> = reading.segments.iter().map(describe).collect();
         let expected: Vec<String> = expected.iter().map(describe_truth).collect();
         compared += 1;
         if found != expected {
-            wrong.push(format!("{path}: {:?}\n  found    {found:#?}\n  expected {expected:#?}", reading.problems));
+            wrong.push(format!(
+                "{path}: {:?}\n  found    {found:#?}\n  expected {expected:#?}",
+                reading.problems
+            ));
         }
     }
     eprintln!("{compared} recordings compared");
     assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Segments of files that libmseed 3 refuses as a whole, as ObsPy reads them: start, end, count.
+/// Files that libmseed 3 refuses as a whole: source, start, end and count as ObsPy 1.5 reads them.
 #[test]
-fn recordings_that_need_resynchronisation_give_their_intact_records() {
+fn recordings_with_foreign_bytes_give_their_intact_records() {
     let Some(folder) = test_data() else { return };
-    let cases = [
-        ("blockette008.mseed", "FDSN:BW_BGLD__E_H_E"),
-        ("fullseed.mseed", ""),
-        ("brokenlastrecord.mseed", ""),
-        ("microsecond_wrap.mseed", ""),
-        ("single_record_plus_noise_record.mseed", ""),
+    let (wrap, noise) = (1_199_768_286_000_000_000_i64, 1_199_768_285_075_000_000_i64);
+    let cases: [(&str, &[(&str, i64, i64, u64)], usize); 5] = [
+        (
+            "blockette008.mseed",
+            &[("FDSN:BW_PART__E_H_Z", 1_202_601_600_145_000_000, 1_202_601_608_350_000_000, 1642)],
+            0,
+        ),
+        (
+            "fullseed.mseed",
+            &[
+                ("FDSN:GE_APE__B_H_E", 1_254_406_910_675_000_000, 1_254_406_941_125_000_000, 610),
+                ("FDSN:GE_APE__B_H_N", 1_254_406_898_505_000_000, 1_254_406_928_555_000_000, 602),
+                ("FDSN:GE_APE__B_H_Z", 1_254_406_894_445_000_000, 1_254_406_925_545_000_000, 623),
+            ],
+            0,
+        ),
+        (
+            "brokenlastrecord.mseed",
+            &[("FDSN:NL_HGN_00_B_H_Z", 1_054_174_402_043_400_000, 1_054_174_551_518_400_000, 5980)],
+            1,
+        ),
+        ("microsecond_wrap.mseed", &[("FDSN:IM_NV32__B_H_E", wrap, wrap + 6_900_000_000, 277)], 0),
+        (
+            "single_record_plus_noise_record.mseed",
+            &[("FDSN:IM_NV32__B_H_E", noise, noise + 6_900_000_000, 277)],
+            1,
+        ),
     ];
-    for (name, _) in cases {
+    for (name, expected, problems) in cases {
         let reading = read(&std::fs::read(folder.join("mseed/obspy").join(name)).unwrap());
-        eprintln!("{name} {:?} {:?}", reading.segments.iter().map(describe).collect::<Vec<_>>(), reading.problems);
+        let found: Vec<_> = reading
+            .segments
+            .iter()
+            .map(|s| (s.source_id.as_str(), s.start_ns, s.end_ns, s.sample_count))
+            .collect();
+        assert_eq!(found, expected, "{name}");
+        assert_eq!(reading.problems.len(), problems, "{name}: {:?}", reading.problems);
     }
+}
+
+#[test]
+fn damaged_recordings_keep_the_records_before_the_damage_and_name_the_problem() {
+    let Some(folder) = test_data() else { return };
+    let mut files = 0;
+    for original in std::fs::read_dir(folder.join("mseed-damaged")).unwrap() {
+        for file in std::fs::read_dir(original.unwrap().path()).unwrap() {
+            let path = file.unwrap().path();
+            let reading = read(&std::fs::read(&path).unwrap());
+            files += 1;
+            let mutation = path.file_stem().unwrap().to_str().unwrap();
+            let original = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+            let records = if original.ends_with("first_10_records") { 10 } else { 100 };
+            // A doubled file is sound, and so may be a record whose flipped bits no checksum covers.
+            let unseen = mutation == "dup_all" || mutation.starts_with("flip");
+            assert!(
+                unseen || !reading.problems.is_empty(),
+                "{original}/{mutation}: nothing reported, {} records",
+                reading.records
+            );
+            if mutation == "trunc_hdr" {
+                assert_eq!(reading.records, 0, "{original}/{mutation}");
+            } else if mutation != "flip200_2" && mutation != "flip200_4" {
+                assert!(
+                    reading.records * 10 >= records * 4,
+                    "{original}/{mutation}: {} records",
+                    reading.records
+                );
+            }
+        }
+    }
+    assert!(files >= 60, "{files} damaged files");
 }
