@@ -4,8 +4,7 @@
 //! frame   word 0: sixteen 2-bit codes │ words 1…15: differences (frame 0: word 1 = X0, word 2 = Xn)
 //! ```
 //!
-//! Every word is unpacked by the same straight code from a table of shifts: which layout comes next is
-//! unpredictable, and a missed branch costs more than the shifts it saves. The first difference refers to the
+//! Each layout is unrolled by its own constants. The first difference refers to the
 //! previous record and is ignored in favour of X0. Arithmetic wraps.
 
 use crate::DecodeError;
@@ -32,72 +31,6 @@ pub(crate) const FRAME_LENGTH: usize = 64;
 /// Differences a frame holds at most: 15 words of 7.
 const DIFFERENCES_MAX: usize = 105;
 
-/// How the differences lie in a word: `count` fields, each moved up by its shift and down by `down`.
-#[derive(Clone, Copy)]
-struct Layout {
-    up: [u8; 7],
-    down: u8,
-    count: u8,
-    /// The code stands for nothing.
-    undefined: bool,
-    /// Single bytes keep their order in memory whatever the word order.
-    bytes: bool,
-}
-
-const NONE: Layout = Layout { up: [0; 7], down: 0, count: 0, undefined: false, bytes: false };
-const UNDEFINED: Layout = Layout { undefined: true, ..NONE };
-
-/// `count` fields of `bits` bits that end at the low end of the word.
-const fn low(count: u8, bits: u8) -> Layout {
-    let mut up = [0; 7];
-    let mut rest: &mut [u8] = &mut up;
-    let mut index = 0;
-    while let Some((slot, more)) = rest.split_first_mut() {
-        if index < count {
-            *slot = 32 - bits * (count - index);
-        }
-        index += 1;
-        rest = more;
-    }
-    Layout { up, down: 32 - bits, count, ..NONE }
-}
-
-const BYTES: Layout = Layout { bytes: true, ..low(4, 8) };
-/// In little-endian words the half that comes first in memory is the low one.
-const HALVES_SWAPPED: Layout = Layout { up: [16, 0, 0, 0, 0, 0, 0], ..low(2, 16) };
-
-/// Layouts by 2-bit code (high) and the two top bits of the word (low).
-type Table = [Layout; 16];
-
-const fn steim1(halves: Layout) -> Table {
-    let word = low(1, 32);
-    [
-        NONE, NONE, NONE, NONE, BYTES, BYTES, BYTES, BYTES, halves, halves, halves, halves, word, word, word,
-        word,
-    ]
-}
-
-static STEIM1_BIG: Table = steim1(low(2, 16));
-static STEIM1_LITTLE: Table = steim1(HALVES_SWAPPED);
-static STEIM2: Table = [
-    NONE,
-    NONE,
-    NONE,
-    NONE,
-    BYTES,
-    BYTES,
-    BYTES,
-    BYTES,
-    UNDEFINED,
-    low(1, 30),
-    low(2, 15),
-    low(3, 10),
-    low(5, 6),
-    low(6, 5),
-    low(7, 4),
-    UNDEFINED,
-];
-
 /// Decodes up to `expected` samples from `payload` and appends them to `out`, which must be empty.
 pub(crate) fn decode(
     scheme: Scheme,
@@ -109,15 +42,14 @@ pub(crate) fn decode(
     let (frames, _) = payload.as_chunks::<FRAME_LENGTH>();
     out.reserve(expected.min(frames.len() * DIFFERENCES_MAX));
     match (scheme, order) {
-        (Scheme::One, ByteOrder::Big) => decode_frames::<true>(&STEIM1_BIG, frames, expected, out),
-        (Scheme::One, ByteOrder::Little) => decode_frames::<false>(&STEIM1_LITTLE, frames, expected, out),
-        (Scheme::Two, ByteOrder::Big) => decode_frames::<true>(&STEIM2, frames, expected, out),
-        (Scheme::Two, ByteOrder::Little) => decode_frames::<false>(&STEIM2, frames, expected, out),
+        (Scheme::One, ByteOrder::Big) => decode_frames::<false, true>(frames, expected, out),
+        (Scheme::One, ByteOrder::Little) => decode_frames::<false, false>(frames, expected, out),
+        (Scheme::Two, ByteOrder::Big) => decode_frames::<true, true>(frames, expected, out),
+        (Scheme::Two, ByteOrder::Little) => decode_frames::<true, false>(frames, expected, out),
     }
 }
 
-fn decode_frames<const BIG: bool>(
-    table: &Table,
+fn decode_frames<const TWO: bool, const BIG: bool>(
     frames: &[[u8; FRAME_LENGTH]],
     expected: usize,
     out: &mut Vec<i32>,
@@ -128,15 +60,14 @@ fn decode_frames<const BIG: bool>(
         if BIG { i32::from_be_bytes(bytes) } else { i32::from_le_bytes(bytes) }
     };
     let (forward, reverse) = (word(first, 1), word(first, 2));
-    // One slot of eight behind the most a frame can hold: each word writes seven sums, whatever it has.
-    let mut sums = [0_i32; DIFFERENCES_MAX + 7];
+    let mut sums = [0_i32; DIFFERENCES_MAX];
     let mut last = 0_i32;
     for (index, frame) in frames.iter().enumerate() {
         if out.len() >= expected {
             break;
         }
         let skipped_words = if index == 0 { 3 } else { 1 };
-        let (mut count, legal) = sum_frame::<BIG>(table, frame, skipped_words, last, &mut sums);
+        let (mut count, legal) = sum_frame::<TWO, BIG>(frame, skipped_words, last, &mut sums);
         if !legal {
             return Err(DecodeError::SteimControl { frame: index });
         }
@@ -161,44 +92,59 @@ fn decode_frames<const BIG: bool>(
 
 /// Running sums of the differences of a frame, starting at `last`; their number, and whether all codes are defined.
 #[inline]
-fn sum_frame<const BIG: bool>(
-    table: &Table,
+fn sum_frame<const TWO: bool, const BIG: bool>(
     frame: &[u8; FRAME_LENGTH],
     skipped_words: usize,
     last: i32,
-    sums: &mut [i32; DIFFERENCES_MAX + 7],
+    sums: &mut [i32; DIFFERENCES_MAX],
 ) -> (usize, bool) {
     let words = frame.as_chunks::<4>().0;
     let read = |bytes: [u8; 4]| if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
-    let codes = read(words.first().copied().unwrap_or_default());
-    let mut codes = codes << (2 * skipped_words);
-    let mut filled = 0_usize;
-    let mut sum = last;
-    let mut undefined = false;
+    let mut codes = read(words.first().copied().unwrap_or_default()) << (2 * skipped_words);
+    let mut sums = Sums { slots: sums, filled: 0, last };
     for bytes in words.iter().skip(skipped_words) {
-        let mut value = read(*bytes);
-        let code = ((codes >> 30) << 2) | (value >> 30);
+        let value = read(*bytes);
+        let code = codes >> 30;
         codes <<= 2;
-        let Some(layout) = table.get((code & 15) as usize) else { continue };
-        if !BIG && layout.bytes {
-            value = value.swap_bytes();
+        match (code, value >> 30) {
+            (0, _) => {}
+            // Single bytes keep their order in memory whatever the word order.
+            (1, _) => sums.add::<4, 8>(u32::from_be_bytes(*bytes)),
+            // In little-endian words the half that comes first in memory is the low one.
+            (2, _) if !TWO => sums.add::<2, 16>(if BIG { value } else { value.rotate_left(16) }),
+            (3, _) if !TWO => sums.add::<1, 32>(value),
+            (2, 1) => sums.add::<1, 30>(value),
+            (2, 2) => sums.add::<2, 15>(value),
+            (2, 3) => sums.add::<3, 10>(value),
+            (3, 0) => sums.add::<5, 6>(value),
+            (3, 1) => sums.add::<6, 5>(value),
+            (3, 2) => sums.add::<7, 4>(value),
+            _ => return (sums.filled, false),
         }
-        undefined |= layout.undefined;
-        let mut steps = [0_i32; 8];
-        let mut step = 0_i32;
-        let (body, up) = (&mut steps, &layout.up);
-        for (slot, up) in body.iter_mut().skip(1).zip(up) {
-            let difference = (value << (up & 31)).cast_signed() >> (layout.down & 31);
-            step = step.wrapping_add(difference);
-            *slot = step;
-        }
-        if let Some(slots) = sums.get_mut(filled..).and_then(|rest| rest.first_chunk_mut::<7>()) {
-            for (slot, step) in slots.iter_mut().zip(steps.iter().skip(1)) {
-                *slot = sum.wrapping_add(*step);
-            }
-        }
-        filled += usize::from(layout.count);
-        sum = sum.wrapping_add(steps.get(usize::from(layout.count)).copied().unwrap_or(0));
     }
-    (filled, !undefined)
+    (sums.filled, true)
+}
+
+/// Running sums of one frame.
+struct Sums<'a> {
+    slots: &'a mut [i32; DIFFERENCES_MAX],
+    filled: usize,
+    last: i32,
+}
+
+impl Sums<'_> {
+    /// Adds the `COUNT` differences of `BITS` bits that end at the low end of `word`.
+    #[inline(always)]
+    fn add<const COUNT: usize, const BITS: usize>(&mut self, word: u32) {
+        let Some(slots) = self.slots.get_mut(self.filled..).and_then(|rest| rest.first_chunk_mut::<COUNT>())
+        else {
+            return;
+        };
+        for (index, slot) in slots.iter_mut().enumerate() {
+            let difference = (word << (32 - BITS * (COUNT - index))).cast_signed() >> (32 - BITS);
+            self.last = self.last.wrapping_add(difference);
+            *slot = self.last;
+        }
+        self.filled += COUNT;
+    }
 }

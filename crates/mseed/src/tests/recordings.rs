@@ -108,12 +108,15 @@ fn intact_recordings_read_as_libmseed_reads_them() {
     assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Source, start and end in nanoseconds since 1970, sample count.
+type Extent = (&'static str, i64, i64, u64);
+
 /// Files that libmseed 3 refuses as a whole: source, start, end and count as ObsPy 1.5 reads them.
 #[test]
 fn recordings_with_foreign_bytes_give_their_intact_records() {
     let Some(folder) = test_data() else { return };
     let (wrap, noise) = (1_199_768_286_000_000_000_i64, 1_199_768_285_075_000_000_i64);
-    let cases: [(&str, &[(&str, i64, i64, u64)], usize); 5] = [
+    let cases: [(&str, &[Extent], usize); 5] = [
         (
             "blockette008.mseed",
             &[("FDSN:BW_PART__E_H_Z", 1_202_601_600_145_000_000, 1_202_601_608_350_000_000, 1642)],
