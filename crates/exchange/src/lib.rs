@@ -1,1 +1,126 @@
-//! seislake-exchange
+//! Formats of the field, read and written as pure functions on bytes and text: no files, no clocks, no sockets.
+//!
+//! ```text
+//! StationXML, station CSV, FDSN text ─► Inventory            Inventory ─► StationXML, FDSN text
+//! QuakeML, GeoJSON, CSV/TSV, FDSN text ─► [CatalogueEvent]   Bulletin  ─► QuakeML, GeoJSON, CSV, FDSN text
+//! ```
+//! Readers take what they can use and list the rest as [`Problem`]s; a document that is broken as a whole is one
+//! [`ReadError`], one sentence that names the place.
+#![warn(missing_docs)]
+
+pub mod catalogue_text;
+pub mod quakeml;
+pub mod station_text;
+pub mod stationxml;
+mod table;
+mod xml;
+
+pub use catalogue_text::read_catalogue;
+pub use station_text::ElevationUnit;
+
+use seislake_model::{Inventory, Timestamp};
+
+/// What was read, and what was left out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parsed<T> {
+    /// What was read.
+    pub value: T,
+    /// What was left out or mended, in order of lines.
+    pub problems: Vec<Problem>,
+}
+
+/// A part of a document that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Line, from 1.
+    pub line: u64,
+    /// Why, one sentence.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}: {}", self.line, self.reason)
+    }
+}
+
+/// A document that cannot be used at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Not well-formed, or a value that cannot be what it must be.
+    #[error("broken {format} at line {line}, column {column}: {reason}")]
+    Broken {
+        /// Format, e.g. `StationXML`.
+        format: &'static str,
+        /// Line, from 1.
+        line: u64,
+        /// Column in bytes, from 1.
+        column: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Another format than expected.
+    #[error("not {expected}: {found}")]
+    OtherFormat {
+        /// What was expected.
+        expected: &'static str,
+        /// What was found instead.
+        found: String,
+    },
+    /// A column that must be there is not.
+    #[error(
+        "no column for the {wanted} (one of {names}); the first line must name the columns, it reads \"{header}\""
+    )]
+    MissingColumn {
+        /// Meaning of the column.
+        wanted: &'static str,
+        /// Names that would have been understood.
+        names: String,
+        /// The first line.
+        header: String,
+    },
+    /// Elevations without a unit.
+    #[error(
+        "column \"{column}\" does not say whether elevations are in m or km; say --elevation-unit m|km, or name the column elevation_m or elevation_km"
+    )]
+    ElevationUnit {
+        /// Name of the column.
+        column: String,
+    },
+    /// Rows, but none that could be used.
+    #[error("none of {rows} rows of {format} could be used; line {line}: {reason}")]
+    NothingUsable {
+        /// Format.
+        format: &'static str,
+        /// Rows seen.
+        rows: usize,
+        /// Line of the first problem.
+        line: u64,
+        /// The first problem.
+        reason: String,
+    },
+}
+
+/// Reads stations in any format this crate knows: StationXML where the first character is `<`, else text.
+///
+/// # Errors
+/// See [`stationxml::read`] and [`station_text::read`].
+pub fn read_stations(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventory>, ReadError> {
+    if xml::looks_like_xml(bytes) { stationxml::read(bytes) } else { station_text::read(bytes, unit) }
+}
+
+/// End of an epoch: dates beyond what a [`Timestamp`] holds (2599-12-31 is common) mean that it is open.
+fn epoch_end(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
+    let text = text.trim();
+    let year = text.split('-').next().and_then(|year| year.parse::<i32>().ok());
+    if text.is_empty() || year.is_some_and(|year| year >= 2200) {
+        return Ok(None);
+    }
+    text.parse().map(Some)
+}
+
+/// Begin of an epoch: nothing means since ever.
+fn epoch_start(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
+    let text = text.trim();
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}

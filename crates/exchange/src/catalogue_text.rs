@@ -1,0 +1,297 @@
+//! Catalogues as tables and GeoJSON, in and out; [`read_catalogue`] also hands QuakeML to its reader.
+//!
+//! Tables have named columns in any order (comma, semicolon, tab or bar; FDSN event text is one of them); depths are
+//! km, as everywhere but in QuakeML, unless the column is `depth_m`. GeoJSON is the USGS summary format: times are
+//! integers of milliseconds.
+
+use std::fmt::Write;
+
+use seislake_model::{CatalogueEvent, Event, EventStatus, Origin, Timestamp};
+use serde_json::{Value, json};
+
+use crate::table::{Column, Row, Table, something_usable};
+use crate::{Parsed, Problem, ReadError, quakeml, xml};
+
+const FORMAT: &str = "catalogue";
+const TIME: Column = Column {
+    meaning: "origin time",
+    names: &["origin_time", "time", "datetime", "date_time", "origintime", "event_time"],
+};
+const LATITUDE: Column = Column { meaning: "latitude", names: &["latitude", "lat"] };
+const LONGITUDE: Column = Column { meaning: "longitude", names: &["longitude", "lon", "long", "lng"] };
+const DEPTH: Column = Column { meaning: "depth", names: &["depth_km", "depth", "depth_m"] };
+const MAGNITUDE: Column = Column { meaning: "magnitude", names: &["magnitude", "mag", "ml", "mw"] };
+const ID: Column = Column { meaning: "event id", names: &["event_id", "eventid", "id", "publicid", "case"] };
+
+/// Reads a catalogue in whatever format it is: QuakeML, GeoJSON, or a table. `name_hint` (a file name) is used for
+/// ids of rows that have none.
+///
+/// # Errors
+/// Where the document is of no known format, broken, lacks a column, or holds no usable event though it has rows.
+pub fn read_catalogue(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    match text.first() {
+        Some(b'<') => quakeml::read(bytes),
+        Some(b'{' | b'[') => read_geojson(text),
+        _ => read_table(name_hint, bytes),
+    }
+}
+
+/// Reads a table with named columns. Rows without time or place are listed as problems; unreadable depths and
+/// magnitudes are taken as unknown.
+///
+/// # Errors
+/// Where it is no text, a column is missing, or no row can be used.
+pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
+    let table = Table::read(FORMAT, bytes)?;
+    let (time, latitude, longitude) = (table.need(&TIME)?, table.need(&LATITUDE)?, table.need(&LONGITUDE)?);
+    let depth = table.find(&DEPTH);
+    let km_per_unit = if depth.is_some_and(|index| table.name(index) == "depth_m") { 1e-3 } else { 1.0 };
+    let (magnitude, id) = (table.find(&MAGNITUDE), table.find(&ID));
+    let mut events = Vec::new();
+    let mut problems = Vec::new();
+    for row in &table.rows {
+        let event = || -> Result<CatalogueEvent, Problem> {
+            let origin_time = row_time(row, time)?;
+            let (latitude, longitude) = row.place(Some(latitude), Some(longitude))?;
+            let known = |column| row.cell(column).parse().ok().filter(|value: &f64| value.is_finite());
+            let own_id = row.cell(id);
+            Ok(CatalogueEvent {
+                id: if own_id.is_empty() { format!("{name_hint}:{}", row.line) } else { own_id.to_owned() },
+                origin_time,
+                latitude,
+                longitude,
+                depth_km: known(depth).map(|depth| depth * km_per_unit),
+                magnitude: known(magnitude),
+            })
+        };
+        match event() {
+            Ok(event) => events.push(event),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    something_usable("a catalogue table", events.len(), table.rows.len(), &problems)?;
+    Ok(Parsed { value: events, problems })
+}
+
+fn row_time(row: &Row, column: usize) -> Result<Timestamp, Problem> {
+    let text = row.cell(Some(column));
+    if text.is_empty() {
+        return Err(row.problem("no origin time".to_owned()));
+    }
+    text.parse().map_err(|error: seislake_model::TimestampError| row.problem(error.to_string()))
+}
+
+/// Reads GeoJSON of the USGS: a `FeatureCollection` or a single `Feature`.
+///
+/// # Errors
+/// Where it is no JSON (line and column are named), no GeoJSON, or no feature can be used.
+pub fn read_geojson(bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
+    let document: Value = serde_json::from_slice(bytes).map_err(|error| ReadError::Broken {
+        format: "GeoJSON",
+        line: error.line() as u64,
+        column: error.column() as u64,
+        reason: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
+    })?;
+    let single = std::slice::from_ref(&document);
+    let features = match document.get("type").and_then(Value::as_str) {
+        Some("FeatureCollection") => document.get("features").and_then(Value::as_array).map(Vec::as_slice),
+        Some("Feature") => Some(single),
+        _ => None,
+    };
+    let features = features.ok_or_else(|| ReadError::OtherFormat {
+        expected: "GeoJSON",
+        found: "it is JSON, but neither a FeatureCollection nor a Feature".to_owned(),
+    })?;
+    let mut events = Vec::new();
+    let mut problems = Vec::new();
+    for (index, feature) in features.iter().enumerate() {
+        match feature_event(feature) {
+            Ok(event) => events.push(event),
+            Err(reason) => {
+                problems.push(Problem { line: 1, reason: format!("feature {}: {reason}", index + 1) });
+            }
+        }
+    }
+    something_usable("GeoJSON", events.len(), features.len(), &problems)?;
+    Ok(Parsed { value: events, problems })
+}
+
+fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
+    let properties = feature.get("properties").ok_or("no properties")?;
+    let milliseconds = properties.get("time").and_then(Value::as_i64).ok_or("no time in milliseconds")?;
+    let nanos = milliseconds.checked_mul(1_000_000).ok_or("the time lies too far away")?;
+    let coordinate =
+        |index| feature.pointer(&format!("/geometry/coordinates/{index}")).and_then(Value::as_f64);
+    let (longitude, latitude) = (coordinate(0).ok_or("no longitude")?, coordinate(1).ok_or("no latitude")?);
+    if latitude.abs() > 90.0 || longitude.abs() > 360.0 {
+        return Err(format!("{latitude}, {longitude} is no place on earth"));
+    }
+    let id = feature.get("id").or_else(|| properties.get("code"));
+    Ok(CatalogueEvent {
+        id: id.map_or(String::new(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)),
+        origin_time: Timestamp::from_nanos(nanos),
+        latitude,
+        longitude,
+        depth_km: coordinate(2),
+        magnitude: properties.get("mag").and_then(Value::as_f64),
+    })
+}
+
+/// FDSN event text: one line per event, after the header of the standard.
+pub fn write_event_text(events: &[Event]) -> String {
+    let mut out =
+        "#EventID|Time|Latitude|Longitude|Depth/km|Author|Catalog|Contributor|ContributorID|MagType|\
+                   Magnitude|MagAuthor|EventLocationName|EventType\n"
+            .to_owned();
+    for event in events {
+        let time = event.origin_time.to_string();
+        let (magnitude_type, magnitude) = magnitude_cells(event, 2);
+        let author = if event.magnitude.is_some() { "seislake" } else { "" };
+        let _ = writeln!(
+            out,
+            "{id}|{time}|{latitude}|{longitude}|{depth}|seislake|seislake|seislake|{id}|{magnitude_type}|{magnitude}|\
+             {author}||earthquake",
+            id = event.event_id,
+            time = time.trim_end_matches('Z'),
+            latitude = rounded(event.latitude, 6),
+            longitude = rounded(event.longitude, 6),
+            depth = rounded(event.depth_km, 3),
+        );
+    }
+    out
+}
+
+/// CSV with the column names of `bulletin.events`; reads back with [`read_table`].
+pub fn write_csv(events: &[Event]) -> String {
+    let mut out =
+        "event_id,revision,status,origin_time,latitude,longitude,depth_km,magnitude,magnitude_type\n"
+            .to_owned();
+    for event in events {
+        let (magnitude_type, magnitude) = magnitude_cells(event, 3);
+        let _ = writeln!(
+            out,
+            "{},{},{},{},{},{},{},{magnitude},{magnitude_type}",
+            quoted(&event.event_id),
+            event.revision,
+            event.status.as_str(),
+            event.origin_time,
+            rounded(event.latitude, 6),
+            rounded(event.longitude, 6),
+            rounded(event.depth_km, 3),
+        );
+    }
+    out
+}
+
+fn magnitude_cells(event: &Event, decimals: usize) -> (&str, String) {
+    match event.magnitude {
+        Some(magnitude) => (event.magnitude_type.as_deref().unwrap_or(""), format!("{magnitude:.decimals$}")),
+        None => ("", String::new()),
+    }
+}
+
+fn rounded(value: f64, decimals: i32) -> f64 {
+    let scale = 10_f64.powi(decimals);
+    (value * scale).round() / scale
+}
+
+fn quoted(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+/// What a GeoJSON document says about itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GeoJsonMetadata {
+    /// When the document is made.
+    pub generated_at: Timestamp,
+    /// Where it can be had.
+    pub url: String,
+    /// Title.
+    pub title: String,
+}
+
+/// GeoJSON in the summary format of the USGS: all field names are there, `null` where we know nothing. The quality
+/// fields (`nst`, `dmin` in degrees, `rms`, `gap`) come from the preferred origin where it is given.
+pub fn write_geojson(events: &[(&Event, Option<&Origin>)], metadata: &GeoJsonMetadata) -> String {
+    let features: Vec<Value> = events.iter().map(|(event, origin)| feature(event, *origin)).collect();
+    let axis = |value: fn(&Event) -> f64| {
+        let values = events.iter().map(|(event, _)| value(event));
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), value| {
+            (least.min(value), most.max(value))
+        })
+    };
+    let mut document = json!({
+        "type": "FeatureCollection",
+        "metadata": {
+            "generated": metadata.generated_at.nanos().div_euclid(1_000_000),
+            "url": metadata.url,
+            "title": metadata.title,
+            "status": 200,
+            "api": env!("CARGO_PKG_VERSION"),
+            "count": events.len(),
+        },
+        "features": features,
+    });
+    if !events.is_empty() {
+        let (west, east) = axis(|event| event.longitude);
+        let (south, north) = axis(|event| event.latitude);
+        let (top, bottom) = axis(|event| event.depth_km);
+        document["bbox"] = json!([west, south, top, east, north, bottom]);
+    }
+    document.to_string()
+}
+
+fn feature(event: &Event, origin: Option<&Origin>) -> Value {
+    let code = event.event_id.rsplit('/').next().unwrap_or(&event.event_id);
+    let magnitude_text = event.magnitude.map_or("?".to_owned(), |magnitude| format!("{magnitude:.1}"));
+    let status = if event.status == EventStatus::Deleted { "deleted" } else { "automatic" };
+    json!({
+        "type": "Feature",
+        "properties": {
+            "mag": event.magnitude.map(|magnitude| rounded(magnitude, 2)),
+            "place": null,
+            "time": event.origin_time.nanos().div_euclid(1_000_000),
+            "updated": null, "tz": null, "url": null, "detail": null,
+            "felt": null, "cdi": null, "mmi": null, "alert": null,
+            "status": status,
+            "tsunami": 0,
+            "sig": null,
+            "net": "seislake",
+            "code": code,
+            "ids": format!(",{},", event.event_id),
+            "sources": ",seislake,",
+            "types": ",origin,phase-data,",
+            "nst": origin.map(|origin| origin.used_station_count),
+            "dmin": origin.map(|origin| rounded(origin.nearest_station_km / quakeml::KM_PER_DEGREE, 5)),
+            "rms": origin.map(|origin| rounded(origin.rms_s, 4)),
+            "gap": origin.map(|origin| rounded(origin.azimuthal_gap, 1)),
+            "magType": event.magnitude_type.as_ref().map(|kind| kind.to_lowercase()),
+            "type": "earthquake",
+            "title": format!("M {magnitude_text} - {:.3}, {:.3}", event.latitude, event.longitude),
+        },
+        "geometry": {
+            "type": "Point",
+            "coordinates": [
+                rounded(event.longitude, 6), rounded(event.latitude, 6), rounded(event.depth_km, 3),
+            ],
+        },
+        "id": event.event_id,
+    })
+}
+
+/// Whether bytes look like a catalogue at all: QuakeML, GeoJSON, or text with a header that names time and place.
+pub fn looks_like_catalogue(bytes: &[u8]) -> bool {
+    if xml::looks_like_xml(bytes) || bytes.trim_ascii_start().first() == Some(&b'{') {
+        return true;
+    }
+    Table::read(FORMAT, bytes)
+        .is_ok_and(|table| table.find(&TIME).is_some() && table.find(&LATITUDE).is_some())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+//! Tests of catalogue tables and GeoJSON.
+
+use super::*;
+
+fn event(magnitude: Option<f64>) -> Event {
+    Event {
+        event_id: "event/1".into(),
+        revision: 2,
+        status: EventStatus::Closed,
+        preferred_origin_id: "origin/1".into(),
+        preferred_magnitude_id: None,
+        origin_time: "2020-01-02T03:04:05.678901Z".parse().unwrap(),
+        latitude: 1.25,
+        longitude: -2.5,
+        depth_km: 10.5,
+        magnitude,
+        magnitude_type: magnitude.map(|_| "ML".into()),
+    }
+}
+
+#[test]
+fn columns_come_in_any_order_under_many_names() {
+    let text = "mag\tcase\tlon\torigin_time\tlat\tdepth_km\twho\n\
+                1.1\ta/1\t-16.9\t2014-08-24T00:01:08.92Z\t64.7\t6.0\tsomeone\n\
+                \ta/2\t-16.9\t2014-08-24 00:01:20\t64.8\t\tsomeone\n\
+                \ta/3\t\t2014-08-24T00:02:00Z\t\t\tsee who\n";
+    let parsed = read_catalogue("truth.tsv", text.as_bytes()).unwrap();
+    assert_eq!(parsed.value.len(), 2);
+    assert_eq!((parsed.value[0].id.as_str(), parsed.value[0].magnitude), ("a/1", Some(1.1)));
+    assert_eq!((parsed.value[1].depth_km, parsed.value[1].magnitude), (None, None));
+    assert_eq!(parsed.problems, [Problem { line: 4, reason: "no latitude".into() }]);
+}
+
+#[test]
+fn rows_without_an_id_are_named_after_their_line() {
+    let parsed =
+        read_catalogue("mine.csv", b"time,latitude,longitude,depth_m\n2020-01-01,1,2,3000\n").unwrap();
+    assert_eq!((parsed.value[0].id.as_str(), parsed.value[0].depth_km), ("mine.csv:2", Some(3.0)));
+}
+
+#[test]
+fn what_we_write_we_read() {
+    let events = [event(Some(2.345)), event(None)];
+    let metadata = GeoJsonMetadata {
+        generated_at: Timestamp::from_nanos(0),
+        url: "http://localhost/".into(),
+        title: "All events".into(),
+    };
+    let rows = [(&events[0], None), (&events[1], None)];
+    for text in [write_csv(&events), write_event_text(&events), write_geojson(&rows, &metadata)] {
+        let parsed = read_catalogue("", text.as_bytes()).unwrap();
+        assert_eq!(parsed.problems, []);
+        let read = &parsed.value[0];
+        assert_eq!((read.id.as_str(), read.latitude, read.longitude), ("event/1", 1.25, -2.5));
+        assert_eq!((read.depth_km, parsed.value[1].magnitude), (Some(10.5), None));
+        assert!((read.magnitude.unwrap() - 2.345).abs() < 0.01);
+        assert!(read.origin_time.seconds_since(events[0].origin_time).abs() < 1e-3);
+    }
+}
+
+#[test]
+fn geojson_is_a_collection_or_a_single_feature() {
+    let feature = r#"{"type":"Feature","id":"ci1","properties":{"mag":null,"time":1562383193040},
+                      "geometry":{"type":"Point","coordinates":[-117.6,35.77,8]}}"#;
+    let single = read_catalogue("", feature.as_bytes()).unwrap().value;
+    assert_eq!(single[0].origin_time.to_string(), "2019-07-06T03:19:53.040Z");
+    let no_place = feature.replace("35.77", "null");
+    let both = format!("{{\"type\":\"FeatureCollection\",\"features\":[{feature},{no_place}]}}");
+    let parsed = read_catalogue("", both.as_bytes()).unwrap();
+    assert_eq!((parsed.value.len(), parsed.problems[0].reason.as_str()), (1, "feature 2: no latitude"));
+}
+
+#[test]
+fn what_is_no_catalogue_is_refused_in_one_sentence() {
+    for (bytes, expected) in [
+        (&b"000001D AAA  \x00\x00"[..], "not catalogue: it holds binary data"),
+        (b"{\"type\": \"Feat", "broken GeoJSON at line 1"),
+        (b"{\"a\": 1}", "neither a FeatureCollection nor a Feature"),
+        (b"YEAR,MONTH,LATITUDE,LONGITUDE\n1904,8,1,2\n", "no column for the origin time"),
+        (b"time,lat,lon\nyesterday,1,2\n", "\"yesterday\" is not a UTC time"),
+        (b"<seiscomp/>", "the root element is <seiscomp>"),
+    ] {
+        let error = read_catalogue("x", bytes).unwrap_err().to_string();
+        assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+    }
+}

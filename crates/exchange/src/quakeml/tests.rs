@@ -1,0 +1,149 @@
+//! Tests of QuakeML.
+
+use seislake_model::{Onset, Phase, Polarity};
+
+use super::*;
+
+fn bulletin() -> Bulletin {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let source_id = SourceId::from_nslc("XX", "AAA", "", "HHZ");
+    let event = Event {
+        event_id: "event/1".into(),
+        revision: 2,
+        status: EventStatus::Closed,
+        preferred_origin_id: "origin/1".into(),
+        preferred_magnitude_id: Some("magnitude/1".into()),
+        origin_time: time("2020-01-02T03:04:05.678901Z"),
+        latitude: 31.25,
+        longitude: 103.5,
+        depth_km: 10.5,
+        magnitude: Some(2.345),
+        magnitude_type: Some("ML".into()),
+    };
+    let origin = Origin {
+        origin_id: "origin/1".into(),
+        event_id: "event/1".into(),
+        origin_time: event.origin_time,
+        time_uncertainty_s: 0.1,
+        latitude: 31.25,
+        longitude: 103.5,
+        depth_km: 10.5,
+        covariance_km2: [1.0, 0.1, 0.2, 4.0, 0.3, 9.0],
+        ellipse_major_km: 2.1,
+        ellipse_minor_km: 0.9,
+        ellipse_azimuth: 10.0,
+        depth_uncertainty_km: 3.0,
+        rms_s: 0.2,
+        azimuthal_gap: 90.0,
+        nearest_station_km: 11.119_492_664,
+        used_phase_count: 1,
+        used_station_count: 1,
+        method: "octree-edt".into(),
+        earth_model: "iasp91".into(),
+    };
+    let pick = Pick {
+        pick_id: "pick/1".into(),
+        source_id: source_id.clone(),
+        pick_time: time("2020-01-02T03:04:08Z"),
+        time_uncertainty_s: 0.05,
+        phase: Phase::P,
+        polarity: Polarity::Positive,
+        onset: Onset::Impulsive,
+        snr: 12.0,
+        method: "filter_picker+aic".into(),
+    };
+    let arrival = Arrival {
+        arrival_id: "arrival/1".into(),
+        origin_id: "origin/1".into(),
+        event_id: "event/1".into(),
+        pick_id: "pick/1".into(),
+        source_id: source_id.clone(),
+        pick_time: pick.pick_time,
+        phase: Phase::P,
+        distance_km: 11.119_492_664,
+        azimuth: 45.0,
+        residual_s: -0.02,
+        weight: 1.0,
+    };
+    let magnitude = Magnitude {
+        magnitude_id: "magnitude/1".into(),
+        event_id: "event/1".into(),
+        origin_id: "origin/1".into(),
+        magnitude_type: "ML".into(),
+        magnitude: 2.345,
+        uncertainty: 0.2,
+        station_count: 1,
+        method: "hutton-boore-1987".into(),
+    };
+    let amplitude = Amplitude {
+        amplitude_id: "amplitude/1".into(),
+        event_id: "event/1".into(),
+        origin_id: "origin/1".into(),
+        source_id: SourceId::from_nslc("XX", "AAA", "", "HHN"),
+        amplitude_mm: 1.5,
+        amplitude_time: time("2020-01-02T03:04:10Z"),
+        hypocentral_distance_km: 15.0,
+        station_magnitude: 2.3,
+    };
+    Bulletin {
+        events: vec![EventDetail {
+            event,
+            origins: vec![origin],
+            magnitudes: vec![magnitude],
+            arrivals: vec![arrival],
+            picks: vec![pick],
+            amplitudes: vec![amplitude],
+        }],
+    }
+}
+
+#[test]
+fn units_are_those_of_the_standard() {
+    let text = write(&bulletin());
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "<depth> <value>10500</value> <uncertainty>3000</uncertainty>",
+        "<genericAmplitude> <value>0.0015</value>",
+        "<maxHorizontalUncertainty>2100</maxHorizontalUncertainty>",
+        "<pickID>smi:seislake.org/pick/1</pickID>",
+        "<waveformID networkCode=\"XX\" stationCode=\"AAA\" channelCode=\"HHZ\" locationCode=\"\"/>",
+        "<preferredOriginID>smi:seislake.org/origin/1</preferredOriginID>",
+    ] {
+        assert!(flat.contains(expected), "{expected} in {flat}");
+    }
+    let distance: f64 = flat.split("<distance>").nth(1).unwrap().split('<').next().unwrap().parse().unwrap();
+    assert!((distance - 0.1).abs() < 1e-9);
+}
+
+#[test]
+fn written_events_read_back() {
+    let parsed = read(write(&bulletin()).as_bytes()).unwrap();
+    let mut expected = CatalogueEvent::from(&bulletin().events[0].event);
+    expected.id = "smi:seislake.org/event/1".into();
+    assert_eq!(parsed, Parsed { value: vec![expected], problems: vec![] });
+}
+
+#[test]
+fn preferred_origin_and_magnitude_are_taken_whatever_their_order() {
+    let mut bulletin = bulletin();
+    let detail = &mut bulletin.events[0];
+    let mut first = detail.origins[0].clone();
+    first.origin_id = "origin/0".into();
+    first.latitude = -1.0;
+    detail.origins.insert(0, first);
+    assert_eq!(read(write(&bulletin).as_bytes()).unwrap().value[0].latitude, 31.25);
+}
+
+#[test]
+fn events_without_an_origin_are_problems() {
+    let text = "<quakeml><eventParameters>\n<event publicID='smi:a/1'/></eventParameters></quakeml>";
+    let parsed = read(text.as_bytes()).unwrap();
+    assert_eq!(parsed.problems, [Problem { line: 2, reason: "event \"smi:a/1\" has no origin".into() }]);
+}
+
+#[test]
+fn public_ids_hold_only_legal_characters() {
+    assert_eq!(public_id("event/1"), "smi:seislake.org/event/1");
+    assert_eq!(public_id("method/a b<c"), "smi:seislake.org/method/a_b_c");
+    assert_eq!(public_id("quakeml:us/1"), "quakeml:us/1");
+}

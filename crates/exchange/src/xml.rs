@@ -1,0 +1,312 @@
+//! XML as small trees: one channel or one event at a time, so that memory does not grow with the document.
+//!
+//! Names are local names (`bed:event` is `event`): documents in the wild use any prefix, or none. Only the five
+//! predefined entities and character references are resolved.
+
+use std::borrow::Cow;
+
+use quick_xml::escape::{escape, resolve_predefined_entity};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+use crate::ReadError;
+
+/// Elements nested deeper than this are an attack, not metadata.
+const DEPTH_MAX: usize = 64;
+
+/// An element with everything inside.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Element {
+    /// Local name.
+    pub(crate) name: String,
+    /// Local names and values.
+    pub(crate) attributes: Vec<(String, String)>,
+    /// Text directly inside, trimmed.
+    pub(crate) text: String,
+    pub(crate) children: Vec<Element>,
+    /// Line of the start tag.
+    pub(crate) line: u64,
+}
+
+impl Element {
+    /// Value of an attribute.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// First child of that name.
+    pub(crate) fn child(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find(|child| child.name == name)
+    }
+
+    /// All children of that name.
+    pub(crate) fn children<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
+        self.children.iter().filter(move |child| child.name == name)
+    }
+
+    /// Descendant along a path of names.
+    pub(crate) fn find(&self, path: &[&str]) -> Option<&Self> {
+        path.iter().try_fold(self, |element, name| element.child(name))
+    }
+
+    /// Text of a descendant; `None` where it is absent or empty.
+    pub(crate) fn text_of(&self, path: &[&str]) -> Option<&str> {
+        self.find(path).map(|element| element.text.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// Finite number in a descendant.
+    pub(crate) fn number(&self, path: &[&str]) -> Option<f64> {
+        self.text_of(path)?.parse().ok().filter(|number: &f64| number.is_finite())
+    }
+}
+
+/// What comes next in a document.
+#[derive(Debug)]
+pub(crate) enum Token {
+    /// Begin of an element, without what is inside.
+    Start(Element),
+    /// End of an element.
+    End,
+    /// End of the document, all elements closed.
+    Eof,
+}
+
+/// Whether the document begins like XML.
+pub(crate) fn looks_like_xml(bytes: &[u8]) -> bool {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    bytes.trim_ascii_start().first() == Some(&b'<')
+}
+
+/// Text of a document: UTF-8, or Latin-1 where the bytes are not UTF-8.
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
+    }
+}
+
+/// Pulls tokens and subtrees out of a document.
+pub(crate) struct XmlReader<'a> {
+    format: &'static str,
+    text: &'a str,
+    reader: quick_xml::Reader<&'a [u8]>,
+    depth: usize,
+    /// Position up to which lines were counted, and the count.
+    counted: (usize, u64),
+    /// An empty element (`<a/>`) was started; its end is due.
+    is_end_due: bool,
+}
+
+impl<'a> XmlReader<'a> {
+    /// Reader of `text`; `format` is named in errors.
+    pub(crate) fn new(format: &'static str, text: &'a str) -> Self {
+        let reader = quick_xml::Reader::from_str(text);
+        Self { format, text, reader, depth: 0, counted: (0, 1), is_end_due: false }
+    }
+
+    /// Next start or end of an element; text between is skipped.
+    pub(crate) fn next(&mut self) -> Result<Token, ReadError> {
+        loop {
+            if let Some(token) = self.step(&mut None)? {
+                return Ok(token);
+            }
+        }
+    }
+
+    /// Everything inside `start`, which was just returned by [`Self::next`].
+    pub(crate) fn subtree(&mut self, start: Element) -> Result<Element, ReadError> {
+        let mut open = vec![start];
+        let mut text = vec![String::new()];
+        loop {
+            let Some(token) = self.step(&mut text.last_mut())? else { continue };
+            match token {
+                Token::Start(element) => {
+                    open.push(element);
+                    text.push(String::new());
+                }
+                Token::End => {
+                    let (Some(mut element), Some(inside)) = (open.pop(), text.pop()) else { continue };
+                    element.text = inside.trim().to_owned();
+                    match open.last_mut() {
+                        Some(parent) => parent.children.push(element),
+                        None => return Ok(element),
+                    }
+                }
+                Token::Eof => return Err(self.broken("the document ends too early")),
+            }
+        }
+    }
+
+    fn step(&mut self, text: &mut Option<&mut String>) -> Result<Option<Token>, ReadError> {
+        if std::mem::take(&mut self.is_end_due) {
+            self.depth -= 1;
+            return Ok(Some(Token::End));
+        }
+        let event = match self.reader.read_event() {
+            Ok(event) => event,
+            Err(error) => {
+                let position = self.reader.error_position() as usize;
+                return Err(self.broken_at(position, error.to_string()));
+            }
+        };
+        match event {
+            Event::Start(tag) => return self.start(&tag).map(|element| Some(Token::Start(element))),
+            Event::Empty(tag) => {
+                let element = self.start(&tag)?;
+                self.is_end_due = true;
+                return Ok(Some(Token::Start(element)));
+            }
+            Event::End(_) => {
+                self.depth = self.depth.saturating_sub(1);
+                return Ok(Some(Token::End));
+            }
+            Event::Eof if self.depth > 0 => return Err(self.broken("the document ends too early")),
+            Event::Eof => return Ok(Some(Token::Eof)),
+            Event::Text(part) => push(text, &String::from_utf8_lossy(&part)),
+            Event::CData(part) => push(text, &String::from_utf8_lossy(&part)),
+            Event::GeneralRef(reference) => {
+                let resolved = resolve(&reference);
+                let resolved =
+                    resolved.ok_or_else(|| self.broken("an entity that XML does not predefine"))?;
+                push(text, &resolved);
+            }
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn start(&mut self, tag: &BytesStart<'_>) -> Result<Element, ReadError> {
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(self.broken("elements are nested too deeply"));
+        }
+        let mut attributes = Vec::new();
+        for attribute in tag.attributes() {
+            let attribute = attribute.map_err(|error| self.broken(&error.to_string()))?;
+            let value = attribute.unescape_value().map_err(|error| self.broken(&error.to_string()))?;
+            attributes.push((local(attribute.key.local_name().as_ref()), value.trim().to_owned()));
+        }
+        let line = self.line();
+        Ok(Element { name: local(tag.local_name().as_ref()), attributes, line, ..Element::default() })
+    }
+
+    /// Line of the current position.
+    pub(crate) fn line(&mut self) -> u64 {
+        let position = (self.reader.buffer_position() as usize).min(self.text.len());
+        let (from, count) = self.counted;
+        let bytes = self.text.as_bytes().get(from..position).unwrap_or_default();
+        let count = count + bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.counted = (position.max(from), count);
+        count
+    }
+
+    /// An error at the current position.
+    pub(crate) fn broken(&self, reason: &str) -> ReadError {
+        self.broken_at(self.reader.buffer_position() as usize, reason.to_owned())
+    }
+
+    fn broken_at(&self, position: usize, reason: String) -> ReadError {
+        let before = self.text.as_bytes().get(..position).unwrap_or(self.text.as_bytes());
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count() as u64;
+        ReadError::Broken { format: self.format, line, column, reason }
+    }
+}
+
+fn local(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).into_owned()
+}
+
+fn push(text: &mut Option<&mut String>, part: &str) {
+    if let Some(text) = text {
+        text.push_str(part);
+    }
+}
+
+fn resolve(reference: &BytesRef<'_>) -> Option<String> {
+    if let Ok(Some(character)) = reference.resolve_char_ref() {
+        return Some(character.to_string());
+    }
+    let name = std::str::from_utf8(reference).ok()?;
+    resolve_predefined_entity(name).map(str::to_owned)
+}
+
+/// Writes indented XML.
+#[derive(Debug)]
+pub(crate) struct XmlWriter {
+    out: String,
+    open: Vec<&'static str>,
+}
+
+impl XmlWriter {
+    pub(crate) fn new() -> Self {
+        Self { out: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(), open: Vec::new() }
+    }
+
+    fn indent(&mut self) {
+        self.out.extend(std::iter::repeat_n("  ", self.open.len()));
+    }
+
+    fn tag(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        self.indent();
+        self.out.push('<');
+        self.out.push_str(name);
+        for (key, value) in attributes {
+            self.out.push_str(&format!(" {key}=\"{}\"", escape(clean(value).as_ref())));
+        }
+    }
+
+    /// Opens an element.
+    pub(crate) fn open(&mut self, name: &'static str, attributes: &[(&str, &str)]) {
+        self.tag(name, attributes);
+        self.out.push_str(">\n");
+        self.open.push(name);
+    }
+
+    /// Closes the element opened last.
+    pub(crate) fn close(&mut self) {
+        if let Some(name) = self.open.pop() {
+            self.indent();
+            self.out.push_str(&format!("</{name}>\n"));
+        }
+    }
+
+    /// An element with text only.
+    pub(crate) fn leaf(&mut self, name: &str, text: &str) {
+        self.tag(name, &[]);
+        self.out.push_str(&format!(">{}</{name}>\n", escape(clean(text).as_ref())));
+    }
+
+    /// An element with a number only; nothing where the number is not finite.
+    pub(crate) fn number(&mut self, name: &str, value: f64) {
+        if value.is_finite() {
+            self.leaf(name, &number(value));
+        }
+    }
+
+    /// An element with attributes only.
+    pub(crate) fn empty(&mut self, name: &str, attributes: &[(&str, &str)]) {
+        self.tag(name, attributes);
+        self.out.push_str("/>\n");
+    }
+
+    /// The document; closes what is open.
+    pub(crate) fn finish(mut self) -> String {
+        while !self.open.is_empty() {
+            self.close();
+        }
+        self.out
+    }
+}
+
+/// Shortest decimal form that reads back as the same number; large and small ones with an exponent.
+pub(crate) fn number(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-5..1e15).contains(&size) { format!("{value:e}") } else { format!("{value}") }
+}
+
+/// Control characters are not allowed in XML 1.0.
+fn clean(text: &str) -> Cow<'_, str> {
+    let forbidden = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    if text.contains(forbidden) { Cow::Owned(text.replace(forbidden, " ")) } else { Cow::Borrowed(text) }
+}
