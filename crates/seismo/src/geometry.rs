@@ -64,6 +64,43 @@ impl LocalFrame {
     }
 }
 
+/// A point of the ellipsoid's surface, prepared for many distances: geocentric coordinates in km.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SurfacePoint {
+    x_km: f64,
+    y_km: f64,
+    z_km: f64,
+}
+
+impl SurfacePoint {
+    /// The point at a latitude and longitude, degrees; any longitude will do.
+    pub fn new(latitude: f64, longitude: f64) -> Self {
+        let (a, e2) = (6378.137_f64, 0.006_694_379_990_141_f64);
+        let (sin_latitude, cos_latitude) = latitude.to_radians().sin_cos();
+        let (sin_longitude, cos_longitude) = longitude.to_radians().sin_cos();
+        let prime_vertical = a / (1.0 - e2 * sin_latitude * sin_latitude).sqrt();
+        Self {
+            x_km: prime_vertical * cos_latitude * cos_longitude,
+            y_km: prime_vertical * cos_latitude * sin_longitude,
+            z_km: prime_vertical * (1.0 - e2) * sin_latitude,
+        }
+    }
+
+    /// Distance along the surface, km: the chord, bent to an arc of the mean radius. Off the geodesic by less than 1 m at
+    /// 300 km and 100 m at 2000 km; some ten nanoseconds.
+    pub fn distance_km(&self, other: &Self) -> f64 {
+        const DIAMETER_KM: f64 = 2.0 * 6371.0;
+        let (dx, dy, dz) = (self.x_km - other.x_km, self.y_km - other.y_km, self.z_km - other.z_km);
+        let chord_km = (dx * dx + dy * dy + dz * dz).sqrt();
+        let q = (chord_km / DIAMETER_KM).powi(2);
+        if q > 0.03 {
+            return DIAMETER_KM * (chord_km / DIAMETER_KM).min(1.0).asin();
+        }
+        // The series of the arc sine.
+        chord_km * (1.0 + q * (1.0 / 6.0 + q * (3.0 / 40.0 + q * (15.0 / 336.0 + q * (105.0 / 3456.0)))))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,7 +109,7 @@ mod tests {
     #[test]
     fn distance_agrees_with_karney() {
         let (distance_km, azimuth) = distance_azimuth(31.0, 103.4, 39.9, 116.4);
-        assert!((distance_km - 1535.860_166).abs() < 1e-6, "{distance_km}");
+        assert!((distance_km - 1_535.860_166).abs() < 1e-6, "{distance_km}");
         assert!((azimuth - 46.4388).abs() < 1e-4, "{azimuth}");
     }
 
@@ -84,5 +121,20 @@ mod tests {
         assert!((east_km - 30.0).abs() < 1e-9 && (north_km + 40.0).abs() < 1e-9);
         let (distance_km, _) = distance_azimuth(64.75, -16.95, latitude, longitude);
         assert!((distance_km - 50.0).abs() < 0.15, "{distance_km}");
+    }
+
+    #[test]
+    fn surface_points_agree_with_the_geodesic_and_do_not_mind_the_date_line() {
+        for (from, to, tolerance_km) in [
+            ((64.75, -16.95), (64.9, -16.4), 1e-4),
+            ((-17.0, 179.9), (-17.5, -178.2), 1e-3),
+            ((35.0, 10.0), (37.0, 12.0), 1e-3),
+            ((61.0, -150.0), (55.0, -130.0), 0.1),
+            ((0.0, 0.0), (0.0, 60.0), 15.0),
+        ] {
+            let fast_km = SurfacePoint::new(from.0, from.1).distance_km(&SurfacePoint::new(to.0, to.1));
+            let (exact_km, _) = distance_azimuth(from.0, from.1, to.0, to.1);
+            assert!((fast_km - exact_km).abs() < tolerance_km, "{from:?} {to:?}: {fast_km} {exact_km}");
+        }
     }
 }

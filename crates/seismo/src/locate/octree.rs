@@ -1,0 +1,288 @@
+//! Two searches with one oct-tree of cells.
+//!
+//! [`find_peak`] goes best first: the likelihood of a cell is blurred by its size, so that it is about the best that any
+//! point in it can reach; the best cell is split into eight until the best is small. The winner is then polished while
+//! the blur shrinks away. [`sample`] goes by probability (likelihood times volume) in a box around the peak: the cell
+//! that holds most is split, again and again, and the leaves sample the posterior, densest where it is largest (Lomax
+//! and Curtis 2001). The box grows until the posterior fits in.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+use super::likelihood::{Network, Point};
+
+/// Cells of the first grid across the region, and down it.
+const FIRST_ACROSS: usize = 8;
+const FIRST_DOWN: usize = 4;
+/// Cells this small are not split while sampling: far below what arrival times resolve.
+const CELL_KM_MIN: f64 = 0.02;
+/// Cells this small end the search for the peak; the polishing goes on from there.
+const PEAK_CELL_KM: f64 = 0.5;
+/// Cells from which the polishing is tried.
+const CANDIDATE_COUNT: usize = 6;
+/// The polished point is good to this, km.
+const POLISH_KM: f64 = 0.002;
+/// Most steps of the polishing.
+const POLISH_COUNT_MAX: usize = 100;
+/// Half-width of the first box that is sampled, and how it grows while probability lies at its walls.
+const SAMPLE_HALF_WIDTH_KM: f64 = 8.0;
+const SAMPLE_GROWTH: f64 = 3.0;
+/// Share of the probability that may lie in the outer cells of the box.
+const SHARE_AT_WALL_MAX: f64 = 0.02;
+
+/// A square of the surface and a range of depths.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Region {
+    pub(super) east_km: f64,
+    pub(super) north_km: f64,
+    pub(super) half_width_km: f64,
+    pub(super) depth_km_min: f64,
+    pub(super) depth_km_max: f64,
+}
+
+/// A box with its rank: the logarithm of its likelihood or of its probability, by the search.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cell {
+    pub(super) centre: Point,
+    pub(super) half_across_km: f64,
+    pub(super) half_down_km: f64,
+    rank: f64,
+    /// Number of the cell, for a definite order among equals.
+    number: usize,
+}
+
+impl Cell {
+    /// Half-width that stands for the cell in the likelihood: root mean square of the coordinates in it.
+    fn blur_km(&self) -> f64 {
+        ((2.0 * self.half_across_km.powi(2) + self.half_down_km.powi(2)) / 3.0).sqrt()
+    }
+
+    fn log_volume(&self) -> f64 {
+        (8.0 * self.half_across_km * self.half_across_km * self.half_down_km).ln()
+    }
+
+    fn children(&self) -> impl Iterator<Item = Self> {
+        let parent = *self;
+        let (across, down) = (0.5 * self.half_across_km, 0.5 * self.half_down_km);
+        (0..8_u8).map(move |corner| {
+            let side = |bit: u8, half: f64| if corner & bit == 0 { -half } else { half };
+            Self {
+                centre: Point {
+                    east_km: parent.centre.east_km + side(1, across),
+                    north_km: parent.centre.north_km + side(2, across),
+                    depth_km: parent.centre.depth_km + side(4, down),
+                },
+                half_across_km: across,
+                half_down_km: down,
+                ..parent
+            }
+        })
+    }
+}
+
+impl PartialEq for Cell {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Cell {}
+
+impl PartialOrd for Cell {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Cell {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank.total_cmp(&other.rank).then(other.number.cmp(&self.number))
+    }
+}
+
+/// The leaves with their share of the probability, greatest first.
+#[derive(Debug)]
+pub(super) struct Samples {
+    pub(super) leaves: Vec<(Cell, f64)>,
+}
+
+/// The point of greatest likelihood in a region, from at most `sample_count` cells.
+pub(super) fn find_peak(network: &Network<'_>, region: &Region, sample_count: usize) -> Point {
+    let mut weigher = Weigher::new(network);
+    let mut heap: BinaryHeap<Cell> =
+        first_grid(region).into_iter().map(|cell| weigher.by_likelihood(cell)).collect();
+    let mut evaluated = heap.len();
+    let mut candidates = Vec::with_capacity(CANDIDATE_COUNT);
+    while candidates.len() < CANDIDATE_COUNT
+        && let Some(cell) = heap.pop()
+    {
+        if evaluated >= sample_count || cell.half_across_km.max(cell.half_down_km) < PEAK_CELL_KM {
+            candidates.push(cell);
+            continue;
+        }
+        heap.extend(cell.children().map(|cell| weigher.by_likelihood(cell)));
+        evaluated += 8;
+    }
+    let mut best = (f64::NEG_INFINITY, Point { east_km: 0.0, north_km: 0.0, depth_km: region.depth_km_min });
+    for cell in &candidates {
+        let (value, point) = polish(&mut weigher, region, cell);
+        if value > best.0 {
+            best = (value, point);
+        }
+    }
+    best.1
+}
+
+/// Climbs from the centre of a cell by steps along the axes, halved where none helps; the blur is the step.
+fn polish(weigher: &mut Weigher<'_, '_>, region: &Region, cell: &Cell) -> (f64, Point) {
+    const DIRECTIONS: [(f64, f64, f64); 6] = [
+        (1.0, 0.0, 0.0),
+        (-1.0, 0.0, 0.0),
+        (0.0, 1.0, 0.0),
+        (0.0, -1.0, 0.0),
+        (0.0, 0.0, 1.0),
+        (0.0, 0.0, -1.0),
+    ];
+    let (mut point, mut step_km) = (cell.centre, cell.half_across_km);
+    let mut greatest = weigher.log_likelihood(point, step_km);
+    for _ in 0..POLISH_COUNT_MAX {
+        let mut moved = (greatest, point);
+        for (east, north, down) in DIRECTIONS {
+            let depth_km = point.depth_km + down * step_km;
+            let trial = Point {
+                east_km: point.east_km + east * step_km,
+                north_km: point.north_km + north * step_km,
+                depth_km: depth_km.clamp(region.depth_km_min, region.depth_km_max),
+            };
+            let value = weigher.log_likelihood(trial, step_km);
+            if value > moved.0 {
+                moved = (value, trial);
+            }
+        }
+        if moved.0 > greatest {
+            (greatest, point) = moved;
+            continue;
+        }
+        step_km *= 0.5;
+        if step_km < POLISH_KM {
+            break;
+        }
+        greatest = weigher.log_likelihood(point, step_km);
+    }
+    (weigher.log_likelihood(point, 0.0), point)
+}
+
+/// Samples the posterior around its peak at some `sample_count` points.
+pub(super) fn sample(network: &Network<'_>, region: &Region, peak: Point, sample_count: usize) -> Samples {
+    let mut half_width_km = SAMPLE_HALF_WIDTH_KM.min(region.half_width_km);
+    loop {
+        let around = Region {
+            east_km: peak.east_km,
+            north_km: peak.north_km,
+            half_width_km,
+            depth_km_min: region.depth_km_min.max(peak.depth_km - half_width_km),
+            depth_km_max: region.depth_km_max.min(peak.depth_km + half_width_km),
+        };
+        let samples = sample_box(network, &around, sample_count);
+        let fits = samples.share_at_walls(&around, region) < SHARE_AT_WALL_MAX;
+        if fits || half_width_km >= region.half_width_km {
+            return samples;
+        }
+        half_width_km = (SAMPLE_GROWTH * half_width_km).min(region.half_width_km);
+    }
+}
+
+fn sample_box(network: &Network<'_>, region: &Region, sample_count: usize) -> Samples {
+    let mut weigher = Weigher::new(network);
+    let mut heap: BinaryHeap<Cell> =
+        first_grid(region).into_iter().map(|cell| weigher.by_probability(cell)).collect();
+    let mut finished = Vec::new();
+    let mut evaluated = heap.len();
+    while evaluated < sample_count
+        && let Some(cell) = heap.pop()
+    {
+        if cell.half_across_km.max(cell.half_down_km) < 0.5 * CELL_KM_MIN {
+            finished.push(cell);
+            continue;
+        }
+        heap.extend(cell.children().map(|cell| weigher.by_probability(cell)));
+        evaluated += 8;
+    }
+    finished.extend(heap);
+    finished.sort_by(|one, other| other.cmp(one));
+    let greatest = finished.first().map_or(0.0, |cell| cell.rank);
+    let shares: Vec<f64> = finished.iter().map(|cell| (cell.rank - greatest).exp()).collect();
+    let total: f64 = shares.iter().sum();
+    let leaves = finished.into_iter().zip(shares).map(|(cell, share)| (cell, share / total)).collect();
+    Samples { leaves }
+}
+
+impl Samples {
+    /// Share of the probability in cells that touch a wall of the box, other than those of the region.
+    fn share_at_walls(&self, around: &Region, region: &Region) -> f64 {
+        let outside = |cell: &Cell| {
+            let reach_km = around.half_width_km - cell.half_across_km * 1.01;
+            let (top_km, bottom_km) = (
+                cell.centre.depth_km - cell.half_down_km * 1.01,
+                cell.centre.depth_km + cell.half_down_km * 1.01,
+            );
+            (cell.centre.east_km - around.east_km).abs() >= reach_km
+                || (cell.centre.north_km - around.north_km).abs() >= reach_km
+                || (top_km <= around.depth_km_min && around.depth_km_min > region.depth_km_min)
+                || (bottom_km >= around.depth_km_max && around.depth_km_max < region.depth_km_max)
+        };
+        self.leaves.iter().filter(|(cell, _)| outside(cell)).map(|(_, share)| share).sum()
+    }
+}
+
+/// Ranks cells; keeps the room for residuals between them.
+#[derive(Debug)]
+struct Weigher<'n, 'a> {
+    network: &'n Network<'a>,
+    residuals_s: Vec<f64>,
+    number: usize,
+}
+
+impl<'n, 'a> Weigher<'n, 'a> {
+    fn new(network: &'n Network<'a>) -> Self {
+        Self { network, residuals_s: Vec::with_capacity(network.phase_count()), number: 0 }
+    }
+
+    fn log_likelihood(&mut self, point: Point, blur_km: f64) -> f64 {
+        self.network.residuals_s(point, &mut self.residuals_s);
+        self.network.log_likelihood(&self.residuals_s, blur_km)
+    }
+
+    fn by_likelihood(&mut self, mut cell: Cell) -> Cell {
+        cell.rank = self.log_likelihood(cell.centre, cell.blur_km());
+        self.number += 1;
+        cell.number = self.number;
+        cell
+    }
+
+    fn by_probability(&mut self, cell: Cell) -> Cell {
+        let mut cell = self.by_likelihood(cell);
+        cell.rank += cell.log_volume();
+        cell
+    }
+}
+
+fn first_grid(region: &Region) -> Vec<Cell> {
+    let half_across_km = region.half_width_km / FIRST_ACROSS as f64;
+    let half_down_km = 0.5 * (region.depth_km_max - region.depth_km_min) / FIRST_DOWN as f64;
+    let mut cells = Vec::with_capacity(FIRST_ACROSS * FIRST_ACROSS * FIRST_DOWN);
+    for east in 0..FIRST_ACROSS {
+        for north in 0..FIRST_ACROSS {
+            for down in 0..FIRST_DOWN {
+                let middle = |index: usize, begin: f64, half: f64| begin + (2 * index + 1) as f64 * half;
+                let centre = Point {
+                    east_km: middle(east, region.east_km - region.half_width_km, half_across_km),
+                    north_km: middle(north, region.north_km - region.half_width_km, half_across_km),
+                    depth_km: middle(down, region.depth_km_min, half_down_km),
+                };
+                cells.push(Cell { centre, half_across_km, half_down_km, rank: 0.0, number: 0 });
+            }
+        }
+    }
+    cells
+}
