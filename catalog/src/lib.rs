@@ -1,1 +1,32 @@
-//! seislake-catalog
+//! The shell around tables: Seislake's rows as Apache Iceberg tables that any engine can read.
+//!
+//! ```text
+//! model rows ──► sink ──► Parquet files ──► one snapshot (rows + offsets) ──► sql_catalog (pointer, compare and swap)
+//!                                                                                  │
+//! SQL, GraphQL, Flight ◄── provider (DataFusion, pruning, time travel) ◄───────────┘
+//! ```
+//!
+//! [`Lake`] is the front door. `tables` holds one definition per table, from which the Iceberg schema, partition spec,
+//! sort order, Arrow schema and the documentation are derived. The crate knows no stage and no topic beyond
+//! [`seislake_model::Offsets`].
+#![warn(missing_docs)]
+
+mod error;
+mod inventory;
+mod lake;
+mod provider;
+mod settings;
+mod sink;
+mod sql_catalog;
+mod storage;
+mod tables;
+
+pub use error::{Error, Result};
+pub use lake::{Lake, LakeMetrics};
+pub use provider::{AsOf, LakeCatalogProvider};
+pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
+pub use sql_catalog::SqlCatalog;
+pub use tables::{Column, ColumnType, PartitionBy, SortBy, TABLES, TableDef, encode, table_def};
+
+#[cfg(test)]
+mod tests;

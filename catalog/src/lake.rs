@@ -1,0 +1,218 @@
+//! The front door: opens a lake, hands out sinks and table providers.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use datafusion::catalog::CatalogProvider;
+use iceberg::table::Table;
+use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use seislake_model::{ErrorKind, Sink};
+
+use crate::error::{Doing, Error, Result};
+use crate::provider::{AsOf, LakeCatalogProvider, ManifestCache};
+use crate::settings::LakeSettings;
+use crate::sink::TableSink;
+use crate::sql_catalog::SharedCatalog;
+use crate::storage::Warehouse;
+use crate::tables::{TABLES, TableDef, table_def};
+use crate::{RetentionSettings, SqlCatalog, WriteSettings};
+
+/// Iceberg's property for the number of metadata files that the metadata log names.
+const METADATA_FILES_KEPT: &str = "write.metadata.previous-versions-max";
+
+/// An open lake; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Lake {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    catalog: SharedCatalog,
+    write: WriteSettings,
+    retention: RetentionSettings,
+    manifests: ManifestCache,
+    /// One committer per table in this process; rivals in other processes are caught by the compare and swap.
+    committers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Bytes buffered by all sinks.
+    buffered: AtomicUsize,
+    counters: Counters,
+    /// Names of the tables when they were last listed.
+    names: RwLock<Arc<[TableIdent]>>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) snapshots: AtomicU64,
+    pub(crate) conflicts: AtomicU64,
+    pub(crate) files: AtomicU64,
+    pub(crate) rows: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+/// What a lake has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct LakeMetrics {
+    /// Snapshots committed.
+    pub snapshot_count: u64,
+    /// Commits tried again because somebody else committed first.
+    pub conflict_count: u64,
+    /// Data files committed.
+    pub file_count: u64,
+    /// Rows committed.
+    pub row_count: u64,
+    /// Bytes of data files committed.
+    pub byte_count: u64,
+    /// Bytes of rows that sinks hold in memory now.
+    pub buffered_bytes: u64,
+}
+
+impl Lake {
+    /// Opens the lake and creates what is missing: database, namespaces, tables (nothing if `read_only`).
+    pub async fn open(settings: LakeSettings) -> Result<Self> {
+        if let (false, Some(parent)) = (settings.read_only, settings.catalog.parent()) {
+            tokio::fs::create_dir_all(parent)
+                .await
+                .doing(|| format!("create directory \"{}\"", parent.display()))?;
+        }
+        let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, !settings.read_only)?;
+        let catalog = SqlCatalog::open(&settings.catalog, warehouse, settings.read_only).await?;
+        let lake = Self {
+            inner: Arc::new(Inner {
+                catalog: Arc::new(catalog),
+                write: settings.write,
+                retention: settings.retention,
+                manifests: ManifestCache::default(),
+                committers: Mutex::default(),
+                buffered: AtomicUsize::new(0),
+                counters: Counters::default(),
+                names: RwLock::new(Arc::from([])),
+            }),
+        };
+        if !settings.read_only {
+            lake.create_missing().await?;
+        }
+        lake.tables().await?;
+        Ok(lake)
+    }
+
+    async fn create_missing(&self) -> Result<()> {
+        let catalog = self.catalog();
+        let known = catalog.tables().await?;
+        for table in TABLES {
+            let namespace = NamespaceIdent::new(table.namespace.to_owned());
+            let ident = TableIdent::new(namespace.clone(), table.name.to_owned());
+            if known.contains(&ident) {
+                continue;
+            }
+            let what = || format!("create table \"{ident}\"");
+            if !catalog.namespace_exists(&namespace).await.doing(what)? {
+                catalog.create_namespace(&namespace, HashMap::new()).await.doing(what)?;
+            }
+            let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
+            let properties = vec![
+                ("comment".to_owned(), table.doc.to_owned()),
+                (METADATA_FILES_KEPT.to_owned(), self.inner.retention.metadata_files_kept.to_string()),
+                ("write.metadata.delete-after-commit.enabled".to_owned(), "true".to_owned()),
+            ];
+            match catalog.create(&namespace, table.creation(location, properties)?).await {
+                Ok(_) => {}
+                // Another process created it meanwhile.
+                Err(error) if error.kind == ErrorKind::Conflict => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The Iceberg catalog.
+    pub fn catalog(&self) -> SharedCatalog {
+        Arc::clone(&self.inner.catalog)
+    }
+
+    /// Every table of every namespace.
+    pub async fn tables(&self) -> Result<Vec<TableIdent>> {
+        let tables = self.inner.catalog.tables().await?;
+        *self.inner.names.write().unwrap_or_else(PoisonError::into_inner) = tables.clone().into();
+        Ok(tables)
+    }
+
+    /// The tables as they were last listed.
+    pub(crate) fn names(&self) -> Arc<[TableIdent]> {
+        Arc::clone(&self.inner.names.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The current metadata of a table; its `metadata_location()` is the file to hand to other readers.
+    pub async fn load(&self, ident: &TableIdent) -> Result<Table> {
+        self.inner.catalog.load(ident).await
+    }
+
+    /// A sink into `namespace.table`.
+    pub async fn sink(&self, table: &str) -> Result<Box<dyn Sink>> {
+        let sink = TableSink::open(self.clone(), defined(table)?).await?;
+        Ok(Box::new(sink))
+    }
+
+    /// The lake as a catalog of DataFusion, each statement reading the newest snapshots.
+    pub fn provider(&self) -> Arc<dyn CatalogProvider> {
+        self.provider_as_of(AsOf::Latest)
+    }
+
+    /// The same, as the tables were at a time (or, for one table, at a snapshot).
+    pub fn provider_as_of(&self, as_of: AsOf) -> Arc<dyn CatalogProvider> {
+        Arc::new(LakeCatalogProvider::new(self.clone(), as_of))
+    }
+
+    /// What the lake has done since it was opened.
+    pub fn metrics(&self) -> LakeMetrics {
+        let counters = &self.inner.counters;
+        LakeMetrics {
+            snapshot_count: counters.snapshots.load(Ordering::Relaxed),
+            conflict_count: counters.conflicts.load(Ordering::Relaxed),
+            file_count: counters.files.load(Ordering::Relaxed),
+            row_count: counters.rows.load(Ordering::Relaxed),
+            byte_count: counters.bytes.load(Ordering::Relaxed),
+            buffered_bytes: self.inner.buffered.load(Ordering::Relaxed) as u64,
+        }
+    }
+
+    pub(crate) fn write_settings(&self) -> &WriteSettings {
+        &self.inner.write
+    }
+
+    pub(crate) fn retention(&self) -> &RetentionSettings {
+        &self.inner.retention
+    }
+
+    pub(crate) fn manifests(&self) -> &ManifestCache {
+        &self.inner.manifests
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    pub(crate) fn buffered(&self) -> &AtomicUsize {
+        &self.inner.buffered
+    }
+
+    /// The right to commit to a table.
+    pub(crate) fn committer(&self, table: &TableDef) -> Arc<tokio::sync::Mutex<()>> {
+        let mut committers = self.inner.committers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(committers.entry(table.full_name()).or_default())
+    }
+}
+
+/// The definition of `namespace.table`, or an error that names it.
+pub(crate) fn defined(table: &str) -> Result<&'static TableDef> {
+    table_def(table).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("table \"{table}\" is not a table of the lake"))
+    })
+}
+
+impl TableDef {
+    pub(crate) fn ident(&self) -> TableIdent {
+        TableIdent::new(NamespaceIdent::new(self.namespace.to_owned()), self.name.to_owned())
+    }
+}

@@ -1,0 +1,71 @@
+//! The data files of a snapshot, from its manifests; manifests never change and are cached by path.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use iceberg::spec::{DataFile, ManifestContentType, ManifestFile, SnapshotRef};
+use iceberg::table::Table;
+use seislake_model::ErrorKind;
+
+use crate::error::{Doing, Error, Result};
+
+/// Data files held by the cache before it is emptied; about 2 kB each.
+const CACHED_FILES_MAX: usize = 50_000;
+
+/// Manifests read so far.
+#[derive(Debug, Default)]
+pub(crate) struct ManifestCache {
+    cached: Mutex<Cached>,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    manifests: HashMap<String, Arc<Vec<DataFile>>>,
+    file_count: usize,
+}
+
+impl ManifestCache {
+    /// Manifests of a snapshot; refuses snapshots with delete files.
+    pub(super) async fn list(&self, table: &Table, snapshot: &SnapshotRef) -> Result<Vec<ManifestFile>> {
+        let list = table
+            .manifest_list_reader(snapshot)
+            .load()
+            .await
+            .doing(|| format!("read the manifest list of table \"{}\"", table.identifier()))?;
+        let manifests: Vec<ManifestFile> = list.consume_entries().into_iter().collect();
+        if manifests.iter().any(|manifest| manifest.content == ManifestContentType::Deletes) {
+            let message = format!(
+                "table \"{}\" at snapshot {} has delete files, which this reader does not apply",
+                table.identifier(),
+                snapshot.snapshot_id()
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(manifests)
+    }
+
+    /// Live data files of a manifest.
+    pub(super) async fn files(&self, table: &Table, manifest: &ManifestFile) -> Result<Arc<Vec<DataFile>>> {
+        let path = &manifest.manifest_path;
+        if let Some(files) = self.lock().manifests.get(path) {
+            return Ok(Arc::clone(files));
+        }
+        let loaded = manifest
+            .load_manifest(table.file_io())
+            .await
+            .doing(|| format!("read manifest \"{path}\" of table \"{}\"", table.identifier()))?;
+        let alive = loaded.entries().iter().filter(|entry| entry.is_alive());
+        let files: Arc<Vec<DataFile>> = Arc::new(alive.map(|entry| entry.data_file().clone()).collect());
+        let mut cached = self.lock();
+        if cached.file_count > CACHED_FILES_MAX {
+            *cached = Cached::default();
+        }
+        cached.file_count += files.len();
+        cached.manifests.insert(path.clone(), Arc::clone(&files));
+        Ok(files)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Cached> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,189 @@
+//! The lake as DataFusion sees it: catalog, schemas, tables, and the past.
+//!
+//! `bulletin.events` is the newest snapshot; `"events@4711"` the snapshot of that id, `"events@2026-01-01T00:00:00Z"`
+//! the table as it was then. `bulletin.events_current` shows the latest revision of each event that is not deleted.
+
+mod field_ids;
+mod manifests;
+mod statistics;
+mod table;
+mod view;
+
+use std::any::Any;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
+use datafusion::error::DataFusionError;
+use iceberg::spec::{SnapshotRef, TableMetadata};
+use iceberg::{NamespaceIdent, TableIdent};
+use seislake_model::{ErrorKind, SnapshotId, Timestamp};
+
+pub(crate) use manifests::ManifestCache;
+use table::LakeTable;
+
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+
+const NANOS_PER_MILLI: i64 = 1_000_000;
+
+/// Which state of a table to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AsOf {
+    /// The newest snapshot.
+    #[default]
+    Latest,
+    /// The snapshot of this id; ids belong to one table.
+    Snapshot(SnapshotId),
+    /// The newest snapshot that was committed at or before this time. Where older snapshots were thinned, it is
+    /// the last one kept before.
+    Time(Timestamp),
+}
+
+impl FromStr for AsOf {
+    type Err = Error;
+
+    /// A snapshot id or a UTC time.
+    fn from_str(text: &str) -> Result<Self> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Snapshot(id));
+        }
+        text.parse().map(Self::Time).map_err(|_| {
+            let message = format!("\"{text}\" is neither a snapshot id nor a UTC time");
+            Error::new(ErrorKind::Invalid, message)
+        })
+    }
+}
+
+impl AsOf {
+    /// The snapshot to read; `None` where the table had no rows yet.
+    fn snapshot(self, table: &TableIdent, metadata: &TableMetadata) -> Result<Option<SnapshotRef>> {
+        match self {
+            Self::Latest => Ok(metadata.current_snapshot().cloned()),
+            Self::Snapshot(id) => metadata.snapshot_by_id(id).cloned().map(Some).ok_or_else(|| {
+                let message = format!("table \"{table}\" has no snapshot {id} (any more)");
+                Error::new(ErrorKind::NotFound, message)
+            }),
+            Self::Time(time) => at_time(table, metadata, time),
+        }
+    }
+}
+
+fn at_time(table: &TableIdent, metadata: &TableMetadata, time: Timestamp) -> Result<Option<SnapshotRef>> {
+    let milli = time.nanos().div_euclid(NANOS_PER_MILLI);
+    let taken = metadata.snapshots().filter(|snapshot| snapshot.timestamp_ms() <= milli);
+    if let Some(found) = taken.max_by_key(|snapshot| snapshot.sequence_number()) {
+        return Ok(Some(Arc::clone(found)));
+    }
+    let oldest = metadata.snapshots().min_by_key(|snapshot| snapshot.sequence_number());
+    match oldest {
+        Some(oldest) if oldest.parent_snapshot_id().is_some() => {
+            let begin = Timestamp::from_nanos(oldest.timestamp_ms().saturating_mul(NANOS_PER_MILLI));
+            let message = format!("the history of table \"{table}\" begins at {begin}");
+            Err(Error::new(ErrorKind::NotFound, message))
+        }
+        _ => Ok(None),
+    }
+}
+
+impl Lake {
+    /// A table (or view) as it is now; `name` may carry `@snapshot-id` or `@time`.
+    pub async fn table_provider(&self, namespace: &str, name: &str) -> Result<Arc<dyn TableProvider>> {
+        self.table_provider_as_of(namespace, name, AsOf::Latest).await
+    }
+
+    /// The same as of a snapshot or time, unless `name` says its own.
+    pub async fn table_provider_as_of(
+        &self,
+        namespace: &str,
+        name: &str,
+        as_of: AsOf,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let (name, as_of) = match name.split_once('@') {
+            Some((name, text)) => (name, text.parse()?),
+            None => (name, as_of),
+        };
+        if let Some(view) = view::find(namespace, name) {
+            let table = self.lake_table(namespace, view.table, as_of).await?;
+            return view.provider(Arc::new(table)).await;
+        }
+        Ok(Arc::new(self.lake_table(namespace, name, as_of).await?))
+    }
+
+    async fn lake_table(&self, namespace: &str, name: &str, as_of: AsOf) -> Result<LakeTable> {
+        let ident = TableIdent::new(NamespaceIdent::new(namespace.to_owned()), name.to_owned());
+        let table = self.load(&ident).await?;
+        let snapshot = as_of.snapshot(&ident, table.metadata())?;
+        LakeTable::new(self.clone(), table, snapshot)
+    }
+}
+
+/// The lake as a DataFusion catalog.
+#[derive(Debug)]
+pub struct LakeCatalogProvider {
+    lake: Lake,
+    as_of: AsOf,
+}
+
+impl LakeCatalogProvider {
+    /// The lake as of a time.
+    pub fn new(lake: Lake, as_of: AsOf) -> Self {
+        Self { lake, as_of }
+    }
+}
+
+impl CatalogProvider for LakeCatalogProvider {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema_names(&self) -> Vec<String> {
+        let mut names: Vec<String> =
+            self.lake.names().iter().map(|ident| ident.namespace().to_url_string()).collect();
+        names.dedup();
+        names
+    }
+
+    fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
+        let known = self.schema_names().iter().any(|known| known == name);
+        let schema =
+            LakeSchemaProvider { lake: self.lake.clone(), as_of: self.as_of, namespace: name.to_owned() };
+        known.then(|| Arc::new(schema) as Arc<dyn SchemaProvider>)
+    }
+}
+
+#[derive(Debug)]
+struct LakeSchemaProvider {
+    lake: Lake,
+    as_of: AsOf,
+    namespace: String,
+}
+
+#[async_trait]
+impl SchemaProvider for LakeSchemaProvider {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn table_names(&self) -> Vec<String> {
+        let names = self.lake.names();
+        let tables = names.iter().filter(|ident| ident.namespace().to_url_string() == self.namespace);
+        let views = view::VIEWS.iter().filter(|view| view.namespace == self.namespace);
+        tables.map(|ident| ident.name().to_owned()).chain(views.map(|view| view.name.to_owned())).collect()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        match self.lake.table_provider_as_of(&self.namespace, name, self.as_of).await {
+            Ok(table) => Ok(Some(table)),
+            // A missing table is for DataFusion to report, a missing snapshot for us.
+            Err(error) if error.kind == ErrorKind::NotFound && !self.table_exist(name) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        let name = name.split_once('@').map_or(name, |(name, _)| name);
+        self.table_names().iter().any(|known| known == name)
+    }
+}

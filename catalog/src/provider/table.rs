@@ -1,0 +1,195 @@
+//! One snapshot of a table as a DataFusion table: manifests → files → Parquet scan.
+//!
+//! Files are left out by the bounds that manifests keep; row groups and pages by `ParquetSource`, into which the
+//! optimizer pushes the filters. Bounds are also handed on as statistics, so that counts, minima and maxima are
+//! answered without reading.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::{DFSchema, Statistics};
+use datafusion::config::TableParquetOptions;
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::empty::EmptyExec;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{DataFile, ManifestFile, SnapshotRef};
+use iceberg::table::Table;
+use object_store::ObjectMeta;
+
+use super::field_ids::FieldIds;
+use super::statistics;
+use crate::error::{Doing, Result};
+use crate::lake::Lake;
+
+/// A table at one snapshot; a statement sees one state however long it runs.
+#[derive(Debug)]
+pub(super) struct LakeTable {
+    lake: Lake,
+    table: Table,
+    /// `None`: the table has no rows yet.
+    snapshot: Option<SnapshotRef>,
+    schema: SchemaRef,
+}
+
+impl LakeTable {
+    pub(super) fn new(lake: Lake, table: Table, snapshot: Option<SnapshotRef>) -> Result<Self> {
+        let what = || format!("read the schema of table \"{}\"", table.identifier());
+        let metadata = table.metadata();
+        let current = metadata.current_snapshot_id();
+        let schema = match &snapshot {
+            // The newest state is read with the newest schema, the past with its own.
+            Some(past) if Some(past.snapshot_id()) != current => past.schema(metadata).doing(what)?,
+            _ => Arc::clone(metadata.current_schema()),
+        };
+        let schema = Arc::new(schema_to_arrow_schema(&schema).doing(what)?);
+        Ok(Self { lake, table, snapshot, schema })
+    }
+
+    /// Which of the containers described may hold rows that pass.
+    fn may_match(
+        &self,
+        predicate: Option<&PruningPredicate>,
+        described: Vec<Statistics>,
+    ) -> DataFusionResult<Vec<bool>> {
+        let Some(predicate) = predicate else { return Ok(vec![true; described.len()]) };
+        let described = described.into_iter().map(Arc::new).collect();
+        predicate.prune(&PrunableStatistics::new(described, Arc::clone(&self.schema)))
+    }
+
+    /// Files that may hold rows that pass.
+    async fn files(&self, predicate: Option<&PruningPredicate>) -> DataFusionResult<Vec<DataFile>> {
+        let Some(snapshot) = &self.snapshot else { return Ok(Vec::new()) };
+        let cache = self.lake.manifests();
+        let manifests = cache.list(&self.table, snapshot).await?;
+        let described = manifests.iter().map(|manifest| self.describe(manifest)).collect();
+        let wanted = self.may_match(predicate, described)?;
+        let mut found = Vec::new();
+        for (manifest, _) in manifests.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
+            let files = cache.files(&self.table, manifest).await?;
+            let described = files.iter().map(|file| statistics::for_pruning(file, &self.schema)).collect();
+            let wanted = self.may_match(predicate, described)?;
+            found
+                .extend(files.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(file, _)| file.clone()));
+        }
+        Ok(found)
+    }
+
+    fn describe(&self, manifest: &ManifestFile) -> Statistics {
+        match self.table.metadata().partition_spec_by_id(manifest.partition_spec_id) {
+            Some(spec) => statistics::of_manifest(manifest, spec, &self.schema),
+            None => Statistics::new_unknown(&self.schema),
+        }
+    }
+
+    fn pruning_predicate(
+        &self,
+        state: &dyn Session,
+        filters: &[Expr],
+    ) -> DataFusionResult<Option<PruningPredicate>> {
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(None) };
+        let schema = DFSchema::try_from(Arc::clone(&self.schema))?;
+        let filter = state.create_physical_expr(filter, &schema)?;
+        Ok(PruningPredicate::try_new(filter, Arc::clone(&self.schema)).ok())
+    }
+
+    fn partitioned(&self, file: &DataFile, statistics: &Statistics) -> DataFusionResult<PartitionedFile> {
+        let location = self
+            .lake
+            .catalog()
+            .warehouse()
+            .path(file.file_path())
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
+        let meta = ObjectMeta {
+            location,
+            last_modified: Default::default(),
+            size: file.file_size_in_bytes(),
+            e_tag: None,
+            version: None,
+        };
+        Ok(PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics.clone())))
+    }
+}
+
+#[async_trait]
+impl TableProvider for LakeTable {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> DataFusionResult<Vec<TableProviderFilterPushDown>> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> DataFusionResult<Arc<dyn ExecutionPlan>> {
+        let predicate = self.pruning_predicate(state, filters)?;
+        let files = self.files(predicate.as_ref()).await?;
+        if files.is_empty() {
+            let schema = match projection {
+                Some(indices) => Arc::new(self.schema.project(indices)?),
+                None => Arc::clone(&self.schema),
+            };
+            return Ok(Arc::new(EmptyExec::new(schema)));
+        }
+        let known: Vec<Statistics> =
+            files.iter().map(|file| statistics::for_plan(file, &self.schema)).collect();
+        let total = Statistics::try_merge_iter(known.iter(), &self.schema)?;
+        let files = files.iter().zip(&known).map(|(file, statistics)| self.partitioned(file, statistics));
+        let groups = FileGroup::new(files.collect::<DataFusionResult<_>>()?)
+            .split_files(state.config().target_partitions());
+
+        let catalog = self.lake.catalog();
+        let warehouse = catalog.warehouse();
+        let runtime = state.runtime_env();
+        runtime.register_object_store(warehouse.store_url().as_ref(), warehouse.store());
+        let footers = runtime.cache_manager.get_file_metadata_cache();
+        let options = TableParquetOptions {
+            global: state.config_options().execution.parquet.clone(),
+            ..Default::default()
+        };
+        // The predicate reaches the source through the optimizer; set here it would be evaluated twice.
+        let source = ParquetSource::new(Arc::clone(&self.schema))
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
+                warehouse.store(),
+                footers,
+            )));
+        let config = FileScanConfigBuilder::new(warehouse.store_url().clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(total)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .with_expr_adapter(Some(Arc::new(FieldIds)))
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}

@@ -1,0 +1,80 @@
+//! Settings of a lake: where it is, how it writes, what it keeps.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Where a lake is and how it behaves.
+#[derive(Clone, Debug)]
+pub struct LakeSettings {
+    /// Directory, `file://` URL or `s3://bucket/prefix` under which data and metadata files lie.
+    pub warehouse: String,
+    /// SQLite file with the pointers to the current metadata of each table.
+    pub catalog: PathBuf,
+    /// Open an existing lake without creating or changing anything.
+    pub read_only: bool,
+    /// Options of the object store, by the keys of the `object_store` crate: `aws_endpoint`, `aws_region`,
+    /// `aws_access_key_id`, `aws_secret_access_key`, `aws_allow_http`, …; they come before the environment (`AWS_*`).
+    pub object_store: BTreeMap<String, String>,
+    /// How files are written.
+    pub write: WriteSettings,
+    /// What is kept of the past.
+    pub retention: RetentionSettings,
+}
+
+impl LakeSettings {
+    /// A lake with default settings.
+    pub fn new(warehouse: impl Into<String>, catalog: impl Into<PathBuf>) -> Self {
+        Self {
+            warehouse: warehouse.into(),
+            catalog: catalog.into(),
+            read_only: false,
+            object_store: BTreeMap::new(),
+            write: WriteSettings::default(),
+            retention: RetentionSettings::default(),
+        }
+    }
+}
+
+/// How files are written.
+#[derive(Clone, Debug)]
+pub struct WriteSettings {
+    /// Rows that one sink holds in memory before it writes a file, bytes.
+    pub sink_bytes_max: usize,
+    /// The same for all sinks of the lake together: beyond it the sink that writes spills.
+    pub buffer_bytes_max: usize,
+    /// Compression level of zstd.
+    pub zstd_level: i32,
+    /// Attempts at a commit before giving up to rival writers.
+    pub commit_attempts_max: u32,
+    /// Manifests of a table before an append merges the small ones.
+    pub manifests_max: usize,
+}
+
+impl Default for WriteSettings {
+    fn default() -> Self {
+        Self {
+            sink_bytes_max: 64 << 20,
+            buffer_bytes_max: 192 << 20,
+            zstd_level: 3,
+            commit_attempts_max: 20,
+            manifests_max: 64,
+        }
+    }
+}
+
+/// What is kept of the past: all of the newest snapshots, then the last one of each hour.
+#[derive(Clone, Debug)]
+pub struct RetentionSettings {
+    /// Newest snapshots that are all kept.
+    pub snapshots_kept: usize,
+    /// Older ones are thinned to the last of each hour, and dropped after so many days.
+    pub history_days: u32,
+    /// Previous `metadata.json` files that are kept.
+    pub metadata_files_kept: usize,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self { snapshots_kept: 100, history_days: 30, metadata_files_kept: 20 }
+    }
+}

@@ -1,0 +1,157 @@
+//! Rows into tables, exactly once.
+//!
+//! ```text
+//! write(rows) ─► Arrow batches in memory ─► (limit) Parquet files ─┐
+//! commit(offsets) ─────────────────────────► the rest as files ────┴─► one snapshot + offsets as table properties
+//! ```
+//!
+//! A file is visible only through a snapshot: a process that dies between writing and committing leaves files that
+//! nothing refers to, never rows. The offsets are checked in the same step that swaps the pointer.
+
+mod append;
+mod files;
+mod manifests;
+mod retention;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use iceberg::spec::{DataFile, TableMetadata};
+use seislake_model::{ErrorKind, Offsets, Rows, Sink, SinkError, SnapshotId};
+
+use crate::error::{Error, Result};
+use crate::lake::Lake;
+use crate::tables::{TableDef, encode};
+
+pub(crate) use append::{Change, Committed, commit};
+pub(crate) use files::write as write_files;
+
+/// Prefix of the table properties that hold next offsets: `seislake.offset.<topic>.<partition>`.
+const OFFSET_PROPERTY: &str = "seislake.offset.";
+/// Below this a sink does not spill, however full the others are: tiny files help nobody.
+const SPILL_BYTES_MIN: usize = 1 << 20;
+
+/// Buffers the rows of one table and commits them with the offsets they cover.
+pub(crate) struct TableSink {
+    lake: Lake,
+    table: &'static TableDef,
+    /// Offsets of the table when this sink last looked: a rival that moved them since is a conflict.
+    seen: Mutex<Offsets>,
+    batches: Vec<RecordBatch>,
+    batch_bytes: usize,
+    files: Vec<DataFile>,
+}
+
+impl TableSink {
+    pub(crate) async fn open(lake: Lake, table: &'static TableDef) -> Result<Self> {
+        let loaded = lake.load(&table.ident()).await?;
+        let seen = Mutex::new(offsets(loaded.metadata()));
+        Ok(Self { lake, table, seen, batches: Vec::new(), batch_bytes: 0, files: Vec::new() })
+    }
+
+    /// Writes what is buffered to files.
+    async fn spill(&mut self) -> Result<()> {
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let batches = std::mem::take(&mut self.batches);
+        let written = files::write(&self.lake, self.table, &batches).await;
+        drop(batches);
+        self.release();
+        self.files.extend(written?);
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        self.lake.buffered().fetch_sub(self.batch_bytes, Ordering::Relaxed);
+        self.batch_bytes = 0;
+    }
+
+    async fn push(&mut self, rows: &Rows) -> Result<()> {
+        if rows.table() != self.table.full_name() {
+            let message = format!("rows of \"{}\" in a sink of \"{}\"", rows.table(), self.table.full_name());
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        let batch = encode(rows)?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let bytes = batch.get_array_memory_size();
+        self.batches.push(batch);
+        self.batch_bytes += bytes;
+        let all = self.lake.buffered().fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let limits = self.lake.write_settings();
+        let crowded = all >= limits.buffer_bytes_max && self.batch_bytes >= SPILL_BYTES_MIN;
+        if crowded || self.batch_bytes >= limits.sink_bytes_max {
+            self.spill().await?;
+        }
+        Ok(())
+    }
+
+    async fn commit_rows(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>> {
+        self.spill().await?;
+        let files = std::mem::take(&mut self.files);
+        let seen = self.seen().clone();
+        let change = Change { table: self.table, files, replace: false, covered, seen: &seen };
+        let committed = commit(&self.lake, change).await?;
+        if let Committed::Before(_) = committed {
+            tracing::info!(table = %self.table.full_name(), "offsets were committed before: rows dropped");
+        }
+        let mut seen = self.seen();
+        for (topic, partitions) in &covered.0 {
+            for (partition, next) in partitions {
+                let next = (*next).max(seen.get(topic, *partition));
+                seen.set(topic, *partition, next);
+            }
+        }
+        Ok(committed.snapshot())
+    }
+
+    fn seen(&self) -> std::sync::MutexGuard<'_, Offsets> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for TableSink {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+#[async_trait]
+impl Sink for TableSink {
+    async fn committed(&self) -> Result<Offsets, SinkError> {
+        let table = self.lake.load(&self.table.ident()).await?;
+        let offsets = offsets(table.metadata());
+        // Without pending rows the caller starts anew from here.
+        if self.batches.is_empty() && self.files.is_empty() {
+            *self.seen() = offsets.clone();
+        }
+        Ok(offsets)
+    }
+
+    async fn write(&mut self, rows: Rows) -> Result<(), SinkError> {
+        Ok(self.push(&rows).await?)
+    }
+
+    async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError> {
+        Ok(self.commit_rows(covered).await?)
+    }
+}
+
+/// Next offsets that a table covers.
+pub(crate) fn offsets(metadata: &TableMetadata) -> Offsets {
+    let mut offsets = Offsets::default();
+    for (key, value) in metadata.properties() {
+        let parsed = key
+            .strip_prefix(OFFSET_PROPERTY)
+            .and_then(|name| name.rsplit_once('.'))
+            .and_then(|(topic, partition)| Some((topic, partition.parse().ok()?, value.parse().ok()?)));
+        if let Some((topic, partition, next)) = parsed {
+            offsets.set(topic, partition, next);
+        }
+    }
+    offsets
+}

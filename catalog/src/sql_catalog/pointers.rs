@@ -1,0 +1,247 @@
+//! The database of the catalog: which metadata file of which table is current.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use iceberg::{NamespaceIdent, TableIdent};
+use seislake_model::ErrorKind;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Row, SqlitePool};
+
+use super::level;
+use crate::error::{Doing, Error, Result};
+
+/// Name of our catalog in a database that may hold several.
+const CATALOG_NAME: &str = "seislake";
+/// How long a statement waits for the lock of another process.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECTIONS_MAX: u32 = 4;
+
+/// The layout shared by the SQL catalogs of Iceberg's Java, Python and Rust libraries.
+const SCHEMA: [&str; 2] = [
+    "CREATE TABLE IF NOT EXISTS iceberg_tables (
+        catalog_name VARCHAR(255) NOT NULL,
+        table_namespace VARCHAR(255) NOT NULL,
+        table_name VARCHAR(255) NOT NULL,
+        metadata_location VARCHAR(1000),
+        previous_metadata_location VARCHAR(1000),
+        iceberg_type VARCHAR(5) DEFAULT 'TABLE',
+        PRIMARY KEY (catalog_name, table_namespace, table_name))",
+    "CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (
+        catalog_name VARCHAR(255) NOT NULL,
+        namespace VARCHAR(255) NOT NULL,
+        property_key VARCHAR(255) NOT NULL,
+        property_value VARCHAR(1000),
+        PRIMARY KEY (catalog_name, namespace, property_key))",
+];
+
+/// Every namespace has this property, so that it exists without tables.
+const EXISTS: &str = "exists";
+
+#[derive(Debug)]
+pub(super) struct Pointers {
+    pool: SqlitePool,
+}
+
+impl Pointers {
+    pub(super) async fn open(database: &Path, read_only: bool) -> Result<Self> {
+        if read_only && !database.exists() {
+            let message = format!("there is no lake: catalog \"{}\" does not exist", database.display());
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(database)
+            .busy_timeout(BUSY_TIMEOUT)
+            .read_only(read_only)
+            .create_if_missing(!read_only);
+        let options = match read_only {
+            true => options,
+            false => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full),
+        };
+        let what = || format!("open catalog \"{}\"", database.display());
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS_MAX)
+            .connect_with(options)
+            .await
+            .doing(what)?;
+        if !read_only {
+            for statement in SCHEMA {
+                sqlx::query(statement).execute(&pool).await.doing(what)?;
+            }
+        }
+        Ok(Self { pool })
+    }
+
+    pub(super) async fn namespaces(&self) -> Result<Vec<String>> {
+        let rows = sqlx::query(
+            "SELECT namespace FROM iceberg_namespace_properties WHERE catalog_name = ?1
+             UNION SELECT table_namespace FROM iceberg_tables WHERE catalog_name = ?1 ORDER BY 1",
+        )
+        .bind(CATALOG_NAME)
+        .fetch_all(&self.pool)
+        .await
+        .doing(|| "list namespaces")?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Creates a namespace; false where it exists.
+    pub(super) async fn insert_namespace(
+        &self,
+        name: &str,
+        properties: &HashMap<String, String>,
+    ) -> Result<bool> {
+        if self.namespaces().await?.iter().any(|known| known == name) {
+            return Ok(false);
+        }
+        self.replace_namespace(name, properties).await?;
+        Ok(true)
+    }
+
+    pub(super) async fn replace_namespace(
+        &self,
+        name: &str,
+        properties: &HashMap<String, String>,
+    ) -> Result<()> {
+        let what = || format!("write namespace \"{name}\"");
+        let mut transaction = self.pool.begin().await.doing(what)?;
+        sqlx::query("DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?")
+            .bind(CATALOG_NAME)
+            .bind(name)
+            .execute(&mut *transaction)
+            .await
+            .doing(what)?;
+        let exists = (EXISTS.to_owned(), "true".to_owned());
+        for (key, value) in properties.clone().into_iter().chain([exists]) {
+            sqlx::query("INSERT OR REPLACE INTO iceberg_namespace_properties VALUES (?, ?, ?, ?)")
+                .bind(CATALOG_NAME)
+                .bind(name)
+                .bind(key)
+                .bind(value)
+                .execute(&mut *transaction)
+                .await
+                .doing(what)?;
+        }
+        transaction.commit().await.doing(what)
+    }
+
+    pub(super) async fn namespace_properties(&self, name: &str) -> Result<HashMap<String, String>> {
+        let rows = sqlx::query(
+            "SELECT property_key, property_value FROM iceberg_namespace_properties
+             WHERE catalog_name = ? AND namespace = ? AND property_key <> ?",
+        )
+        .bind(CATALOG_NAME)
+        .bind(name)
+        .bind(EXISTS)
+        .fetch_all(&self.pool)
+        .await
+        .doing(|| format!("read namespace \"{name}\""))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    pub(super) async fn delete_namespace(&self, name: &str) -> Result<()> {
+        sqlx::query("DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?")
+            .bind(CATALOG_NAME)
+            .bind(name)
+            .execute(&self.pool)
+            .await
+            .doing(|| format!("drop namespace \"{name}\""))?;
+        Ok(())
+    }
+
+    pub(super) async fn tables(&self, namespace: Option<&str>) -> Result<Vec<TableIdent>> {
+        let rows = sqlx::query(
+            "SELECT table_namespace, table_name FROM iceberg_tables
+             WHERE catalog_name = ?1 AND (?2 IS NULL OR table_namespace = ?2)
+             ORDER BY table_namespace, table_name",
+        )
+        .bind(CATALOG_NAME)
+        .bind(namespace)
+        .fetch_all(&self.pool)
+        .await
+        .doing(|| "list tables")?;
+        Ok(rows.iter().map(|row| TableIdent::new(NamespaceIdent::new(row.get(0)), row.get(1))).collect())
+    }
+
+    /// Location of the current metadata of a table.
+    pub(super) async fn location(&self, ident: &TableIdent) -> Result<Option<String>> {
+        let row = sqlx::query(
+            "SELECT metadata_location FROM iceberg_tables
+             WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
+        )
+        .bind(CATALOG_NAME)
+        .bind(level(ident.namespace()))
+        .bind(ident.name())
+        .fetch_optional(&self.pool)
+        .await
+        .doing(|| format!("find table \"{ident}\""))?;
+        Ok(row.map(|row| row.get(0)))
+    }
+
+    pub(super) async fn insert(&self, ident: &TableIdent, location: &str) -> Result<()> {
+        let done = sqlx::query(
+            "INSERT OR IGNORE INTO iceberg_tables
+             (catalog_name, table_namespace, table_name, metadata_location) VALUES (?, ?, ?, ?)",
+        )
+        .bind(CATALOG_NAME)
+        .bind(level(ident.namespace()))
+        .bind(ident.name())
+        .bind(location)
+        .execute(&self.pool)
+        .await
+        .doing(|| format!("create table \"{ident}\""))?;
+        match done.rows_affected() {
+            0 => Err(Error::new(ErrorKind::Conflict, format!("table \"{ident}\" exists already"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Points the table from `old` to `new`; false where somebody else moved it first.
+    pub(super) async fn swap(&self, ident: &TableIdent, old: &str, new: &str) -> Result<bool> {
+        let done = sqlx::query(
+            "UPDATE iceberg_tables SET metadata_location = ?1, previous_metadata_location = ?2
+             WHERE catalog_name = ?3 AND table_namespace = ?4 AND table_name = ?5 AND metadata_location = ?2",
+        )
+        .bind(new)
+        .bind(old)
+        .bind(CATALOG_NAME)
+        .bind(level(ident.namespace()))
+        .bind(ident.name())
+        .execute(&self.pool)
+        .await
+        .doing(|| format!("commit to table \"{ident}\""))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    pub(super) async fn delete(&self, ident: &TableIdent) -> Result<bool> {
+        let done = sqlx::query(
+            "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
+        )
+        .bind(CATALOG_NAME)
+        .bind(level(ident.namespace()))
+        .bind(ident.name())
+        .execute(&self.pool)
+        .await
+        .doing(|| format!("drop table \"{ident}\""))?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    pub(super) async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<bool> {
+        if self.location(to).await?.is_some() {
+            return Err(Error::new(ErrorKind::Conflict, format!("table \"{to}\" exists already")));
+        }
+        let done = sqlx::query(
+            "UPDATE iceberg_tables SET table_namespace = ?, table_name = ?
+             WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
+        )
+        .bind(level(to.namespace()))
+        .bind(to.name())
+        .bind(CATALOG_NAME)
+        .bind(level(from.namespace()))
+        .bind(from.name())
+        .execute(&self.pool)
+        .await
+        .doing(|| format!("rename table \"{from}\""))?;
+        Ok(done.rows_affected() == 1)
+    }
+}

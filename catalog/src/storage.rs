@@ -1,0 +1,266 @@
+//! One object store for Iceberg and DataFusion, rooted at the warehouse.
+//!
+//! Iceberg names files by absolute URL (`file:///…`, `s3://bucket/…`); the store knows them relative to the
+//! warehouse. Files outside the warehouse are refused.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use iceberg::io::{
+    FileIO, FileIOBuilder, FileMetadata, FileRead, FileWrite, InputFile, OutputFile, Storage, StorageConfig,
+    StorageFactory,
+};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::buffered::BufWriter;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt};
+use seislake_model::ErrorKind;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+
+use crate::error::{Doing, Error, Result};
+
+/// The place where data and metadata files lie.
+#[derive(Clone)]
+pub(crate) struct Warehouse {
+    /// URL without a final slash.
+    base: String,
+    store: Arc<dyn ObjectStore>,
+    /// Under this URL DataFusion finds the store.
+    store_url: ObjectStoreUrl,
+    /// Directory of a local warehouse.
+    directory: Option<PathBuf>,
+}
+
+impl fmt::Debug for Warehouse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Warehouse").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl Warehouse {
+    /// Opens the warehouse at a directory, a `file://` URL or an `s3://bucket/prefix` URL.
+    pub(crate) fn open(location: &str, options: &BTreeMap<String, String>, create: bool) -> Result<Self> {
+        let store_url =
+            ObjectStoreUrl::parse(format!("seislake-warehouse://{}", uuid::Uuid::new_v4().simple()))
+                .doing(|| "name the warehouse")?;
+        if let Some(rest) = location.strip_prefix("s3://") {
+            let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            let prefix = prefix.trim_end_matches('/');
+            let store = PrefixStore::new(s3(bucket, options)?, prefix);
+            let base = format!("s3://{}", rest.trim_end_matches('/'));
+            return Ok(Self { base, store: Arc::new(store), store_url, directory: None });
+        }
+        let path = location.strip_prefix("file://").unwrap_or(location);
+        if path.contains("://") {
+            let message =
+                format!("warehouse \"{location}\" is neither a directory nor a file:// or s3:// URL");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let directory = directory(path, create)?;
+        let store = LocalFileSystem::new_with_prefix(&directory)
+            .doing(|| format!("open warehouse \"{location}\""))?;
+        Ok(Self {
+            base: format!("file://{}", directory.display()),
+            store: Arc::new(store),
+            store_url,
+            directory: Some(directory),
+        })
+    }
+
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.store)
+    }
+
+    pub(crate) fn store_url(&self) -> &ObjectStoreUrl {
+        &self.store_url
+    }
+
+    /// Iceberg's view of the store.
+    pub(crate) fn file_io(&self) -> FileIO {
+        FileIOBuilder::new(Arc::new(WarehouseStorage { warehouse: Some(self.clone()) })).build()
+    }
+
+    /// Path of a file within the store.
+    pub(crate) fn path(&self, location: &str) -> iceberg::Result<Path> {
+        let outside = || {
+            let message = format!("file \"{location}\" lies outside the warehouse \"{}\"", self.base);
+            iceberg::Error::new(iceberg::ErrorKind::DataInvalid, message)
+        };
+        let relative = location.strip_prefix(&self.base).and_then(|rest| rest.strip_prefix('/'));
+        Path::parse(relative.ok_or_else(outside)?).map_err(|_| outside())
+    }
+
+    /// Makes a local file durable before a commit names it; object stores are durable when a write returns.
+    async fn sync(&self, path: &Path) -> std::io::Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        tokio::fs::File::open(directory.join(path.as_ref())).await?.sync_all().await
+    }
+}
+
+fn directory(path: &str, create: bool) -> Result<PathBuf> {
+    if create {
+        std::fs::create_dir_all(path).doing(|| format!("create warehouse \"{path}\""))?;
+    }
+    FilePath::new(path).canonicalize().doing(|| format!("open warehouse \"{path}\""))
+}
+
+fn s3(bucket: &str, options: &BTreeMap<String, String>) -> Result<object_store::aws::AmazonS3> {
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    for (key, value) in options {
+        let key: AmazonS3ConfigKey =
+            key.parse().doing(|| format!("read the object store option \"{key}\""))?;
+        builder = builder.with_config(key, value);
+    }
+    builder.build().doing(|| format!("open bucket \"{bucket}\""))
+}
+
+/// Implements Iceberg's storage traits. It lives in this process only: the store itself is not serialised.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct WarehouseStorage {
+    #[serde(skip)]
+    warehouse: Option<Warehouse>,
+}
+
+fn storage_error(location: &str, cause: impl std::error::Error + Send + Sync + 'static) -> iceberg::Error {
+    iceberg::Error::new(iceberg::ErrorKind::Unexpected, format!("cannot access \"{location}\""))
+        .with_source(cause)
+}
+
+impl WarehouseStorage {
+    fn at(&self, location: &str) -> iceberg::Result<(&Warehouse, Path)> {
+        let warehouse = self.warehouse.as_ref().ok_or_else(|| {
+            let message = "the storage of a warehouse cannot move to another process";
+            iceberg::Error::new(iceberg::ErrorKind::FeatureUnsupported, message)
+        })?;
+        Ok((warehouse, warehouse.path(location)?))
+    }
+}
+
+#[typetag::serde]
+impl StorageFactory for WarehouseStorage {
+    fn build(&self, _config: &StorageConfig) -> iceberg::Result<Arc<dyn Storage>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+#[async_trait]
+#[typetag::serde]
+impl Storage for WarehouseStorage {
+    async fn exists(&self, path: &str) -> iceberg::Result<bool> {
+        let (warehouse, at) = self.at(path)?;
+        match warehouse.store.head(&at).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(storage_error(path, error)),
+        }
+    }
+
+    async fn metadata(&self, path: &str) -> iceberg::Result<FileMetadata> {
+        let (warehouse, at) = self.at(path)?;
+        let head = warehouse.store.head(&at).await.map_err(|error| storage_error(path, error))?;
+        Ok(FileMetadata { size: head.size })
+    }
+
+    async fn read(&self, path: &str) -> iceberg::Result<Bytes> {
+        let (warehouse, at) = self.at(path)?;
+        let found = warehouse.store.get(&at).await.map_err(|error| storage_error(path, error))?;
+        found.bytes().await.map_err(|error| storage_error(path, error))
+    }
+
+    async fn reader(&self, path: &str) -> iceberg::Result<Box<dyn FileRead>> {
+        let (warehouse, at) = self.at(path)?;
+        Ok(Box::new(Reader { store: warehouse.store(), at, location: path.to_owned() }))
+    }
+
+    async fn write(&self, path: &str, bytes: Bytes) -> iceberg::Result<()> {
+        let (warehouse, at) = self.at(path)?;
+        warehouse.store.put(&at, bytes.into()).await.map_err(|error| storage_error(path, error))?;
+        warehouse.sync(&at).await.map_err(|error| storage_error(path, error))
+    }
+
+    async fn writer(&self, path: &str) -> iceberg::Result<Box<dyn FileWrite>> {
+        let (warehouse, at) = self.at(path)?;
+        let inner = BufWriter::new(warehouse.store(), at.clone());
+        Ok(Box::new(Writer { inner, warehouse: warehouse.clone(), at, location: path.to_owned() }))
+    }
+
+    async fn delete(&self, path: &str) -> iceberg::Result<()> {
+        let (warehouse, at) = self.at(path)?;
+        match warehouse.store.delete(&at).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(storage_error(path, error)),
+        }
+    }
+
+    async fn delete_prefix(&self, path: &str) -> iceberg::Result<()> {
+        let (warehouse, at) = self.at(path.trim_end_matches('/'))?;
+        let files = warehouse.store.list(Some(&at)).map_ok(|file| file.location).boxed();
+        let deleted = warehouse.store.delete_stream(files);
+        deleted.try_for_each(|_| async { Ok(()) }).await.map_err(|error| storage_error(path, error))
+    }
+
+    async fn delete_stream(&self, mut paths: BoxStream<'static, String>) -> iceberg::Result<()> {
+        while let Some(path) = paths.next().await {
+            self.delete(&path).await?;
+        }
+        Ok(())
+    }
+
+    fn new_input(&self, path: &str) -> iceberg::Result<InputFile> {
+        self.at(path)?;
+        Ok(InputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+
+    fn new_output(&self, path: &str) -> iceberg::Result<OutputFile> {
+        self.at(path)?;
+        Ok(OutputFile::new(Arc::new(self.clone()), path.to_owned()))
+    }
+}
+
+struct Reader {
+    store: Arc<dyn ObjectStore>,
+    at: Path,
+    location: String,
+}
+
+#[async_trait]
+impl FileRead for Reader {
+    async fn read(&self, range: Range<u64>) -> iceberg::Result<Bytes> {
+        let found = self.store.get_range(&self.at, range).await;
+        found.map_err(|error| storage_error(&self.location, error))
+    }
+}
+
+struct Writer {
+    inner: BufWriter,
+    warehouse: Warehouse,
+    at: Path,
+    location: String,
+}
+
+#[async_trait]
+impl FileWrite for Writer {
+    async fn write(&mut self, bytes: Bytes) -> iceberg::Result<()> {
+        self.inner.put(bytes).await.map_err(|error| storage_error(&self.location, error))
+    }
+
+    async fn close(&mut self) -> iceberg::Result<()> {
+        self.inner.shutdown().await.map_err(|error| storage_error(&self.location, error))?;
+        self.warehouse.sync(&self.at).await.map_err(|error| storage_error(&self.location, error))
+    }
+}

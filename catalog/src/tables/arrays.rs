@@ -1,0 +1,73 @@
+//! Arrow arrays from the fields of rows: one function per column type; values may be `T` or `Option<T>`.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, LargeBinaryArray,
+    ListBuilder, StringArray, TimestampMicrosecondArray,
+};
+use arrow::datatypes::{DataType, Field};
+use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
+use seislake_model::Timestamp;
+
+/// Time zone of `timestamptz` in Arrow.
+const UTC: &str = "+00:00";
+
+pub(super) fn int<V: Into<Option<i32>>>(values: impl Iterator<Item = V>) -> ArrayRef {
+    Arc::new(values.map(Into::into).collect::<Int32Array>())
+}
+
+pub(super) fn long<V: Into<Option<i64>>>(values: impl Iterator<Item = V>) -> ArrayRef {
+    Arc::new(values.map(Into::into).collect::<Int64Array>())
+}
+
+pub(super) fn double<V: Into<Option<f64>>>(values: impl Iterator<Item = V>) -> ArrayRef {
+    Arc::new(values.map(Into::into).collect::<Float64Array>())
+}
+
+pub(super) fn text<S: AsRef<str>>(values: impl Iterator<Item = S>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+pub(super) fn optional_text<S: AsRef<str>>(values: impl Iterator<Item = Option<S>>) -> ArrayRef {
+    Arc::new(values.collect::<StringArray>())
+}
+
+pub(super) fn binary<'a>(values: impl Iterator<Item = &'a [u8]>) -> ArrayRef {
+    Arc::new(LargeBinaryArray::from_iter_values(values))
+}
+
+pub(super) fn time<V: Into<Option<Timestamp>>>(values: impl Iterator<Item = V>) -> ArrayRef {
+    let micros = values.map(|value| value.into().map(Timestamp::micros));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone(UTC))
+}
+
+/// Field of the elements of a list, as Iceberg names it.
+fn element(id: i32, kind: DataType) -> Field {
+    Field::new("element", kind, false)
+        .with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())].into())
+}
+
+pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32]>>) -> ArrayRef {
+    let mut builder = ListBuilder::new(Int32Builder::new()).with_field(element(id, DataType::Int32));
+    for list in lists {
+        builder.values().append_slice(list.unwrap_or_default());
+        builder.append(list.is_some());
+    }
+    Arc::new(builder.finish())
+}
+
+pub(super) fn double_lists<'a, I: Iterator<Item = f64> + 'a>(
+    id: i32,
+    lists: impl Iterator<Item = Option<I>>,
+) -> ArrayRef {
+    let mut builder = ListBuilder::new(Float64Builder::new()).with_field(element(id, DataType::Float64));
+    for list in lists {
+        let present = list.is_some();
+        for value in list.into_iter().flatten() {
+            builder.values().append_value(value);
+        }
+        builder.append(present);
+    }
+    Arc::new(builder.finish())
+}

@@ -1,0 +1,113 @@
+//! `network.channels`: channel epochs with their responses.
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
+use seislake_model::{Channel, ErrorKind, Timestamp};
+
+use super::ColumnType::{Double, Text, Time};
+use super::arrays::{double, optional_text, text, time};
+use super::{Column, SortBy, TableDef, optional, required};
+use crate::error::{Doing, Error, Result};
+
+pub(super) const TABLE: TableDef = TableDef {
+    namespace: "network",
+    name: "channels",
+    doc: "One epoch of a channel.",
+    columns: COLUMNS,
+    partition: &[],
+    sort: SortBy::Columns(&["source_id", "start_time"]),
+    identity: &["source_id", "start_time"],
+    page_rows: 4096,
+    row_group_rows: 1 << 16,
+};
+
+const COLUMNS: &[Column] = &[
+    required(1, "source_id", Text, "FDSN source identifier."),
+    required(2, "network", Text, "Network code."),
+    required(3, "station", Text, "Station code."),
+    required(4, "location", Text, "Location code; empty where blank."),
+    required(5, "channel", Text, "SEED channel code."),
+    required(6, "latitude", Double, "Degrees north, WGS84."),
+    required(7, "longitude", Double, "Degrees east, WGS84."),
+    required(8, "elevation_m", Double, "Metres above sea level, of the surface."),
+    required(9, "depth_m", Double, "Burial depth, metres."),
+    optional(10, "azimuth", Double, "Degrees clockwise from north."),
+    optional(11, "dip", Double, "Degrees down from horizontal; -90 is up."),
+    optional(12, "sample_rate_hz", Double, "Nominal sample rate."),
+    optional(13, "sensor", Text, "Description of the sensor."),
+    optional(14, "start_time", Time, "Begin of the epoch; null: since ever."),
+    optional(15, "end_time", Time, "End of the epoch; null: open."),
+    optional(
+        16,
+        "response",
+        Text,
+        "Response as JSON: sensitivity (counts per input unit), its frequency, input unit, poles and zeros (rad/s).",
+    ),
+];
+
+pub(super) fn encode(rows: &[Channel]) -> Result<Vec<ArrayRef>> {
+    let responses: Vec<Option<String>> = rows
+        .iter()
+        .map(|row| row.response.as_ref().map(serde_json::to_string).transpose())
+        .collect::<Result<_, _>>()
+        .doing(|| "write a response as JSON")?;
+    Ok(vec![
+        text(rows.iter().map(|row| row.source_id.as_str())),
+        text(rows.iter().map(|row| row.source_id.network())),
+        text(rows.iter().map(|row| row.source_id.station())),
+        text(rows.iter().map(|row| row.source_id.location())),
+        text(rows.iter().map(|row| row.source_id.channel())),
+        double(rows.iter().map(|row| row.latitude)),
+        double(rows.iter().map(|row| row.longitude)),
+        double(rows.iter().map(|row| row.elevation_m)),
+        double(rows.iter().map(|row| row.depth_m)),
+        double(rows.iter().map(|row| row.azimuth)),
+        double(rows.iter().map(|row| row.dip)),
+        double(rows.iter().map(|row| row.sample_rate_hz)),
+        optional_text(rows.iter().map(|row| row.sensor.as_deref())),
+        time(rows.iter().map(|row| row.start_time)),
+        time(rows.iter().map(|row| row.end_time)),
+        optional_text(responses.iter().map(|response| response.as_deref())),
+    ])
+}
+
+/// Channels of a batch with the columns of this table, in order.
+pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Channel>> {
+    (0..batch.num_rows()).map(|row| decode_row(batch, row)).collect()
+}
+
+fn decode_row(batch: &RecordBatch, row: usize) -> Result<Channel> {
+    let text = |column: usize| {
+        let texts = batch.column(column).as_string::<i32>();
+        texts.is_valid(row).then(|| texts.value(row))
+    };
+    let double = |column: usize| {
+        let doubles = batch.column(column).as_primitive::<Float64Type>();
+        doubles.is_valid(row).then(|| doubles.value(row))
+    };
+    let time = |column: usize| {
+        let times = batch.column(column).as_primitive::<TimestampMicrosecondType>();
+        times.is_valid(row).then(|| Timestamp::from_micros(times.value(row)))
+    };
+    let source_id = text(0).unwrap_or_default();
+    Ok(Channel {
+        source_id: source_id.parse().map_err(|_| {
+            let message = format!("\"{source_id}\" in table \"network.channels\" is no source identifier");
+            Error::new(ErrorKind::Corrupt, message)
+        })?,
+        latitude: double(5).unwrap_or_default(),
+        longitude: double(6).unwrap_or_default(),
+        elevation_m: double(7).unwrap_or_default(),
+        depth_m: double(8).unwrap_or_default(),
+        azimuth: double(9),
+        dip: double(10),
+        sample_rate_hz: double(11),
+        sensor: text(12).map(str::to_owned),
+        start_time: time(13),
+        end_time: time(14),
+        response: text(15)
+            .map(serde_json::from_str)
+            .transpose()
+            .doing(|| format!("read the response of channel \"{source_id}\""))?,
+    })
+}

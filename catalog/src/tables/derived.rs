@@ -1,0 +1,121 @@
+//! What follows from a [`TableDef`]: Iceberg schema, partition spec, sort order, Arrow schema.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use iceberg::TableCreation;
+use iceberg::arrow::schema_to_arrow_schema;
+use iceberg::spec::{
+    ListType, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform,
+    Type, UnboundPartitionField, UnboundPartitionSpec,
+};
+use seislake_model::ErrorKind;
+
+use super::{Column, ColumnType, PartitionBy, SortBy, TableDef};
+use crate::error::{Doing, Error, Result};
+
+/// Field ids of partition fields start here, as the Iceberg specification has it.
+const PARTITION_FIELD_ID_FIRST: i32 = 1000;
+
+impl TableDef {
+    /// What to ask of a catalog to create the table at `location`.
+    pub(crate) fn creation(
+        &self,
+        location: String,
+        properties: Vec<(String, String)>,
+    ) -> Result<TableCreation> {
+        let schema = iceberg_schema(self)?;
+        let sort_order = sort_order(self, &schema)?;
+        Ok(TableCreation::builder()
+            .name(self.name.to_owned())
+            .location(location)
+            .partition_spec(partition_spec(self)?)
+            .sort_order(sort_order)
+            .properties(properties)
+            .schema(schema)
+            .build())
+    }
+
+    fn column(&self, name: &str) -> Result<&Column> {
+        self.columns.iter().find(|column| column.name == name).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Internal,
+                format!("table \"{}\" has no column \"{name}\"", self.full_name()),
+            )
+        })
+    }
+}
+
+pub(super) fn arrow_schema(table: &TableDef) -> Result<SchemaRef> {
+    let schema = iceberg_schema(table)?;
+    let arrow = schema_to_arrow_schema(&schema).doing(|| format!("derive \"{}\"", table.full_name()))?;
+    Ok(Arc::new(arrow))
+}
+
+fn iceberg_schema(table: &TableDef) -> Result<Schema> {
+    let fields = table.columns.iter().map(|column| Arc::new(field(column)));
+    let identity: Vec<&Column> =
+        table.identity.iter().map(|name| table.column(name)).collect::<Result<_>>()?;
+    let mut builder = Schema::builder().with_schema_id(0).with_fields(fields);
+    // Iceberg allows only required columns to identify a row.
+    if identity.iter().all(|column| column.required) {
+        builder = builder.with_identifier_field_ids(identity.iter().map(|column| column.id));
+    }
+    builder.build().doing(|| format!("derive the schema of \"{}\"", table.full_name()))
+}
+
+fn field(column: &Column) -> NestedField {
+    let list = |id, element| {
+        let element = NestedField::list_element(id, Type::Primitive(element), true);
+        Type::List(ListType { element_field: Arc::new(element) })
+    };
+    let kind = match column.kind {
+        ColumnType::Int => Type::Primitive(PrimitiveType::Int),
+        ColumnType::Long => Type::Primitive(PrimitiveType::Long),
+        ColumnType::Double => Type::Primitive(PrimitiveType::Double),
+        ColumnType::Text => Type::Primitive(PrimitiveType::String),
+        ColumnType::Binary => Type::Primitive(PrimitiveType::Binary),
+        ColumnType::Time => Type::Primitive(PrimitiveType::Timestamptz),
+        ColumnType::IntList(id) => list(id, PrimitiveType::Int),
+        ColumnType::DoubleList(id) => list(id, PrimitiveType::Double),
+    };
+    NestedField::new(column.id, column.name, kind, column.required).with_doc(column.doc)
+}
+
+fn partition_spec(table: &TableDef) -> Result<UnboundPartitionSpec> {
+    let mut fields = Vec::new();
+    for (field_id, partition) in (PARTITION_FIELD_ID_FIRST..).zip(table.partition) {
+        let (column, transform) = match partition {
+            PartitionBy::Day(column) => (column, Transform::Day),
+            PartitionBy::Month(column) => (column, Transform::Month),
+        };
+        fields.push(UnboundPartitionField {
+            source_id: table.column(column)?.id,
+            field_id: Some(field_id),
+            name: format!("{column}_{transform}"),
+            transform,
+        });
+    }
+    let builder = UnboundPartitionSpec::builder().with_spec_id(0);
+    Ok(builder
+        .add_partition_fields(fields)
+        .doing(|| format!("derive the partition spec of \"{}\"", table.full_name()))?
+        .build())
+}
+
+fn sort_order(table: &TableDef, schema: &Schema) -> Result<SortOrder> {
+    let SortBy::Columns(columns) = table.sort else {
+        return Ok(SortOrder::unsorted_order());
+    };
+    let mut builder = SortOrder::builder();
+    builder.with_order_id(1);
+    for column in columns {
+        builder.with_sort_field(SortField {
+            source_id: table.column(column)?.id,
+            transform: Transform::Identity,
+            direction: SortDirection::Ascending,
+            null_order: NullOrder::First,
+        });
+    }
+    builder.build(schema).doing(|| format!("derive the sort order of \"{}\"", table.full_name()))
+}
