@@ -7,6 +7,10 @@
 //! The crate knows topics and stages, never tables: rows leave through the [`seislake_model::Sink`] port.
 
 mod error;
+pub mod gate;
+pub mod message;
+pub mod runtime;
+pub mod stages;
 pub mod topic;
 
 pub use error::Error;

@@ -1,0 +1,242 @@
+//! What travels on topics: names, versioned JSON messages between stages, and punctuation among the raw records.
+//!
+//! ```json
+//! {"version":1,"source":{"topic":"waveforms.raw","partition":0,"offset":7,"index":0},"kind":"pick","pick":{…}}
+//! {"version":1,"watermark":"2014-08-24T00:00:30.000Z"}        on waveforms.raw, key "watermark"; "max": the end
+//! ```
+//! Every derived message names the record it comes from, so a restarted stage recognises what it has said before.
+
+use bytes::Bytes;
+use seislake_model::{
+    AmplitudeTrace, Association, DeadLetter, ErrorKind, Location, MagnitudeResult, Offset, Pick, Timestamp,
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Error;
+use crate::topic::{NewRecord, Record};
+
+/// miniSEED records as they came, and punctuation; key = source id.
+pub const WAVEFORMS_RAW: &str = "waveforms.raw";
+/// Picks, amplitude traces and watermarks.
+pub const PHASE_PICKS: &str = "waveforms.phase_picks";
+/// Picks that belong together.
+pub const ASSOCIATIONS: &str = "waveforms.associations";
+/// Origins with arrivals and the event, revision 1.
+pub const LOCATIONS: &str = "waveforms.locations";
+/// Magnitudes with the event, revision 2.
+pub const MAGNITUDES: &str = "waveforms.magnitudes";
+
+/// Bytes of a refused record that a dead letter keeps.
+pub const LETTER_BYTES_MAX: usize = 64 << 10;
+
+/// Key of punctuation records.
+pub const WATERMARK_KEY: &[u8] = b"watermark";
+
+const VERSION: u32 = 1;
+
+/// Dead-letter topic of `topic`: partition 0 holds what was refused before it got a place in `topic`, partition
+/// `1 + p` what a stage could not use of partition `p`.
+pub fn dead_letter_topic(topic: &str) -> String {
+    format!("{topic}.dlq")
+}
+
+/// A promise about time: nothing older follows in this partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Watermark(pub Timestamp);
+
+impl Watermark {
+    /// The end of a bounded stream: everything held back is given out, and a new stream may begin.
+    pub const MAX: Self = Self(Timestamp::MAX);
+}
+
+impl Serialize for Watermark {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if *self == Self::MAX { serializer.serialize_str("max") } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Watermark {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        if text == "max" {
+            return Ok(Self::MAX);
+        }
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The value of a punctuation record.
+#[derive(Debug, Serialize, Deserialize)]
+struct Punctuation {
+    version: u32,
+    watermark: Watermark,
+}
+
+/// The punctuation record for `watermark`.
+pub fn punctuation(watermark: Watermark) -> Result<NewRecord, Error> {
+    let value = to_json(&Punctuation { version: VERSION, watermark })?;
+    Ok(NewRecord { key: Bytes::from_static(WATERMARK_KEY), value, arrival_time: None })
+}
+
+/// The watermark of a record of `waveforms.raw`; `None` where it is a miniSEED record.
+pub fn watermark_of(record: &Record) -> Result<Option<Watermark>, Error> {
+    if record.key.as_ref() != WATERMARK_KEY {
+        return Ok(None);
+    }
+    let punctuation: Punctuation = from_json("punctuation", &record.value)?;
+    Ok(Some(punctuation.watermark))
+}
+
+/// The record that a message was derived from; `index` counts the messages of one record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SourcePosition {
+    /// Topic of the record.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: Offset,
+    /// Index among the messages derived from it.
+    pub index: u32,
+}
+
+/// A message between stages.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// Version of the form.
+    pub version: u32,
+    /// Where it comes from.
+    pub source: SourcePosition,
+    /// What it says.
+    #[serde(flatten)]
+    pub message: Message,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Message {
+    /// A phase pick.
+    Pick {
+        /// The pick.
+        pick: Box<Pick>,
+    },
+    /// Wood-Anderson amplitudes around picks.
+    AmplitudeTrace {
+        /// The amplitudes.
+        amplitude_trace: Box<AmplitudeTrace>,
+    },
+    /// No pick older than this follows from one partition of the raw records.
+    Watermark {
+        /// The promise.
+        watermark: Watermark,
+        /// Which of the raw partitions gives it.
+        partition: u32,
+        /// How many raw partitions there are.
+        partition_count: u32,
+    },
+    /// Picks of one event.
+    Association {
+        /// The association.
+        association: Box<Association>,
+    },
+    /// A located event.
+    Location {
+        /// The location.
+        location: Box<Location>,
+    },
+    /// Amplitudes and magnitude of an event.
+    Magnitude {
+        /// The result.
+        magnitude: Box<MagnitudeResult>,
+    },
+}
+
+impl Message {
+    /// Key of the record that carries the message.
+    fn key(&self) -> Bytes {
+        match self {
+            Self::Pick { pick } => Bytes::from(pick.source_id.as_str().to_owned()),
+            Self::AmplitudeTrace { amplitude_trace } => {
+                Bytes::from(amplitude_trace.source_id.as_str().to_owned())
+            }
+            Self::Watermark { .. } => Bytes::from_static(WATERMARK_KEY),
+            Self::Association { association } => Bytes::from(association.event_id.clone()),
+            Self::Location { location } => Bytes::from(location.event.event_id.clone()),
+            Self::Magnitude { magnitude } => Bytes::from(magnitude.event.event_id.clone()),
+        }
+    }
+}
+
+impl Envelope {
+    /// A message in the current version.
+    pub fn new(source: SourcePosition, message: Message) -> Self {
+        Self { version: VERSION, source, message }
+    }
+
+    /// The record that carries it.
+    pub fn to_record(&self) -> Result<NewRecord, Error> {
+        Ok(NewRecord { key: self.message.key(), value: to_json(self)?, arrival_time: None })
+    }
+
+    /// Reads the message of a record. Fails with `Corrupt` where it is none or of a newer version.
+    pub fn of(record: &Record) -> Result<Self, Error> {
+        let envelope: Self = from_json("message", &record.value)?;
+        if envelope.version > VERSION {
+            let text = format!("message version {} is newer than this program ({VERSION})", envelope.version);
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        Ok(envelope)
+    }
+}
+
+/// The record that carries a dead letter.
+pub fn letter_record(letter: &DeadLetter) -> Result<NewRecord, Error> {
+    let key = Bytes::from(letter.stage.clone());
+    Ok(NewRecord { key, value: to_json(letter)?, arrival_time: None })
+}
+
+/// The dead letter of a record.
+pub fn letter_of(record: &Record) -> Result<DeadLetter, Error> {
+    from_json("dead letter", &record.value)
+}
+
+fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .map_err(|e| Error::caused(ErrorKind::Internal, "encode a message as JSON", e))
+}
+
+fn from_json<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {
+    serde_json::from_slice(bytes).map_err(|e| Error::caused(ErrorKind::Corrupt, format!("read a {what}"), e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn punctuation_is_json_with_a_word_for_the_end() {
+        let text = |time| String::from_utf8(punctuation(Watermark(time)).unwrap().value.to_vec()).unwrap();
+        assert_eq!(text(Timestamp::MAX), r#"{"version":1,"watermark":"max"}"#);
+        assert_eq!(text(Timestamp::from_nanos(0)), r#"{"version":1,"watermark":"1970-01-01T00:00:00.000Z"}"#);
+        for time in [Timestamp::MAX, Timestamp::from_nanos(1_408_838_468_920_000_001)] {
+            let NewRecord { key, value, arrival_time } = punctuation(Watermark(time)).unwrap();
+            let record = Record { offset: 0, key, value, arrival_time };
+            assert_eq!(watermark_of(&record).unwrap(), Some(Watermark(time)));
+        }
+    }
+
+    #[test]
+    fn a_message_names_its_source_and_kind() {
+        let source = SourcePosition { topic: WAVEFORMS_RAW.into(), partition: 2, offset: 7, index: 1 };
+        let message = Message::Watermark { watermark: Watermark::MAX, partition: 2, partition_count: 4 };
+        let envelope = Envelope::new(source, message);
+        let NewRecord { key, value, arrival_time } = envelope.to_record().unwrap();
+        assert_eq!(
+            String::from_utf8(value.to_vec()).unwrap(),
+            r#"{"version":1,"source":{"topic":"waveforms.raw","partition":2,"offset":7,"index":1},"kind":"watermark","watermark":"max","partition":2,"partition_count":4}"#
+        );
+        assert_eq!(Envelope::of(&Record { offset: 0, key, value, arrival_time }).unwrap(), envelope);
+    }
+}

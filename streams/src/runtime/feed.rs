@@ -1,0 +1,50 @@
+//! A live feed of what the pipeline finds, for displays and subscriptions. Lossy by nature: tables hold the truth.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use seislake_model::{Location, MagnitudeResult, Offset};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use crate::Error;
+use crate::message::{Envelope, Message};
+use crate::topic::Topic;
+
+/// Items a slow receiver may fall behind before it misses some.
+pub(super) const FEED_ITEMS_MAX: usize = 1024;
+
+/// Something found.
+#[derive(Clone, Debug)]
+pub enum FeedItem {
+    /// An event was located.
+    Location(Arc<Location>),
+    /// Its magnitude was determined.
+    Magnitude(Arc<MagnitudeResult>),
+}
+
+/// Sends what is appended to `topic` from `next` on.
+pub(super) async fn run(
+    topic: Arc<dyn Topic>,
+    mut next: Offset,
+    feed: broadcast::Sender<FeedItem>,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    loop {
+        let records = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            records = topic.read(0, next, 1 << 20, Duration::from_secs(3600)) => records?,
+        };
+        for record in &records {
+            next = record.offset + 1;
+            let item = match Envelope::of(record)?.message {
+                Message::Location { location } => FeedItem::Location(Arc::from(location)),
+                Message::Magnitude { magnitude } => FeedItem::Magnitude(Arc::from(magnitude)),
+                _ => continue,
+            };
+            // Nobody listening is fine.
+            let _ = feed.send(item);
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The runtime: runs stages over topics and feeds tables, exactly once across crashes.
+//!
+//! ```text
+//! waveforms.raw ─► StageRunner<Pick> × partition ─► phase_picks ─► … ─► magnitudes       (checkpoints: redb)
+//!      └─ SinkRunner: packets, segments     └─ SinkRunner: picks     └─ SinkRunner: bulletin    (offsets: the tables)
+//! ```
+//! Runners wait for appends, they do not poll. A runner that fails stops the whole pipeline with its error.
+
+mod checkpoint;
+mod feed;
+mod pipeline;
+mod sink_runner;
+mod stage;
+mod stage_runner;
+mod tabulate;
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::CheckpointStore;
+pub use feed::FeedItem;
+pub use pipeline::{Lag, Pipeline, PipelineParts, PipelineSettings, TABLES};
+pub use sink_runner::SinkSettings;
+pub use stage::{Output, Stage};
+pub use stage_runner::{StageRunner, StageSettings, StageWiring};

@@ -1,0 +1,415 @@
+//! The whole path in one process: stages, sinks and feed over one log.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use seislake_model::{ErrorKind, Offset, Sink};
+use seislake_seismo::associate::AssociateSettings;
+use seislake_seismo::locate::LocateSettings;
+use seislake_seismo::magnitude::MagnitudeSettings;
+use seislake_seismo::pick::PickSettings;
+use seislake_seismo::travel_time::TravelTime;
+use tokio::sync::{Mutex, broadcast, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::checkpoint::CheckpointStore;
+use super::feed::{self, FEED_ITEMS_MAX, FeedItem};
+use super::sink_runner::{SinkInput, SinkRunner, SinkSettings};
+use super::stage::Stage;
+use super::stage_runner::{StageRunner, StageSettings, StageWiring};
+use super::tabulate::{BlockSettings, LetterTable, MessageTable, RawTable, Tabulate};
+use crate::Error;
+use crate::message::{ASSOCIATIONS, LOCATIONS, MAGNITUDES, PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
+use crate::stages::{
+    AssociateConfig, AssociateStage, InventoryHandle, LocateConfig, LocateStage, MagnitudeConfig,
+    MagnitudeStage, PickConfig, PickStage,
+};
+use crate::topic::{Log, Topic};
+
+const RAW_TABLES: [&str; 2] = ["waveform.packets", "waveform.segments"];
+const PICK_TABLES: [&str; 1] = ["bulletin.picks"];
+const BULLETIN_TABLES: [&str; 5] = [
+    "bulletin.origins",
+    "bulletin.arrivals",
+    "bulletin.events",
+    "bulletin.magnitudes",
+    "bulletin.amplitudes",
+];
+const LETTER_TABLES: [&str; 1] = ["stream.dead_letters"];
+
+/// Tables that a pipeline feeds: it needs a sink for each.
+pub const TABLES: [&str; 9] = [
+    "waveform.packets",
+    "waveform.segments",
+    "bulletin.picks",
+    "bulletin.origins",
+    "bulletin.arrivals",
+    "bulletin.events",
+    "bulletin.magnitudes",
+    "bulletin.amplitudes",
+    "stream.dead_letters",
+];
+
+/// Settings of the path.
+#[derive(Clone, Debug, Default)]
+pub struct PipelineSettings {
+    /// How stages are run.
+    pub stage: StageSettings,
+    /// When tables are committed.
+    pub sink: SinkSettings,
+    /// The picker.
+    pub pick: PickSettings,
+    /// The associator.
+    pub associate: AssociateSettings,
+    /// The locator.
+    pub locate: LocateSettings,
+    /// The magnitude.
+    pub magnitude: MagnitudeSettings,
+}
+
+/// What a pipeline is made of.
+pub struct PipelineParts {
+    /// The log of the home.
+    pub log: Arc<Log>,
+    /// Partitions of `waveforms.raw`.
+    pub raw_partitions: u32,
+    /// Checkpoints of stages.
+    pub checkpoints: CheckpointStore,
+    /// Settings of the path.
+    pub settings: PipelineSettings,
+    /// Stations and responses.
+    pub inventory: InventoryHandle,
+    /// Earth model.
+    pub travel_time: Arc<dyn TravelTime>,
+    /// One sink for each of [`TABLES`]; others are ignored.
+    pub sinks: BTreeMap<String, Box<dyn Sink>>,
+}
+
+impl fmt::Debug for PipelineParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineParts").field("sinks", &self.sinks.keys()).finish_non_exhaustive()
+    }
+}
+
+/// How far a stage is behind its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lag {
+    /// Stage.
+    pub stage: &'static str,
+    /// Input topic.
+    pub topic: String,
+    /// Input partition.
+    pub partition: u32,
+    /// Next offset to process.
+    pub next: Offset,
+    /// End of the input.
+    pub end: Offset,
+}
+
+#[derive(Debug)]
+struct StageProgress {
+    stage: &'static str,
+    input: Arc<dyn Topic>,
+    partition: u32,
+    next: watch::Receiver<Offset>,
+}
+
+/// A running pipeline. Dropping it stops it at once, as a crash would; [`Pipeline::shutdown`] stops it in order.
+#[derive(Debug)]
+pub struct Pipeline {
+    stop: CancellationToken,
+    tasks: Mutex<JoinSet<()>>,
+    /// In the order of the path: a stage comes behind the one that feeds it.
+    stages: Vec<StageProgress>,
+    flush: watch::Sender<u64>,
+    flushed: Vec<watch::Receiver<u64>>,
+    failure: watch::Receiver<Option<Arc<Error>>>,
+    feed: broadcast::Sender<FeedItem>,
+}
+
+impl Pipeline {
+    /// Opens all topics, restores all stages and starts working.
+    pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
+        let topics = Topics::open(&parts.log, parts.raw_partitions)?;
+        let mut builder = Builder::new(parts.checkpoints.clone(), parts.settings.stage);
+        builder.add_stages(&parts, &topics).await?;
+        builder.add_sinks(parts.sinks, parts.settings.sink, &topics).await?;
+        builder.add_feed(&topics)?;
+        Ok(builder.pipeline)
+    }
+
+    /// What is found from now on. A receiver that falls far behind misses items.
+    pub fn feed(&self) -> broadcast::Receiver<FeedItem> {
+        self.feed.subscribe()
+    }
+
+    /// How far each stage is behind.
+    pub fn lags(&self) -> Result<Vec<Lag>, Error> {
+        self.stages
+            .iter()
+            .map(|progress| {
+                Ok(Lag {
+                    stage: progress.stage,
+                    topic: progress.input.name().to_owned(),
+                    partition: progress.partition,
+                    next: *progress.next.borrow(),
+                    end: progress.input.end_offset(progress.partition)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Waits until everything appended so far has passed all stages and is committed in all tables. Raw records behind
+    /// the last punctuation or block boundary stay uncommitted: punctuate first.
+    pub async fn drain(&self) -> Result<(), Error> {
+        let work = async {
+            for progress in &self.stages {
+                let end = progress.input.end_offset(progress.partition)?;
+                wait_for(progress.next.clone(), end).await?;
+            }
+            let mut number = 0;
+            self.flush.send_modify(|wanted| {
+                *wanted += 1;
+                number = *wanted;
+            });
+            for flushed in &self.flushed {
+                wait_for(flushed.clone(), number).await?;
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            error = self.failed() => Err(error),
+            done = work => done,
+        }
+    }
+
+    /// Waits until a runner fails. Pends for ever while all is well.
+    pub async fn failed(&self) -> Error {
+        let mut failure = self.failure.clone();
+        let failed = failure.wait_for(Option::is_some).await.map(|failure| failure.clone());
+        match failed {
+            Ok(Some(error)) => Error::caused(error.kind, "the pipeline stopped", error),
+            // All runners ended in order: nothing can fail any more.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Stops in order: runners finish the batch at hand, tables are committed, checkpoints saved.
+    /// Returns the error of a runner that failed before or while stopping.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.stop.cancel();
+        let mut tasks = self.tasks.lock().await;
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(Error::task)?;
+        }
+        match self.failure.borrow().as_ref() {
+            Some(error) => Err(Error::caused(error.kind, "the pipeline stopped", Arc::clone(error))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Pipeline {
+    fn drop(&mut self) {
+        self.tasks.get_mut().abort_all();
+    }
+}
+
+async fn wait_for<T: PartialOrd + Copy + Send + Sync>(
+    mut progress: watch::Receiver<T>,
+    goal: T,
+) -> Result<(), Error> {
+    match progress.wait_for(|value| *value >= goal).await {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            Err(Error::new(ErrorKind::Unavailable, "the pipeline was stopped while it was being drained"))
+        }
+    }
+}
+
+/// The topics of the path.
+struct Topics {
+    raw: Arc<dyn Topic>,
+    picks: Arc<dyn Topic>,
+    associations: Arc<dyn Topic>,
+    locations: Arc<dyn Topic>,
+    magnitudes: Arc<dyn Topic>,
+    letters: Vec<Arc<dyn Topic>>,
+}
+
+impl Topics {
+    fn open(log: &Log, raw_partitions: u32) -> Result<Self, Error> {
+        let inputs = [(WAVEFORMS_RAW, raw_partitions), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (LOCATIONS, 1)];
+        let letters = inputs
+            .iter()
+            .map(|(topic, partitions)| log.topic(&dead_letter_topic(topic), 1 + partitions))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            raw: log.topic(WAVEFORMS_RAW, raw_partitions)?,
+            picks: log.topic(PHASE_PICKS, 1)?,
+            associations: log.topic(ASSOCIATIONS, 1)?,
+            locations: log.topic(LOCATIONS, 1)?,
+            magnitudes: log.topic(MAGNITUDES, 1)?,
+            letters,
+        })
+    }
+
+    fn wiring(
+        &self,
+        input: &Arc<dyn Topic>,
+        partition: u32,
+        output: &Arc<dyn Topic>,
+    ) -> Result<StageWiring, Error> {
+        let name = dead_letter_topic(input.name());
+        let letters = self.letters.iter().find(|topic| topic.name() == name);
+        let letters =
+            letters.ok_or_else(|| Error::new(ErrorKind::Internal, format!("no topic \"{name}\"")))?;
+        Ok(StageWiring {
+            input: Arc::clone(input),
+            partition,
+            output: Arc::clone(output),
+            letters: Arc::clone(letters),
+        })
+    }
+}
+
+struct Builder {
+    pipeline: Pipeline,
+    failure: Arc<watch::Sender<Option<Arc<Error>>>>,
+    checkpoints: CheckpointStore,
+    settings: StageSettings,
+}
+
+impl Builder {
+    fn new(checkpoints: CheckpointStore, settings: StageSettings) -> Self {
+        let (failure, failed) = watch::channel(None);
+        let pipeline = Pipeline {
+            stop: CancellationToken::new(),
+            tasks: Mutex::default(),
+            stages: Vec::new(),
+            flush: watch::Sender::new(0),
+            flushed: Vec::new(),
+            failure: failed,
+            feed: broadcast::Sender::new(FEED_ITEMS_MAX),
+        };
+        Self { pipeline, failure: Arc::new(failure), checkpoints, settings }
+    }
+
+    async fn add_stages(&mut self, parts: &PipelineParts, topics: &Topics) -> Result<(), Error> {
+        let settings = &parts.settings;
+        let (inventory, travel_time) = (&parts.inventory, &parts.travel_time);
+        let pick = PickConfig {
+            settings: settings.pick.clone(),
+            inventory: inventory.clone(),
+            partition_count: parts.raw_partitions,
+            trace_delay_s: settings.associate.amplitude_window_s,
+        };
+        for partition in 0..parts.raw_partitions {
+            let wiring = topics.wiring(&topics.raw, partition, &topics.picks)?;
+            self.add_stage::<PickStage>(&pick, wiring).await?;
+        }
+        let associate = AssociateConfig {
+            settings: settings.associate.clone(),
+            inventory: inventory.clone(),
+            travel_time: Arc::clone(travel_time),
+        };
+        let wiring = topics.wiring(&topics.picks, 0, &topics.associations)?;
+        self.add_stage::<AssociateStage>(&associate, wiring).await?;
+        let locate = LocateConfig {
+            settings: settings.locate.clone(),
+            inventory: inventory.clone(),
+            travel_time: Arc::clone(travel_time),
+        };
+        let wiring = topics.wiring(&topics.associations, 0, &topics.locations)?;
+        self.add_stage::<LocateStage>(&locate, wiring).await?;
+        let magnitude =
+            MagnitudeConfig { settings: settings.magnitude.clone(), inventory: inventory.clone() };
+        let wiring = topics.wiring(&topics.locations, 0, &topics.magnitudes)?;
+        self.add_stage::<MagnitudeStage>(&magnitude, wiring).await
+    }
+
+    async fn add_stage<S: Stage>(&mut self, config: &S::Config, wiring: StageWiring) -> Result<(), Error> {
+        let (input, partition) = (Arc::clone(&wiring.input), wiring.partition);
+        let runner = StageRunner::<S>::open(config, wiring, self.settings, self.checkpoints.clone()).await?;
+        let next = runner.progress();
+        self.pipeline.stages.push(StageProgress { stage: S::NAME, input, partition, next });
+        let stop = self.pipeline.stop.clone();
+        self.spawn(S::NAME, runner.run(stop));
+        Ok(())
+    }
+
+    async fn add_sinks(
+        &mut self,
+        mut sinks: BTreeMap<String, Box<dyn Sink>>,
+        settings: SinkSettings,
+        topics: &Topics,
+    ) -> Result<(), Error> {
+        let blocks = BlockSettings { records: settings.block_records, bytes: settings.block_bytes };
+        let every = |topic: &Arc<dyn Topic>, table: &dyn Fn(u32) -> Box<dyn Tabulate>| -> Vec<SinkInput> {
+            (0..topic.partitions())
+                .map(|partition| SinkInput { topic: Arc::clone(topic), partition, table: table(partition) })
+                .collect()
+        };
+        let raw = every(&topics.raw, &|partition| Box::new(RawTable::new(WAVEFORMS_RAW, partition, blocks)));
+        let picks = every(&topics.picks, &|_| Box::new(MessageTable));
+        let mut bulletin = every(&topics.locations, &|_| Box::new(MessageTable));
+        bulletin.extend(every(&topics.magnitudes, &|_| Box::new(MessageTable)));
+        let letters =
+            topics.letters.iter().flat_map(|topic| every(topic, &|_| Box::new(LetterTable))).collect();
+        let groups: [(&'static str, &[&'static str], Vec<SinkInput>); 4] = [
+            ("waveforms", &RAW_TABLES, raw),
+            ("picks", &PICK_TABLES, picks),
+            ("bulletin", &BULLETIN_TABLES, bulletin),
+            ("dead letters", &LETTER_TABLES, letters),
+        ];
+        for (name, tables, inputs) in groups {
+            let mut taken = Vec::new();
+            for table in tables {
+                let sink = sinks.remove(*table).ok_or_else(|| {
+                    Error::new(
+                        ErrorKind::Invalid,
+                        format!("start the pipeline: no sink for table \"{table}\""),
+                    )
+                })?;
+                taken.push((*table, sink));
+            }
+            let wanted = self.pipeline.flush.subscribe();
+            let runner = SinkRunner::open(name, settings, taken, inputs, wanted).await?;
+            self.pipeline.flushed.push(runner.flushed());
+            let stop = self.pipeline.stop.clone();
+            self.spawn(name, runner.run(stop));
+        }
+        Ok(())
+    }
+
+    fn add_feed(&mut self, topics: &Topics) -> Result<(), Error> {
+        for topic in [&topics.locations, &topics.magnitudes] {
+            let next = topic.end_offset(0)?;
+            let (feed, stop) = (self.pipeline.feed.clone(), self.pipeline.stop.clone());
+            self.spawn("feed", feed::run(Arc::clone(topic), next, feed, stop));
+        }
+        Ok(())
+    }
+
+    /// Runs one runner; the first that fails stops all others.
+    fn spawn(&mut self, name: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+        let stop = self.pipeline.stop.clone();
+        let failure = Arc::clone(&self.failure);
+        self.pipeline.tasks.get_mut().spawn(async move {
+            if let Err(error) = work.await {
+                tracing::error!(runner = name, error = error.chain(), "a runner failed, the pipeline stops");
+                failure.send_if_modified(|first| {
+                    let none_before = first.is_none();
+                    if none_before {
+                        *first = Some(Arc::new(error));
+                    }
+                    none_before
+                });
+                stop.cancel();
+            }
+        });
+    }
+}

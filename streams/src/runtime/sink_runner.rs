@@ -1,0 +1,317 @@
+//! Feeds tables that share topics: reads, makes rows, commits rows and the offsets they cover together.
+//!
+//! Every table has its own committed offsets; after a crash reading starts at the smallest of them, and a table gets
+//! only the rows behind its own. Reads stop at each of these places, so that no block straddles one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future;
+use seislake_model::{Offset, Offsets, Sink};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::tabulate::{Block, Tabulate, row_count};
+use crate::Error;
+use crate::topic::{Record, Topic};
+
+/// When rows are committed, and how large the blocks of raw records are.
+#[derive(Clone, Copy, Debug)]
+pub struct SinkSettings {
+    /// Bytes of input taken at a time.
+    pub read_bytes: usize,
+    /// Rows waiting in one table that make a commit due.
+    pub commit_rows: usize,
+    /// Bytes of rows waiting in all tables of a runner that make a commit due.
+    pub commit_bytes: usize,
+    /// Age of the oldest waiting row that makes a commit due.
+    pub commit_interval: Duration,
+    /// Blocks of raw records end at multiples of this offset.
+    pub block_records: u64,
+    /// Blocks of raw records end at this size.
+    pub block_bytes: usize,
+}
+
+impl Default for SinkSettings {
+    fn default() -> Self {
+        Self {
+            read_bytes: 4 << 20,
+            commit_rows: 100_000,
+            commit_bytes: 128 << 20,
+            commit_interval: Duration::from_secs(2),
+            block_records: 2048,
+            block_bytes: 16 << 20,
+        }
+    }
+}
+
+/// One partition that is read.
+pub(super) struct SinkInput {
+    pub(super) topic: Arc<dyn Topic>,
+    pub(super) partition: u32,
+    pub(super) table: Box<dyn Tabulate>,
+}
+
+/// One table that is fed.
+struct Slot {
+    table: &'static str,
+    sink: Box<dyn Sink>,
+    /// What it had at the start.
+    floor: Offsets,
+    committed: Offsets,
+    pending_rows: usize,
+}
+
+struct Input {
+    topic: Arc<dyn Topic>,
+    partition: u32,
+    table: Option<Box<dyn Tabulate>>,
+    read_next: Offset,
+    /// Next offset of the last block written.
+    written_next: Offset,
+    /// Places where tables were committed before the start, behind `read_next`, smallest first.
+    boundaries: Vec<Offset>,
+}
+
+/// Feeds tables that share topics.
+pub(super) struct SinkRunner {
+    name: &'static str,
+    settings: SinkSettings,
+    slots: Vec<Slot>,
+    inputs: Vec<Input>,
+    pending_bytes: usize,
+    pending_since: Option<Instant>,
+    flush_wanted: watch::Receiver<u64>,
+    flushed: watch::Sender<u64>,
+}
+
+impl fmt::Debug for SinkRunner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkRunner").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A request to commit everything read so far, under way.
+struct Flush {
+    number: u64,
+    ends: Vec<Offset>,
+}
+
+impl SinkRunner {
+    /// Asks each sink what it holds and finds where to start.
+    pub(super) async fn open(
+        name: &'static str,
+        settings: SinkSettings,
+        sinks: Vec<(&'static str, Box<dyn Sink>)>,
+        sources: Vec<SinkInput>,
+        flush_wanted: watch::Receiver<u64>,
+    ) -> Result<Self, Error> {
+        let mut slots = Vec::new();
+        for (table, sink) in sinks {
+            let floor = sink.committed().await?;
+            slots.push(Slot { table, sink, committed: floor.clone(), floor, pending_rows: 0 });
+        }
+        let mut inputs = Vec::new();
+        for SinkInput { topic, partition, table } in sources {
+            let mut boundaries: Vec<Offset> =
+                slots.iter().map(|slot| slot.floor.get(topic.name(), partition)).collect();
+            boundaries.sort_unstable();
+            boundaries.dedup();
+            let read_next = boundaries.first().copied().unwrap_or(0);
+            boundaries.retain(|boundary| *boundary > read_next);
+            inputs.push(Input {
+                topic,
+                partition,
+                table: Some(table),
+                read_next,
+                written_next: read_next,
+                boundaries,
+            });
+        }
+        let (pending_bytes, pending_since) = (0, None);
+        let flushed = watch::Sender::new(0);
+        Ok(Self { name, settings, slots, inputs, pending_bytes, pending_since, flush_wanted, flushed })
+    }
+
+    /// Number of the last flush that is done.
+    pub(super) fn flushed(&self) -> watch::Receiver<u64> {
+        self.flushed.subscribe()
+    }
+
+    /// Works until `stop`; then commits what is complete.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let mut flush: Option<Flush> = None;
+        loop {
+            let mut idle = true;
+            for index in 0..self.inputs.len() {
+                if stop.is_cancelled() {
+                    return self.commit_all().await;
+                }
+                idle &= !self.advance(index).await?;
+                if self.due() {
+                    self.commit().await?;
+                }
+            }
+            if flush.is_none() {
+                flush = self.wanted_flush()?;
+            }
+            if let Some(Flush { number, ends }) = &flush {
+                let reached = self.inputs.iter().zip(ends).all(|(input, end)| input.read_next >= *end);
+                if reached {
+                    self.commit_all().await?;
+                    self.flushed.send_replace(*number);
+                    flush = None;
+                }
+            }
+            if idle && flush.is_none() {
+                self.wait(&stop).await?;
+            }
+        }
+    }
+
+    fn wanted_flush(&mut self) -> Result<Option<Flush>, Error> {
+        let number = *self.flush_wanted.borrow_and_update();
+        if number <= *self.flushed.borrow() {
+            return Ok(None);
+        }
+        let ends = self.inputs.iter().map(|input| input.topic.end_offset(input.partition));
+        Ok(Some(Flush { number, ends: ends.collect::<Result<_, _>>()? }))
+    }
+
+    /// Until there is something to read, to commit or to flush, or `stop`.
+    async fn wait(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let mut news = Vec::new();
+        for input in &self.inputs {
+            let mut ends = input.topic.ends(input.partition)?;
+            let next = input.read_next;
+            news.push(Box::pin(async move {
+                // The topic outlives its readers, so the channel does not close.
+                let _ = ends.wait_for(|end| *end > next).await;
+            }));
+        }
+        let interval = self.settings.commit_interval;
+        let due_in = self.pending_since.map(|since| interval.saturating_sub(since.elapsed()));
+        tokio::select! {
+            () = stop.cancelled() => {}
+            _ = future::select_all(news) => {}
+            changed = self.flush_wanted.changed() => {
+                if changed.is_err() {
+                    stop.cancelled().await;
+                }
+            }
+            () = tokio::time::sleep(due_in.unwrap_or_default()), if due_in.is_some() => {}
+        }
+        if self.due() {
+            self.commit().await?;
+        }
+        Ok(())
+    }
+
+    fn due(&self) -> bool {
+        self.pending_bytes >= self.settings.commit_bytes
+            || self.pending_since.is_some_and(|since| since.elapsed() >= self.settings.commit_interval)
+            || self.slots.iter().any(|slot| slot.pending_rows >= self.settings.commit_rows)
+    }
+
+    /// Reads once and writes the rows of the blocks completed; false where nothing was there to read.
+    async fn advance(&mut self, index: usize) -> Result<bool, Error> {
+        let Some(input) = self.inputs.get_mut(index) else { return Ok(false) };
+        let bytes = self.settings.read_bytes;
+        let mut records = input.topic.read(input.partition, input.read_next, bytes, Duration::ZERO).await?;
+        if records.is_empty() {
+            return Ok(false);
+        }
+        let boundary = input.boundaries.first().copied();
+        if let Some(boundary) = boundary {
+            records.truncate((boundary - input.read_next) as usize);
+        }
+        input.read_next += records.len() as Offset;
+        let at_boundary = boundary == Some(input.read_next);
+        if at_boundary {
+            input.boundaries.remove(0);
+        }
+        let blocks = tabulate(input, records, at_boundary).await?;
+        let (topic, partition) = (Arc::clone(&input.topic), input.partition);
+        for block in blocks {
+            input.written_next = block.next;
+            write(&mut self.slots, &*topic, partition, block, &mut self.pending_bytes).await?;
+        }
+        if self.pending_since.is_none() && self.slots.iter().any(|slot| slot.pending_rows > 0) {
+            self.pending_since = Some(Instant::now());
+        }
+        Ok(true)
+    }
+
+    /// Commits the tables that have rows waiting.
+    async fn commit(&mut self) -> Result<(), Error> {
+        self.commit_where(|slot, _| slot.pending_rows > 0).await
+    }
+
+    /// Commits all tables up to the last complete block, those without new rows too.
+    async fn commit_all(&mut self) -> Result<(), Error> {
+        self.commit_where(|slot, covered| slot.pending_rows > 0 || slot.committed != *covered).await
+    }
+
+    async fn commit_where(&mut self, wanted: impl Fn(&Slot, &Offsets) -> bool) -> Result<(), Error> {
+        let mut commits = Vec::new();
+        for slot in &mut self.slots {
+            let mut covered = slot.committed.clone();
+            for input in &self.inputs {
+                let (topic, partition) = (input.topic.name(), input.partition);
+                if input.written_next > covered.get(topic, partition) {
+                    covered.set(topic, partition, input.written_next);
+                }
+            }
+            if wanted(slot, &covered) {
+                commits.push(async move {
+                    slot.sink.commit(&covered).await?;
+                    metrics::counter!("seislake_sink_rows_total", "table" => slot.table)
+                        .increment(slot.pending_rows as u64);
+                    metrics::counter!("seislake_sink_commits_total", "table" => slot.table).increment(1);
+                    slot.pending_rows = 0;
+                    slot.committed = covered;
+                    Ok::<_, Error>(())
+                });
+            }
+        }
+        future::try_join_all(commits).await?;
+        (self.pending_bytes, self.pending_since) = (0, None);
+        Ok(())
+    }
+}
+
+async fn tabulate(input: &mut Input, records: Vec<Record>, at_boundary: bool) -> Result<Vec<Block>, Error> {
+    let Some(mut table) = input.table.take() else { return Ok(Vec::new()) };
+    let (table, blocks) = tokio::task::spawn_blocking(move || {
+        let mut blocks = table.push(records)?;
+        if at_boundary {
+            blocks.extend(table.close()?);
+        }
+        Ok::<_, Error>((table, blocks))
+    })
+    .await
+    .map_err(Error::task)??;
+    input.table = Some(table);
+    Ok(blocks)
+}
+
+async fn write(
+    slots: &mut [Slot],
+    topic: &dyn Topic,
+    partition: u32,
+    block: Block,
+    pending_bytes: &mut usize,
+) -> Result<(), Error> {
+    for rows in block.rows {
+        let count = row_count(&rows);
+        let slot = slots.iter_mut().find(|slot| slot.table == rows.table());
+        let Some(slot) = slot.filter(|_| count > 0) else { continue };
+        if block.next > slot.floor.get(topic.name(), partition) {
+            slot.sink.write(rows).await?;
+            slot.pending_rows += count;
+        }
+    }
+    *pending_bytes += block.byte_count;
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! One processing step: a deterministic state machine over the records of one topic partition.
+
+use seislake_model::{DeadLetter, ErrorKind, Offset, RecordPosition};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+use crate::message::{Envelope, LETTER_BYTES_MAX, Message, SourcePosition, letter_record};
+use crate::topic::{NewRecord, Record};
+
+/// One processing step: a deterministic state machine over the records of one topic partition.
+///
+/// Its output is a function of its configuration and of the records alone: no clock, no randomness. Time passes by
+/// punctuation among the records.
+pub trait Stage: Sized + Send + 'static {
+    /// Name in checkpoints, metrics and dead letters.
+    const NAME: &'static str;
+    /// Checkpoints of another version are not restored; the stage then replays its input.
+    const STATE_VERSION: u32;
+    /// What it needs to work.
+    type Config: Clone + Send + Sync + 'static;
+    /// What it remembers between records.
+    type State: Serialize + DeserializeOwned;
+
+    /// The stage before its first record.
+    fn init(config: &Self::Config) -> Result<Self, Error>;
+    /// Takes one record. Unusable input goes to [`Output::reject`]; `Err` means the stage itself cannot go on.
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error>;
+    /// What it remembers.
+    fn snapshot(&self) -> Self::State;
+    /// The stage as it was when it gave this snapshot.
+    fn restore(config: &Self::Config, state: Self::State) -> Result<Self, Error>;
+}
+
+/// A record to append with the place it was derived from.
+#[derive(Debug)]
+pub(super) struct Derived {
+    pub(super) offset: Offset,
+    pub(super) index: u32,
+    pub(super) record: NewRecord,
+}
+
+/// Collects what a stage says about its input.
+#[derive(Debug)]
+pub struct Output {
+    stage: &'static str,
+    topic: String,
+    partition: u32,
+    offset: Offset,
+    message_index: u32,
+    letter_index: u32,
+    pub(super) messages: Vec<Derived>,
+    pub(super) letters: Vec<Derived>,
+}
+
+impl Output {
+    /// For the stage named `stage` that reads `partition` of `topic`.
+    pub fn new(stage: &'static str, topic: &str, partition: u32) -> Self {
+        Self {
+            stage,
+            topic: topic.to_owned(),
+            partition,
+            offset: 0,
+            message_index: 0,
+            letter_index: 0,
+            messages: Vec::new(),
+            letters: Vec::new(),
+        }
+    }
+
+    /// What follows is derived from the record at `offset`.
+    pub fn begin(&mut self, offset: Offset) {
+        (self.offset, self.message_index, self.letter_index) = (offset, 0, 0);
+    }
+
+    /// The partition being read.
+    pub fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// Says something on the stage's output topic.
+    pub fn emit(&mut self, message: Message) -> Result<(), Error> {
+        let source = SourcePosition {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            offset: self.offset,
+            index: self.message_index,
+        };
+        let record = Envelope::new(source, message).to_record()?;
+        self.messages.push(Derived { offset: self.offset, index: self.message_index, record });
+        self.message_index += 1;
+        Ok(())
+    }
+
+    /// Puts a record, or something made from it, on the dead-letter topic.
+    pub fn reject(&mut self, record: &Record, reason: impl Into<String>) -> Result<(), Error> {
+        let letter = DeadLetter {
+            position: RecordPosition {
+                topic: self.topic.clone(),
+                partition: self.partition,
+                offset: self.offset,
+            },
+            index: self.letter_index,
+            stage: self.stage.to_owned(),
+            reason: reason.into(),
+            origin: None,
+            record: record.value.slice(..record.value.len().min(LETTER_BYTES_MAX)).to_vec(),
+        };
+        let record = letter_record(&letter)?;
+        self.letters.push(Derived { offset: self.offset, index: self.letter_index, record });
+        self.letter_index += 1;
+        metrics::counter!("seislake_dead_letters_total", "stage" => self.stage).increment(1);
+        Ok(())
+    }
+
+    /// What was said so far, read back: for tests of stages.
+    pub fn said(&self) -> Result<Vec<Message>, Error> {
+        self.messages
+            .iter()
+            .map(|derived| {
+                serde_json::from_slice::<Envelope>(&derived.record.value)
+                    .map(|envelope| envelope.message)
+                    .map_err(|e| Error::caused(ErrorKind::Corrupt, "read a message", e))
+            })
+            .collect()
+    }
+
+    /// Reasons of the dead letters so far: for tests of stages.
+    pub fn reasons(&self) -> Result<Vec<String>, Error> {
+        self.letters
+            .iter()
+            .map(|derived| {
+                serde_json::from_slice::<DeadLetter>(&derived.record.value)
+                    .map(|letter| letter.reason)
+                    .map_err(|e| Error::caused(ErrorKind::Corrupt, "read a dead letter", e))
+            })
+            .collect()
+    }
+}

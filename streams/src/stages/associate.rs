@@ -1,0 +1,163 @@
+//! Stage `associate`: picks and amplitude traces of all raw partitions to associations.
+//!
+//! Its watermark is the smallest that the raw partitions promise. The end of a session (`max`) counts when all
+//! partitions have reached it; what one of them says after its end waits until then, so that sessions do not mix.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use seislake_model::{Coordinates, SourceId, Timestamp};
+use seislake_seismo::associate::{AssociateSettings, Associator, AssociatorState};
+use seislake_seismo::travel_time::TravelTime;
+use serde::{Deserialize, Serialize};
+
+use super::InventoryHandle;
+use crate::Error;
+use crate::message::{Envelope, Message, Watermark};
+use crate::runtime::{Output, Stage};
+use crate::topic::Record;
+
+/// What the stage needs.
+#[derive(Clone, Debug)]
+pub struct AssociateConfig {
+    /// The associator.
+    pub settings: AssociateSettings,
+    /// Where stations stand.
+    pub inventory: InventoryHandle,
+    /// Earth model.
+    pub travel_time: Arc<dyn TravelTime>,
+}
+
+/// What the stage remembers beside the associator.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Memory {
+    /// What each raw partition promised in this session.
+    watermarks: Vec<Option<Watermark>>,
+    /// What partitions said after they ended the session that others are still in.
+    waiting: VecDeque<(u32, Message)>,
+    /// Stations rejected once already.
+    unplaced: BTreeSet<String>,
+}
+
+/// What the stage remembers.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AssociateState {
+    memory: Memory,
+    associator: AssociatorState,
+}
+
+/// Associates the picks of a network.
+#[derive(Debug)]
+pub struct AssociateStage {
+    config: AssociateConfig,
+    memory: Memory,
+    associator: Associator,
+}
+
+impl Stage for AssociateStage {
+    const NAME: &'static str = "associate";
+    const STATE_VERSION: u32 = 1;
+    type Config = AssociateConfig;
+    type State = AssociateState;
+
+    fn init(config: &AssociateConfig) -> Result<Self, Error> {
+        Ok(Self {
+            config: config.clone(),
+            memory: Memory::default(),
+            associator: Associator::new(config.settings.clone(), Arc::clone(&config.travel_time)),
+        })
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        let envelope = match Envelope::of(record) {
+            Ok(envelope) => envelope,
+            Err(error) => return out.reject(record, error.chain()),
+        };
+        self.take(record, envelope.source.partition, envelope.message, out)
+    }
+
+    fn snapshot(&self) -> AssociateState {
+        AssociateState { memory: self.memory.clone(), associator: self.associator.snapshot() }
+    }
+
+    fn restore(config: &AssociateConfig, state: AssociateState) -> Result<Self, Error> {
+        let travel_time = Arc::clone(&config.travel_time);
+        Ok(Self {
+            config: config.clone(),
+            memory: state.memory,
+            associator: Associator::restore(config.settings.clone(), travel_time, state.associator),
+        })
+    }
+}
+
+impl AssociateStage {
+    fn take(
+        &mut self,
+        record: &Record,
+        partition: u32,
+        message: Message,
+        out: &mut Output,
+    ) -> Result<(), Error> {
+        let ended = self.memory.watermarks.get(partition as usize) == Some(&Some(Watermark::MAX));
+        if ended {
+            self.memory.waiting.push_back((partition, message));
+            return Ok(());
+        }
+        match message {
+            Message::Pick { pick } => match self.place(&pick.source_id, pick.pick_time) {
+                Some(at) => self.associator.push_pick(*pick, at),
+                None => self.reject_once(record, &pick.source_id, out)?,
+            },
+            Message::AmplitudeTrace { amplitude_trace } => {
+                self.associator.push_amplitude_trace(*amplitude_trace);
+            }
+            Message::Watermark { watermark, partition, partition_count } => {
+                self.memory.watermarks.resize(partition_count as usize, None);
+                if let Some(promised) = self.memory.watermarks.get_mut(partition as usize) {
+                    *promised = Some(watermark);
+                }
+                self.advance(record, out)?;
+            }
+            other => out.reject(record, format!("not a message for this stage: {other:?}"))?,
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        // `None` sorts before every watermark: a partition that has promised nothing yet holds all back.
+        let Some(Some(watermark)) = self.memory.watermarks.iter().min().copied() else { return Ok(()) };
+        for association in self.associator.advance(watermark.0) {
+            metrics::counter!("seislake_associations_total").increment(1);
+            out.emit(Message::Association { association: Box::new(association) })?;
+        }
+        if watermark == Watermark::MAX {
+            self.begin_session(record, out)?;
+        }
+        Ok(())
+    }
+
+    /// All partitions have ended the session: the next begins with what they said since.
+    fn begin_session(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        let travel_time = Arc::clone(&self.config.travel_time);
+        self.associator = Associator::new(self.config.settings.clone(), travel_time);
+        self.memory.watermarks.fill(None);
+        for (partition, message) in std::mem::take(&mut self.memory.waiting) {
+            self.take(record, partition, message, out)?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, source_id: &SourceId, time: Timestamp) -> Option<Coordinates> {
+        self.config.inventory.coordinates(source_id, time)
+    }
+
+    fn reject_once(&mut self, record: &Record, source_id: &SourceId, out: &mut Output) -> Result<(), Error> {
+        let station = source_id.station_key();
+        if self.memory.unplaced.contains(&station) {
+            return Ok(());
+        }
+        out.reject(record, format!("no coordinates for station \"{station}\": its picks locate nothing"))?;
+        self.memory.unplaced.insert(station);
+        Ok(())
+    }
+}

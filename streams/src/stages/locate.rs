@@ -1,0 +1,66 @@
+//! Stage `locate`: associations to origins with arrivals and the event, revision 1.
+
+use std::sync::Arc;
+
+use seislake_seismo::locate::{LocateSettings, Locator};
+use seislake_seismo::travel_time::TravelTime;
+
+use super::InventoryHandle;
+use crate::Error;
+use crate::message::{Envelope, Message};
+use crate::runtime::{Output, Stage};
+use crate::topic::Record;
+
+/// What the stage needs.
+#[derive(Clone, Debug)]
+pub struct LocateConfig {
+    /// The locator.
+    pub settings: LocateSettings,
+    /// Where stations stand.
+    pub inventory: InventoryHandle,
+    /// Earth model.
+    pub travel_time: Arc<dyn TravelTime>,
+}
+
+/// Locates events, each for itself: nothing is remembered.
+#[derive(Debug)]
+pub struct LocateStage {
+    inventory: InventoryHandle,
+    locator: Locator,
+}
+
+impl Stage for LocateStage {
+    const NAME: &'static str = "locate";
+    const STATE_VERSION: u32 = 1;
+    type Config = LocateConfig;
+    type State = ();
+
+    fn init(config: &LocateConfig) -> Result<Self, Error> {
+        let locator = Locator::new(config.settings.clone(), Arc::clone(&config.travel_time));
+        Ok(Self { inventory: config.inventory.clone(), locator })
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        let association = match Envelope::of(record).map(|envelope| envelope.message) {
+            Ok(Message::Association { association }) => association,
+            Ok(_) => return out.reject(record, "not an association"),
+            Err(error) => return out.reject(record, error.chain()),
+        };
+        let inventory = self.inventory.current();
+        match self.locator.locate(&association, &|source_id, time| inventory.coordinates(source_id, time)) {
+            Ok(location) => {
+                metrics::counter!("seislake_locations_total").increment(1);
+                out.emit(Message::Location { location: Box::new(location) })
+            }
+            Err(error) => {
+                out.reject(record, format!("event \"{}\" not located: {error}", association.event_id))
+            }
+        }
+    }
+
+    fn snapshot(&self) {}
+
+    fn restore(config: &LocateConfig, (): ()) -> Result<Self, Error> {
+        Self::init(config)
+    }
+}

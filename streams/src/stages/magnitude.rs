@@ -1,0 +1,57 @@
+//! Stage `magnitude`: locations with amplitude traces to amplitudes, magnitude and the event, revision 2.
+
+use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
+
+use super::InventoryHandle;
+use crate::Error;
+use crate::message::{Envelope, Message};
+use crate::runtime::{Output, Stage};
+use crate::topic::Record;
+
+/// What the stage needs.
+#[derive(Clone, Debug)]
+pub struct MagnitudeConfig {
+    /// The magnitude.
+    pub settings: MagnitudeSettings,
+    /// Where stations stand.
+    pub inventory: InventoryHandle,
+}
+
+/// Measures events, each for itself: nothing is remembered.
+#[derive(Debug)]
+pub struct MagnitudeStage {
+    config: MagnitudeConfig,
+}
+
+impl Stage for MagnitudeStage {
+    const NAME: &'static str = "magnitude";
+    const STATE_VERSION: u32 = 1;
+    type Config = MagnitudeConfig;
+    type State = ();
+
+    fn init(config: &MagnitudeConfig) -> Result<Self, Error> {
+        Ok(Self { config: config.clone() })
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        let location = match Envelope::of(record).map(|envelope| envelope.message) {
+            Ok(Message::Location { location }) => location,
+            Ok(_) => return out.reject(record, "not a location"),
+            Err(error) => return out.reject(record, error.chain()),
+        };
+        let inventory = self.config.inventory.current();
+        let result = local_magnitude(&self.config.settings, &location, &|source_id, time| {
+            inventory.coordinates(source_id, time)
+        });
+        if result.magnitude.is_none() && result.amplitudes.is_empty() {
+            return Ok(());
+        }
+        out.emit(Message::Magnitude { magnitude: Box::new(result) })
+    }
+
+    fn snapshot(&self) {}
+
+    fn restore(config: &MagnitudeConfig, (): ()) -> Result<Self, Error> {
+        Self::init(config)
+    }
+}

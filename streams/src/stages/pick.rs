@@ -1,0 +1,185 @@
+//! Stage `pick`: miniSEED records of one raw partition to picks, amplitude traces and watermarks.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use seislake_model::{Inventory, Response, SourceId, Timestamp};
+use seislake_mseed::Samples;
+use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker};
+
+use super::InventoryHandle;
+use crate::Error;
+use crate::message::{Message, Watermark, watermark_of};
+use crate::runtime::{Output, Stage};
+use crate::topic::Record;
+
+/// A picker decides on an S at most this long after the S window of its P, in data time; with a margin.
+const DECISION_S: f64 = 6.0;
+
+/// What the stage needs.
+#[derive(Clone, Debug)]
+pub struct PickConfig {
+    /// The picker.
+    pub settings: PickSettings,
+    /// Responses, for amplitudes.
+    pub inventory: InventoryHandle,
+    /// Partitions of `waveforms.raw`.
+    pub partition_count: u32,
+    /// How much later than picks the reader of the watermarks awaits amplitude traces.
+    pub trace_delay_s: f64,
+}
+
+/// Picks the records of one raw partition, station by station.
+#[derive(Debug)]
+pub struct PickStage {
+    config: PickConfig,
+    stations: BTreeMap<String, StationPicker>,
+    responses: Responses,
+    samples: Samples,
+    floats: Vec<f64>,
+}
+
+impl Stage for PickStage {
+    const NAME: &'static str = "pick";
+    const STATE_VERSION: u32 = 1;
+    type Config = PickConfig;
+    type State = BTreeMap<String, StationPicker>;
+
+    fn init(config: &PickConfig) -> Result<Self, Error> {
+        Self::restore(config, BTreeMap::new())
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        match watermark_of(record) {
+            Ok(Some(watermark)) => self.advance(watermark, out),
+            Ok(None) => self.push(record, out),
+            Err(error) => out.reject(record, error.chain()),
+        }
+    }
+
+    fn snapshot(&self) -> Self::State {
+        self.stations.clone()
+    }
+
+    fn restore(config: &PickConfig, stations: Self::State) -> Result<Self, Error> {
+        Ok(Self {
+            config: config.clone(),
+            stations,
+            responses: Responses::default(),
+            samples: Samples::default(),
+            floats: Vec::new(),
+        })
+    }
+}
+
+impl PickStage {
+    fn push(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        let header = match seislake_mseed::Record::parse(&record.value) {
+            Ok(header) => header,
+            Err(error) => return out.reject(record, format!("not a miniSEED record: {error}")),
+        };
+        let source_id: SourceId = match header.source_id().parse() {
+            Ok(source_id) => source_id,
+            Err(error) => return out.reject(record, format!("unusable source identifier: {error}")),
+        };
+        if let Err(error) = header.decode_into(&mut self.samples) {
+            return out.reject(record, format!("samples cannot be decoded: {error}"));
+        }
+        self.floats.clear();
+        match &self.samples {
+            Samples::Int32(samples) => self.floats.extend(samples.iter().map(|sample| f64::from(*sample))),
+            Samples::Float32(samples) => self.floats.extend(samples.iter().map(|sample| f64::from(*sample))),
+            Samples::Float64(samples) => self.floats.extend(samples),
+        }
+        let start_time = Timestamp::from_nanos(header.start_ns);
+        let piece = Piece {
+            source_id: &source_id,
+            start_time,
+            sample_rate_hz: header.rate_hz(),
+            samples: &self.floats,
+        };
+        let response = self.responses.at(&self.config.inventory, &source_id, start_time);
+        let settings = &self.config.settings;
+        let key = source_id.station_key();
+        let picker = self.stations.entry(key).or_insert_with(|| StationPicker::new(settings));
+        picker.push(piece, response);
+        Ok(())
+    }
+
+    fn advance(&mut self, watermark: Watermark, out: &mut Output) -> Result<(), Error> {
+        for picker in self.stations.values_mut() {
+            let PickOutput { picks, amplitude_traces } = picker.advance(watermark.0);
+            for pick in picks {
+                metrics::counter!("seislake_picks_total", "phase" => pick.phase.as_str()).increment(1);
+                out.emit(Message::Pick { pick: Box::new(pick) })?;
+            }
+            for trace in amplitude_traces {
+                out.emit(Message::AmplitudeTrace { amplitude_trace: Box::new(trace) })?;
+            }
+        }
+        if watermark == Watermark::MAX {
+            self.stations.clear();
+        }
+        let promised = self.promise(watermark);
+        let (partition, partition_count) = (out.partition(), self.config.partition_count);
+        out.emit(Message::Watermark { watermark: promised, partition, partition_count })
+    }
+
+    /// What still comes out of the pickers is not older than this.
+    fn promise(&self, watermark: Watermark) -> Watermark {
+        if watermark == Watermark::MAX {
+            return watermark;
+        }
+        let settings = &self.config.settings;
+        let picks_s = settings.s_window_max_s + DECISION_S;
+        let traces_s = settings.amplitude_window_s + DECISION_S - self.config.trace_delay_s;
+        Watermark(watermark.0.add_seconds(-picks_s.max(traces_s)))
+    }
+}
+
+/// A stretch of time in which a response holds.
+#[derive(Debug)]
+struct ResponseEpoch {
+    start_time: Option<Timestamp>,
+    end_time: Option<Timestamp>,
+    response: Option<Response>,
+}
+
+/// Responses by channel, looked up once for each inventory.
+#[derive(Debug, Default)]
+struct Responses {
+    inventory: Arc<Inventory>,
+    epochs: HashMap<SourceId, Vec<ResponseEpoch>>,
+}
+
+impl Responses {
+    fn at(
+        &mut self,
+        inventory: &InventoryHandle,
+        source_id: &SourceId,
+        time: Timestamp,
+    ) -> Option<&Response> {
+        let current = inventory.current();
+        if !Arc::ptr_eq(&current, &self.inventory) {
+            (self.inventory, self.epochs) = (current, HashMap::new());
+        }
+        if !self.epochs.contains_key(source_id) {
+            let channels = self.inventory.channels.iter().filter(|channel| channel.source_id == *source_id);
+            let epochs = channels.map(|channel| ResponseEpoch {
+                start_time: channel.start_time,
+                end_time: channel.end_time,
+                response: channel.response.clone(),
+            });
+            self.epochs.insert(source_id.clone(), epochs.collect());
+        }
+        self.epochs
+            .get(source_id)?
+            .iter()
+            .find(|epoch| {
+                epoch.start_time.is_none_or(|start| start <= time)
+                    && epoch.end_time.is_none_or(|end| time < end)
+            })?
+            .response
+            .as_ref()
+    }
+}
