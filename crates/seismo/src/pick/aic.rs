@@ -14,7 +14,7 @@ pub struct Split {
 /// those beside them, where a variance does not exist.
 ///
 /// `samples`: any unit, length n, no NaN. Fewer than 4 samples give an empty list. Sums are cumulative: linear in
-/// time. Agrees with ObsPy's `aic_simple` except for the rounding of the sums.
+/// time. ObsPy's `aic_simple` has the same values one place earlier.
 pub fn aic(samples: &[f64]) -> Vec<f64> {
     let count = samples.len();
     if count < 4 {

@@ -1,8 +1,6 @@
 //! One channel: which samples were seen, which lane takes a piece, and what the lanes found out.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use seislake_model::{Response, SourceId, Timestamp};
+use seislake_model::{Response, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::PickSettings;
@@ -174,21 +172,19 @@ impl Run<'_> {
     }
 }
 
-/// Tells one response from another; zero is none.
+/// Tells one response from another (FNV-1a of its numbers); zero is none.
 fn print(response: &Response) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let mut feed = |value: f64| value.to_bits().hash(&mut hasher);
-    feed(response.sensitivity);
-    feed(response.sensitivity_frequency_hz);
-    feed(f64::from(response.input_unit as u8));
-    if let Some(analogue) = &response.poles_zeros {
-        for (re, im) in analogue.poles.iter().chain(&analogue.zeros) {
-            feed(*re);
-            feed(*im);
-        }
-        feed(analogue.poles.len() as f64);
-    }
-    hasher.finish().max(1)
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let flat =
+        [response.sensitivity, response.sensitivity_frequency_hz, f64::from(response.input_unit as u8)];
+    let roots = response.poles_zeros.iter().flat_map(|analogue| {
+        let pole_count = analogue.poles.len() as f64;
+        let roots = analogue.poles.iter().chain(&analogue.zeros).flat_map(|(re, im)| [*re, *im]);
+        std::iter::once(pole_count).chain(roots)
+    });
+    let bytes = flat.into_iter().chain(roots).flat_map(|value| value.to_bits().to_le_bytes());
+    bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)).max(1)
 }
 
 /// Mean energy of a channel in bins of a tenth of a second, in thousandths of a decade: 0.2 % are precise enough to
@@ -231,19 +227,6 @@ impl Energies {
             }
         }
         (count > 0 && 2 * count >= to - from).then(|| sum / count as f64)
-    }
-
-    /// Largest energy in bins `from..to`; zero where none is known.
-    pub(super) fn largest(&self, from: i64, to: i64) -> f64 {
-        let level = self
-            .runs
-            .iter()
-            .flat_map(|run| {
-                let end = run.first + run.levels.len() as i64;
-                (from.max(run.first)..to.min(end)).map(|bin| run.levels[(bin - run.first) as usize])
-            })
-            .max();
-        level.map_or(0.0, |level| 10_f64.powf(f64::from(level) / 1000.0))
     }
 
     pub(super) fn forget_before(&mut self, bin: i64) {

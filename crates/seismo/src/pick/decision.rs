@@ -1,7 +1,10 @@
 //! From candidates on single channels to the picks of a station: which are P, which S, which nothing.
 //!
-//! Decisions are made in order of time, each once the watermark has passed everything it looks at:
-//! P after [`SETTLED_S`], S after the S window too. What a decision sees never depends on when it is made.
+//! An arrival is read as S where it raises the horizontals more than the vertical, both against what they recorded
+//! before (which takes site amplification out) and in absolute amplitude; else as P. Of candidates of one phase close
+//! in time the strongest stands. Decisions are made once the watermark has passed everything they look at, so what a
+//! decision sees never depends on when it is made. An S that its polarisation alone would not betray is read too
+//! where it is the strongest arrival on the horizontals after a P; that decision waits for the end of the S window.
 
 use std::collections::BTreeMap;
 
@@ -19,14 +22,21 @@ use crate::signal::exact;
 const SETTLED_S: f64 = 4.0;
 /// Candidates that nobody asked for are dropped beyond this count.
 const CANDIDATE_COUNT_MAX: usize = 100_000;
-/// Onsets this close on different channels are one.
-const SAME_S: f64 = 0.7;
-const S_SAME_S: f64 = 0.35;
-/// Bins before and after an onset that are compared; the last bin before it and the bin of it are left out.
+/// Onsets of one phase this close are one arrival.
+const SAME_P_S: f64 = 0.7;
+const SAME_S_S: f64 = 0.5;
+/// A P and an S this close are one arrival that was read twice.
+const CONFLICT_S: f64 = 0.25;
+/// Candidates this close tell together what an arrival is.
+const READING_S: f64 = 0.25;
+/// Out of quiet comes a P: beyond so many decades of rise on the vertical the reading shifts by this part of the rest.
+const LOUD: f64 = 1.0;
+const LOUD_WEIGHT: f64 = 0.5;
+/// Bins before and after an onset that are compared; the last bin before it and its own are left out.
 const BINS_BEFORE: i64 = 10;
 const BINS_AFTER: i64 = 5;
-const METHOD: &str = "filter_picker+aic";
-const METHOD_S: &str = "energy_rise+aic";
+/// FilterPicker tells an onset better than the rise of energy does.
+const TRIGGER_BONUS: f64 = 1.5;
 
 /// An onset on one channel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,44 +48,80 @@ pub(super) struct Candidate {
     uncertainty_s: f64,
     #[serde(with = "exact::scalar")]
     snr: f64,
-    #[serde(with = "exact::scalar")]
-    rise: f64,
     polarity: Polarity,
     onset: Onset,
-    /// Has been looked at as a P.
-    seen: bool,
+    /// Polarisation, once it can be told.
+    look: Option<Look>,
+    /// Smoothed score of all candidates close by; see [`Decisions::read`].
+    reading: Option<Decades>,
+    /// Has been decided upon as a P, as an S.
+    decided_p: bool,
+    decided_s: bool,
 }
 
+/// How an arrival looks on the three components, in decades of energy.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Look {
+    /// Positive where it looks like S, negative where like P; `None` where components are missing.
+    s_score: Option<Decades>,
+    /// How much energy rose on the vertical (or on the channel itself where there is no vertical).
+    rise_up: Decades,
+    /// The same on the horizontals (or on the channel itself).
+    rise_level: Decades,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+struct Decades(#[serde(with = "exact::scalar")] f64);
+
 impl Candidate {
-    pub(super) fn new(
-        source_id: &SourceId,
-        detector: Detector,
-        time: Timestamp,
-        refined: Refined,
-        rise: f64,
-    ) -> Self {
+    pub(super) fn new(source_id: &SourceId, detector: Detector, time: Timestamp, refined: Refined) -> Self {
         Self {
             source_id: source_id.clone(),
             detector,
             time,
             uncertainty_s: refined.uncertainty_s,
             snr: refined.snr,
-            rise,
             polarity: refined.polarity,
             onset: refined.onset,
-            seen: false,
+            look: None,
+            reading: None,
+            decided_p: false,
+            decided_s: false,
         }
+    }
+
+    fn strength(&self) -> f64 {
+        match self.detector {
+            Detector::Trigger => self.snr * TRIGGER_BONUS,
+            Detector::Rise => self.snr,
+        }
+    }
+
+    /// Positive: S; negative: P; `None`: cannot be told or not known yet.
+    fn reading(&self) -> Option<f64> {
+        self.reading.map(|reading| reading.0)
+    }
+
+    fn rise_up(&self) -> f64 {
+        self.look.map_or(0.0, |look| look.rise_up.0)
+    }
+
+    fn rise_level(&self) -> f64 {
+        self.look.map_or(0.0, |look| look.rise_level.0)
+    }
+
+    fn near(&self, other: &Self, seconds: f64) -> bool {
+        self.time.seconds_since(other.time).abs() <= seconds
     }
 
     fn pick(&self, phase: Phase) -> Pick {
         let method = match self.detector {
-            Detector::Trigger => METHOD,
-            Detector::Rise => METHOD_S,
+            Detector::Trigger => "filter_picker+aic",
+            Detector::Rise => "energy_rise+aic",
         };
-        let polarity = if phase == Phase::P && vertical(&self.source_id) {
-            self.polarity
-        } else {
-            Polarity::Undecidable
+        let polarity = match phase {
+            Phase::P if vertical(&self.source_id) => self.polarity,
+            _ => Polarity::Undecidable,
         };
         Pick {
             pick_id: Pick::id_of(&self.source_id, self.time, phase, method),
@@ -103,11 +149,8 @@ struct AcceptedP {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Decisions {
     candidates: Vec<Candidate>,
-    accepted: Vec<AcceptedP>,
-    /// S picks handed out.
-    s_times: Vec<Timestamp>,
-    /// S without P has been looked for until here.
-    lone_s_until: Option<Timestamp>,
+    accepted_p: Vec<AcceptedP>,
+    accepted_s: Vec<Timestamp>,
     /// Picks whose amplitude window is not over.
     measuring: Vec<Timestamp>,
 }
@@ -122,13 +165,13 @@ impl Decisions {
     }
 
     /// How long before the watermark energies are still looked at.
-    pub(super) fn energies_kept_s(&self, settings: &PickSettings) -> f64 {
-        2.0 * SETTLED_S + settings.s_window_max_s + 5.0
+    pub(super) fn energies_kept_s(&self) -> f64 {
+        2.0 * SETTLED_S + 2.0
     }
 
     /// How long before the watermark amplitudes are still looked at.
     pub(super) fn seconds_kept_s(&self, settings: &PickSettings) -> f64 {
-        settings.amplitude_window_s.max(self.energies_kept_s(settings)) + 20.0
+        settings.amplitude_window_s.max(settings.s_window_max_s + 2.0 * SETTLED_S) + 20.0
     }
 
     /// Decides what can be decided.
@@ -141,64 +184,143 @@ impl Decisions {
         self.candidates
             .sort_by(|a, b| (a.time, &a.source_id, a.detector).cmp(&(b.time, &b.source_id, b.detector)));
         let settled = watermark.add_seconds(-SETTLED_S);
-        let s_settled = settled.add_seconds(-settings.s_window_max_s - S_SAME_S);
-        let mut output = PickOutput::default();
-        self.decide_p(settings, channels, settled, &mut output.picks);
-        self.decide_s(settings, channels, s_settled, &mut output.picks);
-        self.decide_lone_s(settings, channels, s_settled, &mut output.picks);
-        self.measure(settings, channels, watermark, &mut output);
-        let forget = s_settled.add_seconds(-settings.s_window_max_s - 2.0 * SETTLED_S);
+        for candidate in &mut self.candidates {
+            if candidate.look.is_none() && candidate.time <= settled {
+                candidate.look = Some(look(channels, candidate));
+            }
+        }
+        let readable = settled.add_seconds(-READING_S);
+        self.read(readable);
+        let separate = readable.add_seconds(-SAME_P_S);
+        let mut picks = vec![];
+        self.decide_p(settings, separate, &mut picks);
+        self.decide_s(settings, separate, &mut picks);
+        let window_over = separate.add_seconds(-settings.s_window_max_s);
+        self.decide_s_after_p(settings, window_over, &mut picks);
+        let amplitude_traces = self.measure(settings, channels, watermark);
+        let forget = window_over.add_seconds(-settings.s_window_max_s - SETTLED_S);
         self.candidates.retain(|candidate| candidate.time >= forget);
-        self.accepted.retain(|p| p.time >= forget);
-        self.s_times.retain(|time| *time >= forget);
-        output
+        self.accepted_p.retain(|p| p.time >= forget);
+        self.accepted_s.retain(|time| *time >= forget);
+        PickOutput { picks, amplitude_traces }
     }
 
-    fn decide_p(
-        &mut self,
-        settings: &PickSettings,
-        channels: &Channels,
-        settled: Timestamp,
-        picks: &mut Vec<Pick>,
-    ) {
+    /// The candidates around one, itself excluded.
+    fn around(&self, index: usize, seconds: f64) -> impl Iterator<Item = &Candidate> {
+        let centre = &self.candidates[index];
+        let older =
+            self.candidates[..index].iter().rev().take_while(move |other| other.near(centre, seconds));
+        let newer = self.candidates[index + 1..].iter().take_while(move |other| other.near(centre, seconds));
+        older.chain(newer)
+    }
+
+    /// Reads arrivals as P or S: the mean of what the candidates around saw, the strong ones counting more, because
+    /// a tenth of a second decides whether the begin of a P still counts as noise.
+    fn read(&mut self, until: Timestamp) {
         for index in 0..self.candidates.len() {
             let candidate = &self.candidates[index];
-            if candidate.time > settled {
-                break;
-            }
-            if candidate.seen {
+            if candidate.time > until || candidate.reading.is_some() {
                 continue;
             }
-            self.candidates[index].seen = true;
-            let candidate = &self.candidates[index];
-            let eligible = candidate.detector == Detector::Trigger
-                && candidate.snr >= settings.p_snr_min
-                && may_be_p(channels, candidate);
-            let close = |p: &AcceptedP| p.time.seconds_since(candidate.time).abs() <= SAME_S;
-            if !eligible || self.accepted.iter().any(close) {
-                continue;
+            let (mut sum, mut weights) = (0.0, 0.0);
+            for one in self.around(index, READING_S).chain(std::iter::once(candidate)) {
+                if let Some(score) = one.look.and_then(|look| look.s_score) {
+                    sum += one.strength() * score.0;
+                    weights += one.strength();
+                }
             }
-            if horizontal_ratio(channels, candidate).is_some_and(|ratio| ratio > settings.s_horizontal_ratio)
-            {
-                continue;
-            }
-            picks.push(candidate.pick(Phase::P));
-            self.measuring.push(candidate.time);
-            let place = self.accepted.partition_point(|p| p.time < candidate.time);
-            self.accepted.insert(place, AcceptedP { time: candidate.time, done: false });
+            let loud = (candidate.rise_up() - LOUD).max(0.0);
+            self.candidates[index].reading =
+                (weights > 0.0).then(|| Decades(sum / weights - LOUD_WEIGHT * loud));
         }
     }
 
-    fn decide_s(
-        &mut self,
-        settings: &PickSettings,
-        channels: &Channels,
-        settled: Timestamp,
-        picks: &mut Vec<Pick>,
-    ) {
-        for index in 0..self.accepted.len() {
-            let p = &self.accepted[index];
-            if p.time > settled {
+    fn decide_p(&mut self, settings: &PickSettings, until: Timestamp, picks: &mut Vec<Pick>) {
+        for index in 0..self.candidates.len() {
+            let candidate = &self.candidates[index];
+            if candidate.time > until {
+                break;
+            }
+            if candidate.decided_p {
+                continue;
+            }
+            let accepted = self.is_p(settings, index);
+            let candidate = &mut self.candidates[index];
+            candidate.decided_p = true;
+            if accepted {
+                picks.push(candidate.pick(Phase::P));
+                self.measuring.push(candidate.time);
+                let place = self.accepted_p.partition_point(|p| p.time < candidate.time);
+                self.accepted_p.insert(place, AcceptedP { time: candidate.time, done: false });
+            }
+        }
+    }
+
+    fn is_p(&self, settings: &PickSettings, index: usize) -> bool {
+        let candidate = &self.candidates[index];
+        if !looks_like_p(settings, candidate) {
+            return false;
+        }
+        let beaten = self.around(index, SAME_P_S).any(|other| {
+            looks_like_p(settings, other)
+                && (other.strength(), other.time) > (candidate.strength(), candidate.time)
+        });
+        let is_s = self
+            .around(index, CONFLICT_S)
+            .any(|other| looks_like_s(settings, other) && other.strength() > candidate.strength());
+        let before = |p: &&AcceptedP| p.time < candidate.time;
+        let since = self.accepted_p.iter().rev().find(before).map(|p| candidate.time.seconds_since(p.time));
+        let coda = since.is_some_and(|since| match candidate.reading() {
+            Some(_) => since < CODA_S && candidate.rise_up() < CODA_RISE_MIN,
+            None => since < BLIND_CODA_S && candidate.rise_up() < BLIND_CODA_RISE_MIN,
+        });
+        !(beaten || is_s || coda)
+    }
+
+    fn decide_s(&mut self, settings: &PickSettings, until: Timestamp, picks: &mut Vec<Pick>) {
+        for index in 0..self.candidates.len() {
+            let candidate = &self.candidates[index];
+            if candidate.time > until {
+                break;
+            }
+            if candidate.decided_s {
+                continue;
+            }
+            let accepted = self.is_s(settings, index);
+            self.candidates[index].decided_s = true;
+            if accepted {
+                self.accept_s(index, picks);
+            }
+        }
+    }
+
+    fn accept_s(&mut self, index: usize, picks: &mut Vec<Pick>) {
+        let candidate = &self.candidates[index];
+        picks.push(candidate.pick(Phase::S));
+        self.measuring.push(candidate.time);
+        self.accepted_s.push(candidate.time);
+    }
+
+    fn is_s(&self, settings: &PickSettings, index: usize) -> bool {
+        let candidate = &self.candidates[index];
+        if !looks_like_s(settings, candidate) {
+            return false;
+        }
+        let beaten = self.around(index, SAME_S_S).any(|other| {
+            looks_like_s(settings, other)
+                && (other.strength(), other.time) > (candidate.strength(), candidate.time)
+        });
+        let is_p = self
+            .around(index, CONFLICT_S)
+            .any(|other| looks_like_p(settings, other) && other.strength() >= candidate.strength());
+        !(beaten || is_p)
+    }
+
+    /// For each P after which no S was read, the strongest arrival that could be one.
+    fn decide_s_after_p(&mut self, settings: &PickSettings, until: Timestamp, picks: &mut Vec<Pick>) {
+        for index in 0..self.accepted_p.len() {
+            let p = &self.accepted_p[index];
+            if p.time > until {
                 break;
             }
             if p.done {
@@ -206,50 +328,22 @@ impl Decisions {
             }
             let begin = p.time.add_seconds(settings.s_window_min_s);
             let latest = p.time.add_seconds(settings.s_window_max_s);
-            let end = self.accepted.get(index + 1).map_or(latest, |next| next.time.min(latest));
-            let best = self.best_s(settings, channels, begin, end);
-            if let Some(best) = best {
-                let pick = self.candidates[best].pick(Phase::S);
-                self.s_times.push(pick.pick_time);
-                picks.push(pick);
+            let end = self.accepted_p.get(index + 1).map_or(latest, |next| next.time.min(latest));
+            self.accepted_p[index].done = true;
+            if !self.accepted_s.iter().any(|s| (begin..end).contains(s))
+                && let Some(best) = self.best_s(settings, begin, end)
+            {
+                self.accept_s(best, picks);
             }
-            self.accepted[index].done = true;
         }
     }
 
-    /// The best S in a stretch of time.
-    fn best_s(
-        &self,
-        settings: &PickSettings,
-        channels: &Channels,
-        begin: Timestamp,
-        end: Timestamp,
-    ) -> Option<usize> {
-        let mut best: Option<(usize, f64)> = None;
-        for (index, candidate) in self.candidates.iter().enumerate() {
-            if candidate.time < begin || candidate.time >= end || !horizontal(&candidate.source_id) {
-                continue;
-            }
-            if candidate.snr < settings.s_snr_min {
-                continue;
-            }
-            let score = s_score(channels, candidate, begin);
-            if best.is_none_or(|(_, best_score)| score > best_score) {
-                best = Some((index, score));
-            }
-        }
-        best.map(|(index, _)| index)
-    }
-
-    fn decide_lone_s(
-        &mut self,
-        settings: &PickSettings,
-        channels: &Channels,
-        settled: Timestamp,
-        picks: &mut Vec<Pick>,
-    ) {
-        let _ = (settings, channels, settled, picks);
-        self.lone_s_until = Some(settled);
+    fn best_s(&self, settings: &PickSettings, begin: Timestamp, end: Timestamp) -> Option<usize> {
+        let inside = |candidate: &Candidate| (begin..end).contains(&candidate.time);
+        (0..self.candidates.len())
+            .filter(|index| inside(&self.candidates[*index]))
+            .filter(|index| could_be_s(settings, &self.candidates[*index]))
+            .max_by(|a, b| self.candidates[*a].rise_level().total_cmp(&self.candidates[*b].rise_level()))
     }
 
     /// Cuts the amplitude traces of picks whose window is over.
@@ -258,70 +352,86 @@ impl Decisions {
         settings: &PickSettings,
         channels: &Channels,
         watermark: Timestamp,
-        output: &mut PickOutput,
-    ) {
+    ) -> Vec<seislake_model::AmplitudeTrace> {
+        let window_s = settings.amplitude_window_s.ceil() as i64;
         let over = |time: &Timestamp| {
-            let second = time.nanos().div_euclid(1_000_000_000) as f64 + settings.amplitude_window_s.ceil();
-            watermark == Timestamp::MAX || watermark.seconds() >= second
+            watermark.nanos().div_euclid(1_000_000_000) >= time.nanos().div_euclid(1_000_000_000) + window_s
         };
         let (done, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.measuring).into_iter().partition(over);
         self.measuring = waiting;
-        for time in done {
-            let traces = channels.iter().filter_map(|(source_id, channel)| {
-                channel.seconds.trace(source_id, time, settings.amplitude_window_s.ceil() as i64)
-            });
-            output.amplitude_traces.extend(traces);
-        }
-        output.amplitude_traces.dedup();
+        done.iter()
+            .flat_map(|time| {
+                channels
+                    .iter()
+                    .filter_map(|(source_id, channel)| channel.seconds.trace(source_id, *time, window_s))
+            })
+            .collect()
     }
 }
 
-/// P is read on verticals, or on any channel where the instrument has no vertical at that time.
-fn may_be_p(channels: &Channels, candidate: &Candidate) -> bool {
-    let bin = bin_of(candidate.time);
+/// A P so soon after another must raise the vertical by so many decades.
+const CODA_S: f64 = 8.0;
+const CODA_RISE_MIN: f64 = 0.6;
+/// The same where there are no horizontals to tell its S from the next P.
+const BLIND_CODA_S: f64 = 15.0;
+const BLIND_CODA_RISE_MIN: f64 = 1.5;
+/// Without a P before it, energy must rise by so many decades.
+const RISE_UP_MIN: f64 = 0.45;
+const RISE_LEVEL_MIN: f64 = 0.5;
+
+fn looks_like_p(settings: &PickSettings, candidate: &Candidate) -> bool {
     vertical(&candidate.source_id)
-        || !channels.iter().any(|(source_id, channel)| {
-            vertical(source_id) && channel.energies.mean(bin - BINS_BEFORE, bin + BINS_AFTER).is_some()
-        })
+        && candidate.snr >= settings.p_snr_min
+        && candidate.rise_up() >= RISE_UP_MIN
+        && candidate.reading().is_none_or(|score| score < settings.s_horizontal_ratio.log10())
+}
+
+fn looks_like_s(settings: &PickSettings, candidate: &Candidate) -> bool {
+    horizontal(&candidate.source_id)
+        && candidate.snr >= settings.s_snr_min
+        && candidate.rise_level() >= RISE_LEVEL_MIN
+        && candidate.reading().is_some_and(|score| score >= settings.s_horizontal_ratio.log10())
+}
+
+fn could_be_s(settings: &PickSettings, candidate: &Candidate) -> bool {
+    candidate.snr >= settings.s_snr_min && (candidate.reading().is_none() || horizontal(&candidate.source_id))
 }
 
 fn bin_of(time: Timestamp) -> i64 {
     time.nanos().div_euclid(BIN_NANOS)
 }
 
-/// Energy that an onset added to a channel: mean after minus mean before.
-fn added(channel: &Channel, bin: i64) -> Option<f64> {
+/// Mean energy of a channel before and after a bin.
+fn step(channel: &Channel, bin: i64) -> Option<(f64, f64)> {
     let before = channel.energies.mean(bin - BINS_BEFORE, bin - 1)?;
     let after = channel.energies.mean(bin + 1, bin + 1 + BINS_AFTER)?;
-    Some((after - before).max(0.0))
+    Some((before.max(1e-30), after))
 }
 
-/// Amplitude the onset added to the horizontals over that on the vertical of the same instrument.
-fn horizontal_ratio(channels: &Channels, candidate: &Candidate) -> Option<f64> {
+/// Looks at the three components of the candidate's instrument.
+fn look(channels: &Channels, candidate: &Candidate) -> Look {
     let bin = bin_of(candidate.time);
     let key = candidate.source_id.instrument_key();
-    let same = || channels.iter().filter(|(source_id, _)| source_id.instrument_key() == key);
-    let up =
-        same().find(|(source_id, _)| vertical(source_id)).and_then(|(_, channel)| added(channel, bin))?;
-    let level: Vec<f64> = same()
-        .filter(|(source_id, _)| horizontal(source_id))
-        .filter_map(|(_, channel)| added(channel, bin))
-        .collect();
-    if level.is_empty() {
-        return None;
+    let mut up = None;
+    let mut level: Option<(f64, f64)> = None;
+    for (source_id, channel) in channels.iter().filter(|(source_id, _)| source_id.instrument_key() == key) {
+        let Some((before, after)) = step(channel, bin) else { continue };
+        if vertical(source_id) {
+            up = Some((before, after));
+        } else if horizontal(source_id) {
+            let (sum_before, sum_after) = level.unwrap_or((0.0, 0.0));
+            level = Some((sum_before + before, sum_after + after));
+        }
     }
-    let mean = level.iter().sum::<f64>() / level.len() as f64;
-    Some((mean / up.max(1e-12)).sqrt())
-}
-
-/// How much an onset looks like the S after a P at `p_time`.
-fn s_score(channels: &Channels, candidate: &Candidate, _p_time: Timestamp) -> f64 {
-    let bin = bin_of(candidate.time);
-    let key = candidate.source_id.instrument_key();
-    channels
-        .iter()
-        .filter(|(source_id, _)| horizontal(source_id) && source_id.instrument_key() == key)
-        .filter_map(|(_, channel)| added(channel, bin))
-        .sum()
+    let rise = |(before, after): (f64, f64)| (after.max(1e-30) / before).log10();
+    let added = |(before, after): (f64, f64)| (after - before).max(1e-3 * after).max(1e-30).log10();
+    let s_score = up.zip(level).map(|(up, level)| {
+        let relative = rise(level) - rise(up);
+        let absolute = (added(level) - added(up)).clamp(-1.5, 1.5) - std::f64::consts::LOG10_2;
+        Decades((relative + absolute) / 2.0)
+    });
+    let own = channels.get(&candidate.source_id).and_then(|channel| step(channel, bin));
+    let of = |part: Option<(f64, f64)>| Decades(part.or(own).map_or(0.0, rise));
+    Look { s_score, rise_up: of(up), rise_level: of(level) }
 }

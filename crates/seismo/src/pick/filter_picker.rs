@@ -98,9 +98,9 @@ impl Bands {
                 }
             }
         }
-        for k in 0..LANES {
-            self.mean[k] += gain * excess[k];
-            let deviation = (1.0 - gain) * excess[k];
+        for (k, excess) in excess.into_iter().enumerate() {
+            self.mean[k] += gain * excess;
+            let deviation = (1.0 - gain) * excess;
             self.variance[k] += gain * (deviation * deviation - self.variance[k]);
         }
         squared
@@ -206,10 +206,10 @@ impl FilterPicker {
         let mut rise = 0.0;
         for bands in &mut self.bands {
             let squared = bands.step(change, gain, cut_squared, index as f64);
-            for k in 0..LANES {
-                if squared[k] > largest {
-                    largest = squared[k];
-                    rise = bands.rise[k];
+            for (squared, band_rise) in squared.into_iter().zip(bands.rise) {
+                if squared > largest {
+                    largest = squared;
+                    rise = band_rise;
                 }
             }
         }

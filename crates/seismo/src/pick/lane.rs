@@ -10,7 +10,6 @@ use crate::signal::{Band, SectionFilter, WoodAnderson, butterworth};
 
 /// Bins of a tenth of a second, aligned to the second: the grid on which channels are compared.
 pub(super) const BIN_NANOS: i64 = 100_000_000;
-const BIN_S: f64 = 0.1;
 /// Energies are those of this band, or what the sample rate leaves of it.
 const BAND_LOW_HZ: f64 = 2.0;
 const BAND_HIGH_HZ: f64 = 16.0;
@@ -18,7 +17,7 @@ const NYQUIST_PART: f64 = 0.4;
 
 /// AIC windows around a trigger and around a rise of energy.
 const TRIGGER_SEARCH: Search = Search { before_s: 2.0, after_s: 0.5 };
-const RISE_SEARCH: Search = Search { before_s: 0.8, after_s: 0.6 };
+const RISE_SEARCH: Search = Search { before_s: 0.5, after_s: 0.4 };
 /// Samples kept: noise and settling before a window whose detection is confirmed late.
 const RING_S: f64 = 5.0;
 
@@ -28,7 +27,7 @@ const RISE_BEFORE: usize = 10;
 const RISE_NEIGHBOURS: usize = 3;
 const RISE_BINS: usize = RISE_BEFORE + RISE_AFTER + 2 * RISE_NEIGHBOURS + 1;
 /// Smallest ratio of energies of a rise.
-const RISE_MIN: f64 = 1.8;
+const RISE_MIN: f64 = 2.5;
 
 /// What made a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -43,7 +42,7 @@ pub(super) enum Detector {
 #[derive(Clone, Debug)]
 pub(super) enum Found {
     /// An onset.
-    Onset { detector: Detector, time: Timestamp, refined: Refined, rise: f64 },
+    Onset { detector: Detector, time: Timestamp, refined: Refined },
     /// Mean energy of a bin, counts².
     Energy { bin: i64, energy: f64 },
     /// Largest Wood-Anderson displacement and sum of its squares in a bin.
@@ -55,8 +54,6 @@ struct Pending {
     detector: Detector,
     index: u64,
     ready_at: u64,
-    #[serde(with = "exact::scalar")]
-    rise: f64,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -167,9 +164,8 @@ impl Lane {
         while !rest.is_empty() {
             if self.count == 0 {
                 self.level = rest[0];
-                self.open_bin();
-            } else if self.count >= self.bin.end_index {
-                self.close_bin(found);
+            }
+            if self.bin.count == 0 {
                 self.open_bin();
             }
             let next_ready = self.pending.iter().map(|pending| pending.ready_at).min().unwrap_or(u64::MAX);
@@ -177,6 +173,10 @@ impl Lane {
             let (now, later) = rest.split_at(rest.len().min((until - self.count) as usize));
             self.run(now);
             rest = later;
+            // A bin is closed by its last sample, not by the next one: that may never come.
+            if self.count >= self.bin.end_index {
+                self.close_bin(found);
+            }
             self.complete(found, self.count);
         }
     }
@@ -194,7 +194,6 @@ impl Lane {
                     detector: Detector::Trigger,
                     index: trigger.index,
                     ready_at: ready_at.max(self.count + 1),
-                    rise: 0.0,
                 });
             }
             let filtered = self.band.step(sample - self.level);
@@ -242,6 +241,7 @@ impl Lane {
         }
         self.energies[(self.bin_count % RISE_BINS as u64) as usize] = energy;
         self.bin_count += 1;
+        self.bin.count = 0;
         self.look_for_rise();
     }
 
@@ -264,7 +264,7 @@ impl Lane {
         if centre >= RISE_MIN && newer && older {
             let index = self.bin_starts[slot(RISE_NEIGHBOURS + RISE_AFTER - 1)];
             let ready_at = self.count;
-            self.pending.push(Pending { detector: Detector::Rise, index, ready_at, rise: centre });
+            self.pending.push(Pending { detector: Detector::Rise, index, ready_at });
         }
     }
 
@@ -281,6 +281,9 @@ impl Lane {
 
     /// The run has ended: what is pending has to do with the samples there are.
     pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
+        if self.bin.count > 0 {
+            self.close_bin(found);
+        }
         self.complete(found, u64::MAX);
     }
 
@@ -300,7 +303,7 @@ impl Lane {
         let detection = pending.index.checked_sub(begin)? as usize;
         let refined = refine(&window, detection, self.rate_hz, search)?;
         let time = self.time_of(begin + refined.index as u64);
-        Some(Found::Onset { detector: pending.detector, time, refined, rise: pending.rise })
+        Some(Found::Onset { detector: pending.detector, time, refined })
     }
 }
 

@@ -1,10 +1,12 @@
 //! From a rough detection to an onset: AIC in a window around it, then uncertainty, signal-to-noise ratio, first
 //! motion; and the reasons to throw a detection away (dead, clipped, spike).
 
+use std::ops::Range;
+
 use seislake_model::{Onset, Polarity};
 
 use super::aic::split;
-use crate::signal::OnePoleHighPass;
+use crate::signal::{Band, OnePoleHighPass, butterworth};
 
 /// An onset in a window of samples.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +32,10 @@ pub(super) struct Search {
 pub(super) const SETTLE_S: f64 = 0.5;
 /// Everything slower is taken off before AIC looks.
 const HIGH_PASS_HZ: f64 = 1.0;
+/// The band for noisy channels, and how much better than the mild filter it must be.
+const NOISY_LOW_HZ: f64 = 3.0;
+const NOISY_HIGH_HZ: f64 = 16.0;
+const NOISY_GAIN: f64 = 1.5;
 const NOISE_S: f64 = 1.5;
 const SIGNAL_S: f64 = 0.5;
 /// Second look: a window this long before and after the first minimum.
@@ -48,11 +54,24 @@ pub(super) fn refine(raw: &[f64], detection: usize, rate_hz: f64, search: Search
     if begin >= end || unusable(&raw[..end], detection.min(end), rate_hz) {
         return None;
     }
-    let mut filter = OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz);
-    let filtered: Vec<f64> = raw.iter().map(|x| filter.step(*x)).collect();
+    // The mild filter keeps the onset sharp; the strong one wins where slow or fast noise hides it.
+    let mut mild = OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz);
+    let mildly: Vec<f64> = raw.iter().map(|x| mild.step(*x)).collect();
+    let sharp = onset(&mildly, begin..end, rate_hz)?;
+    let high_hz = NOISY_HIGH_HZ.min(0.4 * rate_hz);
+    let pass = Band::BandPass { low_hz: NOISY_LOW_HZ, high_hz };
+    let Ok(mut strong) = butterworth(2, pass, rate_hz) else { return Some(sharp) };
+    let strongly: Vec<f64> = raw.iter().map(|x| strong.step(*x - raw[0])).collect();
+    let blunt = onset(&strongly, begin..end, rate_hz);
+    Some(blunt.filter(|blunt| blunt.snr > NOISY_GAIN * sharp.snr).unwrap_or(sharp))
+}
+
+/// The onset in one filtered window; AIC looks at `range` of it.
+fn onset(filtered: &[f64], range: Range<usize>, rate_hz: f64) -> Option<Refined> {
+    let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
     let margin = counts(0.1).max(3);
-    let first = begin + split(&filtered[begin..end], margin)?.index;
-    let closer = first.saturating_sub(counts(SECOND_BEFORE_S)).max(begin)
+    let first = range.start + split(&filtered[range.clone()], margin)?.index;
+    let closer = first.saturating_sub(counts(SECOND_BEFORE_S)).max(range.start)
         ..(first + counts(SECOND_AFTER_S)).min(filtered.len());
     let second = split(&filtered[closer.clone()], margin.min(closer.len() / 4))?;
     let index = closer.start + second.index;
@@ -64,7 +83,7 @@ pub(super) fn refine(raw: &[f64], detection: usize, rate_hz: f64, search: Search
     let snr = rms(signal) / noise;
     let uncertainty_s = uncertainty(second.sigma_samples / rate_hz, snr, rate_hz);
     let onset = if uncertainty_s <= IMPULSIVE_UNCERTAINTY_S { Onset::Impulsive } else { Onset::Emergent };
-    let polarity = first_motion(&filtered, index, counts(FIRST_MOTION_S).max(3), noise);
+    let polarity = first_motion(filtered, index, counts(FIRST_MOTION_S).max(3), noise);
     Some(Refined { index, uncertainty_s, snr, polarity, onset })
 }
 

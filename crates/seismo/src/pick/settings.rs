@@ -45,7 +45,7 @@ impl Default for PickSettings {
             warm_up_s: 4.0,
             p_snr_min: 2.0,
             s_snr_min: 1.5,
-            s_horizontal_ratio: 1.3,
+            s_horizontal_ratio: 1.0,
             s_window_min_s: 0.4,
             s_window_max_s: 25.0,
             amplitude_window_s: 60.0,

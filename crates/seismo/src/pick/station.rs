@@ -106,7 +106,7 @@ impl StationPicker {
             *self = Self::new(&self.settings);
             return output;
         }
-        let energies_from = watermark.add_seconds(-self.decisions.energies_kept_s(&self.settings));
+        let energies_from = watermark.add_seconds(-self.decisions.energies_kept_s());
         let seconds_from = watermark.add_seconds(-self.decisions.seconds_kept_s(&self.settings));
         for channel in self.channels.values_mut() {
             channel.energies.forget_before(energies_from.nanos().div_euclid(BIN_NANOS));
@@ -119,8 +119,8 @@ impl StationPicker {
 fn keep(source_id: &SourceId, channel: &mut Channel, decisions: &mut Decisions, found: &[Found]) {
     for one in found {
         channel.keep(one);
-        if let Found::Onset { detector, time, refined, rise } = *one {
-            decisions.add(Candidate::new(source_id, detector, time, refined, rise));
+        if let Found::Onset { detector, time, refined } = *one {
+            decisions.add(Candidate::new(source_id, detector, time, refined));
         }
     }
 }

@@ -33,13 +33,13 @@ pub fn classic_sta_lta(samples: &[f64], sta_count: usize, lta_count: usize) -> V
     let mut sta: f64 = (lta_count - sta_count..lta_count).map(energy).sum();
     let mut lta: f64 = (0..lta_count).map(energy).sum();
     let scale = lta_count as f64 / sta_count as f64;
-    for index in lta_count - 1..samples.len() {
+    for (index, ratio) in ratio.iter_mut().enumerate().skip(lta_count - 1) {
         if index >= lta_count {
             sta += energy(index) - energy(index - sta_count);
             lta += energy(index) - energy(index - lta_count);
         }
         if lta > 0.0 {
-            ratio[index] = sta / lta * scale;
+            *ratio = sta / lta * scale;
         }
     }
     ratio

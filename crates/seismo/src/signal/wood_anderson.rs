@@ -20,7 +20,7 @@ const DAMPING: f64 = 0.7;
 const MAGNIFICATION: f64 = 2080.0;
 const MM_PER_M: f64 = 1000.0;
 /// Corner of the high pass that makes the inverse of a sensor stable.
-const HIGH_PASS_HZ: f64 = 0.5;
+const HIGH_PASS_HZ: f64 = 0.25;
 /// Roots of the sensor beyond this part of the sample rate are constant gain in the pass band.
 const BEYOND: f64 = 0.5;
 /// Poles that make an improper chain proper sit at this part of the sample rate.
@@ -49,7 +49,7 @@ impl WoodAnderson {
         // A root at infinity in s is the zero of the transform's denominator in z.
         padded.extend(std::iter::repeat_n(Complex::new(-ALAOUI, 0.0), missing));
         let unscaled = SectionFilter::from_zeros_poles(&padded, &digital_poles, 1.0);
-        let reference_hz = (rate / 10.0).min(5.0);
+        let reference_hz = (rate / 40.0).clamp(1.0, 5.0);
         let wanted = magnification(response, reference_hz)?;
         let gain = wanted / unscaled.gain(reference_hz, rate);
         let filter = SectionFilter::from_zeros_poles(&padded, &digital_poles, gain);
@@ -89,8 +89,10 @@ fn to_z(s: Complex<f64>, sample_rate_hz: f64) -> Complex<f64> {
     (s * ALAOUI + rate) / (-s + rate)
 }
 
+type Roots = Vec<Complex<f64>>;
+
 /// Zeros and poles of the chain in s, proper and stable.
-fn chain(response: &Response, sample_rate_hz: f64) -> Option<(Vec<Complex<f64>>, Vec<Complex<f64>>)> {
+fn chain(response: &Response, sample_rate_hz: f64) -> Option<(Roots, Roots)> {
     let complex = |roots: &[(f64, f64)]| roots.iter().map(|&(re, im)| Complex::new(re, im)).collect();
     let (sensor_zeros, sensor_poles): (Vec<Complex<f64>>, Vec<Complex<f64>>) = match &response.poles_zeros {
         Some(analogue) => (complex(&analogue.zeros), complex(&analogue.poles)),

@@ -1,0 +1,6 @@
+//! Tests of the picker: invariance (synthetic), oracles (numbers), and real recordings.
+
+mod invariance;
+mod oracles;
+mod recordings;
+mod station;
