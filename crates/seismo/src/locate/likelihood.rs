@@ -9,8 +9,10 @@ use super::octree::Region;
 use crate::geometry::{LocalFrame, SurfacePoint, distance_azimuth};
 use crate::travel_time::TravelTime;
 
-/// Pairs further apart than this many variances contribute nothing: exp(-16) is 1e-7.
-const DISAGREEMENT_MAX: f64 = 16.0;
+/// Power of the kernel `(1 - x/16)¹⁶` that stands for `exp(-x)`: zero beyond x = 16, and quick.
+const KERNEL_POWER: f32 = 16.0;
+/// Pairs are taken this many at a time; rows are padded with pairs of no weight.
+const LANES: usize = 8;
 /// Slowness that turns the size of a cell into a range of times, s/km: P in the crust.
 const CELL_SLOWNESS_S_KM: f64 = 1.0 / 6.0;
 /// How long before its first pick an event may have happened where the association does not tell.
@@ -48,6 +50,15 @@ impl Observation<'_> {
     }
 }
 
+/// Eight pairs (i, j) of one i: variance of the difference of their times, and weight, its inverse root.
+#[derive(Clone, Copy, Debug)]
+struct Pairs {
+    variances_s2: [f32; LANES],
+    weights: [f32; LANES],
+}
+
+type PairRow = Vec<Pairs>;
+
 /// The picks of one event, ready to be compared with points.
 #[derive(Debug)]
 pub(super) struct Network<'a> {
@@ -56,10 +67,10 @@ pub(super) struct Network<'a> {
     first_pick_time: Timestamp,
     observations: Vec<Observation<'a>>,
     station_count: usize,
-    /// `error²` of every pair (i, j < i) of the observations that enter the likelihood, row by row.
-    pair_variances_s2: Vec<f64>,
-    /// `1 / error` of the same pairs.
-    pair_weights: Vec<f64>,
+    /// Row i: pairs of observation i with those before it, padded.
+    pairs: Vec<PairRow>,
+    /// Sum of all weights.
+    weight_sum: f32,
     paired_count: usize,
 }
 
@@ -90,17 +101,14 @@ impl<'a> Network<'a> {
             });
         }
         let paired_count = observations.len().min(OBSERVATION_COUNT_MAX);
-        let pair_variances_s2: Vec<f64> = (0..paired_count)
-            .flat_map(|i| (0..i).map(move |j| (i, j)))
-            .map(|(i, j)| observations[i].error_s.powi(2) + observations[j].error_s.powi(2))
-            .collect();
+        let pairs: Vec<PairRow> = (0..paired_count).map(|i| pair_row(&observations[..=i])).collect();
         Self {
             travel_time,
             frame: LocalFrame::new(origin.0, origin.1),
             first_pick_time,
             station_count: stations.len(),
-            pair_weights: pair_variances_s2.iter().map(|variance| variance.sqrt().recip()).collect(),
-            pair_variances_s2,
+            weight_sum: pairs.iter().flatten().flat_map(|pairs| pairs.weights).sum(),
+            pairs,
             paired_count,
             observations,
         }
@@ -155,41 +163,67 @@ impl<'a> Network<'a> {
 
     /// Observed minus calculated times for an origin at the first pick, s; NaN where the model has no answer.
     pub(super) fn residuals_s(&self, point: Point, residuals_s: &mut Vec<f64>) {
+        residuals_s.clear();
+        residuals_s.extend(self.residuals_at(point));
+    }
+
+    fn residuals_at(&self, point: Point) -> impl Iterator<Item = f64> {
         let (latitude, longitude) = self.frame.to_degrees(point.east_km, point.north_km);
         let epicentre = SurfacePoint::new(latitude, longitude);
-        residuals_s.clear();
-        residuals_s.extend(self.observations.iter().map(|observation| {
+        self.observations.iter().map(move |observation| {
             let distance_km = epicentre.distance_km(&observation.site);
             let elevation_km = observation.coordinates.elevation_m / 1000.0;
             self.travel_time
                 .time_s(observation.pick.phase, distance_km, point.depth_km, elevation_km)
                 .map_or(f64::NAN, |time_s| observation.time_s - time_s)
-        }));
+        })
     }
 
     /// Logarithm of the equal-differential-time likelihood, 0 where every pair agrees (Lomax 2009):
     /// `N · ln(Σ w exp(-(rᵢ - rⱼ)²/σᵢⱼ²) / Σ w)` with `w = 1/σᵢⱼ`.
     /// `blur_km` is the half-width of the cell that the point stands for: pairs that may agree somewhere in the cell
     /// count, so that a search from large cells to small ones does not lose its way. 0 for the point itself.
-    pub(super) fn log_likelihood(&self, residuals_s: &[f64], blur_km: f64) -> f64 {
-        let blur_s2 = 2.0 * (blur_km * CELL_SLOWNESS_S_KM).powi(2);
-        let (mut sum, mut whole, mut pair) = (0.0, 0.0, 0);
-        for (i, one) in residuals_s.iter().copied().enumerate().take(self.paired_count) {
-            let (variances, weights) =
-                (&self.pair_variances_s2[pair..pair + i], &self.pair_weights[pair..pair + i]);
-            pair += i;
-            for ((other, variance), weight) in residuals_s.iter().zip(variances).zip(weights) {
-                let difference_s = one - other;
-                let disagreement = difference_s * difference_s / (variance + blur_s2);
-                whole += weight;
-                if disagreement < DISAGREEMENT_MAX {
-                    sum += weight * (-disagreement).exp();
+    pub(super) fn log_likelihood(&self, point: Point, blur_km: f64) -> f64 {
+        let mut residuals_s = [0.0_f32; OBSERVATION_COUNT_MAX.next_multiple_of(LANES)];
+        for (slot, residual_s) in residuals_s.iter_mut().zip(self.residuals_at(point).take(self.paired_count))
+        {
+            *slot = residual_s as f32;
+        }
+        let blur_s2 = (2.0 * (blur_km * CELL_SLOWNESS_S_KM).powi(2)) as f32;
+        let mut sums = [0.0_f32; LANES];
+        for (one_s, row) in residuals_s.iter().zip(&self.pairs) {
+            for (others_s, pairs) in residuals_s.as_chunks::<LANES>().0.iter().zip(row) {
+                for lane in 0..LANES {
+                    let difference_s = one_s - others_s[lane];
+                    let disagreement = difference_s * difference_s / (pairs.variances_s2[lane] + blur_s2);
+                    // `max` also turns the NaN of a station out of range into no agreement.
+                    let base = (1.0 - disagreement / KERNEL_POWER).max(0.0);
+                    let square = base * base;
+                    let fourth = square * square;
+                    let eighth = fourth * fourth;
+                    sums[lane] += pairs.weights[lane] * eighth * eighth;
                 }
             }
         }
+        let sum: f32 = sums.iter().sum();
         // The floor keeps hopeless cells comparable.
-        self.paired_count as f64 * (sum / whole).max(1e-12).ln()
+        self.paired_count as f64 * f64::from(sum / self.weight_sum).max(1e-12).ln()
     }
+}
+
+/// The pairs of the last of some observations with all before it.
+fn pair_row(observations: &[Observation<'_>]) -> PairRow {
+    let Some((last, before)) = observations.split_last() else { return vec![] };
+    let row = before.chunks(LANES).map(|others| {
+        let mut pairs = Pairs { variances_s2: [1.0; LANES], weights: [0.0; LANES] };
+        for (lane, other) in others.iter().enumerate() {
+            let variance_s2 = last.error_s.powi(2) + other.error_s.powi(2);
+            pairs.variances_s2[lane] = variance_s2 as f32;
+            pairs.weights[lane] = variance_s2.sqrt().recip() as f32;
+        }
+        pairs
+    });
+    row.collect()
 }
 
 /// Standard deviation of a pick and of the time calculated for it.

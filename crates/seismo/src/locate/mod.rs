@@ -73,7 +73,7 @@ impl Default for LocateSettings {
             phase_count_min: 4,
             station_count_min: 3,
             search_count: 4000,
-            sample_count: 2000,
+            sample_count: 1500,
         }
     }
 }

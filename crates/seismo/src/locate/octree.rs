@@ -24,9 +24,13 @@ const CANDIDATE_COUNT: usize = 6;
 const POLISH_KM: f64 = 0.002;
 /// Most steps of the polishing.
 const POLISH_COUNT_MAX: usize = 100;
-/// Half-width of the first box that is sampled, and how it grows while probability lies at its walls.
-const SAMPLE_HALF_WIDTH_KM: f64 = 8.0;
-const SAMPLE_GROWTH: f64 = 3.0;
+/// The box that is sampled reaches along each axis to where the logarithm of the likelihood has fallen by this much,
+/// times a margin for posteriors that lie aslant; it grows while probability lies at its walls.
+const LOG_FALL: f64 = 5.0;
+const MARGIN: f64 = 1.5;
+const GROWTH: f64 = 2.0;
+/// Shortest reach, km.
+const REACH_KM_MIN: f64 = 0.05;
 /// Share of the probability that may lie in the outer cells of the box.
 const SHARE_AT_WALL_MAX: f64 = 0.02;
 
@@ -108,9 +112,13 @@ pub(super) struct Samples {
 
 /// The point of greatest likelihood in a region, from at most `sample_count` cells.
 pub(super) fn find_peak(network: &Network<'_>, region: &Region, sample_count: usize) -> Point {
-    let mut weigher = Weigher::new(network);
-    let mut heap: BinaryHeap<Cell> =
-        first_grid(region).into_iter().map(|cell| weigher.by_likelihood(cell)).collect();
+    let mut numbers = 0..;
+    let mut ranked = |mut cell: Cell| {
+        cell.rank = network.log_likelihood(cell.centre, cell.blur_km());
+        cell.number = numbers.next().unwrap_or(usize::MAX);
+        cell
+    };
+    let mut heap: BinaryHeap<Cell> = first_grid(region).into_iter().map(&mut ranked).collect();
     let mut evaluated = heap.len();
     let mut candidates = Vec::with_capacity(CANDIDATE_COUNT);
     while candidates.len() < CANDIDATE_COUNT
@@ -120,12 +128,12 @@ pub(super) fn find_peak(network: &Network<'_>, region: &Region, sample_count: us
             candidates.push(cell);
             continue;
         }
-        heap.extend(cell.children().map(|cell| weigher.by_likelihood(cell)));
+        heap.extend(cell.children().map(&mut ranked));
         evaluated += 8;
     }
     let mut best = (f64::NEG_INFINITY, Point { east_km: 0.0, north_km: 0.0, depth_km: region.depth_km_min });
     for cell in &candidates {
-        let (value, point) = polish(&mut weigher, region, cell);
+        let (value, point) = polish(network, region, cell);
         if value > best.0 {
             best = (value, point);
         }
@@ -134,7 +142,7 @@ pub(super) fn find_peak(network: &Network<'_>, region: &Region, sample_count: us
 }
 
 /// Climbs from the centre of a cell by steps along the axes, halved where none helps; the blur is the step.
-fn polish(weigher: &mut Weigher<'_, '_>, region: &Region, cell: &Cell) -> (f64, Point) {
+fn polish(network: &Network<'_>, region: &Region, cell: &Cell) -> (f64, Point) {
     const DIRECTIONS: [(f64, f64, f64); 6] = [
         (1.0, 0.0, 0.0),
         (-1.0, 0.0, 0.0),
@@ -144,7 +152,7 @@ fn polish(weigher: &mut Weigher<'_, '_>, region: &Region, cell: &Cell) -> (f64, 
         (0.0, 0.0, -1.0),
     ];
     let (mut point, mut step_km) = (cell.centre, cell.half_across_km);
-    let mut greatest = weigher.log_likelihood(point, step_km);
+    let mut greatest = network.log_likelihood(point, step_km);
     for _ in 0..POLISH_COUNT_MAX {
         let mut moved = (greatest, point);
         for (east, north, down) in DIRECTIONS {
@@ -154,7 +162,7 @@ fn polish(weigher: &mut Weigher<'_, '_>, region: &Region, cell: &Cell) -> (f64, 
                 north_km: point.north_km + north * step_km,
                 depth_km: depth_km.clamp(region.depth_km_min, region.depth_km_max),
             };
-            let value = weigher.log_likelihood(trial, step_km);
+            let value = network.log_likelihood(trial, step_km);
             if value > moved.0 {
                 moved = (value, trial);
             }
@@ -167,35 +175,67 @@ fn polish(weigher: &mut Weigher<'_, '_>, region: &Region, cell: &Cell) -> (f64, 
         if step_km < POLISH_KM {
             break;
         }
-        greatest = weigher.log_likelihood(point, step_km);
+        greatest = network.log_likelihood(point, step_km);
     }
-    (weigher.log_likelihood(point, 0.0), point)
+    (network.log_likelihood(point, 0.0), point)
 }
 
 /// Samples the posterior around its peak at some `sample_count` points.
 pub(super) fn sample(network: &Network<'_>, region: &Region, peak: Point, sample_count: usize) -> Samples {
-    let mut half_width_km = SAMPLE_HALF_WIDTH_KM.min(region.half_width_km);
+    let level = network.log_likelihood(peak, 0.0) - LOG_FALL;
+    let reach_km = |east: f64, north: f64, down: f64, most_km: f64| {
+        let mut reach_km = REACH_KM_MIN;
+        while reach_km < most_km {
+            let far = |side: f64| Point {
+                east_km: peak.east_km + side * east * reach_km,
+                north_km: peak.north_km + side * north * reach_km,
+                depth_km: (peak.depth_km + side * down * reach_km)
+                    .clamp(region.depth_km_min, region.depth_km_max),
+            };
+            if network.log_likelihood(far(1.0), 0.0).max(network.log_likelihood(far(-1.0), 0.0)) < level {
+                break;
+            }
+            reach_km *= 1.4;
+        }
+        reach_km
+    };
+    let depth_range_km = region.depth_km_max - region.depth_km_min;
+    let across_km =
+        reach_km(1.0, 0.0, 0.0, region.half_width_km).max(reach_km(0.0, 1.0, 0.0, region.half_width_km));
+    let down_km = reach_km(0.0, 0.0, 1.0, depth_range_km);
+    let (mut across_km, mut down_km) = (MARGIN * across_km, MARGIN * down_km);
     loop {
+        across_km = across_km.min(region.half_width_km);
+        down_km = down_km.min(depth_range_km);
         let around = Region {
             east_km: peak.east_km,
             north_km: peak.north_km,
-            half_width_km,
-            depth_km_min: region.depth_km_min.max(peak.depth_km - half_width_km),
-            depth_km_max: region.depth_km_max.min(peak.depth_km + half_width_km),
+            half_width_km: across_km,
+            depth_km_min: region.depth_km_min.max(peak.depth_km - down_km),
+            depth_km_max: region.depth_km_max.min(peak.depth_km + down_km),
         };
         let samples = sample_box(network, &around, sample_count);
-        let fits = samples.share_at_walls(&around, region) < SHARE_AT_WALL_MAX;
-        if fits || half_width_km >= region.half_width_km {
+        let (at_sides, at_ends) = samples.shares_at_walls(&around, region);
+        let (wider, deeper) = (
+            at_sides > SHARE_AT_WALL_MAX && across_km < region.half_width_km,
+            at_ends > SHARE_AT_WALL_MAX && down_km < depth_range_km,
+        );
+        if !wider && !deeper {
             return samples;
         }
-        half_width_km = (SAMPLE_GROWTH * half_width_km).min(region.half_width_km);
+        across_km *= if wider { GROWTH } else { 1.0 };
+        down_km *= if deeper { GROWTH } else { 1.0 };
     }
 }
 
 fn sample_box(network: &Network<'_>, region: &Region, sample_count: usize) -> Samples {
-    let mut weigher = Weigher::new(network);
-    let mut heap: BinaryHeap<Cell> =
-        first_grid(region).into_iter().map(|cell| weigher.by_probability(cell)).collect();
+    let mut numbers = 0..;
+    let mut ranked = |mut cell: Cell| {
+        cell.rank = network.log_likelihood(cell.centre, 0.0) + cell.log_volume();
+        cell.number = numbers.next().unwrap_or(usize::MAX);
+        cell
+    };
+    let mut heap: BinaryHeap<Cell> = first_grid(region).into_iter().map(&mut ranked).collect();
     let mut finished = Vec::new();
     let mut evaluated = heap.len();
     while evaluated < sample_count
@@ -205,7 +245,7 @@ fn sample_box(network: &Network<'_>, region: &Region, sample_count: usize) -> Sa
             finished.push(cell);
             continue;
         }
-        heap.extend(cell.children().map(|cell| weigher.by_probability(cell)));
+        heap.extend(cell.children().map(&mut ranked));
         evaluated += 8;
     }
     finished.extend(heap);
@@ -218,52 +258,27 @@ fn sample_box(network: &Network<'_>, region: &Region, sample_count: usize) -> Sa
 }
 
 impl Samples {
-    /// Share of the probability in cells that touch a wall of the box, other than those of the region.
-    fn share_at_walls(&self, around: &Region, region: &Region) -> f64 {
-        let outside = |cell: &Cell| {
+    /// Shares of the probability in cells that touch the sides of the box, and its top or bottom where that is not an
+    /// end of the region.
+    fn shares_at_walls(&self, around: &Region, region: &Region) -> (f64, f64) {
+        let (mut at_sides, mut at_ends) = (0.0, 0.0);
+        for (cell, share) in &self.leaves {
             let reach_km = around.half_width_km - cell.half_across_km * 1.01;
-            let (top_km, bottom_km) = (
-                cell.centre.depth_km - cell.half_down_km * 1.01,
-                cell.centre.depth_km + cell.half_down_km * 1.01,
-            );
-            (cell.centre.east_km - around.east_km).abs() >= reach_km
+            let depth_reach_km = cell.half_down_km * 1.01;
+            if (cell.centre.east_km - around.east_km).abs() >= reach_km
                 || (cell.centre.north_km - around.north_km).abs() >= reach_km
-                || (top_km <= around.depth_km_min && around.depth_km_min > region.depth_km_min)
-                || (bottom_km >= around.depth_km_max && around.depth_km_max < region.depth_km_max)
-        };
-        self.leaves.iter().filter(|(cell, _)| outside(cell)).map(|(_, share)| share).sum()
-    }
-}
-
-/// Ranks cells; keeps the room for residuals between them.
-#[derive(Debug)]
-struct Weigher<'n, 'a> {
-    network: &'n Network<'a>,
-    residuals_s: Vec<f64>,
-    number: usize,
-}
-
-impl<'n, 'a> Weigher<'n, 'a> {
-    fn new(network: &'n Network<'a>) -> Self {
-        Self { network, residuals_s: Vec::with_capacity(network.phase_count()), number: 0 }
-    }
-
-    fn log_likelihood(&mut self, point: Point, blur_km: f64) -> f64 {
-        self.network.residuals_s(point, &mut self.residuals_s);
-        self.network.log_likelihood(&self.residuals_s, blur_km)
-    }
-
-    fn by_likelihood(&mut self, mut cell: Cell) -> Cell {
-        cell.rank = self.log_likelihood(cell.centre, cell.blur_km());
-        self.number += 1;
-        cell.number = self.number;
-        cell
-    }
-
-    fn by_probability(&mut self, cell: Cell) -> Cell {
-        let mut cell = self.by_likelihood(cell);
-        cell.rank += cell.log_volume();
-        cell
+            {
+                at_sides += share;
+            }
+            let at_top = cell.centre.depth_km - depth_reach_km <= around.depth_km_min;
+            let at_bottom = cell.centre.depth_km + depth_reach_km >= around.depth_km_max;
+            if (at_top && around.depth_km_min > region.depth_km_min)
+                || (at_bottom && around.depth_km_max < region.depth_km_max)
+            {
+                at_ends += share;
+            }
+        }
+        (at_sides, at_ends)
     }
 }
 

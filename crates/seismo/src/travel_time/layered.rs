@@ -1,4 +1,4 @@
-//! Layered earth models: what velocity at what depth, read from a CSV file or built in.
+//! Earth models in which velocity depends on depth alone, in layers or with gradients: read from CSV or built in.
 
 use seislake_model::Phase;
 
@@ -27,6 +27,15 @@ pub enum Curvature {
     Spherical,
 }
 
+/// What a velocity model says about the depths between its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// The velocity of a line holds from its depth down to the next: layers.
+    Constant,
+    /// Velocities change linearly from line to line; two lines of one depth are a step.
+    Linear,
+}
+
 /// Velocity as a function of depth alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayeredModel {
@@ -41,7 +50,7 @@ pub struct LayeredModel {
 pub enum ModelError {
     /// The header does not name the three columns.
     #[error(
-        "velocity model \"{model}\", line {line}: header \"{header}\" must name the columns Depth, Vp and Vs \
+        "velocity model \"{model}\", line {line}: header \"{header}\" must name the columns Depth (or Top), Vp and Vs \
          (km, km/s and km/s; other units are not guessed)"
     )]
     Header {
@@ -92,14 +101,27 @@ impl LayeredModel {
     pub fn new(name: &str, layers: &[Layer]) -> Result<Self, ModelError> {
         let numbered: Vec<(usize, Layer)> =
             layers.iter().copied().enumerate().map(|(i, l)| (i + 1, l)).collect();
-        Self::from_numbered(name, &numbered)
+        Self::from_numbered(name, &numbered, Between::Constant)
     }
 
-    /// Reads a CSV with a header line naming the columns `Depth`, `Vp` and `Vs` in any order and case (others are
-    /// ignored): top of the layer in km below sea level (negative above) and velocities in km/s.
+    /// Reads a CSV with a header line naming three columns in any order and case (others are ignored): depth in km below
+    /// sea level (negative above), `Vp` and `Vs` in km/s. Above the first line and below the last the velocities go on.
+    ///
+    /// The name of the depth column says what holds between the lines. `Depth`: velocities *at* these depths, linear in
+    /// between, as QuakeMigrate and others take this format unless told otherwise. `Top`: tops of constant layers.
+    ///
     /// Empty lines and lines beginning with `#` are skipped. Units in the header are refused, not guessed, except the
     /// ones meant: `Depth (km)`, `Depth_km`, `Vp (km/s)`, `vp_km_s`.
     pub fn parse(name: &str, csv_text: &str) -> Result<Self, ModelError> {
+        Self::read(name, csv_text, None)
+    }
+
+    /// The same, where the caller knows what holds between the lines whatever the depth column is called.
+    pub fn parse_as(name: &str, csv_text: &str, between: Between) -> Result<Self, ModelError> {
+        Self::read(name, csv_text, Some(between))
+    }
+
+    fn read(name: &str, csv_text: &str, between: Option<Between>) -> Result<Self, ModelError> {
         let mut lines = csv_text
             .trim_start_matches('\u{feff}')
             .lines()
@@ -107,7 +129,7 @@ impl LayeredModel {
             .map(|(index, text)| (index + 1, text.trim()))
             .filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
         let (line, header) = lines.next().unwrap_or((1, ""));
-        let columns = columns_of(header).ok_or_else(|| ModelError::Header {
+        let (columns, named) = columns_of(header).ok_or_else(|| ModelError::Header {
             model: name.to_owned(),
             line,
             header: header.chars().take(80).collect(),
@@ -131,19 +153,21 @@ impl LayeredModel {
             };
             layers.push((line, layer));
         }
-        Self::from_numbered(name, &layers)
+        Self::from_numbered(name, &layers, between.unwrap_or(named))
     }
 
-    fn from_numbered(name: &str, layers: &[(usize, Layer)]) -> Result<Self, ModelError> {
+    fn from_numbered(name: &str, layers: &[(usize, Layer)], between: Between) -> Result<Self, ModelError> {
         if layers.is_empty() || layers.len() > LAYER_COUNT_MAX {
             return Err(ModelError::LayerCount { model: name.to_owned(), count: layers.len() });
         }
         let mut nodes: Vec<Layer> = Vec::with_capacity(2 * layers.len());
         for (line, layer) in layers {
-            if let Some(what) = complaint(layer, nodes.last()) {
+            if let Some(what) = complaint(layer, &nodes, between) {
                 return Err(ModelError::Value { model: name.to_owned(), line: *line, what });
             }
-            if let Some(above) = nodes.last().copied() {
+            if between == Between::Constant
+                && let Some(above) = nodes.last().copied()
+            {
                 nodes.push(Layer { top_depth_km: layer.top_depth_km, ..above });
             }
             nodes.push(*layer);
@@ -210,8 +234,8 @@ impl LayeredModel {
     }
 }
 
-/// Positions of depth, Vp and Vs in the header.
-fn columns_of(header: &str) -> Option<[usize; 3]> {
+/// Positions of depth, Vp and Vs in the header, and what the name of the first says.
+fn columns_of(header: &str) -> Option<([usize; 3], Between)> {
     let position = |names: &[&str]| {
         let mut found = header
             .split(',')
@@ -220,15 +244,15 @@ fn columns_of(header: &str) -> Option<[usize; 3]> {
             .map(|(index, _)| index);
         found.next().filter(|_| found.next().is_none())
     };
-    Some([
-        position(&["depth", "depth_km", "depth (km)"])?,
-        position(&["vp", "vp_km_s", "vp (km/s)"])?,
-        position(&["vs", "vs_km_s", "vs (km/s)"])?,
-    ])
+    let depth = position(&["depth", "depth_km", "depth (km)"]).map(|column| (column, Between::Linear));
+    let top = position(&["top", "top_km", "top (km)"]).map(|column| (column, Between::Constant));
+    let (depth, between) = depth.xor(top)?;
+    let vp = position(&["vp", "vp_km_s", "vp (km/s)"])?;
+    Some(([depth, vp, position(&["vs", "vs_km_s", "vs (km/s)"])?], between))
 }
 
-/// What is wrong with `layer` under the one before it, if anything.
-fn complaint(layer: &Layer, above: Option<&Layer>) -> Option<String> {
+/// What is wrong with `layer` under the ones before it, if anything.
+fn complaint(layer: &Layer, nodes: &[Layer], between: Between) -> Option<String> {
     let Layer { top_depth_km, vp_km_s, vs_km_s } = *layer;
     if !(-100.0..=6000.0).contains(&top_depth_km) {
         return Some(format!("depth {top_depth_km} is outside -100 to 6000 km; is it in metres?"));
@@ -239,10 +263,10 @@ fn complaint(layer: &Layer, above: Option<&Layer>) -> Option<String> {
     if !(0.02..=15.0).contains(&vs_km_s) || vs_km_s >= vp_km_s {
         return Some(format!("Vs {vs_km_s} must lie between 0.02 km/s and Vp {vp_km_s}"));
     }
-    match above {
-        Some(above) if top_depth_km <= above.top_depth_km => {
-            Some(format!("depth {top_depth_km} does not lie below the {} before it", above.top_depth_km))
-        }
-        _ => None,
-    }
+    let above = nodes.last()?;
+    let step = between == Between::Linear
+        && top_depth_km == above.top_depth_km
+        && nodes.iter().rev().nth(1).is_none_or(|second| second.top_depth_km < top_depth_km);
+    (top_depth_km <= above.top_depth_km && !step)
+        .then(|| format!("depth {top_depth_km} does not lie below the {} before it", above.top_depth_km))
 }

@@ -18,7 +18,7 @@ use std::fmt::Debug;
 
 use seislake_model::Phase;
 
-pub use layered::{Curvature, Layer, LayeredModel, ModelError};
+pub use layered::{Between, Curvature, Layer, LayeredModel, ModelError};
 pub use table::{TableSettings, TravelTimeTable, default_table};
 
 /// First-arrival travel times between a source and a receiver in one earth model.

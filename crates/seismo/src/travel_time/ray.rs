@@ -127,7 +127,7 @@ impl RaySweep {
     pub(super) fn new(model: &LayeredModel, phase: Phase, depths_km: &[f64], distance_max_km: f64) -> Self {
         let depths_km = all_depths(model, depths_km);
         let slabs = slabs_of(model, phase, &depths_km);
-        let rays = ray_parameters(&slabs, model.curvature());
+        let rays = ray_parameters(&slabs);
         let mut sweep = Self {
             legs: Vec::with_capacity(rays.len() * depths_km.len()),
             obstacles: Vec::with_capacity(rays.len() * depths_km.len()),
@@ -375,17 +375,26 @@ fn slabs_of(model: &LayeredModel, phase: Phase, depths_km: &[f64]) -> Vec<Slab> 
 }
 
 /// Ray parameters, s/km, ascending from the vertical ray: every slowness of the model, and in between enough of them,
-/// crowded where a ray becomes horizontal.
-fn ray_parameters(slabs: &[Slab], curvature: Curvature) -> Vec<f64> {
-    let mut slownesses: Vec<f64> =
-        slabs.iter().flat_map(|slab| [1.0 / slab.top_km_s, 1.0 / slab.bottom_km_s]).collect();
-    slownesses.sort_by(f64::total_cmp);
-    slownesses.dedup_by(|higher, lower| *higher - *lower < SLOWNESS_TOLERANCE * *lower);
+/// crowded where a ray becomes horizontal in a slab of constant velocity.
+fn ray_parameters(slabs: &[Slab]) -> Vec<f64> {
+    let mut slownesses: Vec<(f64, bool)> = slabs
+        .iter()
+        .flat_map(|slab| {
+            let constant = (slab.top_km_s - slab.bottom_km_s).abs() < SLOWNESS_TOLERANCE * slab.top_km_s;
+            [(1.0 / slab.top_km_s, constant), (1.0 / slab.bottom_km_s, constant)]
+        })
+        .collect();
+    slownesses.sort_by(|one, other| one.0.total_cmp(&other.0));
+    slownesses.dedup_by(|higher, lower| {
+        let same = higher.0 - lower.0 < SLOWNESS_TOLERANCE * lower.0;
+        lower.1 |= same && higher.1;
+        same
+    });
     let mut rays = vec![0.0];
     let mut low = 0.0;
-    for high in slownesses {
+    for (high, constant) in slownesses {
         let width: f64 = high - low;
-        if curvature == Curvature::Flat || width > 0.02 * high {
+        if constant || width > 0.02 * high {
             // p = u tanh s: through a constant layer of thickness h the ray then runs h sinh s, so that neighbouring
             // rays are as close as they must be for the hyperbola of their times, at any distance.
             let begin = (low / high).atanh();

@@ -150,7 +150,9 @@ impl TravelTime for TravelTimeTable {
         };
         let (below, above) = (plane(layer), plane(layer + 1));
         let slowness = below + w * (above - below);
-        Some(slowness * distance_km.hypot(depth_km + elevation_km))
+        // Not `hypot`, which guards against overflow at three times the cost.
+        let down_km = depth_km + elevation_km;
+        Some(slowness * (distance_km * distance_km + down_km * down_km).sqrt())
     }
 }
 

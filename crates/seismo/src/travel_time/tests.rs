@@ -37,7 +37,7 @@ const TAUP: [(&str, f64, f64, f64, f64); 24] = [
 
 /// Steps and gradients of a volcanic network: top above sea level, slow cover.
 const VOLCANO: &str =
-    "Vs,Depth,Vp\n0.9,-3.0,1.6\n2.2,1.0,4.0\n2.9,3.0,5.2\n3.4,5.0,6.1\n3.9,12.0,7.0\n4.3,30.0,7.6\n";
+    "Vs,Top,Vp\n0.9,-3.0,1.6\n2.2,1.0,4.0\n2.9,3.0,5.2\n3.4,5.0,6.1\n3.9,12.0,7.0\n4.3,30.0,7.6\n";
 
 fn layered(name: &str, layers: &[(f64, f64, f64)]) -> LayeredModel {
     let layers: Vec<Layer> = layers
@@ -169,17 +169,53 @@ fn columns_may_stand_in_any_order_and_velocities_hold_from_their_depth_down() {
 }
 
 #[test]
+fn depth_column_means_velocities_at_depths_and_top_column_means_layers() {
+    let text = "Depth,Vp,Vs\n0,4,2\n10,6,3\n10,7,4\n20,8,4.5\n";
+    let model = LayeredModel::parse("gradient", text).unwrap();
+    assert_eq!(model.velocities_km_s(Phase::P, 5.0), (5.0, 5.0));
+    assert_eq!(model.velocities_km_s(Phase::P, 10.0), (6.0, 7.0));
+    assert_eq!(model.velocities_km_s(Phase::S, 25.0), (4.5, 4.5));
+    let layers = "Depth,Vp,Vs\n0,4,2\n10,6,3\n";
+    let told = LayeredModel::parse_as("layers", layers, Between::Constant).unwrap();
+    assert_eq!(told, LayeredModel::parse("layers", &layers.replace("Depth", "Top")).unwrap());
+    assert_eq!(told.velocities_km_s(Phase::P, 5.0), (4.0, 4.0));
+}
+
+/// Rays in a constant gradient are circles: `t = acosh(1 + g² (x² + z²) / (2 v₁ v₂)) / g`.
+#[test]
+fn constant_gradient_gives_the_times_of_circular_rays() {
+    let model = LayeredModel::parse("gradient", "Depth,Vp,Vs\n-6,4.0,2.0\n60,10.6,5.3\n").unwrap();
+    let table = default_table(&model);
+    let velocity = |depth_km: f64| 4.0 + 0.1 * (depth_km + 6.0);
+    for (x, z, e) in [
+        (0.4, 0.3, 0.1),
+        (3.3, 7.7, 1.1),
+        (20.0, 5.2, 0.0),
+        (60.0, 12.1, 2.3),
+        (111.0, 31.3, -0.4),
+        (150.0, 2.2, 0.6),
+    ] {
+        let bent = 1.0 + 0.01 * (x * x + (z + e) * (z + e)) / (2.0 * velocity(z) * velocity(-e));
+        let time_s = table.time_s(Phase::P, x, z, e).unwrap();
+        assert!((time_s - bent.acosh() / 0.1).abs() < 0.002, "{x} {z} {e}: {time_s} {}", bent.acosh() / 0.1);
+    }
+}
+
+#[test]
 fn broken_models_are_refused_with_line_and_reason() {
     for (text, part) in [
         ("", "line 1: header \"\" must name"),
-        ("Depth,Vp\n0,6", "must name the columns Depth, Vp and Vs"),
+        ("Depth,Vp\n0,6", "must name the columns Depth (or Top), Vp and Vs"),
         ("Depth (m),Vp,Vs\n0,6,3", "other units are not guessed"),
+        ("Depth,Top,Vp,Vs\n0,0,6,3", "must name the columns"),
         ("Depth,Vp,Vs", "has 0 layers"),
         ("# made by hand\n\nDepth,Vp,Vs\n0,6,3\n10,fast,4", "line 5: column Vp holds \"fast\""),
         ("Depth,Vp,Vs\n0,6", "line 2: column Vs holds \"\""),
         ("Depth,Vp,Vs\n0,6000,3500", "is it in m/s?"),
         ("Depth,Vp,Vs\n0,6,3\n10000,7,4", "is it in metres?"),
-        ("Depth,Vp,Vs\n0,6,3\n0,7,4", "line 3: depth 0 does not lie below the 0 before it"),
+        ("Top,Vp,Vs\n0,6,3\n0,7,4", "line 3: depth 0 does not lie below the 0 before it"),
+        ("Depth,Vp,Vs\n0,6,3\n0,7,4\n0,8,4", "line 4: depth 0 does not lie below the 0 before it"),
+        ("Depth,Vp,Vs\n5,6,3\n0,7,4", "line 3: depth 0 does not lie below the 5 before it"),
         ("Depth,Vp,Vs\n0,3,6", "Vs 6 must lie between"),
     ] {
         let message = LayeredModel::parse("bad", text).unwrap_err().to_string();
