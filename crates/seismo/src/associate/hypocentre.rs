@@ -3,25 +3,21 @@
 //! ```text
 //! cell, time ─► picks that could come from there ─► search on ever finer grids ─► members ─► once more with these
 //! ```
-//! A pick counts with the weight 1 - (residual / tolerance)², never below zero, so that strangers do not pull.
+//! A pick counts with its evidence, -ln(2 · tolerance · rate of picks at its station): the more, the less likely chance
+//! alone puts one there. The weight falls with 1 - (residual / tolerance)², never below zero, so that strangers do not
+//! pull.
 //! The reach of an event is where the share of stations that recorded it falls below the least share; picks beyond
 //! it are left to others.
 
-use super::octree::{Cell, Site};
+use super::octree::{Cell, Site, Vote};
+use super::search::{Hypocentre, Near, Observation, SLOW_KM_S, Search};
 use super::settings::AssociateSettings;
-use super::travel_table::TravelTable;
-use crate::geometry::LocalFrame;
+use crate::geometry::{KM_PER_DEGREE, LocalFrame};
 
-/// Slow P and S velocities, km/s: how far apart in time arrivals from two ends of a cell can be.
-const SLOW_KM_S: [f64; 2] = [5.0, 2.9];
-/// The search ends at cells of this half size.
-const FINE_KM: f64 = 0.4;
-/// Trials followed from one grid to the next finer one.
-const BEAM: usize = 2;
-/// Between equal fits the shallower one wins.
-const DEPTH_PENALTY_PER_KM: f64 = 0.002;
-/// A hypocentre can always be bent to fit this many picks.
-const FREE_PARAMETERS: f64 = 3.0;
+/// The first search looks this many times the size of the cell: its neighbours may hold the source.
+const WIDER: f64 = 1.5;
+/// The second search begins with this half size, east, north and down.
+const SECOND_KM: [f64; 3] = [4.0, 4.0, 6.0];
 
 /// A pick inside a window.
 #[derive(Clone, Copy, Debug)]
@@ -39,22 +35,44 @@ pub(super) struct PickPool {
     pub(super) picks: Vec<WindowPick>,
     pub(super) by_site: Vec<[Vec<u32>; 2]>,
     pub(super) taken: Vec<bool>,
-    /// Length of the time the picks come from.
-    pub(super) extent_s: f64,
+    /// Free picks per second of every station and phase.
+    rates_hz: Vec<[f64; 2]>,
+    extent_s: f64,
 }
 
 impl PickPool {
-    /// `picks` in the order of time.
-    pub(super) fn new(site_count: usize, picks: Vec<WindowPick>) -> Self {
+    /// `picks` in the order of time, out of a time of `extent_s`.
+    pub(super) fn new(site_count: usize, picks: Vec<WindowPick>, extent_s: f64) -> Self {
         let mut by_site = vec![[Vec::new(), Vec::new()]; site_count];
         for (index, pick) in picks.iter().enumerate() {
             by_site[pick.site as usize][pick.phase].push(index as u32);
         }
-        let extent_s = match (picks.first(), picks.last()) {
-            (Some(first), Some(last)) => (last.time_s - first.time_s).max(1.0),
-            _ => 1.0,
-        };
-        Self { taken: vec![false; picks.len()], picks, by_site, extent_s }
+        let rates_hz = vec![[0.0; 2]; site_count];
+        let mut pool = Self { taken: vec![false; picks.len()], picks, by_site, rates_hz, extent_s };
+        for site in 0..site_count {
+            pool.count_free(site);
+        }
+        pool
+    }
+
+    /// Takes a pick out.
+    pub(super) fn take(&mut self, index: u32) {
+        self.taken[index as usize] = true;
+        self.count_free(self.picks[index as usize].site as usize);
+    }
+
+    fn count_free(&mut self, site: usize) {
+        for phase in 0..2 {
+            let free = self.by_site[site][phase].iter().filter(|index| !self.taken[**index as usize]).count();
+            self.rates_hz[site][phase] = (free as f64 + 0.5) / self.extent_s;
+        }
+    }
+
+    /// How much a pick within `half_s` of its predicted time speaks for an event: the logarithm of how unlikely
+    /// chance would have put one of the station's picks there.
+    #[inline]
+    pub(super) fn evidence(&self, site: u32, phase: usize, half_s: f64) -> f64 {
+        -(2.0 * half_s * self.rates_hz[site as usize][phase]).ln()
     }
 
     /// Free picks of a station and phase within `half_s` of `time_s`.
@@ -81,30 +99,8 @@ pub(super) struct Found {
     pub(super) members: Vec<u32>,
     /// Further picks at its stations that its phases explain: second triggers and mistaken phases.
     pub(super) echoes: Vec<u32>,
-}
-
-/// A station seen from a cell.
-struct Near<'a> {
-    site: u32,
-    east_km: f64,
-    north_km: f64,
-    table: &'a TravelTable,
-}
-
-/// An observed arrival in a search; those of one station stand together.
-struct Observation<'a> {
-    station: &'a Near<'a>,
-    phase: usize,
-    /// Station and phase, counted from 0: only the best pick of each counts.
-    group: usize,
-    time_s: f64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Hypocentre {
-    score: f64,
-    km: [f64; 3],
-    time_s: f64,
+    /// Evidence of the picks together.
+    pub(super) evidence: f64,
 }
 
 /// A member, or its absence, at one station.
@@ -115,175 +111,78 @@ struct Heard {
     picks: [Option<u32>; 2],
 }
 
-/// Looks for an event near the centre of `cell` and `time_s`; `None` where what is found does not suffice.
+/// Looks for an event near the centre of `cell`, for which `votes` speak, and `time_s`; `None` where what is found
+/// does not suffice.
 pub(super) fn refine(
     settings: &AssociateSettings,
     sites: &[Site],
     pool: &PickPool,
-    cell: &Cell,
+    (cell, votes): (&Cell, &[Vote]),
     time_s: f64,
 ) -> Option<Found> {
     let frame = LocalFrame::new(cell.latitude, cell.longitude);
-    let mut near: Vec<(f64, Near<'_>)> = sites
+    let centre = Hypocentre { km: [0.0, 0.0, cell.depth_km], time_s, ..Hypocentre::default() };
+    let voters: Vec<Near<'_>> =
+        votes.iter().map(|vote| Near::new(&frame, vote.site, &sites[vote.site as usize])).collect();
+    let half_km = cell.half_km.map(|half| WIDER * half);
+    let observations = observe(settings, pool, &voters, centre, half_km);
+    let first = Search::new(settings, &observations).run(centre.km, half_km)?;
+
+    let reach = settings.distance_km_max / KM_PER_DEGREE;
+    let near: Vec<Near<'_>> = sites
         .iter()
         .enumerate()
-        .filter_map(|(index, site)| {
-            let (east_km, north_km) = frame.to_km(site.latitude, site.longitude);
-            let distance = east_km.hypot(north_km);
-            (distance < settings.distance_km_max)
-                .then(|| (distance, Near { site: index as u32, east_km, north_km, table: &site.table }))
-        })
+        .filter(|(_, site)| (site.latitude - cell.latitude).abs() <= reach)
+        .map(|(index, site)| Near::new(&frame, index as u32, site))
+        .filter(|station| station.distance_km(first.km) <= settings.distance_km_max)
         .collect();
-    near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.site.cmp(&b.1.site)));
+    let observations = observe(settings, pool, &near, first, SECOND_KM);
+    let refined = Search::new(settings, &observations).run(first.km, SECOND_KM)?;
+    let heard = listen(settings, pool, &near, refined);
+    let evidence = evidence(settings, pool, refined, &heard);
+    (enough(settings, &heard) && evidence >= settings.evidence_min)
+        .then(|| found(settings, pool, &frame, refined, &heard, evidence))
+}
 
-    let half_km = cell.half_km.map(|half| 1.5 * half);
-    let diagonal_km = (half_km[0].powi(2) + half_km[1].powi(2) + half_km[2].powi(2)).sqrt();
+/// The picks that could come from within `half_km` of a source.
+fn observe<'a>(
+    settings: &AssociateSettings,
+    pool: &PickPool,
+    stations: &'a [Near<'a>],
+    source: Hypocentre,
+    half_km: [f64; 3],
+) -> Vec<Observation<'a>> {
+    let diagonal_km = half_km.iter().map(|half| half * half).sum::<f64>().sqrt();
     let mut observations = Vec::new();
-    for (group, (distance, station)) in near.iter().take(2 * settings.voting_stations).enumerate() {
-        let times = station.table.times_s(*distance, cell.depth_km);
+    for (place, station) in stations.iter().enumerate() {
+        let times = station.table.times_s(station.distance_km(source.km), source.km[2]);
         for phase in 0..2 {
             let half_s = settings.tolerance_s(times[phase]) + diagonal_km / SLOW_KM_S[phase];
-            for pick in pool.around(station.site, phase, time_s + times[phase], half_s) {
-                let time_s = pool.picks[pick as usize].time_s;
-                observations.push(Observation { station, phase, group: 2 * group + phase, time_s });
+            for pick in pool.around(station.site, phase, source.time_s + times[phase], half_s) {
+                observations.push(Observation {
+                    station,
+                    phase,
+                    group: 2 * place + phase,
+                    time_s: pool.picks[pick as usize].time_s,
+                    evidence: pool.evidence(station.site, phase, 1.0),
+                });
             }
         }
     }
-    let mut search = Search::new(settings, &observations);
-    let first = search.run([0.0, 0.0, cell.depth_km], half_km)?;
-    let heard = listen(settings, pool, &near, first);
-
-    let mut observations = Vec::new();
-    for (group, entry) in heard.iter().enumerate() {
-        let station = near.iter().map(|(_, station)| station).find(|station| station.site == entry.site)?;
-        for (phase, pick) in entry.picks.iter().enumerate() {
-            if let Some(pick) = pick {
-                let time_s = pool.picks[*pick as usize].time_s;
-                observations.push(Observation { station, phase, group: 2 * group + phase, time_s });
-            }
-        }
-    }
-    let mut search = Search::new(settings, &observations);
-    let refined = search.run(first.km, [2.0, 2.0, 4.0])?;
-    let heard = listen(settings, pool, &near, refined);
-    accepted(settings, pool, &heard).then(|| found(settings, pool, &frame, refined, &heard))
-}
-
-struct Search<'a> {
-    settings: &'a AssociateSettings,
-    observations: &'a [Observation<'a>],
-    group_count: usize,
-    origins: Vec<(f64, f64, usize)>,
-    best: Vec<f64>,
-}
-
-impl<'a> Search<'a> {
-    fn new(settings: &'a AssociateSettings, observations: &'a [Observation<'a>]) -> Self {
-        let group_count = observations.iter().map(|observation| observation.group + 1).max().unwrap_or(0);
-        Self { settings, observations, group_count, origins: Vec::new(), best: Vec::new() }
-    }
-
-    /// Follows the best trials of ever finer grids of 3 x 3 x 3 from the box around `centre`.
-    fn run(&mut self, centre: [f64; 3], half_km: [f64; 3]) -> Option<Hypocentre> {
-        let mut half_km = half_km;
-        let mut beam = vec![Hypocentre { score: 0.0, km: centre, time_s: 0.0 }];
-        loop {
-            let slack_km = (half_km[0].powi(2) + half_km[1].powi(2) + half_km[2].powi(2)).sqrt() / 3.0;
-            let mut trials: Vec<Hypocentre> = Vec::with_capacity(27 * beam.len());
-            for start in &beam {
-                for step in 0..27_i32 {
-                    let offset = [step % 3 - 1, step / 3 % 3 - 1, step / 9 - 1];
-                    let mut km = [0, 1, 2]
-                        .map(|axis| start.km[axis] + f64::from(offset[axis]) * half_km[axis] * 2.0 / 3.0);
-                    km[2] = km[2].clamp(self.settings.depth_km_min, self.settings.depth_km_max);
-                    trials.push(self.trial(km, slack_km));
-                }
-            }
-            trials.sort_by(|a, b| b.score.total_cmp(&a.score));
-            trials.truncate(BEAM);
-            beam = trials;
-            let best = beam.first().copied()?;
-            if best.score <= 1.0 {
-                return None;
-            }
-            if half_km.into_iter().fold(0.0, f64::max) <= FINE_KM {
-                return Some(best);
-            }
-            half_km = half_km.map(|half| half / 2.0);
-        }
-    }
-
-    /// The best origin time at a place, and how well it explains the observations when these may be off by
-    /// `slack_km` of way besides the tolerance.
-    fn trial(&mut self, km: [f64; 3], slack_km: f64) -> Hypocentre {
-        self.origins.clear();
-        let slack_s = SLOW_KM_S.map(|velocity| slack_km / velocity);
-        let mut times = [f64::INFINITY; 2];
-        let mut last: Option<u32> = None;
-        for observation in self.observations {
-            let station = observation.station;
-            if last != Some(station.site) {
-                let distance = (station.east_km - km[0]).hypot(station.north_km - km[1]);
-                times = station.table.times_s(distance, km[2]);
-                last = Some(station.site);
-            }
-            let time = times[observation.phase];
-            if time.is_finite() {
-                let tolerance = self.settings.tolerance_s(time) + slack_s[observation.phase];
-                self.origins.push((observation.time_s - time, tolerance, observation.group));
-            }
-        }
-        self.origins.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.2.cmp(&b.2)));
-        let mut time_s = self.densest(self.settings.tolerance_s + slack_s[1]);
-        for _ in 0..2 {
-            let (mut sum, mut weights) = (0.0, 0.0);
-            for &(origin, tolerance, _) in &self.origins {
-                let weight = 1.0 - ((origin - time_s) / tolerance).powi(2);
-                if weight > 0.0 {
-                    sum += weight * (origin - time_s);
-                    weights += weight;
-                }
-            }
-            if weights > 0.0 {
-                time_s += sum / weights;
-            }
-        }
-        self.best.clear();
-        self.best.resize(self.group_count, 0.0);
-        for &(origin, tolerance, group) in &self.origins {
-            let weight = 1.0 - ((origin - time_s) / tolerance).powi(2);
-            self.best[group] = self.best[group].max(weight);
-        }
-        let score = self.best.iter().sum::<f64>() - DEPTH_PENALTY_PER_KM * km[2];
-        Hypocentre { score, km, time_s }
-    }
-
-    /// Middle of the stretch of twice `half_s` that holds most origin times.
-    fn densest(&self, half_s: f64) -> f64 {
-        let (mut most, mut begin) = ((0, 0.0), 0);
-        for end in 0..self.origins.len() {
-            while self.origins[end].0 - self.origins[begin].0 > 2.0 * half_s {
-                begin += 1;
-            }
-            if end + 1 - begin > most.0 {
-                most = (end + 1 - begin, (self.origins[begin].0 + self.origins[end].0) / 2.0);
-            }
-        }
-        most.1
-    }
+    observations
 }
 
 /// What every station heard of the event, nearest first, up to its reach.
 fn listen(
     settings: &AssociateSettings,
     pool: &PickPool,
-    near: &[(f64, Near<'_>)],
+    near: &[Near<'_>],
     source: Hypocentre,
 ) -> Vec<Heard> {
     let mut heard: Vec<Heard> = near
         .iter()
-        .filter_map(|(_, station)| {
-            let distance_km = (station.east_km - source.km[0]).hypot(station.north_km - source.km[1]);
+        .filter_map(|station| {
+            let distance_km = station.distance_km(source.km);
             let times = station.table.times_s(distance_km, source.km[2]);
             if !times[0].is_finite() {
                 return None;
@@ -314,8 +213,8 @@ fn listen(
     heard
 }
 
-/// Are the picks enough, and more than chance would bring together?
-fn accepted(settings: &AssociateSettings, pool: &PickPool, heard: &[Heard]) -> bool {
+/// Are there picks enough?
+fn enough(settings: &AssociateSettings, heard: &[Heard]) -> bool {
     let count = |phase: usize| heard.iter().filter(|entry| entry.picks[phase].is_some()).count();
     let (p, s) = (count(0), count(1));
     let both = heard.iter().filter(|entry| entry.picks.iter().all(Option::is_some)).count();
@@ -326,23 +225,22 @@ fn accepted(settings: &AssociateSettings, pool: &PickPool, heard: &[Heard]) -> b
         && s >= settings.s_picks_min
         && stations >= settings.stations_min
         && both >= settings.stations_with_both_min;
-    if !enough && !(sparse > 0 && both >= sparse) {
-        return false;
-    }
-    let mut chance = 0.0;
+    enough || (sparse > 0 && both >= sparse)
+}
+
+/// Sum over the picks of how much each speaks for the event, less the worse it fits.
+fn evidence(settings: &AssociateSettings, pool: &PickPool, source: Hypocentre, heard: &[Heard]) -> f64 {
+    let mut sum = 0.0;
     for entry in heard {
         for phase in 0..2 {
-            let free = pool.by_site[entry.site as usize][phase]
-                .iter()
-                .filter(|index| !pool.taken[**index as usize])
-                .count();
-            let others = free - usize::from(entry.picks[phase].is_some());
-            let travel_time = (entry.expected_s[phase] - entry.expected_s[0]).max(0.0);
-            let share = 2.0 * settings.tolerance_s(travel_time) * others as f64 / pool.extent_s;
-            chance += share.min(1.0);
+            if let Some(pick) = entry.picks[phase] {
+                let tolerance = settings.tolerance_s(entry.expected_s[phase] - source.time_s);
+                let off = (pool.picks[pick as usize].time_s - entry.expected_s[phase]) / tolerance;
+                sum += (1.0 - off * off) * pool.evidence(entry.site, phase, tolerance).max(0.0);
+            }
         }
     }
-    (p + s) as f64 >= FREE_PARAMETERS + chance + 3.0 * chance.sqrt()
+    sum
 }
 
 fn found(
@@ -351,6 +249,7 @@ fn found(
     frame: &LocalFrame,
     source: Hypocentre,
     heard: &[Heard],
+    evidence: f64,
 ) -> Found {
     let mut members: Vec<u32> = heard.iter().flat_map(|entry| entry.picks).flatten().collect();
     members.sort_unstable();
@@ -367,5 +266,5 @@ fn found(
     echoes.dedup();
     echoes.retain(|index| members.binary_search(index).is_err());
     let (latitude, longitude) = frame.to_degrees(source.km[0], source.km[1]);
-    Found { time_s: source.time_s, latitude, longitude, depth_km: source.km[2], members, echoes }
+    Found { time_s: source.time_s, latitude, longitude, depth_km: source.km[2], members, echoes, evidence }
 }

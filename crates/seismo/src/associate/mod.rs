@@ -12,6 +12,7 @@
 
 mod hypocentre;
 mod octree;
+mod search;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use seislake_model::{AmplitudeTrace, Association, Coordinates, Phase, Pick, Timestamp, name_based_id};
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::distance_azimuth;
 use crate::travel_time::TravelTime;
 use hypocentre::{Found, WindowPick};
 use octree::{Octree, Site, TravelTables};
@@ -99,8 +101,11 @@ struct Network {
 #[derive(Debug)]
 pub struct Associator {
     settings: AssociateSettings,
-    tables: TravelTables,
+    /// The settings within reach of the stations known.
+    reach: AssociateSettings,
+    /// The longest travel time within reach: a function of the stations heard so far.
     longest_travel_time_s: f64,
+    tables: TravelTables,
     network: Option<Network>,
     watermark: Timestamp,
     next_window: i64,
@@ -114,12 +119,11 @@ pub struct Associator {
 impl Associator {
     /// An associator that has seen nothing. Samples `travel_time` (some 20 000 times per elevation of stations).
     pub fn new(settings: AssociateSettings, travel_time: Arc<dyn TravelTime>) -> Self {
-        let mut tables = TravelTables::new(travel_time);
-        let longest = tables.at_elevation(&settings, 0.0).longest_s();
-        Self {
-            longest_travel_time_s: longest + settings.tolerance_s(longest),
+        let mut associator = Self {
+            reach: settings.clone(),
+            longest_travel_time_s: 0.0,
+            tables: TravelTables::new(travel_time),
             settings,
-            tables,
             network: None,
             watermark: Timestamp::MIN,
             next_window: i64::MIN,
@@ -128,7 +132,9 @@ impl Associator {
             stations: BTreeMap::new(),
             declared: Vec::new(),
             ready: Vec::new(),
-        }
+        };
+        associator.measure();
+        associator
     }
 
     /// Adds a pick with the place of its station. Order does not matter. A pick older than the last watermark
@@ -142,7 +148,7 @@ impl Associator {
         }
         self.picks.insert((pick.pick_time, pick.pick_id.clone()), HeldPick { pick, at });
         while self.picks.len() > self.settings.held_picks_max.max(1) {
-            let closed = self.close_next_window(i64::MAX);
+            let closed = self.close_next_window();
             self.ready.extend(closed);
         }
     }
@@ -161,19 +167,11 @@ impl Associator {
     /// are complete, earliest first. `Timestamp::MAX` closes everything. A watermark older than the last is ignored.
     pub fn advance(&mut self, watermark: Timestamp) -> Vec<Association> {
         self.watermark = self.watermark.max(watermark);
-        let delay_s = self.settings.lookahead_s
-            + self.longest_travel_time_s
-            + self.settings.amplitude_window_s.max(0.0);
-        let end = if self.watermark == Timestamp::MAX {
-            i64::MAX
-        } else {
-            self.window_of(self.watermark.add_seconds(-delay_s))
-        };
         let mut associations = std::mem::take(&mut self.ready);
-        while self.next_pick_window().is_some_and(|window| window < end) {
-            associations.extend(self.close_next_window(end));
+        while self.next_pick_window().is_some_and(|window| window < self.complete_window()) {
+            associations.extend(self.close_next_window());
         }
-        self.next_window = self.next_window.max(end.min(self.window_of(Timestamp::MAX)));
+        self.next_window = self.next_window.max(self.complete_window());
         self.forget_traces();
         associations.sort_by(|a, b| (a.origin_time, &a.event_id).cmp(&(b.origin_time, &b.event_id)));
         associations
@@ -214,6 +212,7 @@ impl Associator {
         associator.stations = state.stations;
         associator.declared = state.declared;
         associator.ready = state.ready;
+        associator.measure();
         associator
     }
 
@@ -239,19 +238,27 @@ impl Associator {
         self.window_of(time.add_seconds(-self.longest_travel_time_s))
     }
 
+    /// The first window that picks or amplitudes still to come can touch.
+    fn complete_window(&self) -> i64 {
+        if self.watermark == Timestamp::MAX {
+            return self.window_of(Timestamp::MAX);
+        }
+        let delay_s = 2.0 * self.longest_travel_time_s + self.settings.amplitude_window_s.max(0.0);
+        self.window_of(self.watermark.add_seconds(-delay_s))
+    }
+
     /// The next window that has picks.
     fn next_pick_window(&self) -> Option<i64> {
         let ((first, _), _) = self.picks.first_key_value()?;
         Some(self.next_window.max(self.first_window_of(*first)))
     }
 
-    /// Closes the next window that has picks, if it lies before `end`.
-    fn close_next_window(&mut self, end: i64) -> Vec<Association> {
-        let Some(window) = self.next_pick_window().filter(|window| *window < end) else { return Vec::new() };
+    /// Closes the next window that has picks.
+    fn close_next_window(&mut self) -> Vec<Association> {
+        let Some(window) = self.next_pick_window() else { return Vec::new() };
         let begin = self.window_begin(window);
         let from = begin.add_seconds(-self.slack_s());
-        let until = begin
-            .add_seconds(self.settings.window_s + self.settings.lookahead_s + self.longest_travel_time_s);
+        let until = begin.add_seconds(self.settings.window_s + 2.0 * self.longest_travel_time_s);
         let keys: Vec<PickKey> = self
             .picks
             .range((from, String::new())..(until, String::new()))
@@ -293,11 +300,12 @@ impl Associator {
             sites: event.stations.iter().filter_map(|key| network.keys.get(key).copied()).collect(),
         });
         let search = WindowSearch::new(
-            &self.settings,
+            &self.reach,
             &network.tree,
             &network.sites,
             picks.collect(),
             earlier.collect(),
+            self.longest_travel_time_s,
         );
         let mut found = search.run();
         found.retain(|event| event.time_s < self.settings.window_s);
@@ -333,7 +341,27 @@ impl Associator {
         self.stations.retain(|_, station| station.last_pick_time >= oldest);
         if changed || self.stations.len() != known {
             self.network = None;
+            self.measure();
         }
+    }
+
+    /// What is within reach of the stations known; of none, all that the settings allow.
+    fn measure(&mut self) {
+        let mut corners: Option<[f64; 4]> = None;
+        for Coordinates { latitude, longitude, .. } in self.stations.values().map(|station| station.at) {
+            let [south, north, west, east] = corners.unwrap_or([latitude, latitude, longitude, longitude]);
+            corners =
+                Some([south.min(latitude), north.max(latitude), west.min(longitude), east.max(longitude)]);
+        }
+        self.reach = match corners {
+            Some([south, north, west, east]) => {
+                self.settings.within(distance_azimuth(south, west, north, east).0)
+            }
+            None => self.settings.clone(),
+        };
+        let table = self.tables.at_elevation(&self.settings, 0.0);
+        let longest_s = table.longest_s(self.reach.distance_km_max, self.reach.depth_km_max);
+        self.longest_travel_time_s = longest_s + self.settings.tolerance_s(longest_s);
     }
 
     fn build_network(&mut self) -> Network {
@@ -349,7 +377,7 @@ impl Associator {
                 table: self.tables.at_elevation(&self.settings, elevation_km),
             });
         }
-        let tree = Octree::new(&self.settings, &sites);
+        let tree = Octree::new(&self.reach, &sites);
         Network { keys, sites, tree }
     }
 

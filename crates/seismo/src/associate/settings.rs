@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::travel_table::TableRange;
 
+/// A single station sees this far.
+const APERTURE_KM_MIN: f64 = 30.0;
+const DEPTH_KM_SEEN: f64 = 60.0;
+
 /// Settings of the associator. The defaults suit local and regional networks of 4 to some hundred stations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,14 +31,17 @@ pub struct AssociateSettings {
     pub tolerance_fraction: f64,
     /// Least share of the stations within the reach of an event that must have recorded it.
     pub station_fraction_min: f64,
+    /// Least evidence: the sum over the picks of the logarithm of how unlikely chance is to have put one of the
+    /// station's picks where the event wants it. Higher where false events hurt more than missed ones.
+    pub evidence_min: f64,
     /// Shallowest source, below sea level.
     pub depth_km_min: f64,
-    /// Deepest source.
+    /// Deepest source. A network sees no deeper than half again its aperture, but 60 km at least.
     pub depth_km_max: f64,
-    /// Epicentres are looked for up to this far from the nearest station.
+    /// Epicentres are looked for up to this far from the nearest station, and up to the aperture of the network.
     pub margin_km: f64,
-    /// Picks count up to this epicentral distance. Also bounds the delay: an origin is final only when an S wave
-    /// from this far has had time to arrive.
+    /// Picks count up to this epicentral distance, and up to aperture and margin together. It decides about the delay:
+    /// an origin is final when S of it, and of the latest origin that could claim its picks, had time to arrive.
     pub distance_km_max: f64,
     /// Smallest cell of the octree.
     pub cell_km_min: f64,
@@ -44,8 +51,6 @@ pub struct AssociateSettings {
     pub voting_stations: usize,
     /// Origins are declared in windows of this length, aligned to 1970.
     pub window_s: f64,
-    /// An origin is declared only after those of the following seconds had their chance to claim its picks.
-    pub lookahead_s: f64,
     /// Amplitudes belong to an event up to this long after its origin.
     pub amplitude_window_s: f64,
     /// Origins closer in time than this …
@@ -70,8 +75,9 @@ impl Default for AssociateSettings {
             stations_with_both_min: 0,
             sparse_stations_with_both_min: 0,
             tolerance_s: 0.5,
-            tolerance_fraction: 0.04,
+            tolerance_fraction: 0.02,
             station_fraction_min: 0.35,
+            evidence_min: 18.0,
             depth_km_min: 0.0,
             depth_km_max: 200.0,
             margin_km: 100.0,
@@ -80,7 +86,6 @@ impl Default for AssociateSettings {
             cell_fraction: 0.4,
             voting_stations: 12,
             window_s: 20.0,
-            lookahead_s: 20.0,
             amplitude_window_s: 60.0,
             event_interval_s: 3.0,
             event_distance_km: 50.0,
@@ -96,6 +101,18 @@ impl AssociateSettings {
     #[inline]
     pub(super) fn tolerance_s(&self, travel_time_s: f64) -> f64 {
         self.tolerance_s + self.tolerance_fraction * travel_time_s
+    }
+
+    /// What is within reach of a network of an aperture: events far outside it cannot be told from others.
+    pub(super) fn within(&self, aperture_km: f64) -> Self {
+        let aperture_km = aperture_km.max(APERTURE_KM_MIN);
+        let margin_km = self.margin_km.min(aperture_km);
+        Self {
+            margin_km,
+            distance_km_max: self.distance_km_max.min(aperture_km + margin_km),
+            depth_km_max: self.depth_km_max.min((1.5 * aperture_km).max(DEPTH_KM_SEEN)),
+            ..self.clone()
+        }
     }
 
     pub(super) fn table_range(&self) -> TableRange {

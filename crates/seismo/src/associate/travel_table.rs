@@ -78,10 +78,15 @@ impl TravelTable {
         [mix(0), mix(1)]
     }
 
-    /// Longest finite time of the table, s.
-    pub(super) fn longest_s(&self) -> f64 {
+    /// Longest time within a distance and a depth, s.
+    pub(super) fn longest_s(&self, distance_km: f64, depth_km: f64) -> f64 {
+        let far = ((distance_km.sqrt() / DISTANCE_STEP) as usize + 2).min(self.distance_count);
+        let depth_extent_km = (depth_km - self.range.depth_km_min).max(0.0);
+        let deep = ((depth_extent_km.sqrt() / DEPTH_STEP) as usize + 2).min(self.depth_count);
         self.times_s
-            .iter()
+            .chunks(self.depth_count)
+            .take(far)
+            .flat_map(|row| &row[..deep])
             .flatten()
             .filter(|time| time.is_finite())
             .fold(0.0, |longest, time| f64::from(*time).max(longest))

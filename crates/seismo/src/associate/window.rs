@@ -12,6 +12,8 @@ use crate::geometry::distance_azimuth;
 
 /// Resolution of trial origin times.
 const BIN_S: f64 = 0.25;
+/// Evidence is summed in whole 64ths, so that sums do not depend on their order.
+const EVIDENCE_SCALE: f64 = 64.0;
 
 /// An event that has been declared already.
 #[derive(Clone, Debug)]
@@ -23,10 +25,11 @@ pub(super) struct Declared {
     pub(super) sites: Vec<u32>,
 }
 
-/// Most picks that agree on one origin time, and that time's bin.
+/// The origin time most picks speak for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Peak {
-    count: i32,
+    /// Evidence of these picks, in 64ths.
+    evidence: i32,
     bin: usize,
 }
 
@@ -41,29 +44,31 @@ pub(super) struct WindowSearch<'a> {
     declared: Vec<Declared>,
     /// Peaks that came to nothing, by leaf.
     spent: BTreeMap<u32, Vec<(usize, usize)>>,
-    steps: Vec<i32>,
+    steps: Vec<[i32; 2]>,
     bin_count: usize,
 }
 
 impl<'a> WindowSearch<'a> {
-    /// `picks` in the order of time; `earlier` events of the windows before.
+    /// `picks` in the order of time; `earlier` events of the windows before. Origins of up to `lookahead_s` behind the
+    /// window compete for its picks: the longest travel time.
     pub(super) fn new(
         settings: &'a AssociateSettings,
         tree: &'a Octree,
         sites: &'a [Site],
         picks: Vec<WindowPick>,
         earlier: Vec<Declared>,
+        lookahead_s: f64,
     ) -> Self {
-        let extent_s = settings.event_interval_s + settings.window_s + settings.lookahead_s;
+        let extent_s = settings.event_interval_s + settings.window_s + lookahead_s;
         let bin_count = (extent_s / BIN_S).ceil() as usize;
         Self {
             settings,
             tree,
             sites,
-            pool: PickPool::new(sites.len(), picks),
+            pool: PickPool::new(sites.len(), picks, extent_s + lookahead_s),
             declared: earlier,
             spent: BTreeMap::new(),
-            steps: vec![0; bin_count + 1],
+            steps: vec![[0; 2]; bin_count + 1],
             bin_count,
         }
     }
@@ -77,11 +82,11 @@ impl<'a> WindowSearch<'a> {
         let mut heap = self.leaves(self.bin_count);
         let mut found: Vec<Found> = Vec::new();
         let mut trials = 0;
-        while let Some((count, _, Reverse(leaf))) = heap.pop() {
+        while let Some((evidence, _, Reverse(leaf))) = heap.pop() {
             let cell = &self.tree.cells[leaf as usize];
             let Some(peak) = self.peak(cell, Some(leaf), self.bin_count) else { continue };
-            if peak.count < count && heap.peek().is_some_and(|next| next.0 > peak.count) {
-                heap.push((peak.count, Reverse(slack(cell)), Reverse(leaf)));
+            if peak.evidence < evidence && heap.peek().is_some_and(|next| next.0 > peak.evidence) {
+                heap.push((peak.evidence, Reverse(slack(cell)), Reverse(leaf)));
                 continue;
             }
             trials += 1;
@@ -89,15 +94,21 @@ impl<'a> WindowSearch<'a> {
                 break;
             }
             let time_s = (peak.bin as f64 + 0.5) * BIN_S - self.settings.event_interval_s;
-            let event = refine(self.settings, self.sites, &self.pool, cell, time_s);
+            let event = refine(self.settings, self.sites, &self.pool, (cell, self.tree.votes(cell)), time_s);
             match event.filter(|event| !self.repeats(event)) {
                 Some(event) => self.declare(&mut found, event),
                 None => self.spend(leaf, cell, peak.bin),
             }
             if let Some(next) = self.peak(cell, Some(leaf), self.bin_count) {
-                heap.push((next.count, Reverse(slack(cell)), Reverse(leaf)));
+                heap.push((next.evidence, Reverse(slack(cell)), Reverse(leaf)));
             }
         }
+        eprintln!(
+            "DBG trials {trials} found {} picks {} cells {}",
+            found.len(),
+            self.pool.picks.len(),
+            self.tree.cells.len()
+        );
         found
     }
 
@@ -109,7 +120,7 @@ impl<'a> WindowSearch<'a> {
             let cell = &self.tree.cells[index as usize];
             let Some(peak) = self.peak(cell, None, bin_end) else { continue };
             if cell.children.is_empty() {
-                heap.push((peak.count, Reverse(slack(cell)), Reverse(index)));
+                heap.push((peak.evidence, Reverse(slack(cell)), Reverse(index)));
             }
             stack.extend(cell.children.clone());
         }
@@ -119,7 +130,7 @@ impl<'a> WindowSearch<'a> {
     /// Where in time most free picks agree on an origin in `cell`; `None` below the least number of picks.
     fn peak(&mut self, cell: &Cell, leaf: Option<u32>, bin_end: usize) -> Option<Peak> {
         let steps = &mut self.steps;
-        steps.fill(0);
+        steps.fill([0; 2]);
         let begin_s = -self.settings.event_interval_s;
         let end_s = bin_end as f64 * BIN_S + begin_s;
         let mut intervals = 0;
@@ -140,8 +151,11 @@ impl<'a> WindowSearch<'a> {
                     let low = low.max(free_from);
                     let high = (((origin_s + half_s - begin_s) / BIN_S) as usize + 1).min(bin_end);
                     if low < high {
-                        steps[low] += 1;
-                        steps[high] -= 1;
+                        let evidence = (EVIDENCE_SCALE * self.pool.evidence(vote.site, phase, half_s)) as i32;
+                        for (step, sign) in [(low, 1), (high, -1)] {
+                            steps[step][0] += sign;
+                            steps[step][1] += sign * evidence.max(1);
+                        }
                         free_from = high;
                         intervals += 1;
                     }
@@ -153,15 +167,19 @@ impl<'a> WindowSearch<'a> {
             return None;
         }
         let spent = leaf.and_then(|leaf| self.spent.get(&leaf)).map_or(&[][..], Vec::as_slice);
-        let mut best = Peak { count: 0, bin: 0 };
-        let mut count = 0;
+        let mut best = Peak { evidence: 0, bin: 0 };
+        let (mut count, mut evidence) = (0, 0);
         for (bin, step) in steps[..bin_end].iter().enumerate() {
-            count += step;
-            if count > best.count && !spent.iter().any(|(first, last)| (*first..=*last).contains(&bin)) {
-                best = Peak { count, bin };
+            count += step[0];
+            evidence += step[1];
+            if count >= least
+                && evidence > best.evidence
+                && !spent.iter().any(|(first, last)| (*first..=*last).contains(&bin))
+            {
+                best = Peak { evidence, bin };
             }
         }
-        (best.count >= least).then_some(best)
+        (best.evidence > 0).then_some(best)
     }
 
     /// Is this an event that has been declared already, seen once more by the same stations?
@@ -179,7 +197,7 @@ impl<'a> WindowSearch<'a> {
 
     fn declare(&mut self, found: &mut Vec<Found>, event: Found) {
         for index in event.members.iter().chain(&event.echoes) {
-            self.pool.taken[*index as usize] = true;
+            self.pool.take(*index);
         }
         self.declared.push(Declared {
             time_s: event.time_s,
