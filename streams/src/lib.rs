@@ -10,6 +10,7 @@ mod error;
 pub mod gate;
 pub mod message;
 pub mod runtime;
+pub mod source;
 pub mod stages;
 pub mod topic;
 

@@ -1,0 +1,345 @@
+//! Files and directories of miniSEED as one stream of records in the order of time.
+//!
+//! ```text
+//! paths ─ walk ─ scan headers (all cores) ─► plan ─ merge by start ─► offers: refusals, records, watermarks
+//! ```
+//! The stream is a function of the contents of the files, not of their names or order: records are merged by start
+//! time, then by their bytes. Files are opened when the stream reaches their first record; a file whose records are
+//! not in order is read through an index. Memory is bounded by [`FileSettings::merge_bytes_max`], plus 24 bytes per
+//! record of the files that need an index while they are open.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use rayon::prelude::*;
+use seislake_model::{ErrorKind, SourceId, Timestamp};
+use seislake_mseed::{Record, Scanned};
+
+use super::reader::{Cursor, Found, read_at, scan};
+use crate::Error;
+use crate::gate::{Incoming, Offer, Refusal, partition_of};
+use crate::message::Watermark;
+
+/// Bytes of damaged input that a refusal carries.
+const REFUSED_BYTES_MAX: usize = 64 << 10;
+/// Chunks in which headers are scanned.
+const SCAN_CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES_MIN: usize = 16 << 10;
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+const DIRECTORY_DEPTH_MAX: usize = 32;
+/// Endings by which a file claims to be miniSEED or SEED; without one, a file of a directory without any record is
+/// passed over instead of being refused.
+const ENDINGS: [&str; 8] = ["mseed", "miniseed", "mseed3", "ms", "ms3", "seed", "msd", "m"];
+
+/// How files are read.
+#[derive(Clone, Copy, Debug)]
+pub struct FileSettings {
+    /// Memory of the buffers of all open files.
+    pub merge_bytes_max: usize,
+    /// A watermark is offered whenever the data have moved on by this much.
+    pub watermark_interval_s: f64,
+    /// Problems of one file that become dead letters; the rest is counted in the last of them.
+    pub problems_per_file_max: usize,
+    /// Only the stations of share `.0` (from 1) of `.1`.
+    pub shard: Option<(u32, u32)>,
+}
+
+impl Default for FileSettings {
+    fn default() -> Self {
+        Self {
+            merge_bytes_max: 128 << 20,
+            watermark_interval_s: 30.0,
+            problems_per_file_max: 1000,
+            shard: None,
+        }
+    }
+}
+
+/// How far a scan or a stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes looked at.
+    pub bytes: u64,
+    /// Bytes of all files.
+    pub total_bytes: u64,
+}
+
+/// What is to be read.
+#[derive(Debug)]
+pub struct Plan {
+    /// Files with records, by the start of their first record.
+    files: Vec<PlannedFile>,
+    refusals: Vec<Refusal>,
+    settings: FileSettings,
+    /// Files of directories that hold no record and do not claim to.
+    pub skipped_files: Vec<PathBuf>,
+    /// Bytes of the files with records.
+    pub total_bytes: u64,
+    /// Records found.
+    pub record_count: u64,
+}
+
+#[derive(Debug)]
+struct PlannedFile {
+    path: PathBuf,
+    name: Arc<str>,
+    first_start_ns: i64,
+    sorted: bool,
+}
+
+/// What the scan of one file found.
+struct FileScan {
+    file: Option<PlannedFile>,
+    refusals: Vec<Refusal>,
+    skipped: Option<PathBuf>,
+    bytes: u64,
+    record_count: u64,
+}
+
+/// One path to scan, and whether the user named it himself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    path: PathBuf,
+    named: bool,
+}
+
+/// Walks `paths` and scans the headers of all files. `progress` is called from several threads.
+///
+/// # Errors
+/// `NotFound` for a path that does not exist, `Unavailable` for a directory that cannot be listed. A file that cannot
+/// be read becomes a refusal.
+pub fn plan(
+    paths: &[PathBuf],
+    settings: FileSettings,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Result<Plan, Error> {
+    let mut candidates = BTreeSet::new();
+    for path in paths {
+        walk(path, true, 0, &mut candidates)?;
+    }
+    let sized: Vec<(Candidate, u64)> = candidates
+        .into_iter()
+        .map(|candidate| {
+            let bytes = candidate.path.metadata().map_or(0, |metadata| metadata.len());
+            (candidate, bytes)
+        })
+        .collect();
+    let total_bytes = sized.iter().map(|(_, bytes)| bytes).sum();
+    let done = AtomicU64::new(0);
+    let scans: Vec<FileScan> = sized
+        .par_iter()
+        .map(|(candidate, bytes)| {
+            let found = scan_file(candidate, *bytes, settings);
+            let bytes = done.fetch_add(*bytes, Ordering::Relaxed) + bytes;
+            progress(Progress { bytes, total_bytes });
+            found
+        })
+        .collect();
+    let mut plan = Plan {
+        files: Vec::new(),
+        refusals: Vec::new(),
+        settings,
+        skipped_files: Vec::new(),
+        total_bytes: 0,
+        record_count: 0,
+    };
+    for found in scans {
+        plan.refusals.extend(found.refusals);
+        plan.skipped_files.extend(found.skipped);
+        plan.record_count += found.record_count;
+        if let Some(file) = found.file {
+            plan.total_bytes += found.bytes;
+            plan.files.push(file);
+        }
+    }
+    plan.files.sort_by_key(|file| file.first_start_ns);
+    Ok(plan)
+}
+
+fn walk(path: &Path, named: bool, depth: usize, found: &mut BTreeSet<Candidate>) -> Result<(), Error> {
+    let failed = |error| Error::io(format!("cannot read \"{}\"", path.display()), error);
+    let metadata = if named { path.metadata() } else { path.symlink_metadata() }.map_err(failed)?;
+    if metadata.is_dir() {
+        if depth > DIRECTORY_DEPTH_MAX {
+            let message =
+                format!("\"{}\" lies more than {DIRECTORY_DEPTH_MAX} directories deep", path.display());
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        for entry in path.read_dir().map_err(failed)? {
+            walk(&entry.map_err(failed)?.path(), false, depth + 1, found)?;
+        }
+    } else if metadata.is_file() || (metadata.is_symlink() && path.is_file()) {
+        found.insert(Candidate { path: path.to_owned(), named });
+    }
+    Ok(())
+}
+
+fn claims_to_hold_records(candidate: &Candidate) -> bool {
+    let ending = candidate.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    candidate.named || ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+}
+
+fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileScan {
+    let name: Arc<str> = candidate.path.display().to_string().into();
+    let mut problems: Vec<(u64, u64, String)> = Vec::new();
+    let (mut record_count, mut problem_count) = (0_u64, 0_usize);
+    let (mut first_start_ns, mut last_start_ns, mut sorted) = (i64::MAX, i64::MIN, true);
+    let scanned = scan(&candidate.path, SCAN_CHUNK_BYTES, |scanned| match scanned {
+        Scanned::Record { record, .. } => {
+            record_count += 1;
+            sorted &= last_start_ns <= record.start_ns;
+            last_start_ns = record.start_ns;
+            first_start_ns = first_start_ns.min(record.start_ns);
+        }
+        Scanned::Problem { offset, length, reason } => {
+            problem_count += 1;
+            if problems.len() < settings.problems_per_file_max {
+                problems.push((*offset, *length, reason.to_string()));
+            }
+        }
+        Scanned::ControlHeaders { .. } => {}
+    });
+    let mut found = FileScan { file: None, refusals: Vec::new(), skipped: None, bytes, record_count };
+    let refusal = |offset, length, reason| Refusal {
+        bytes: read_at(&candidate.path, offset, length, REFUSED_BYTES_MAX).unwrap_or_default(),
+        reason,
+        origin: Some(Arc::clone(&name)),
+    };
+    if let Err(error) = scanned {
+        found.refusals.push(refusal(0, 0, format!("the file cannot be read: {error}")));
+    }
+    if record_count > 0 {
+        let hidden = problem_count - problems.len();
+        for (offset, length, reason) in problems {
+            found.refusals.push(refusal(offset, length, format!("{reason} (at byte {offset})")));
+        }
+        if hidden > 0 {
+            found.refusals.push(refusal(0, 0, format!("{hidden} more problems of this file are not listed")));
+        }
+        found.file = Some(PlannedFile { path: candidate.path.clone(), name, first_start_ns, sorted });
+    } else if claims_to_hold_records(candidate) && found.refusals.is_empty() {
+        let reason = match problems.first() {
+            Some((offset, _, reason)) => format!("not miniSEED: {reason} (at byte {offset})"),
+            None if bytes == 0 => "not miniSEED: the file is empty".to_owned(),
+            None => "no data records in this file".to_owned(),
+        };
+        found.refusals.push(refusal(0, bytes, reason));
+    } else if found.refusals.is_empty() {
+        found.skipped = Some(candidate.path.clone());
+    }
+    found
+}
+
+impl Plan {
+    /// Files with records.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// The stream of everything planned.
+    pub fn stream(mut self) -> FileStream {
+        let share = self.settings.merge_bytes_max / self.files.len().max(1);
+        let refusals = std::mem::take(&mut self.refusals);
+        FileStream {
+            refusals: refusals.into_iter(),
+            waiting: self.files.into_iter().peekable(),
+            open: Vec::new(),
+            heads: BinaryHeap::new(),
+            chunk_bytes: share.clamp(CHUNK_BYTES_MIN, CHUNK_BYTES_MAX),
+            settings: self.settings,
+            watermark: None,
+            bytes: 0,
+        }
+    }
+}
+
+/// The merged stream; see [`Plan::stream`]. Reading blocks: call it from a thread that may.
+#[derive(Debug)]
+pub struct FileStream {
+    refusals: std::vec::IntoIter<Refusal>,
+    waiting: std::iter::Peekable<std::vec::IntoIter<PlannedFile>>,
+    open: Vec<Option<(Cursor, Arc<str>)>>,
+    /// The next record of each open file, with the file's index.
+    heads: BinaryHeap<Reverse<(Found, usize)>>,
+    chunk_bytes: usize,
+    settings: FileSettings,
+    watermark: Option<Timestamp>,
+    bytes: u64,
+}
+
+impl FileStream {
+    /// Bytes of records read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The next offers, about `bytes_max` bytes of records; empty at the end.
+    ///
+    /// # Errors
+    /// A file that was readable when it was scanned and is not any more.
+    pub fn next_offers(&mut self, bytes_max: usize) -> Result<Vec<Offer>, Error> {
+        let mut offers: Vec<Offer> = self.refusals.by_ref().map(Offer::Refused).collect();
+        let mut taken = 0;
+        while taken < bytes_max {
+            self.open_due_files()?;
+            let Some(Reverse((found, index))) = self.heads.pop() else { break };
+            let origin = self.open.get(index).and_then(Option::as_ref).map(|(_, name)| Arc::clone(name));
+            self.advance(index)?;
+            taken += found.bytes.len();
+            self.bytes += found.bytes.len() as u64;
+            self.offer_watermark(found.start_ns, &mut offers);
+            if self.is_ours(&found.bytes) {
+                offers.push(Offer::Record(Incoming { bytes: found.bytes, arrival_time: None, origin }));
+            }
+        }
+        Ok(offers)
+    }
+
+    /// Opens every file whose first record may be the next one.
+    fn open_due_files(&mut self) -> Result<(), Error> {
+        loop {
+            let next_ns = self.heads.peek().map(|Reverse((found, _))| found.start_ns);
+            let due = |file: &PlannedFile| next_ns.is_none_or(|next_ns| file.first_start_ns <= next_ns);
+            let Some(file) = self.waiting.next_if(|file| due(file)) else { return Ok(()) };
+            let cursor = Cursor::open(&file.path, file.sorted, self.chunk_bytes)
+                .map_err(|error| Error::io(format!("cannot read \"{}\"", file.name), error))?;
+            self.open.push(Some((cursor, file.name)));
+            self.advance(self.open.len() - 1)?;
+        }
+    }
+
+    /// Puts the next record of a file among the heads, or closes the file.
+    fn advance(&mut self, index: usize) -> Result<(), Error> {
+        let Some(slot) = self.open.get_mut(index) else { return Ok(()) };
+        let Some((cursor, name)) = slot else { return Ok(()) };
+        match cursor.next().map_err(|error| Error::io(format!("cannot read \"{name}\""), error))? {
+            Some(found) => self.heads.push(Reverse((found, index))),
+            None => *slot = None,
+        }
+        Ok(())
+    }
+
+    /// Nothing that starts before the record at hand follows.
+    fn offer_watermark(&mut self, start_ns: i64, offers: &mut Vec<Offer>) {
+        let start = Timestamp::from_nanos(start_ns);
+        let due =
+            self.watermark.is_none_or(|last| start.seconds_since(last) >= self.settings.watermark_interval_s);
+        if due {
+            if self.watermark.is_some() {
+                offers.push(Offer::Watermark(Watermark(start)));
+            }
+            self.watermark = Some(start);
+        }
+    }
+
+    fn is_ours(&self, bytes: &Bytes) -> bool {
+        let Some((share, of)) = self.settings.shard else { return true };
+        let source_id =
+            Record::parse(bytes).ok().and_then(|record| record.source_id().parse::<SourceId>().ok());
+        source_id.is_none_or(|source_id| partition_of(&source_id, of) + 1 == share)
+    }
+}

@@ -1,0 +1,6 @@
+//! Where records come from. Each source offers what it has to the gate.
+
+pub mod files;
+mod reader;
+#[cfg(test)]
+mod tests;

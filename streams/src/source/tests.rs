@@ -1,0 +1,101 @@
+//! The stream of files is a function of their contents.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use seislake_mseed::{PackSettings, Record, pack};
+
+use super::files::{FileSettings, plan};
+use crate::gate::Offer;
+
+fn records(station: &str, start_s: i64, count: usize) -> Vec<Vec<u8>> {
+    let samples: Vec<i32> =
+        (0..count as i32).map(|index| (index * 7919) % 1000 + start_s as i32 % 97).collect();
+    let settings = PackSettings::new(format!("FDSN:XX_{station}__H_H_Z"), start_s * 1_000_000_000, 100.0);
+    pack(&settings, samples.as_slice()).unwrap()
+}
+
+/// Starts, source ids and refusal reasons in the order offered.
+fn offered(paths: &[PathBuf], settings: FileSettings) -> (Vec<(i64, String)>, Vec<String>, usize) {
+    let mut stream = plan(paths, settings, &|_| {}).unwrap().stream();
+    let (mut found, mut reasons, mut watermarks) = (Vec::new(), Vec::new(), 0);
+    loop {
+        let offers = stream.next_offers(3000).unwrap();
+        if offers.is_empty() {
+            return (found, reasons, watermarks);
+        }
+        for offer in offers {
+            match offer {
+                Offer::Record(incoming) => {
+                    let record = Record::parse(&incoming.bytes).unwrap();
+                    assert!(incoming.origin.is_some() && incoming.arrival_time.is_none());
+                    found.push((record.start_ns, record.source_id().to_owned()));
+                }
+                Offer::Refused(refusal) => reasons.push(refusal.reason),
+                Offer::Watermark(watermark) => {
+                    watermarks += 1;
+                    assert!(found.iter().all(|(start, _)| *start <= watermark.0.nanos()));
+                }
+            }
+        }
+    }
+}
+
+fn write(folder: &Path, name: &str, records: &[Vec<u8>]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, records.concat()).unwrap();
+    path
+}
+
+#[test]
+fn records_of_all_files_come_in_the_order_of_time_whatever_the_order_of_paths() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut unsorted = records("B", 200, 9000);
+    unsorted.extend(records("B", 0, 9000));
+    let one = write(folder.path(), "one.mseed", &records("A", 10, 20000));
+    let two = write(folder.path(), "two.mseed", &unsorted);
+    let three = write(folder.path(), "three.mseed", &records("C", 100, 5000));
+    let forward = offered(&[one.clone(), two.clone(), three.clone()], FileSettings::default());
+    let backward = offered(&[three, two, one], FileSettings::default());
+    assert_eq!(forward, backward);
+    assert_eq!(forward, offered(&[folder.path().to_owned()], FileSettings::default()));
+    assert!(forward.0.is_sorted_by_key(|(start, _)| *start));
+    assert!(forward.0.len() > 100 && forward.2 >= 5, "{} records, {} watermarks", forward.0.len(), forward.2);
+}
+
+#[test]
+fn what_is_no_record_is_refused_with_a_reason_and_good_records_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = write(folder.path(), "letter.mseed", &[b"Dear archive, this is text.".repeat(30)]);
+    let note = write(folder.path(), "notes.txt", &[b"just notes".to_vec()]);
+    let good = records("A", 0, 5000);
+    let torn = write(folder.path(), "torn.mseed", &[good.concat(), vec![0x55; 700]]);
+    let directory = plan(&[folder.path().to_owned()], FileSettings::default(), &|_| {}).unwrap();
+    assert_eq!(directory.skipped_files, [note.clone()]);
+    let (found, reasons, _) = offered(&[text, torn], FileSettings::default());
+    assert_eq!(found.len(), good.len());
+    assert!(reasons.iter().any(|reason| reason.starts_with("not miniSEED")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("at byte")), "{reasons:?}");
+    let (_, reasons, _) = offered(&[note], FileSettings::default());
+    assert_eq!(reasons.len(), 1);
+    let missing = plan(&[folder.path().join("nowhere")], FileSettings::default(), &|_| {}).unwrap_err();
+    assert!(missing.message.contains("nowhere"));
+}
+
+#[test]
+fn shards_share_the_stations_among_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for station in ["A", "B", "C", "D", "E", "F"] {
+        write(folder.path(), station, &records(station, 0, 2000));
+    }
+    let paths = [folder.path().to_owned()];
+    let all = offered(&paths, FileSettings::default()).0;
+    let shard =
+        |share| offered(&paths, FileSettings { shard: Some((share, 3)), ..FileSettings::default() }).0;
+    let mut parts: Vec<_> = [1, 2, 3].into_iter().flat_map(shard).collect();
+    assert!(parts.len() == all.len() && shard(1).len() < all.len());
+    parts.sort();
+    let mut all = all;
+    all.sort();
+    assert_eq!(parts, all);
+}
