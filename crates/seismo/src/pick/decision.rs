@@ -141,6 +141,8 @@ impl Candidate {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct AcceptedP {
     time: Timestamp,
+    #[serde(with = "exact::scalar")]
+    strength: f64,
     /// Its S has been looked for.
     done: bool,
 }
@@ -194,8 +196,8 @@ impl Decisions {
         let separate = readable.add_seconds(-SAME_P_S);
         let mut picks = vec![];
         self.decide_p(settings, separate, &mut picks);
-        self.decide_s(settings, separate, &mut picks);
-        let window_over = separate.add_seconds(-settings.s_window_max_s);
+        self.decide_s(settings, separate.add_seconds(-CONFLICT_S), &mut picks);
+        let window_over = separate.add_seconds(-settings.s_window_max_s - CONFLICT_S);
         self.decide_s_after_p(settings, window_over, &mut picks);
         let amplitude_traces = self.measure(settings, channels, watermark);
         let forget = window_over.add_seconds(-settings.s_window_max_s - SETTLED_S);
@@ -225,8 +227,9 @@ impl Decisions {
             let (mut sum, mut weights) = (0.0, 0.0);
             for one in self.around(index, READING_S).chain(std::iter::once(candidate)) {
                 if let Some(score) = one.look.and_then(|look| look.s_score) {
-                    sum += one.strength() * score.0;
-                    weights += one.strength();
+                    let weight = one.strength() * one.rise_up().max(one.rise_level()).max(0.0);
+                    sum += weight * score.0;
+                    weights += weight;
                 }
             }
             let loud = (candidate.rise_up() - LOUD).max(0.0);
@@ -250,8 +253,9 @@ impl Decisions {
             if accepted {
                 picks.push(candidate.pick(Phase::P));
                 self.measuring.push(candidate.time);
-                let place = self.accepted_p.partition_point(|p| p.time < candidate.time);
-                self.accepted_p.insert(place, AcceptedP { time: candidate.time, done: false });
+                let (time, strength) = (candidate.time, candidate.strength());
+                let place = self.accepted_p.partition_point(|p| p.time < time);
+                self.accepted_p.insert(place, AcceptedP { time, strength, done: false });
             }
         }
     }
@@ -313,7 +317,11 @@ impl Decisions {
         let is_p = self
             .around(index, CONFLICT_S)
             .any(|other| looks_like_p(settings, other) && other.strength() >= candidate.strength());
-        !(beaten || is_p)
+        let with_p = self.accepted_p.iter().any(|p| {
+            let since = candidate.time.seconds_since(p.time);
+            p.strength >= candidate.strength() && (-CONFLICT_S..settings.s_window_min_s).contains(&since)
+        });
+        !(beaten || is_p || with_p)
     }
 
     /// For each P after which no S was read, the strongest arrival that could be one.
@@ -328,7 +336,8 @@ impl Decisions {
             }
             let begin = p.time.add_seconds(settings.s_window_min_s);
             let latest = p.time.add_seconds(settings.s_window_max_s);
-            let end = self.accepted_p.get(index + 1).map_or(latest, |next| next.time.min(latest));
+            let next = self.accepted_p.get(index + 1);
+            let end = next.map_or(latest, |next| next.time.add_seconds(-CONFLICT_S).min(latest));
             self.accepted_p[index].done = true;
             if !self.accepted_s.iter().any(|s| (begin..end).contains(s))
                 && let Some(best) = self.best_s(settings, begin, end)

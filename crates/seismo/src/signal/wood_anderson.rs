@@ -49,7 +49,7 @@ impl WoodAnderson {
         // A root at infinity in s is the zero of the transform's denominator in z.
         padded.extend(std::iter::repeat_n(Complex::new(-ALAOUI, 0.0), missing));
         let unscaled = SectionFilter::from_zeros_poles(&padded, &digital_poles, 1.0);
-        let reference_hz = (rate / 40.0).clamp(1.0, 5.0);
+        let reference_hz = (rate / 20.0).clamp(1.0, 5.0);
         let wanted = magnification(response, reference_hz)?;
         let gain = wanted / unscaled.gain(reference_hz, rate);
         let filter = SectionFilter::from_zeros_poles(&padded, &digital_poles, gain);
