@@ -18,6 +18,8 @@ use super::onset::Refined;
 use super::station::{PickOutput, horizontal, vertical};
 use crate::signal::exact;
 
+/// A pick is decided at most this long after the S window before it.
+pub(super) const DECISION_S: f64 = SETTLED_S + READING_S + SAME_P_S + CONFLICT_S;
 /// All candidates and energies of a moment are known once the watermark is this much later.
 const SETTLED_S: f64 = 4.0;
 /// Candidates that nobody asked for are dropped beyond this count.
@@ -294,6 +296,12 @@ impl Decisions {
             self.candidates[index].decided_s = true;
             if accepted {
                 self.accept_s(index, picks);
+                let time = self.candidates[index].time;
+                let earliest_p = time.add_seconds(-settings.s_window_max_s);
+                // An S after a P shares its trace.
+                if !self.accepted_p.iter().any(|p| (earliest_p..time).contains(&p.time)) {
+                    self.measuring.push(time);
+                }
             }
         }
     }
@@ -301,7 +309,6 @@ impl Decisions {
     fn accept_s(&mut self, index: usize, picks: &mut Vec<Pick>) {
         let candidate = &self.candidates[index];
         picks.push(candidate.pick(Phase::S));
-        self.measuring.push(candidate.time);
         self.accepted_s.push(candidate.time);
     }
 

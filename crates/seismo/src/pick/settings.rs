@@ -54,6 +54,11 @@ impl Default for PickSettings {
 }
 
 impl PickSettings {
+    /// After an advance to some watermark no pick follows that is older than the watermark by more than this.
+    pub fn latency_s(&self) -> f64 {
+        self.s_window_max_s + super::decision::DECISION_S
+    }
+
     /// The part that tunes FilterPicker.
     pub fn filter_picker(&self) -> FilterPickerSettings {
         FilterPickerSettings {

@@ -134,3 +134,31 @@ fn the_end_of_a_stream_lets_a_new_one_begin() {
     assert!(!first.is_empty());
     assert_eq!(run(), first);
 }
+
+#[test]
+fn no_pick_comes_later_than_the_stated_latency() {
+    let settings = PickSettings::default();
+    let mut picker = StationPicker::new(&settings);
+    let feeds = station();
+    let mut count = 0;
+    for second in 0..150 {
+        let piece_length = RATE_HZ as usize;
+        for feed in &feeds {
+            let begin = second * piece_length;
+            let piece = Piece {
+                source_id: &feed.source_id,
+                start_time: feed.start.add_seconds(second as f64),
+                sample_rate_hz: RATE_HZ,
+                samples: &feed.samples[begin..begin + piece_length],
+            };
+            picker.push(piece, None);
+        }
+        let watermark = feeds[0].start.add_seconds(second as f64 + 1.0);
+        for pick in picker.advance(watermark).picks {
+            count += 1;
+            // One second more: the watermark moves by seconds here.
+            assert!(watermark.seconds_since(pick.pick_time) <= settings.latency_s() + 1.0);
+        }
+    }
+    assert!(count >= 6);
+}
