@@ -1,1 +1,184 @@
+//! Offering again appends nothing; sessions end exactly once, crash or not.
 
+use seislake_mseed::{PackSettings, pack};
+
+use super::*;
+use crate::topic::{Durability, LogSettings};
+
+const PARTITIONS: u32 = 3;
+
+fn record(station: &str, start_s: i64) -> Offer {
+    let samples: Vec<i32> = (0..100).map(|n| (n * n + start_s as i32) % 997).collect();
+    let settings = PackSettings::new(format!("FDSN:XX_{station}__H_H_Z"), start_s * 1_000_000_000, 100.0);
+    let bytes = pack(&settings, samples.as_slice()).unwrap().remove(0);
+    Offer::Record(Incoming { bytes: bytes.into(), arrival_time: None, origin: None })
+}
+
+fn records() -> Vec<Offer> {
+    (0..30).map(|n| record(["A", "B", "C", "D", "E"][n % 5], n as i64)).collect()
+}
+
+fn at(seconds: i64) -> Watermark {
+    Watermark(Timestamp::from_nanos(seconds * 1_000_000_000))
+}
+
+/// Watermarks and keys of a partition, in order.
+async fn content(log: &Log, partition: u32) -> Vec<String> {
+    let topic = log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    let records = topic.read(partition, 0, usize::MAX, Duration::ZERO).await.unwrap();
+    records
+        .iter()
+        .map(|record| match watermark_of(record).unwrap() {
+            Some(Watermark::MAX) => "max".to_owned(),
+            Some(watermark) => watermark.0.to_string(),
+            None => String::from_utf8_lossy(&record.key).into_owned(),
+        })
+        .collect()
+}
+
+async fn contents(log: &Log) -> Vec<Vec<String>> {
+    let mut all = Vec::new();
+    for partition in 0..PARTITIONS {
+        all.push(content(log, partition).await);
+    }
+    all
+}
+
+async fn letters(log: &Log) -> Vec<DeadLetter> {
+    let topic = log.topic(&dead_letter_topic(WAVEFORMS_RAW), 1 + PARTITIONS).unwrap();
+    let records = topic.read(0, 0, usize::MAX, Duration::ZERO).await.unwrap();
+    records.iter().map(|record| letter_of(record).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_offered_before_is_dropped_also_by_a_gate_that_was_opened_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = LogSettings { durability: Durability::OperatingSystem, ..LogSettings::default() };
+    // With an index on disk, and with one that has to be read back from the log.
+    for directory in [Some(home.path()), None] {
+        let log = Log::open(directory.unwrap_or(&home.path().join("other")), settings);
+        let gate = Gate::open(&log, PARTITIONS, directory).await.unwrap();
+        let mut offers = records();
+        offers.push(record("A", 0));
+        let report = gate.ingest(offers).await.unwrap();
+        assert_eq!((report.accepted, report.duplicates, report.samples), (30, 1, 3000));
+        let before = contents(&log).await;
+        drop(gate);
+        let gate = Gate::open(&log, PARTITIONS, directory).await.unwrap();
+        let report = gate.ingest(records()).await.unwrap();
+        assert_eq!((report.accepted, report.duplicates), (0, 30));
+        assert_eq!(contents(&log).await, before);
+        drop(gate);
+    }
+}
+
+#[tokio::test]
+async fn records_of_a_station_stay_in_one_partition_and_in_order() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    gate.ingest(records()).await.unwrap();
+    let all = contents(&log).await;
+    assert_eq!(all.iter().map(Vec::len).sum::<usize>(), 30);
+    for station in ["A", "B", "C", "D", "E"] {
+        let key = format!("FDSN:XX_{station}__H_H_Z");
+        let holding = all.iter().filter(|partition| partition.contains(&key)).count();
+        assert_eq!(holding, 1);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_becomes_one_dead_letter_with_a_reason() {
+    let log = Log::memory();
+    let offers = || {
+        let Offer::Record(mut torn) = record("A", 1) else { unreachable!() };
+        torn.bytes = torn.bytes.slice(..300);
+        let Offer::Record(mut damaged) = record("B", 2) else { unreachable!() };
+        let mut bytes = damaged.bytes.to_vec();
+        // The control word of the first Steim frame: too few samples are left.
+        bytes[64..68].fill(0);
+        damaged.bytes = bytes.into();
+        let refusal =
+            Refusal { bytes: Bytes::from_static(b"hello"), reason: "text".into(), origin: Some("f".into()) };
+        vec![Offer::Record(torn), Offer::Record(damaged), Offer::Refused(refusal), record("C", 3)]
+    };
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let report = gate.ingest(offers()).await.unwrap();
+    assert_eq!((report.accepted, report.dead_letters), (1, 3));
+    let kept = letters(&log).await;
+    assert!(kept[0].reason.starts_with("not a miniSEED record"), "{}", kept[0].reason);
+    assert!(kept[1].reason.contains("samples"), "{}", kept[1].reason);
+    assert_eq!((kept[2].reason.as_str(), kept[2].origin.as_deref()), ("text", Some("f")));
+    assert_eq!(kept.iter().map(|letter| letter.position.offset).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(gate.ingest(offers()).await.unwrap().dead_letters, 0);
+    let reopened = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    assert_eq!(reopened.ingest(offers()).await.unwrap().dead_letters, 0);
+    assert_eq!(letters(&log).await.len(), 3);
+}
+
+#[tokio::test]
+async fn a_session_ends_once_and_new_records_begin_another() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    assert!(!gate.finish().await.unwrap(), "nothing to end");
+    gate.punctuate(at(1)).await.unwrap();
+    assert_eq!(contents(&log).await.concat().len(), 0, "no watermark outside of a session");
+    gate.ingest(records()).await.unwrap();
+    for seconds in [5, 5, 4, 9] {
+        gate.punctuate(at(seconds)).await.unwrap();
+    }
+    assert!(gate.finish().await.unwrap());
+    assert!(!gate.finish().await.unwrap());
+    for partition in contents(&log).await {
+        let tail: Vec<_> = partition.iter().rev().take(3).collect();
+        assert_eq!(tail, ["max", "1970-01-01T00:00:09.000Z", "1970-01-01T00:00:05.000Z"]);
+    }
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    gate.ingest(records()).await.unwrap();
+    assert!(!gate.finish().await.unwrap(), "the same records again are no session");
+    gate.ingest(vec![record("A", 100)]).await.unwrap();
+    assert!(gate.finish().await.unwrap());
+    for partition in contents(&log).await {
+        assert_eq!(partition.iter().filter(|text| *text == "max").count(), 2);
+        assert_eq!(partition.last().unwrap(), "max");
+    }
+}
+
+#[tokio::test]
+async fn an_end_of_session_that_a_crash_cut_short_is_completed() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    gate.ingest(records()).await.unwrap();
+    drop(gate);
+    let raw = log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    raw.append(1, vec![punctuation(Watermark::MAX).unwrap()]).await.unwrap();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    gate.ingest(records()).await.unwrap();
+    assert!(!gate.finish().await.unwrap());
+    for partition in contents(&log).await {
+        assert_eq!(partition.iter().filter(|text| *text == "max").count(), 1);
+        assert_eq!(partition.last().unwrap(), "max");
+    }
+}
+
+#[tokio::test]
+async fn silent_partitions_follow_the_time_of_the_others() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let settings = LiveSettings { lateness_s: 2.0, idle_after_s: 20.0, interval_s: 1.0 };
+    let live = |seconds: i64| {
+        let Offer::Record(mut incoming) = record("A", seconds) else { unreachable!() };
+        incoming.arrival_time = Some(at(seconds + 1).0);
+        vec![Offer::Record(incoming)]
+    };
+    gate.ingest(live(100)).await.unwrap();
+    gate.follow(at(101).0, &settings).await.unwrap();
+    let lengths = |all: Vec<Vec<String>>| all.iter().map(Vec::len).collect::<Vec<_>>();
+    let mut first = lengths(contents(&log).await);
+    first.sort_unstable();
+    assert_eq!(first, [0, 0, 2], "only the partition that got records");
+    gate.ingest(live(130)).await.unwrap();
+    gate.follow(at(131).0, &settings).await.unwrap();
+    for partition in contents(&log).await {
+        assert_eq!(partition.last().unwrap(), "1970-01-01T00:02:08.990Z");
+    }
+}

@@ -189,6 +189,13 @@ impl Log {
         Self { driver: Driver::Memory, topics: Mutex::default() }
     }
 
+    /// A log of the topics given, for tests that put something between.
+    #[cfg(test)]
+    pub(crate) fn of_topics(topics: Vec<Arc<dyn Topic>>) -> Self {
+        let topics = topics.into_iter().map(|topic| (topic.name().to_owned(), topic)).collect();
+        Self { driver: Driver::Memory, topics: Mutex::new(topics) }
+    }
+
     /// Opens the topic `name`, creating it with `partitions` where it does not exist yet.
     /// Fails with `Conflict` where it exists with another number, with `Corrupt` where its files are damaged.
     pub fn topic(&self, name: &str, partitions: u32) -> Result<Arc<dyn Topic>, Error> {

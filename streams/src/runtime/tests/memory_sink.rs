@@ -1,0 +1,154 @@
+//! Tables in memory that behave like the lake: rows are seen when they are committed, a crash loses the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use seislake_model::{ErrorKind, Offsets, Rows, Sink, SinkError, SnapshotId};
+use tokio_util::sync::CancellationToken;
+
+use crate::runtime::TABLES;
+
+/// Steps that may be taken before the world stops.
+#[derive(Clone, Debug)]
+pub(super) struct Fuel {
+    left: Arc<AtomicI64>,
+    pub(super) spent: CancellationToken,
+}
+
+impl Fuel {
+    pub(super) fn new(steps: i64) -> Self {
+        Self { left: Arc::new(AtomicI64::new(steps)), spent: CancellationToken::new() }
+    }
+
+    pub(super) fn endless() -> Self {
+        Self::new(i64::MAX)
+    }
+
+    /// Takes a step; never returns once the fuel is spent.
+    pub(super) async fn step(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.spent.cancel();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rows: Vec<String>,
+    offsets: Offsets,
+    commits: SnapshotId,
+}
+
+/// All tables; they outlive the sinks.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tables {
+    tables: Arc<Mutex<BTreeMap<String, Table>>>,
+    refused: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Tables {
+    /// Commits to this table fail from now on.
+    pub(super) fn refuse(&self, table: &str) {
+        self.refused.lock().unwrap().insert(table.to_owned());
+    }
+
+    pub(super) fn sinks(&self, fuel: &Fuel) -> BTreeMap<String, Box<dyn Sink>> {
+        TABLES
+            .iter()
+            .map(|table| {
+                let sink = MemorySink {
+                    table: (*table).to_owned(),
+                    tables: self.clone(),
+                    fuel: fuel.clone(),
+                    pending: Vec::new(),
+                };
+                ((*table).to_owned(), Box::new(sink) as Box<dyn Sink>)
+            })
+            .collect()
+    }
+
+    /// Committed rows of all tables, sorted.
+    pub(super) fn rows(&self) -> BTreeMap<String, Vec<String>> {
+        let tables = self.tables.lock().unwrap();
+        let sorted = |table: &str| {
+            let mut rows = tables.get(table).map(|table| table.rows.clone()).unwrap_or_default();
+            rows.sort();
+            rows
+        };
+        TABLES.iter().map(|table| ((*table).to_owned(), sorted(table))).collect()
+    }
+}
+
+#[derive(Debug)]
+struct MemorySink {
+    table: String,
+    tables: Tables,
+    fuel: Fuel,
+    pending: Vec<String>,
+}
+
+#[async_trait]
+impl Sink for MemorySink {
+    async fn committed(&self) -> Result<Offsets, SinkError> {
+        let tables = self.tables.tables.lock().unwrap();
+        Ok(tables.get(&self.table).map(|table| table.offsets.clone()).unwrap_or_default())
+    }
+
+    async fn write(&mut self, rows: Rows) -> Result<(), SinkError> {
+        self.fuel.step().await;
+        assert_eq!(rows.table(), self.table);
+        self.pending.extend(texts(&rows));
+        Ok(())
+    }
+
+    async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError> {
+        self.fuel.step().await;
+        if self.tables.refused.lock().unwrap().contains(&self.table) {
+            let message = format!("{} is refused", self.table);
+            return Err(SinkError { kind: ErrorKind::Unavailable, message, source: None });
+        }
+        let snapshot = {
+            let mut tables = self.tables.tables.lock().unwrap();
+            let table = tables.entry(self.table.clone()).or_default();
+            let mut offsets = table.offsets.clone();
+            for (topic, partitions) in &covered.0 {
+                for (partition, next) in partitions {
+                    let next = offsets.get(topic, *partition).max(*next);
+                    offsets.set(topic, *partition, next);
+                }
+            }
+            if offsets != table.offsets {
+                table.rows.append(&mut self.pending);
+                table.offsets = offsets;
+                table.commits += 1;
+            }
+            self.pending.clear();
+            table.commits
+        };
+        // A crash may also come between the commit and the news of it.
+        self.fuel.step().await;
+        Ok(Some(snapshot))
+    }
+}
+
+fn texts(rows: &Rows) -> Vec<String> {
+    fn all<T: std::fmt::Debug>(rows: &[T]) -> Vec<String> {
+        rows.iter().map(|row| format!("{row:?}")).collect()
+    }
+    match rows {
+        Rows::Stations(rows) => all(rows),
+        Rows::Channels(rows) => all(rows),
+        Rows::Packets(rows) => all(rows),
+        Rows::Segments(rows) => all(rows),
+        Rows::Picks(rows) => all(rows),
+        Rows::Arrivals(rows) => all(rows),
+        Rows::Origins(rows) => all(rows),
+        Rows::Amplitudes(rows) => all(rows),
+        Rows::Magnitudes(rows) => all(rows),
+        Rows::Events(rows) => all(rows),
+        Rows::DeadLetters(rows) => all(rows),
+    }
+}
