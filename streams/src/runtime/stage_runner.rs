@@ -22,6 +22,10 @@ use crate::topic::{Record, Topic};
 /// Largest append of derived messages.
 const APPEND_BYTES: usize = 4 << 20;
 
+/// A checkpoint that took some time is not repeated before this many times as long: at most a twentieth of the time
+/// goes into checkpoints, however large the state is.
+const CHECKPOINT_PAUSE: u32 = 20;
+
 /// How stages are run.
 #[derive(Clone, Copy, Debug)]
 pub struct StageSettings {
@@ -76,6 +80,8 @@ pub struct StageRunner<S: Stage> {
     held: HeldOutputs,
     records_since_checkpoint: u64,
     last_checkpoint: Instant,
+    /// How long the last one took.
+    checkpoint_cost: Duration,
     progress: watch::Sender<Offset>,
 }
 
@@ -118,6 +124,7 @@ impl<S: Stage> StageRunner<S> {
             held,
             records_since_checkpoint: 0,
             last_checkpoint: Instant::now(),
+            checkpoint_cost: Duration::ZERO,
             progress: watch::Sender::new(checkpoint.input_next),
         })
     }
@@ -139,9 +146,7 @@ impl<S: Stage> StageRunner<S> {
                 records = read => records?,
             };
             self.take(records).await?;
-            let many = self.records_since_checkpoint >= self.settings.checkpoint_records;
-            let old = self.last_checkpoint.elapsed() >= self.settings.checkpoint_interval;
-            if many || (old && self.records_since_checkpoint > 0) {
+            if self.checkpoint_due() {
                 self.checkpoint().await?;
             }
         }
@@ -181,7 +186,16 @@ impl<S: Stage> StageRunner<S> {
         Ok(())
     }
 
+    fn checkpoint_due(&self) -> bool {
+        let elapsed = self.last_checkpoint.elapsed();
+        let many = self.records_since_checkpoint >= self.settings.checkpoint_records;
+        let old = elapsed >= self.settings.checkpoint_interval;
+        let paused = elapsed < self.checkpoint_cost * CHECKPOINT_PAUSE;
+        self.records_since_checkpoint > 0 && (many || old) && !paused
+    }
+
     async fn checkpoint(&mut self) -> Result<(), Error> {
+        let begin = Instant::now();
         let state = self.stage.as_ref().map(|stage| rmp_serde::to_vec(&stage.snapshot()));
         let state = state.transpose().map_err(|e| {
             Error::caused(ErrorKind::Internal, format!("encode checkpoint \"{}\"", self.key), e)
@@ -203,6 +217,7 @@ impl<S: Stage> StageRunner<S> {
             .map_err(Error::task)??;
         self.records_since_checkpoint = 0;
         self.last_checkpoint = Instant::now();
+        self.checkpoint_cost = begin.elapsed();
         Ok(())
     }
 }

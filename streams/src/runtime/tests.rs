@@ -2,6 +2,7 @@
 
 mod crash;
 mod memory_sink;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};

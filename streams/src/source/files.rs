@@ -21,7 +21,7 @@ use seislake_mseed::{Record, Scanned};
 
 use super::reader::{Cursor, Found, read_at, scan};
 use crate::Error;
-use crate::gate::{Incoming, Offer, Refusal, partition_of};
+use crate::gate::{Incoming, Offer, Refusal};
 use crate::message::Watermark;
 
 /// Bytes of damaged input that a refusal carries.
@@ -285,18 +285,35 @@ impl FileStream {
         let mut offers: Vec<Offer> = self.refusals.by_ref().map(Offer::Refused).collect();
         let mut taken = 0;
         while taken < bytes_max {
-            self.open_due_files()?;
-            let Some(Reverse((found, index))) = self.heads.pop() else { break };
-            let origin = self.open.get(index).and_then(Option::as_ref).map(|(_, name)| Arc::clone(name));
-            self.advance(index)?;
-            taken += found.bytes.len();
-            self.bytes += found.bytes.len() as u64;
-            self.offer_watermark(found.start_ns, &mut offers);
-            if self.is_ours(&found.bytes) {
-                offers.push(Offer::Record(Incoming { bytes: found.bytes, arrival_time: None, origin }));
+            let Some(together) = self.take_together()? else { break };
+            for (found, origin) in together {
+                taken += found.bytes.len();
+                self.bytes += found.bytes.len() as u64;
+                self.offer_watermark(found.start_ns, &mut offers);
+                if self.is_ours(&found.bytes) {
+                    offers.push(Offer::Record(Incoming { bytes: found.bytes, arrival_time: None, origin }));
+                }
             }
         }
         Ok(offers)
+    }
+
+    /// All records of the earliest start, in the order of their bytes: a file's own order among them does not count.
+    fn take_together(&mut self) -> Result<Option<Vec<(Found, Option<Arc<str>>)>>, Error> {
+        let mut together: Vec<(Found, Option<Arc<str>>)> = Vec::new();
+        loop {
+            self.open_due_files()?;
+            let Some(Reverse((head, _))) = self.heads.peek() else { break };
+            if together.first().is_some_and(|(first, _)| first.start_ns != head.start_ns) {
+                break;
+            }
+            let Some(Reverse((found, index))) = self.heads.pop() else { break };
+            let origin = self.open.get(index).and_then(Option::as_ref).map(|(_, name)| Arc::clone(name));
+            together.push((found, origin));
+            self.advance(index)?;
+        }
+        together.sort();
+        Ok((!together.is_empty()).then_some(together))
     }
 
     /// Opens every file whose first record may be the next one.
@@ -340,6 +357,10 @@ impl FileStream {
         let Some((share, of)) = self.settings.shard else { return true };
         let source_id =
             Record::parse(bytes).ok().and_then(|record| record.source_id().parse::<SourceId>().ok());
-        source_id.is_none_or(|source_id| partition_of(&source_id, of) + 1 == share)
+        // The high bits of the hash: the low ones choose the partition, and each share should fill all of them.
+        let share_of = |source_id: SourceId| {
+            (u64::from(crc32c::crc32c(source_id.station_key().as_bytes())) * u64::from(of)) >> 32
+        };
+        source_id.is_none_or(|source_id| share_of(source_id) + 1 == u64::from(share))
     }
 }

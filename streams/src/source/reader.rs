@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use seislake_mseed::{ChunkEnd, ScanState, Scanned, Scanner};
@@ -46,10 +46,11 @@ fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Chunks of a file, each beginning with what the scanner left of the one before.
+/// Chunks of a file, each beginning with what the scanner left of the one before. The file is open only while a chunk
+/// is read: an archive of thousands of channels has as many files at a time.
 #[derive(Debug)]
 struct Chunks {
-    file: File,
+    path: PathBuf,
     chunk_bytes: usize,
     read_next: u64,
     file_bytes: u64,
@@ -60,10 +61,9 @@ struct Chunks {
 
 impl Chunks {
     fn open(path: &Path, chunk_bytes: usize) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let file_bytes = file.metadata()?.len();
+        let file_bytes = path.metadata()?.len();
         Ok(Self {
-            file,
+            path: path.to_owned(),
             chunk_bytes,
             read_next: 0,
             file_bytes,
@@ -81,7 +81,7 @@ impl Chunks {
         let mut bytes = BytesMut::zeroed(self.rest.len() + self.chunk_bytes);
         let (kept, fresh) = bytes.split_at_mut(self.rest.len());
         kept.copy_from_slice(&self.rest);
-        let count = read_full(&self.file, fresh, self.read_next)?;
+        let count = read_full(&File::open(&self.path)?, fresh, self.read_next)?;
         self.read_next += count as u64;
         // A file that grows while it is read ends where it ended when it was opened or later.
         self.ended = count < self.chunk_bytes || self.read_next >= self.file_bytes;

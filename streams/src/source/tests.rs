@@ -64,6 +64,22 @@ fn records_of_all_files_come_in_the_order_of_time_whatever_the_order_of_paths() 
 }
 
 #[test]
+fn records_that_start_together_have_one_order_whatever_file_they_are_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |station| records(station, 7, 100).remove(0);
+    let all = ["A", "B", "C", "D"].map(record);
+    let [a, b, c, d] = all.clone();
+    let whole = write(folder.path(), "whole", &[d.clone(), b.clone(), a.clone(), c.clone()]);
+    let left = write(folder.path(), "left", &[c, a]);
+    let right = write(folder.path(), "right", &[d, b]);
+    let expected: Vec<_> =
+        ["A", "B", "C", "D"].iter().map(|s| (7_000_000_000, format!("FDSN:XX_{s}__H_H_Z"))).collect();
+    assert_eq!(offered(&[whole], FileSettings::default()).0, expected);
+    assert_eq!(offered(&[left.clone(), right.clone()], FileSettings::default()).0, expected);
+    assert_eq!(offered(&[right, left], FileSettings::default()).0, expected);
+}
+
+#[test]
 fn what_is_no_record_is_refused_with_a_reason_and_good_records_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let text = write(folder.path(), "letter.mseed", &[b"Dear archive, this is text.".repeat(30)]);

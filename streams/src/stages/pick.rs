@@ -13,8 +13,8 @@ use crate::message::{Message, Watermark, watermark_of};
 use crate::runtime::{Output, Stage};
 use crate::topic::Record;
 
-/// A picker decides on an S at most this long after the S window of its P, in data time; with a margin.
-const DECISION_S: f64 = 6.0;
+/// Amplitude traces are cut at whole seconds: one may come this much later than its window ends.
+const TRACE_ROUNDING_S: f64 = 2.0;
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -131,8 +131,8 @@ impl PickStage {
             return watermark;
         }
         let settings = &self.config.settings;
-        let picks_s = settings.s_window_max_s + DECISION_S;
-        let traces_s = settings.amplitude_window_s + DECISION_S - self.config.trace_delay_s;
+        let picks_s = settings.latency_s();
+        let traces_s = settings.amplitude_window_s + TRACE_ROUNDING_S - self.config.trace_delay_s;
         Watermark(watermark.0.add_seconds(-picks_s.max(traces_s)))
     }
 }
