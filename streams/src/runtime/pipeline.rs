@@ -133,9 +133,10 @@ impl Pipeline {
     /// Opens all topics, restores all stages and starts working.
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
         let topics = Topics::open(&parts.log, parts.raw_partitions)?;
-        let mut builder = Builder::new(parts.checkpoints.clone(), parts.settings.stage);
-        builder.add_stages(&parts, &topics).await?;
-        builder.add_sinks(parts.sinks, parts.settings.sink, &topics).await?;
+        let PipelineParts { checkpoints, settings, inventory, travel_time, sinks, .. } = parts;
+        let mut builder = Builder::new(checkpoints, settings.stage);
+        builder.add_stages(&settings, &inventory, &travel_time, &topics).await?;
+        builder.add_sinks(sinks, settings.sink, &topics).await?;
         builder.add_feed(&topics)?;
         Ok(builder.pipeline)
     }
@@ -298,16 +299,21 @@ impl Builder {
         Self { pipeline, failure: Arc::new(failure), checkpoints, settings }
     }
 
-    async fn add_stages(&mut self, parts: &PipelineParts, topics: &Topics) -> Result<(), Error> {
-        let settings = &parts.settings;
-        let (inventory, travel_time) = (&parts.inventory, &parts.travel_time);
+    async fn add_stages(
+        &mut self,
+        settings: &PipelineSettings,
+        inventory: &InventoryHandle,
+        travel_time: &Arc<dyn TravelTime>,
+        topics: &Topics,
+    ) -> Result<(), Error> {
+        let partition_count = topics.raw.partitions();
         let pick = PickConfig {
             settings: settings.pick.clone(),
             inventory: inventory.clone(),
-            partition_count: parts.raw_partitions,
+            partition_count,
             trace_delay_s: settings.associate.amplitude_window_s,
         };
-        for partition in 0..parts.raw_partitions {
+        for partition in 0..partition_count {
             let wiring = topics.wiring(&topics.raw, partition, &topics.picks)?;
             self.add_stage::<PickStage>(&pick, wiring).await?;
         }

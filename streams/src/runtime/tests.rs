@@ -87,7 +87,7 @@ async fn start(log: &Arc<Log>, checkpoints: &CheckpointStore, tables: &Tables, f
         checkpoints: checkpoints.clone(),
         settings: settings(),
         inventory: InventoryHandle::new(world.network.inventory().clone()),
-        travel_time: world.travel_time.clone(),
+        travel_time: Arc::<TravelTimeTable>::clone(&world.travel_time),
         sinks: tables.sinks(fuel),
     };
     Pipeline::start(parts).await.unwrap()

@@ -257,6 +257,9 @@ impl Plan {
     }
 }
 
+/// A record and the file it is in.
+type Placed = (Found, Option<Arc<str>>);
+
 /// The merged stream; see [`Plan::stream`]. Reading blocks: call it from a thread that may.
 #[derive(Debug)]
 pub struct FileStream {
@@ -299,8 +302,8 @@ impl FileStream {
     }
 
     /// All records of the earliest start, in the order of their bytes: a file's own order among them does not count.
-    fn take_together(&mut self) -> Result<Option<Vec<(Found, Option<Arc<str>>)>>, Error> {
-        let mut together: Vec<(Found, Option<Arc<str>>)> = Vec::new();
+    fn take_together(&mut self) -> Result<Option<Vec<Placed>>, Error> {
+        let mut together: Vec<Placed> = Vec::new();
         loop {
             self.open_due_files()?;
             let Some(Reverse((head, _))) = self.heads.peek() else { break };

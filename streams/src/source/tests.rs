@@ -67,8 +67,7 @@ fn records_of_all_files_come_in_the_order_of_time_whatever_the_order_of_paths() 
 fn records_that_start_together_have_one_order_whatever_file_they_are_in() {
     let folder = tempfile::tempdir().unwrap();
     let record = |station| records(station, 7, 100).remove(0);
-    let all = ["A", "B", "C", "D"].map(record);
-    let [a, b, c, d] = all.clone();
+    let [a, b, c, d] = ["A", "B", "C", "D"].map(record);
     let whole = write(folder.path(), "whole", &[d.clone(), b.clone(), a.clone(), c.clone()]);
     let left = write(folder.path(), "left", &[c, a]);
     let right = write(folder.path(), "right", &[d, b]);
@@ -87,7 +86,7 @@ fn what_is_no_record_is_refused_with_a_reason_and_good_records_are_kept() {
     let good = records("A", 0, 5000);
     let torn = write(folder.path(), "torn.mseed", &[good.concat(), vec![0x55; 700]]);
     let directory = plan(&[folder.path().to_owned()], FileSettings::default(), &|_| {}).unwrap();
-    assert_eq!(directory.skipped_files, [note.clone()]);
+    assert_eq!(directory.skipped_files, std::slice::from_ref(&note));
     let (found, reasons, _) = offered(&[text, torn], FileSettings::default());
     assert_eq!(found.len(), good.len());
     assert!(reasons.iter().any(|reason| reason.starts_with("not miniSEED")), "{reasons:?}");
