@@ -99,8 +99,8 @@ pub(super) struct Found {
     pub(super) members: Vec<u32>,
     /// Further picks at its stations that its phases explain: second triggers and mistaken phases.
     pub(super) echoes: Vec<u32>,
-    /// Evidence of the picks together.
-    pub(super) evidence: f64,
+    /// Evidence of the picks at the nearest stations: comparable to that of a cell.
+    pub(super) near_evidence: f64,
 }
 
 /// A member, or its absence, at one station.
@@ -141,7 +141,7 @@ pub(super) fn refine(
     let heard = listen(settings, pool, &near, refined);
     let evidence = evidence(settings, pool, refined, &heard);
     (enough(settings, &heard) && evidence >= settings.evidence_min)
-        .then(|| found(settings, pool, &frame, refined, &heard, evidence))
+        .then(|| found(settings, pool, &frame, refined, &heard))
 }
 
 /// The picks that could come from within `half_km` of a source.
@@ -249,7 +249,6 @@ fn found(
     frame: &LocalFrame,
     source: Hypocentre,
     heard: &[Heard],
-    evidence: f64,
 ) -> Found {
     let mut members: Vec<u32> = heard.iter().flat_map(|entry| entry.picks).flatten().collect();
     members.sort_unstable();
@@ -265,6 +264,16 @@ fn found(
     echoes.sort_unstable();
     echoes.dedup();
     echoes.retain(|index| members.binary_search(index).is_err());
+    let nearest = &heard[..heard.len().min(settings.voting_stations)];
+    let near_evidence = evidence(settings, pool, source, nearest);
     let (latitude, longitude) = frame.to_degrees(source.km[0], source.km[1]);
-    Found { time_s: source.time_s, latitude, longitude, depth_km: source.km[2], members, echoes, evidence }
+    Found {
+        time_s: source.time_s,
+        latitude,
+        longitude,
+        depth_km: source.km[2],
+        members,
+        echoes,
+        near_evidence,
+    }
 }

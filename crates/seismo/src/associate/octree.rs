@@ -71,6 +71,8 @@ pub(super) struct Vote {
     pub(super) time_s: [f32; 2],
     /// How far an arrival may be off that and still come from the cell, s.
     pub(super) half_s: [f32; 2],
+    /// The same for the leaves that the cell will be split into: what the evidence is measured by.
+    pub(super) leaf_half_s: [f32; 2],
 }
 
 /// A cell.
@@ -174,7 +176,8 @@ impl Octree {
                 let stations = near.iter().map(|(_, index)| *index).collect();
                 children = split(&pending, half_km, longest, stations);
             }
-            self.add_votes(settings, sites, &near, half_km, depth_km, children.is_empty());
+            let leaf_share = if children.is_empty() { 1.0 } else { target / longest };
+            self.add_votes(settings, sites, &near, half_km, depth_km, leaf_share);
         }
         self.cells.push(Cell {
             latitude,
@@ -195,13 +198,15 @@ impl Octree {
         near: &[(f64, u32)],
         half_km: [f64; 3],
         depth_km: f64,
-        leaf: bool,
+        leaf_share: f64,
     ) {
+        let leaf = leaf_share == 1.0;
         let half_width = half_km[0].hypot(half_km[1]);
         let last = near[settings.voting_stations.clamp(1, near.len()) - 1].0;
         let reach = if leaf { last } else { last + 2.0 * half_width };
         let slack_share = if leaf { LEAF_SLACK } else { 1.0 };
-        for &(distance, index) in near.iter().take_while(|(distance, _)| *distance <= reach) {
+        let within = near.iter().take_while(|(distance, _)| *distance <= reach);
+        for &(distance, index) in within {
             let table = &sites[index as usize].table;
             let centre = table.times_s(distance, depth_km);
             let mut slack = [0.0_f64; 2];
@@ -216,9 +221,15 @@ impl Octree {
                     }
                 }
             }
-            let half_s =
-                [0, 1].map(|phase| (settings.tolerance_s(centre[phase]) + slack_share * slack[phase]) as f32);
-            self.votes.push(Vote { site: index, time_s: centre.map(|time| time as f32), half_s });
+            let half_s = |share: f64| {
+                [0, 1].map(|phase| (settings.tolerance_s(centre[phase]) + share * slack[phase]) as f32)
+            };
+            self.votes.push(Vote {
+                site: index,
+                time_s: centre.map(|time| time as f32),
+                half_s: half_s(slack_share),
+                leaf_half_s: half_s(LEAF_SLACK * leaf_share),
+            });
         }
     }
 }

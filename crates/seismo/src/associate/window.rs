@@ -3,7 +3,7 @@
 //! Münchmeyer 2024, Seismica 3; counting of P and S at a trial origin after REAL, Zhang and others 2019, SRL 90).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::hypocentre::{Found, PickPool, WindowPick, refine};
 use super::octree::{Cell, Octree, Site};
@@ -31,6 +31,67 @@ struct Peak {
     /// Evidence of these picks, in 64ths.
     evidence: i32,
     bin: usize,
+    /// Do enough picks agree on any origin time inside the window, not only behind it?
+    in_window: bool,
+}
+
+/// What to look at next.
+#[derive(Debug)]
+enum Entry {
+    /// A cell and the evidence it had.
+    Cell(u32, i32),
+    /// An event, the leaf and the bin it was found from.
+    Event(Found, u32, usize),
+}
+
+/// Cells still to be looked at and events found but not yet declared, the one with most evidence first; among equals
+/// events before cells, and cells near the root before others.
+/// It is at its end when nothing in it can be an event of the window itself.
+#[derive(Debug, Default)]
+struct Queue {
+    cells: BinaryHeap<(i32, Reverse<u32>)>,
+    events: BTreeMap<(i32, Reverse<u32>), (Found, usize)>,
+    in_window: BTreeSet<u32>,
+}
+
+impl Queue {
+    fn push(&mut self, peak: Peak, cell: u32) {
+        self.cells.push((peak.evidence, Reverse(cell)));
+        if peak.in_window {
+            self.in_window.insert(cell);
+        }
+    }
+
+    fn hold(&mut self, event: Found, cell: u32, peak: Peak) {
+        if peak.in_window {
+            self.in_window.insert(cell);
+        }
+        let evidence = (EVIDENCE_SCALE * event.near_evidence) as i32;
+        self.events.insert((evidence, Reverse(cell)), (event, peak.bin));
+    }
+
+    fn pop(&mut self) -> Option<Entry> {
+        if self.in_window.is_empty() {
+            return None;
+        }
+        let best_cell = self.cells.peek().map_or(i32::MIN, |next| next.0);
+        if let Some(entry) = self.events.last_entry()
+            && entry.key().0 >= best_cell
+        {
+            let ((_, Reverse(index)), (event, bin)) = entry.remove_entry();
+            self.in_window.remove(&index);
+            return Some(Entry::Event(event, index, bin));
+        }
+        let (evidence, Reverse(index)) = self.cells.pop()?;
+        self.in_window.remove(&index);
+        Some(Entry::Cell(index, evidence))
+    }
+
+    /// Evidence of the next entry.
+    fn best(&self) -> i32 {
+        let cell = self.cells.peek().map_or(i32::MIN, |next| next.0);
+        self.events.last_key_value().map_or(cell, |(key, _)| key.0.max(cell))
+    }
 }
 
 /// The search of one window.
@@ -46,6 +107,7 @@ pub(super) struct WindowSearch<'a> {
     spent: BTreeMap<u32, Vec<(usize, usize)>>,
     steps: Vec<[i32; 2]>,
     bin_count: usize,
+    window_bin_count: usize,
 }
 
 impl<'a> WindowSearch<'a> {
@@ -70,37 +132,57 @@ impl<'a> WindowSearch<'a> {
             spent: BTreeMap::new(),
             steps: vec![[0; 2]; bin_count + 1],
             bin_count,
+            window_bin_count: ((settings.event_interval_s + settings.window_s) / BIN_S).ceil() as usize,
         }
     }
 
-    /// Events with origins in the window, and those of the lookahead that beat them, the best first.
+    /// Events with origins in the window, and those behind it that beat them, the best first.
     pub(super) fn run(mut self) -> Vec<Found> {
-        let final_bins = ((self.settings.event_interval_s + self.settings.window_s) / BIN_S).ceil() as usize;
-        if self.leaves(final_bins.min(self.bin_count)).is_empty() {
-            return Vec::new();
-        }
-        let mut heap = self.leaves(self.bin_count);
         let mut found: Vec<Found> = Vec::new();
+        let mut queue = Queue::default();
+        for index in 0..self.tree.root_count as u32 {
+            self.visit(&mut queue, index);
+        }
         let mut trials = 0;
-        while let Some((evidence, _, Reverse(leaf))) = heap.pop() {
-            let cell = &self.tree.cells[leaf as usize];
-            let Some(peak) = self.peak(cell, Some(leaf), self.bin_count) else { continue };
-            if peak.evidence < evidence && heap.peek().is_some_and(|next| next.0 > peak.evidence) {
-                heap.push((peak.evidence, Reverse(slack(cell)), Reverse(leaf)));
-                continue;
-            }
-            trials += 1;
-            if trials > self.settings.trials_max {
-                break;
-            }
-            let time_s = (peak.bin as f64 + 0.5) * BIN_S - self.settings.event_interval_s;
-            let event = refine(self.settings, self.sites, &self.pool, (cell, self.tree.votes(cell)), time_s);
-            match event.filter(|event| !self.repeats(event)) {
-                Some(event) => self.declare(&mut found, event),
-                None => self.spend(leaf, cell, peak.bin),
-            }
-            if let Some(next) = self.peak(cell, Some(leaf), self.bin_count) {
-                heap.push((next.evidence, Reverse(slack(cell)), Reverse(leaf)));
+        while let Some(entry) = queue.pop() {
+            match entry {
+                Entry::Cell(index, evidence) => {
+                    let Some(peak) = self.peak(index) else { continue };
+                    if peak.evidence < evidence && queue.best() > peak.evidence {
+                        queue.push(peak, index);
+                        continue;
+                    }
+                    let cell = &self.tree.cells[index as usize];
+                    if !cell.children.is_empty() {
+                        for child in cell.children.clone() {
+                            self.visit(&mut queue, child);
+                        }
+                        continue;
+                    }
+                    trials += 1;
+                    if trials > self.settings.trials_max {
+                        break;
+                    }
+                    match self.try_leaf(index, peak) {
+                        Some(event) if self.repeats(&event) => self.absorb(&event),
+                        Some(event) => {
+                            queue.hold(event, index, peak);
+                            continue;
+                        }
+                        None => self.spend(index, peak.bin),
+                    }
+                    self.visit(&mut queue, index);
+                }
+                Entry::Event(event, index, bin) => {
+                    if event.members.iter().any(|pick| self.pool.taken[*pick as usize]) {
+                        // What is left of it is found again from its cell.
+                    } else if self.repeats(&event) {
+                        self.absorb(&event);
+                    } else {
+                        self.declare(&mut found, event);
+                    }
+                    self.visit(&mut queue, index);
+                }
             }
         }
         eprintln!(
@@ -112,74 +194,103 @@ impl<'a> WindowSearch<'a> {
         found
     }
 
-    /// Leaves that gather enough picks before `bin_end`.
-    fn leaves(&mut self, bin_end: usize) -> BinaryHeap<(i32, Reverse<u32>, Reverse<u32>)> {
-        let mut heap = BinaryHeap::new();
-        let mut stack: Vec<u32> = (0..self.tree.root_count as u32).collect();
-        while let Some(index) = stack.pop() {
-            let cell = &self.tree.cells[index as usize];
-            let Some(peak) = self.peak(cell, None, bin_end) else { continue };
-            if cell.children.is_empty() {
-                heap.push((peak.evidence, Reverse(slack(cell)), Reverse(index)));
-            }
-            stack.extend(cell.children.clone());
-        }
-        heap
+    fn try_leaf(&self, index: u32, peak: Peak) -> Option<Found> {
+        let cell = &self.tree.cells[index as usize];
+        let time_s = (peak.bin as f64 + 0.5) * BIN_S - self.settings.event_interval_s;
+        let event = refine(self.settings, self.sites, &self.pool, (cell, self.tree.votes(cell)), time_s);
+        eprintln!(
+            "TRY {:.3} {:.3} {:.1} half {:?} t {time_s:.2} ev {} -> {:?}",
+            cell.latitude,
+            cell.longitude,
+            cell.depth_km,
+            cell.half_km,
+            peak.evidence / 64,
+            event.as_ref().map(|e| (
+                e.time_s,
+                e.latitude,
+                e.longitude,
+                e.depth_km,
+                e.near_evidence,
+                e.members.len()
+            ))
+        );
+        event
     }
 
-    /// Where in time most free picks agree on an origin in `cell`; `None` below the least number of picks.
-    fn peak(&mut self, cell: &Cell, leaf: Option<u32>, bin_end: usize) -> Option<Peak> {
-        let steps = &mut self.steps;
-        steps.fill([0; 2]);
+    fn visit(&mut self, queue: &mut Queue, index: u32) {
+        if let Some(peak) = self.peak(index) {
+            queue.push(peak, index);
+        }
+    }
+
+    /// The origin time in a cell that most free picks speak for; `None` where there are never enough.
+    fn peak(&mut self, index: u32) -> Option<Peak> {
+        let cell = &self.tree.cells[index as usize];
+        let intervals = self.add_up(cell);
+        let least = self.settings.picks_min as i32;
+        if intervals < least {
+            return None;
+        }
+        let spent = self.spent.get(&index).map_or(&[][..], Vec::as_slice);
+        let mut best = Peak { evidence: 0, bin: 0, in_window: false };
+        let (mut count, mut evidence) = (0, 0);
+        for (bin, step) in self.steps[..self.bin_count].iter().enumerate() {
+            count += step[0];
+            evidence += step[1];
+            if count < least || spent.iter().any(|(first, last)| (*first..=*last).contains(&bin)) {
+                continue;
+            }
+            best.in_window |= bin < self.window_bin_count;
+            if evidence >= best.evidence.max(1) && (evidence > best.evidence || best.evidence == 0) {
+                best = Peak { evidence, bin, ..best };
+            }
+        }
+        (best.evidence > 0).then_some(best)
+    }
+
+    /// Writes into `steps` where along the origin times of `cell` picks begin and cease to agree, as counts and as
+    /// evidence; returns how many there are.
+    fn add_up(&mut self, cell: &Cell) -> i32 {
+        self.steps.fill([0; 2]);
         let begin_s = -self.settings.event_interval_s;
-        let end_s = bin_end as f64 * BIN_S + begin_s;
+        let end_s = self.bin_count as f64 * BIN_S + begin_s;
         let mut intervals = 0;
         for vote in self.tree.votes(cell) {
             for phase in 0..2 {
-                let (time_s, half_s) = (f64::from(vote.time_s[phase]), f64::from(vote.half_s[phase]));
                 let list = &self.pool.by_site[vote.site as usize][phase];
+                if list.is_empty() {
+                    continue;
+                }
+                let (time_s, half_s) = (f64::from(vote.time_s[phase]), f64::from(vote.half_s[phase]));
+                let mut weight = None;
                 let mut free_from = 0;
                 for &index in list {
                     let origin_s = self.pool.picks[index as usize].time_s - time_s;
                     if origin_s + half_s < begin_s || self.pool.taken[index as usize] {
                         continue;
                     }
-                    if origin_s - half_s >= end_s || origin_s.is_nan() {
+                    if origin_s - half_s >= end_s || !origin_s.is_finite() {
                         break;
                     }
-                    let low = ((origin_s - half_s - begin_s) / BIN_S).max(0.0) as usize;
-                    let low = low.max(free_from);
-                    let high = (((origin_s + half_s - begin_s) / BIN_S) as usize + 1).min(bin_end);
+                    let low = (((origin_s - half_s - begin_s) / BIN_S).max(0.0) as usize).max(free_from);
+                    let high = (((origin_s + half_s - begin_s) / BIN_S) as usize + 1).min(self.bin_count);
                     if low < high {
-                        let evidence = (EVIDENCE_SCALE * self.pool.evidence(vote.site, phase, half_s)) as i32;
-                        for (step, sign) in [(low, 1), (high, -1)] {
-                            steps[step][0] += sign;
-                            steps[step][1] += sign * evidence.max(1);
-                        }
+                        let weight = *weight.get_or_insert_with(|| {
+                            let half_s = f64::from(vote.leaf_half_s[phase]);
+                            let evidence = self.pool.evidence(vote.site, phase, half_s);
+                            ((EVIDENCE_SCALE * evidence) as i32).max(1)
+                        });
+                        self.steps[low][0] += 1;
+                        self.steps[low][1] += weight;
+                        self.steps[high][0] -= 1;
+                        self.steps[high][1] -= weight;
                         free_from = high;
                         intervals += 1;
                     }
                 }
             }
         }
-        let least = self.settings.picks_min as i32;
-        if intervals < least {
-            return None;
-        }
-        let spent = leaf.and_then(|leaf| self.spent.get(&leaf)).map_or(&[][..], Vec::as_slice);
-        let mut best = Peak { evidence: 0, bin: 0 };
-        let (mut count, mut evidence) = (0, 0);
-        for (bin, step) in steps[..bin_end].iter().enumerate() {
-            count += step[0];
-            evidence += step[1];
-            if count >= least
-                && evidence > best.evidence
-                && !spent.iter().any(|(first, last)| (*first..=*last).contains(&bin))
-            {
-                best = Peak { evidence, bin };
-            }
-        }
-        (best.evidence > 0).then_some(best)
+        intervals
     }
 
     /// Is this an event that has been declared already, seen once more by the same stations?
@@ -196,6 +307,15 @@ impl<'a> WindowSearch<'a> {
     }
 
     fn declare(&mut self, found: &mut Vec<Found>, event: Found) {
+        eprintln!(
+            "DECLARE {:.2} {:.3} {:.3} {:.1} ev {} n {}",
+            event.time_s,
+            event.latitude,
+            event.longitude,
+            event.depth_km,
+            event.near_evidence,
+            event.members.len()
+        );
         for index in event.members.iter().chain(&event.echoes) {
             self.pool.take(*index);
         }
@@ -208,8 +328,15 @@ impl<'a> WindowSearch<'a> {
         found.push(event);
     }
 
-    fn spend(&mut self, leaf: u32, cell: &Cell, bin: usize) {
-        let width = (f64::from(slack(cell)) / 1000.0 / BIN_S).ceil() as usize;
+    /// Picks that only see a declared event once more belong to no other.
+    fn absorb(&mut self, event: &Found) {
+        for index in event.members.iter().chain(&event.echoes) {
+            self.pool.take(*index);
+        }
+    }
+
+    fn spend(&mut self, leaf: u32, bin: usize) {
+        let width = (f64::from(slack(&self.tree.cells[leaf as usize])) / 1000.0 / BIN_S).ceil() as usize;
         self.spent.entry(leaf).or_default().push((bin.saturating_sub(width), bin + width));
     }
 }
