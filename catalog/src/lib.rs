@@ -17,6 +17,7 @@ mod lake;
 mod provider;
 mod settings;
 mod sink;
+mod snapshots;
 mod sql_catalog;
 mod storage;
 mod tables;
@@ -25,6 +26,7 @@ pub use error::{Error, Result};
 pub use lake::{Lake, LakeMetrics};
 pub use provider::{AsOf, LakeCatalogProvider};
 pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
+pub use snapshots::FoundSnapshot;
 pub use sql_catalog::SqlCatalog;
 pub use tables::{Column, ColumnType, PartitionBy, SortBy, TABLES, TableDef, encode, table_def};
 

@@ -58,7 +58,11 @@ impl FromStr for AsOf {
 
 impl AsOf {
     /// The snapshot to read; `None` where the table had no rows yet.
-    fn snapshot(self, table: &TableIdent, metadata: &TableMetadata) -> Result<Option<SnapshotRef>> {
+    pub(crate) fn snapshot(
+        self,
+        table: &TableIdent,
+        metadata: &TableMetadata,
+    ) -> Result<Option<SnapshotRef>> {
         match self {
             Self::Latest => Ok(metadata.current_snapshot().cloned()),
             Self::Snapshot(id) => metadata.snapshot_by_id(id).cloned().map(Some).ok_or_else(|| {

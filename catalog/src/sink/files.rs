@@ -20,7 +20,7 @@ use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::tables::{ColumnType, SortBy, TableDef};
 
-/// Rows gathered at a time are as many as a page holds.
+/// Values of the partition fields of a row.
 type PartitionKey = Vec<Option<i32>>;
 
 /// Writes rows to new data files, one per partition.
@@ -35,7 +35,7 @@ pub(crate) async fn write(lake: &Lake, table: &TableDef, batches: &[RecordBatch]
         let batch = starts.partition_point(|start| *start <= row) - 1;
         rows_of.entry(keys[row].clone()).or_default().push((batch, row - starts[batch]));
     }
-    let properties = writer_properties(table, lake.write_settings().zstd_level)?;
+    let properties = writer_properties(table, batches, lake.write_settings().zstd_level)?;
     let mut files = Vec::new();
     for (key, rows) in rows_of {
         let partition: Struct = key.iter().map(|value| value.map(Literal::int)).collect();
@@ -46,6 +46,7 @@ pub(crate) async fn write(lake: &Lake, table: &TableDef, batches: &[RecordBatch]
         let builder = ParquetWriterBuilder::new(properties.clone(), metadata.current_schema().clone());
         let mut writer = builder.build(output).await.doing(what)?;
         let sources: Vec<&RecordBatch> = batches.iter().collect();
+        // As many rows at a time as a page holds.
         for chunk in rows.chunks(table.page_rows) {
             let batch = interleave_record_batch(&sources, chunk).doing(what)?;
             writer.write(&batch).await.doing(what)?;
@@ -126,7 +127,6 @@ fn hilbert(longitudes: &ArrayRef, latitudes: &ArrayRef) -> ArrayRef {
     Arc::new(indices.collect::<UInt64Array>())
 }
 
-/// Values of the partition fields of each row.
 fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<Vec<PartitionKey>> {
     let rows = batches.iter().map(RecordBatch::num_rows).sum();
     let mut keys = vec![PartitionKey::new(); rows];
@@ -159,7 +159,7 @@ fn integers(values: &ArrayRef, field: &str) -> Result<Vec<Option<i32>>> {
 }
 
 /// zstd throughout; times, counts and samples as bit-packed differences, floats of samples as split bytes.
-fn writer_properties(table: &TableDef, zstd_level: i32) -> Result<WriterProperties> {
+fn writer_properties(table: &TableDef, batches: &[RecordBatch], zstd_level: i32) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(zstd_level).doing(|| format!("use zstd level {zstd_level}"))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -180,6 +180,12 @@ fn writer_properties(table: &TableDef, zstd_level: i32) -> Result<WriterProperti
                 builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
                 (path, Encoding::PLAIN)
             }
+            // Bounds leave NaN out while SQL holds it for greater than everything: no bounds, no wrong pruning.
+            ColumnType::Double if has_nan(batches, column.name) => {
+                let path = ColumnPath::from(column.name);
+                builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+                continue;
+            }
             ColumnType::Int | ColumnType::Double | ColumnType::Text => continue,
         };
         if matches!(column.kind, ColumnType::IntList(_) | ColumnType::DoubleList(_)) {
@@ -189,4 +195,10 @@ fn writer_properties(table: &TableDef, zstd_level: i32) -> Result<WriterProperti
             builder.set_column_dictionary_enabled(path.clone(), false).set_column_encoding(path, encoding);
     }
     Ok(builder.build())
+}
+
+fn has_nan(batches: &[RecordBatch], name: &str) -> bool {
+    let columns = batches.iter().filter_map(|batch| batch.column_by_name(name));
+    let mut doubles = columns.filter_map(|column| column.as_primitive_opt::<Float64Type>());
+    doubles.any(|column| column.iter().flatten().any(f64::is_nan))
 }

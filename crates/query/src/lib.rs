@@ -1,1 +1,13 @@
-//! seislake-query
+//! Asking questions: a DataFusion session over any catalog, with limits and Seislake's SQL functions.
+//!
+//! Only reading statements pass; memory is limited, large sorts and aggregates spill to disk. The crate knows neither
+//! topics nor Iceberg: tables come in as a [`CatalogProvider`](datafusion::catalog::CatalogProvider).
+#![warn(missing_docs)]
+
+mod error;
+mod functions;
+mod session;
+
+pub use error::{QueryError, Result};
+pub use functions::FUNCTIONS;
+pub use session::{CATALOG_NAME, SessionSettings, plan, query, session};

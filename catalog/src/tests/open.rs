@@ -1,0 +1,151 @@
+//! Opening, the definitions in Iceberg's hands, and the inventory.
+
+use iceberg::spec::NestedFieldRef;
+use iceberg::{Catalog, NamespaceIdent};
+use seislake_model::{
+    Channel, ErrorKind, InputUnit, Inventory, PolesZeros, Response, SourceId, Station, Timestamp,
+};
+
+use super::{lake, settings};
+use crate::{ColumnType, Lake, TABLES, encode};
+
+#[tokio::test]
+async fn opening_creates_every_table_once_with_its_permanent_field_ids() {
+    let home = tempfile::tempdir().unwrap();
+    let first = lake(home.path()).await;
+    for table in TABLES {
+        let loaded = first.load(&table.ident()).await.unwrap();
+        let schema = loaded.metadata().current_schema();
+        let fields: Vec<(i32, &str)> = schema
+            .as_struct()
+            .fields()
+            .iter()
+            .map(|field: &NestedFieldRef| (field.id, field.name.as_str()))
+            .collect();
+        let defined: Vec<(i32, &str)> = table.columns.iter().map(|column| (column.id, column.name)).collect();
+        assert_eq!(fields, defined, "{}", table.full_name());
+        for column in table.columns {
+            if let ColumnType::IntList(id) | ColumnType::DoubleList(id) = column.kind {
+                assert_eq!(schema.field_id_by_name(&format!("{}.element", column.name)), Some(id));
+            }
+        }
+    }
+    let location = |lake: Lake| async move {
+        lake.load(&TABLES[0].ident()).await.unwrap().metadata_location().unwrap().to_owned()
+    };
+    let before = location(first).await;
+    assert!(before.starts_with("file:///") && before.ends_with(".metadata.json"), "{before}");
+    assert_eq!(location(lake(home.path()).await).await, before, "opening again changes nothing");
+}
+
+#[tokio::test]
+async fn a_lake_that_is_not_there_is_not_created_for_reading() {
+    let home = tempfile::tempdir().unwrap();
+    let mut read_only = settings(home.path());
+    read_only.read_only = true;
+    assert!(Lake::open(read_only.clone()).await.is_err());
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+    drop(lake(home.path()).await);
+    let opened = Lake::open(read_only).await.unwrap();
+    assert_eq!(opened.tables().await.unwrap().len(), TABLES.len());
+    let error = opened.upsert_inventory(inventory()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+}
+
+#[tokio::test]
+async fn namespaces_come_and_go_like_those_of_any_catalog() {
+    let home = tempfile::tempdir().unwrap();
+    let catalog = lake(home.path()).await.catalog();
+    let names: Vec<String> =
+        catalog.list_namespaces(None).await.unwrap().iter().map(NamespaceIdent::to_url_string).collect();
+    assert_eq!(names, ["bulletin", "network", "stream", "waveform"]);
+    let new = NamespaceIdent::new("tracks".into());
+    let properties = std::collections::HashMap::from([("owner".to_owned(), "us".to_owned())]);
+    catalog.create_namespace(&new, properties.clone()).await.unwrap();
+    assert!(catalog.create_namespace(&new, properties.clone()).await.is_err());
+    assert_eq!(catalog.get_namespace(&new).await.unwrap().properties(), &properties);
+    catalog.drop_namespace(&new).await.unwrap();
+    assert!(!catalog.namespace_exists(&new).await.unwrap());
+    assert!(catalog.drop_namespace(&NamespaceIdent::new("bulletin".into())).await.is_err());
+    let nested = NamespaceIdent::from_strs(["a", "b"]).unwrap();
+    assert!(catalog.create_namespace(&nested, properties).await.is_err());
+}
+
+fn inventory() -> Inventory {
+    let start_time = Some(Timestamp::from_micros(1_400_000_000_000_001));
+    Inventory {
+        stations: vec![Station {
+            network: "XX".into(),
+            station: "S1".into(),
+            latitude: 64.0,
+            longitude: -17.0,
+            elevation_m: 800.0,
+            site_name: Some("Vatnajökull".into()),
+            start_time: None,
+            end_time: None,
+        }],
+        channels: vec![Channel {
+            source_id: SourceId::from_nslc("XX", "S1", "", "HHZ"),
+            latitude: 64.0,
+            longitude: -17.0,
+            elevation_m: 800.0,
+            depth_m: 1.0,
+            azimuth: Some(0.0),
+            dip: Some(-90.0),
+            sample_rate_hz: Some(100.0),
+            sensor: None,
+            start_time,
+            end_time: None,
+            response: Some(Response {
+                sensitivity: 1e9,
+                sensitivity_frequency_hz: 1.0,
+                input_unit: InputUnit::Velocity,
+                poles_zeros: Some(PolesZeros {
+                    poles: vec![(-0.037, 0.037), (-0.037, -0.037)],
+                    zeros: vec![(0.0, 0.0), (0.0, 0.0)],
+                    normalization_factor: 1.0,
+                }),
+            }),
+        }],
+    }
+}
+
+#[tokio::test]
+async fn the_inventory_reads_back_and_an_unchanged_one_makes_no_snapshot() {
+    let home = tempfile::tempdir().unwrap();
+    let lake = lake(home.path()).await;
+    assert_eq!(lake.inventory().await.unwrap(), Inventory::default());
+    assert_eq!(lake.upsert_inventory(inventory()).await.unwrap(), inventory());
+    assert_eq!(lake.metrics().snapshot_count, 2);
+    lake.upsert_inventory(inventory()).await.unwrap();
+    assert_eq!(lake.metrics().snapshot_count, 2, "nothing changed");
+    let mut moved = inventory();
+    moved.stations[0].latitude = 65.0;
+    let mut other = moved.stations[0].clone();
+    other.station = "S2".into();
+    moved.stations.push(other);
+    let after = lake.upsert_inventory(moved).await.unwrap();
+    assert_eq!((after.stations.len(), after.stations[0].latitude, after.channels.len()), (2, 65.0, 1));
+    assert_eq!(lake.metrics().snapshot_count, 3, "only the stations changed");
+}
+
+#[test]
+fn every_kind_of_rows_fits_its_table() {
+    use seislake_model::Rows;
+    for rows in [
+        Rows::Stations(vec![]),
+        Rows::Channels(vec![]),
+        Rows::Packets(vec![super::packet(1)]),
+        Rows::Segments(vec![]),
+        Rows::Picks(super::picks(0..2)),
+        Rows::Arrivals(vec![]),
+        Rows::Origins(vec![]),
+        Rows::Amplitudes(vec![]),
+        Rows::Magnitudes(vec![]),
+        Rows::Events(vec![]),
+        Rows::DeadLetters(vec![super::dead_letter(1)]),
+    ] {
+        let batch = encode(&rows).unwrap();
+        assert_eq!(batch.schema().fields().len(), batch.num_columns(), "{}", rows.table());
+    }
+}

@@ -1,0 +1,80 @@
+//! The session: one catalog, limits, reading statements only.
+
+use std::sync::Arc;
+
+use datafusion::catalog::CatalogProvider;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+
+use crate::error::Result;
+use crate::functions::FUNCTIONS;
+
+/// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
+pub const CATALOG_NAME: &str = "seislake";
+
+/// The schema of names without one: `events` is `bulletin.events`.
+const SCHEMA_NAME: &str = "bulletin";
+
+/// Consumers of memory that an "out of memory" report names.
+const REPORTED_CONSUMERS: std::num::NonZeroUsize = match std::num::NonZeroUsize::new(3) {
+    Some(count) => count,
+    None => std::num::NonZeroUsize::MIN,
+};
+
+/// Limits of a session.
+#[derive(Clone, Debug)]
+pub struct SessionSettings {
+    /// Memory of all running statements together, bytes; beyond it they spill, or fail where they cannot.
+    pub memory_bytes_max: usize,
+    /// Parallel partitions of a scan; 0: as many as there are cores.
+    pub target_partitions: usize,
+    /// Rows in a record batch.
+    pub batch_size: usize,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self { memory_bytes_max: 256 << 20, target_partitions: 0, batch_size: 8192 }
+    }
+}
+
+/// A session over `catalog`, with `information_schema` and the functions of [`FUNCTIONS`].
+pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) -> Result<SessionContext> {
+    let mut config = SessionConfig::new()
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(CATALOG_NAME, SCHEMA_NAME)
+        .with_information_schema(true)
+        .with_batch_size(settings.batch_size);
+    if settings.target_partitions > 0 {
+        config = config.with_target_partitions(settings.target_partitions);
+    }
+    let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory_bytes_max), REPORTED_CONSUMERS);
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+    let context = SessionContext::new_with_config_rt(config, runtime);
+    context.register_catalog(CATALOG_NAME, catalog);
+    for function in FUNCTIONS {
+        context.register_udf(function());
+    }
+    Ok(context)
+}
+
+/// Plans one reading statement; statements that would change or set something are refused.
+pub async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
+    let plan = context.state().create_logical_plan(sql).await?;
+    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reading.verify_plan(&plan)?;
+    Ok(plan)
+}
+
+/// Runs one reading statement.
+pub async fn query(context: &SessionContext, sql: &str) -> Result<SendableRecordBatchStream> {
+    let plan = plan(context, sql).await?;
+    Ok(DataFrame::new(context.state(), plan).execute_stream().await?)
+}
+
+#[cfg(test)]
+mod tests;

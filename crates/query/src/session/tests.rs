@@ -1,0 +1,75 @@
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::Float64Type;
+use datafusion::catalog::{MemoryCatalogProvider, MemorySchemaProvider};
+use futures::TryStreamExt;
+use seislake_model::ErrorKind;
+
+use super::*;
+
+fn empty_session() -> SessionContext {
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema(SCHEMA_NAME, Arc::new(MemorySchemaProvider::new())).unwrap();
+    session(Arc::new(catalog), &SessionSettings::default()).unwrap()
+}
+
+async fn number(context: &SessionContext, sql: &str) -> Option<f64> {
+    let batches: Vec<_> = query(context, sql).await.unwrap().try_collect().await.unwrap();
+    let column = batches[0].column(0).as_primitive::<Float64Type>();
+    (!column.is_null(0)).then(|| column.value(0))
+}
+
+#[tokio::test]
+async fn distance_km_is_that_of_seismo() {
+    let context = empty_session();
+    let expected = seislake_seismo::geometry::distance_azimuth(64.0, -17.0, 65.0, -16.0).0;
+    let found = number(&context, "SELECT distance_km(64.0, -17.0, 65, -16)").await;
+    assert_eq!(found, Some(expected));
+    assert_eq!(number(&context, "SELECT distance_km(64.0, NULL, 65.0, -16.0)").await, None);
+}
+
+#[tokio::test]
+async fn statements_that_change_something_are_refused() {
+    let context = empty_session();
+    for sql in [
+        "CREATE TABLE t AS SELECT 1",
+        "DROP TABLE t",
+        "INSERT INTO information_schema.tables VALUES (1)",
+        "SET datafusion.execution.batch_size = 1",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "COPY (SELECT 1) TO '/tmp/out.csv'",
+    ] {
+        let Err(error) = query(&context, sql).await else { panic!("{sql} was run") };
+        assert_eq!(error.kind, ErrorKind::Invalid, "{sql}: {error}");
+        assert!(!error.message.contains('\n'), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_one_sentence_that_names_the_object() {
+    let context = empty_session();
+    for (sql, named) in [
+        ("SELECT * FROM bulletin.evnts", "evnts"),
+        ("SELEC 1", "SELEC"),
+        ("SELECT nothing", "nothing"),
+        ("SELECT nothing(1)", "nothing"),
+    ] {
+        let Err(error) = query(&context, sql).await else { panic!("{sql} was run") };
+        assert_eq!(error.kind, ErrorKind::Invalid, "{sql}: {error}");
+        assert!(error.message.contains(named) && !error.message.contains('\n'), "{sql}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_needs_too_much_memory_says_so() {
+    let catalog = Arc::new(MemoryCatalogProvider::new());
+    catalog.register_schema(SCHEMA_NAME, Arc::new(MemorySchemaProvider::new())).unwrap();
+    let settings = SessionSettings { memory_bytes_max: 1 << 16, target_partitions: 1, batch_size: 8192 };
+    let context = session(catalog, &settings).unwrap();
+    let sql = "SELECT array_agg(a.value) FROM generate_series(1, 3000000) a";
+    let outcome: Result<Vec<_>, _> = match query(&context, sql).await {
+        Ok(stream) => stream.try_collect().await,
+        Err(error) => panic!("{error}"),
+    };
+    let error = crate::QueryError::from(outcome.unwrap_err());
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+}
