@@ -17,7 +17,7 @@ use crate::geometry::{KM_PER_DEGREE, LocalFrame};
 /// The first search looks this many times the size of the cell: its neighbours may hold the source.
 const WIDER: f64 = 1.5;
 /// The second search begins with this half size, east, north and down.
-const SECOND_KM: [f64; 3] = [4.0, 4.0, 6.0];
+const SECOND_KM: [f64; 3] = [2.0, 2.0, 3.0];
 
 /// A pick inside a window.
 #[derive(Clone, Copy, Debug)]
@@ -35,8 +35,9 @@ pub(super) struct PickPool {
     pub(super) picks: Vec<WindowPick>,
     pub(super) by_site: Vec<[Vec<u32>; 2]>,
     pub(super) taken: Vec<bool>,
-    /// Free picks per second of every station and phase.
-    rates_hz: Vec<[f64; 2]>,
+    /// Logarithm of the free picks per second of every station and phase.
+    rates_ln: Vec<[f64; 2]>,
+    has_free: Vec<[bool; 2]>,
     extent_s: f64,
 }
 
@@ -47,8 +48,9 @@ impl PickPool {
         for (index, pick) in picks.iter().enumerate() {
             by_site[pick.site as usize][pick.phase].push(index as u32);
         }
-        let rates_hz = vec![[0.0; 2]; site_count];
-        let mut pool = Self { taken: vec![false; picks.len()], picks, by_site, rates_hz, extent_s };
+        let rates_ln = vec![[0.0; 2]; site_count];
+        let has_free = vec![[false; 2]; site_count];
+        let mut pool = Self { has_free, taken: vec![false; picks.len()], picks, by_site, rates_ln, extent_s };
         for site in 0..site_count {
             pool.count_free(site);
         }
@@ -64,15 +66,28 @@ impl PickPool {
     fn count_free(&mut self, site: usize) {
         for phase in 0..2 {
             let free = self.by_site[site][phase].iter().filter(|index| !self.taken[**index as usize]).count();
-            self.rates_hz[site][phase] = (free as f64 + 0.5) / self.extent_s;
+            self.has_free[site][phase] = free > 0;
+            self.rates_ln[site][phase] = ((free as f64 + 0.5) / self.extent_s).ln();
         }
+    }
+
+    /// Are any picks of a station and phase free?
+    #[inline]
+    pub(super) fn has_free(&self, site: u32, phase: usize) -> bool {
+        self.has_free[site as usize][phase]
     }
 
     /// How much a pick within `half_s` of its predicted time speaks for an event: the logarithm of how unlikely
     /// chance would have put one of the station's picks there.
     #[inline]
     pub(super) fn evidence(&self, site: u32, phase: usize, half_s: f64) -> f64 {
-        -(2.0 * half_s * self.rates_hz[site as usize][phase]).ln()
+        self.evidence_of(site, phase, (2.0 * half_s).ln())
+    }
+
+    /// The same, given the logarithm of the whole width in s.
+    #[inline]
+    pub(super) fn evidence_of(&self, site: u32, phase: usize, width_ln: f64) -> f64 {
+        -width_ln - self.rates_ln[site as usize][phase]
     }
 
     /// Free picks of a station and phase within `half_s` of `time_s`.

@@ -71,8 +71,8 @@ pub(super) struct Vote {
     pub(super) time_s: [f32; 2],
     /// How far an arrival may be off that and still come from the cell, s.
     pub(super) half_s: [f32; 2],
-    /// The same for the leaves that the cell will be split into: what the evidence is measured by.
-    pub(super) leaf_half_s: [f32; 2],
+    /// Logarithm of twice the same for the leaves that the cell will be split into: what evidence is measured by.
+    pub(super) leaf_width_ln: [f32; 2],
 }
 
 /// A cell.
@@ -228,7 +228,7 @@ impl Octree {
                 site: index,
                 time_s: centre.map(|time| time as f32),
                 half_s: half_s(slack_share),
-                leaf_half_s: half_s(LEAF_SLACK * leaf_share),
+                leaf_width_ln: half_s(LEAF_SLACK * leaf_share).map(|half| (2.0 * half).ln()),
             });
         }
     }

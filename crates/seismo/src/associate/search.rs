@@ -1,4 +1,5 @@
-//! The place and origin time that observed arrivals agree on: ever finer grids of 3 x 3 x 3 trials around the best.
+//! The place and origin time that observed arrivals agree on: ever finer grids of 3 x 3 x 3 trials around the best, then
+//! a walk with ever smaller steps.
 //!
 //! A pick counts with its evidence, -ln(2 · tolerance · rate of picks at its station): the more, the less likely chance
 //! alone puts one there. The weight falls with 1 - (residual / tolerance)², never below zero, so that strangers do not
@@ -11,12 +12,14 @@ use crate::geometry::LocalFrame;
 
 /// Slow P and S velocities, km/s: how far apart in time arrivals from two ends of a cell can be.
 pub(super) const SLOW_KM_S: [f64; 2] = [5.0, 2.9];
-/// The search ends at cells of this half size.
+/// Grids get finer down to this half size; from there the best trial walks.
+const GRID_KM: f64 = 3.0;
+/// The walk ends with steps of this size.
 const FINE_KM: f64 = 0.4;
 /// Trials followed from one grid to the next finer one.
 const BEAM: usize = 2;
-/// How often a grid follows its best trial over its edge before it gets finer.
-const STEPS_MAX: usize = 2;
+/// Rounds of a walk before its steps get smaller.
+const STEPS_MAX: usize = 6;
 /// Between equal fits the shallower one wins.
 const DEPTH_PENALTY_PER_KM: f64 = 0.002;
 /// Evidence of a pick at a station that picks all the time.
@@ -67,8 +70,6 @@ pub(super) struct Hypocentre {
     /// East, north and down in the frame of the cell.
     pub(super) km: [f64; 3],
     pub(super) time_s: f64,
-    /// Is it at the edge of its grid?
-    pub(super) edge: bool,
 }
 
 /// An observation seen from a trial place.
@@ -118,18 +119,19 @@ impl<'a> Search<'a> {
     pub(super) fn run(&mut self, centre: [f64; 3], half_km: [f64; 3]) -> Option<Hypocentre> {
         let mut half_km = half_km;
         let mut beam = vec![Hypocentre { km: centre, ..Hypocentre::default() }];
-        loop {
-            for _ in 0..=STEPS_MAX {
-                beam = self.grid(&beam, half_km);
-                if !beam.first()?.edge {
-                    break;
-                }
-            }
-            if half_km.into_iter().fold(0.0, f64::max) <= FINE_KM {
-                return beam.first().copied();
+        while half_km.into_iter().fold(0.0, f64::max) > GRID_KM {
+            beam = self.grid(&beam, half_km);
+            if beam.is_empty() {
+                return None;
             }
             half_km = half_km.map(|half| half / 2.0);
         }
+        let best = self.walk(beam.first()?.km, half_km);
+        self.suffices(&best).then_some(best)
+    }
+
+    fn suffices(&self, trial: &Hypocentre) -> bool {
+        trial.count >= self.settings.picks_min.min(self.group_count)
     }
 
     /// The best of the trials around each of `starts`.
@@ -140,12 +142,10 @@ impl<'a> Search<'a> {
             self.weigh(start.km, slack_km);
             for step in 0..27_i32 {
                 let offset = [step % 3 - 1, step / 3 % 3 - 1, step / 9 - 1];
-                let mut km = [0, 1, 2]
+                let km = [0, 1, 2]
                     .map(|axis| start.km[axis] + f64::from(offset[axis]) * half_km[axis] * 2.0 / 3.0);
-                km[2] = km[2].clamp(self.settings.depth_km_min, self.settings.depth_km_max);
-                let mut trial = self.trial(km, slack_km);
-                trial.edge = offset != [0; 3];
-                if trial.count >= self.settings.picks_min.min(self.group_count) {
+                let trial = self.trial(km, slack_km);
+                if self.suffices(&trial) {
                     trials.push(trial);
                 }
             }
@@ -154,6 +154,36 @@ impl<'a> Search<'a> {
         trials.dedup_by(|a, b| a.km == b.km);
         trials.truncate(BEAM);
         trials
+    }
+
+    /// Walks from `start` along the axes as long as that helps, with ever smaller steps.
+    fn walk(&mut self, start: [f64; 3], step_km: [f64; 3]) -> Hypocentre {
+        let mut step_km = step_km;
+        let mut best = Hypocentre { km: start, ..Hypocentre::default() };
+        loop {
+            let longest_km = step_km.into_iter().fold(0.0, f64::max);
+            let slack_km = longest_km / 2.0;
+            self.weigh(best.km, slack_km);
+            best = self.trial(best.km, slack_km);
+            for _ in 0..STEPS_MAX {
+                let before = best;
+                for (axis, sign) in [(0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0), (2, 1.0), (2, -1.0)] {
+                    let mut km = best.km;
+                    km[axis] += sign * step_km[axis];
+                    let trial = self.trial(km, slack_km);
+                    if trial.score > best.score {
+                        best = trial;
+                    }
+                }
+                if best.km == before.km {
+                    break;
+                }
+            }
+            if longest_km <= FINE_KM {
+                return best;
+            }
+            step_km = step_km.map(|step| step / 2.0);
+        }
     }
 
     /// Tolerance and evidence change little within a grid: they are taken at its centre.
@@ -170,6 +200,8 @@ impl<'a> Search<'a> {
 
     /// The best origin time at a place, and how well it explains the observations.
     fn trial(&mut self, km: [f64; 3], slack_km: f64) -> Hypocentre {
+        let depth_km = km[2].clamp(self.settings.depth_km_min, self.settings.depth_km_max);
+        let km = [km[0], km[1], depth_km];
         self.origins.clear();
         let mut times = [f64::INFINITY; 2];
         let mut last: Option<u32> = None;
@@ -205,7 +237,7 @@ impl<'a> Search<'a> {
         }
         let score = self.best.iter().sum::<f64>() - DEPTH_PENALTY_PER_KM * km[2];
         let count = self.best.iter().filter(|weight| **weight > 0.0).count();
-        Hypocentre { score, count, km, time_s, edge: false }
+        Hypocentre { score, count, km, time_s }
     }
 
     /// Middle of the stretch of twice `half_s` that holds most evidence.

@@ -85,7 +85,7 @@ impl Default for AssociateSettings {
             cell_km_min: 2.0,
             cell_fraction: 0.4,
             voting_stations: 12,
-            window_s: 20.0,
+            window_s: 30.0,
             amplitude_window_s: 60.0,
             event_interval_s: 3.0,
             event_distance_km: 50.0,

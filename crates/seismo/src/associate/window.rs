@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ops::Range;
 
 use super::hypocentre::{Found, PickPool, WindowPick, refine};
 use super::octree::{Cell, Octree, Site};
@@ -26,22 +27,24 @@ pub(super) struct Declared {
 }
 
 /// The origin time most picks speak for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Peak {
     /// Evidence of these picks, in 64ths.
     evidence: i32,
     bin: usize,
     /// Do enough picks agree on any origin time inside the window, not only behind it?
     in_window: bool,
+    /// The number of changes to the picks when it was found.
+    changes: u64,
 }
 
 /// What to look at next.
 #[derive(Debug)]
 enum Entry {
-    /// A cell and the evidence it had.
-    Cell(u32, i32),
-    /// An event, the leaf and the bin it was found from.
-    Event(Found, u32, usize),
+    /// A cell and the peak it had.
+    Cell(u32, Peak),
+    /// An event and the leaf it was found from.
+    Event(Found, u32),
 }
 
 /// Cells still to be looked at and events found but not yet declared, the one with most evidence first; among equals
@@ -49,14 +52,14 @@ enum Entry {
 /// It is at its end when nothing in it can be an event of the window itself.
 #[derive(Debug, Default)]
 struct Queue {
-    cells: BinaryHeap<(i32, Reverse<u32>)>,
-    events: BTreeMap<(i32, Reverse<u32>), (Found, usize)>,
+    cells: BinaryHeap<(i32, Reverse<u32>, Peak)>,
+    events: BTreeMap<(i32, Reverse<u32>), Found>,
     in_window: BTreeSet<u32>,
 }
 
 impl Queue {
     fn push(&mut self, peak: Peak, cell: u32) {
-        self.cells.push((peak.evidence, Reverse(cell)));
+        self.cells.push((peak.evidence, Reverse(cell), peak));
         if peak.in_window {
             self.in_window.insert(cell);
         }
@@ -67,7 +70,7 @@ impl Queue {
             self.in_window.insert(cell);
         }
         let evidence = (EVIDENCE_SCALE * event.near_evidence) as i32;
-        self.events.insert((evidence, Reverse(cell)), (event, peak.bin));
+        self.events.insert((evidence, Reverse(cell)), event);
     }
 
     fn pop(&mut self) -> Option<Entry> {
@@ -78,13 +81,13 @@ impl Queue {
         if let Some(entry) = self.events.last_entry()
             && entry.key().0 >= best_cell
         {
-            let ((_, Reverse(index)), (event, bin)) = entry.remove_entry();
+            let ((_, Reverse(index)), event) = entry.remove_entry();
             self.in_window.remove(&index);
-            return Some(Entry::Event(event, index, bin));
+            return Some(Entry::Event(event, index));
         }
-        let (evidence, Reverse(index)) = self.cells.pop()?;
+        let (_, Reverse(index), peak) = self.cells.pop()?;
         self.in_window.remove(&index);
-        Some(Entry::Cell(index, evidence))
+        Some(Entry::Cell(index, peak))
     }
 
     /// Evidence of the next entry.
@@ -108,6 +111,7 @@ pub(super) struct WindowSearch<'a> {
     steps: Vec<[i32; 2]>,
     bin_count: usize,
     window_bin_count: usize,
+    changes: u64,
 }
 
 impl<'a> WindowSearch<'a> {
@@ -131,6 +135,7 @@ impl<'a> WindowSearch<'a> {
             declared: earlier,
             spent: BTreeMap::new(),
             steps: vec![[0; 2]; bin_count + 1],
+            changes: 0,
             bin_count,
             window_bin_count: ((settings.event_interval_s + settings.window_s) / BIN_S).ceil() as usize,
         }
@@ -146,9 +151,10 @@ impl<'a> WindowSearch<'a> {
         let mut trials = 0;
         while let Some(entry) = queue.pop() {
             match entry {
-                Entry::Cell(index, evidence) => {
-                    let Some(peak) = self.peak(index) else { continue };
-                    if peak.evidence < evidence && queue.best() > peak.evidence {
+                Entry::Cell(index, before) => {
+                    let peak = if before.changes == self.changes { Some(before) } else { self.peak(index) };
+                    let Some(peak) = peak else { continue };
+                    if peak.evidence < before.evidence && queue.best() > peak.evidence {
                         queue.push(peak, index);
                         continue;
                     }
@@ -173,7 +179,7 @@ impl<'a> WindowSearch<'a> {
                     }
                     self.visit(&mut queue, index);
                 }
-                Entry::Event(event, index, bin) => {
+                Entry::Event(event, index) => {
                     if event.members.iter().any(|pick| self.pool.taken[*pick as usize]) {
                         // What is left of it is found again from its cell.
                     } else if self.repeats(&event) {
@@ -185,36 +191,13 @@ impl<'a> WindowSearch<'a> {
                 }
             }
         }
-        eprintln!(
-            "DBG trials {trials} found {} picks {} cells {}",
-            found.len(),
-            self.pool.picks.len(),
-            self.tree.cells.len()
-        );
         found
     }
 
     fn try_leaf(&self, index: u32, peak: Peak) -> Option<Found> {
         let cell = &self.tree.cells[index as usize];
         let time_s = (peak.bin as f64 + 0.5) * BIN_S - self.settings.event_interval_s;
-        let event = refine(self.settings, self.sites, &self.pool, (cell, self.tree.votes(cell)), time_s);
-        eprintln!(
-            "TRY {:.3} {:.3} {:.1} half {:?} t {time_s:.2} ev {} -> {:?}",
-            cell.latitude,
-            cell.longitude,
-            cell.depth_km,
-            cell.half_km,
-            peak.evidence / 64,
-            event.as_ref().map(|e| (
-                e.time_s,
-                e.latitude,
-                e.longitude,
-                e.depth_km,
-                e.near_evidence,
-                e.members.len()
-            ))
-        );
-        event
+        refine(self.settings, self.sites, &self.pool, (cell, self.tree.votes(cell)), time_s)
     }
 
     fn visit(&mut self, queue: &mut Queue, index: u32) {
@@ -226,22 +209,23 @@ impl<'a> WindowSearch<'a> {
     /// The origin time in a cell that most free picks speak for; `None` where there are never enough.
     fn peak(&mut self, index: u32) -> Option<Peak> {
         let cell = &self.tree.cells[index as usize];
-        let intervals = self.add_up(cell);
+        let bins = self.add_up(cell);
         let least = self.settings.picks_min as i32;
-        if intervals < least {
-            return None;
-        }
         let spent = self.spent.get(&index).map_or(&[][..], Vec::as_slice);
-        let mut best = Peak { evidence: 0, bin: 0, in_window: false };
+        let mut best = Peak { evidence: 0, bin: 0, in_window: false, changes: self.changes };
         let (mut count, mut evidence) = (0, 0);
-        for (bin, step) in self.steps[..self.bin_count].iter().enumerate() {
+        for bin in bins {
+            let step = std::mem::take(&mut self.steps[bin]);
             count += step[0];
             evidence += step[1];
-            if count < least || spent.iter().any(|(first, last)| (*first..=*last).contains(&bin)) {
+            if bin == self.bin_count
+                || count < least
+                || spent.iter().any(|(first, last)| (*first..=*last).contains(&bin))
+            {
                 continue;
             }
             best.in_window |= bin < self.window_bin_count;
-            if evidence >= best.evidence.max(1) && (evidence > best.evidence || best.evidence == 0) {
+            if evidence > best.evidence {
                 best = Peak { evidence, bin, ..best };
             }
         }
@@ -249,22 +233,21 @@ impl<'a> WindowSearch<'a> {
     }
 
     /// Writes into `steps` where along the origin times of `cell` picks begin and cease to agree, as counts and as
-    /// evidence; returns how many there are.
-    fn add_up(&mut self, cell: &Cell) -> i32 {
-        self.steps.fill([0; 2]);
+    /// evidence; returns the bins written to.
+    fn add_up(&mut self, cell: &Cell) -> Range<usize> {
         let begin_s = -self.settings.event_interval_s;
         let end_s = self.bin_count as f64 * BIN_S + begin_s;
-        let mut intervals = 0;
+        let mut bins = self.bin_count..0;
         for vote in self.tree.votes(cell) {
             for phase in 0..2 {
-                let list = &self.pool.by_site[vote.site as usize][phase];
-                if list.is_empty() {
+                if !self.pool.has_free(vote.site, phase) {
                     continue;
                 }
                 let (time_s, half_s) = (f64::from(vote.time_s[phase]), f64::from(vote.half_s[phase]));
-                let mut weight = None;
+                let evidence = self.pool.evidence_of(vote.site, phase, f64::from(vote.leaf_width_ln[phase]));
+                let weight = ((EVIDENCE_SCALE * evidence) as i32).max(1);
                 let mut free_from = 0;
-                for &index in list {
+                for &index in &self.pool.by_site[vote.site as usize][phase] {
                     let origin_s = self.pool.picks[index as usize].time_s - time_s;
                     if origin_s + half_s < begin_s || self.pool.taken[index as usize] {
                         continue;
@@ -275,22 +258,17 @@ impl<'a> WindowSearch<'a> {
                     let low = (((origin_s - half_s - begin_s) / BIN_S).max(0.0) as usize).max(free_from);
                     let high = (((origin_s + half_s - begin_s) / BIN_S) as usize + 1).min(self.bin_count);
                     if low < high {
-                        let weight = *weight.get_or_insert_with(|| {
-                            let half_s = f64::from(vote.leaf_half_s[phase]);
-                            let evidence = self.pool.evidence(vote.site, phase, half_s);
-                            ((EVIDENCE_SCALE * evidence) as i32).max(1)
-                        });
                         self.steps[low][0] += 1;
                         self.steps[low][1] += weight;
                         self.steps[high][0] -= 1;
                         self.steps[high][1] -= weight;
                         free_from = high;
-                        intervals += 1;
+                        bins = bins.start.min(low)..bins.end.max(high + 1);
                     }
                 }
             }
         }
-        intervals
+        bins
     }
 
     /// Is this an event that has been declared already, seen once more by the same stations?
@@ -307,15 +285,7 @@ impl<'a> WindowSearch<'a> {
     }
 
     fn declare(&mut self, found: &mut Vec<Found>, event: Found) {
-        eprintln!(
-            "DECLARE {:.2} {:.3} {:.3} {:.1} ev {} n {}",
-            event.time_s,
-            event.latitude,
-            event.longitude,
-            event.depth_km,
-            event.near_evidence,
-            event.members.len()
-        );
+        self.changes += 1;
         for index in event.members.iter().chain(&event.echoes) {
             self.pool.take(*index);
         }
@@ -330,6 +300,7 @@ impl<'a> WindowSearch<'a> {
 
     /// Picks that only see a declared event once more belong to no other.
     fn absorb(&mut self, event: &Found) {
+        self.changes += 1;
         for index in event.members.iter().chain(&event.echoes) {
             self.pool.take(*index);
         }
