@@ -16,7 +16,7 @@ test: ## all Rust tests
 	$(CARGO) nextest run --workspace
 
 clients: ## third-party clients against the real binary (installs them into tests/clients/.venv-*)
-	$(CARGO) build --package seislake
+	$(CARGO) nextest run --workspace --no-run # the same build as the tests, no second one
 	tests/clients/run
 
 ci: check test clients ## everything

@@ -1,1 +1,32 @@
-//! seislake-api
+//! The doors: GraphQL, the HTTP routes of the original system, FDSN web services, health and console.
+//!
+//! ```text
+//! request ─ limits ─ route ─┬─ graphql ─┐
+//!                           ├─ http ────┼─ read (one SQL statement each) ─► Sessions ─► lake
+//!                           └─ fdsn ────┘
+//! POST /waveforms/ingest ─────────────────────────────────────────────────► Ingest   ─► waveforms.raw
+//! ```
+//! Doors translate: no algorithm, no retry, one statement per resolver. What they need from the rest of the house
+//! stands in [`state`] as ports; the binary fills them.
+#![warn(missing_docs)]
+
+pub mod error;
+mod fdsn;
+mod flight_sql;
+mod graphql;
+mod http;
+pub mod iceberg_rest;
+mod limits;
+mod read;
+pub mod state;
+
+pub use error::{ApiError, ErrorCode};
+pub use fdsn::bulletin;
+pub use flight_sql::FlightSql;
+pub use graphql::schema_sdl;
+pub use http::{router, router_with};
+pub use limits::HttpLimits;
+pub use state::AppState;
+
+#[cfg(test)]
+mod tests;

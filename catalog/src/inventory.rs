@@ -21,6 +21,7 @@ impl Lake {
     /// Adds stations and channels; epochs of the same station or channel and start are replaced. Nothing is
     /// committed where nothing changes. Returns the inventory as it stands then.
     pub async fn upsert_inventory(&self, additions: Inventory) -> Result<Inventory> {
+        let _turn = self.inventory_turn().await;
         let before = self.inventory().await?;
         let mut after = before.clone();
         after.merge(additions);

@@ -38,6 +38,8 @@ struct Inner {
     /// Bytes buffered by all sinks.
     buffered: AtomicUsize,
     counters: Counters,
+    /// One change of the inventory at a time: it reads before it writes.
+    inventory: tokio::sync::Mutex<()>,
     /// Names of the tables when they were last listed.
     names: RwLock<Arc<[TableIdent]>>,
 }
@@ -87,6 +89,7 @@ impl Lake {
                 committers: Mutex::default(),
                 buffered: AtomicUsize::new(0),
                 counters: Counters::default(),
+                inventory: tokio::sync::Mutex::default(),
                 names: RwLock::new(Arc::from([])),
             }),
         };
@@ -195,6 +198,10 @@ impl Lake {
 
     pub(crate) fn buffered(&self) -> &AtomicUsize {
         &self.inner.buffered
+    }
+
+    pub(crate) async fn inventory_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.inner.inventory.lock().await
     }
 
     /// The right to commit to a table.

@@ -1,3 +1,10 @@
 //! End to end: the real binary through its public doors, and the rules of the house.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
+
+mod bad_input;
+mod crash;
+mod iceland;
+mod import;
 mod layering;
+mod seislake;

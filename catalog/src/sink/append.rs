@@ -51,8 +51,11 @@ impl Committed {
 
 /// Relation of the offsets of a table to those of a commit.
 enum Coverage {
+    /// The table stands where the rows begin.
     Behind,
+    /// The table holds these rows already.
     Covered,
+    /// The table stands elsewhere: some of the rows may be in it.
     Moved { topic: String, partition: u32, found: Offset, expected: Offset },
 }
 
@@ -63,9 +66,8 @@ fn coverage(have: &Offsets, seen: &Offsets, covered: &Offsets) -> Coverage {
     let mut all_covered = !covered.0.is_empty();
     let mut moved = None;
     for (topic, partition, next) in pairs {
-        let found = have.get(topic, partition);
-        all_covered &= found >= next && next > seen.get(topic, partition);
-        let expected = seen.get(topic, partition);
+        let (found, expected) = (have.get(topic, partition), seen.get(topic, partition));
+        all_covered &= found >= next;
         if found != expected {
             moved = Some(Coverage::Moved { topic: topic.clone(), partition, found, expected });
         }

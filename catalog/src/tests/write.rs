@@ -33,6 +33,8 @@ async fn a_commit_repeated_by_a_second_sink_adds_nothing() {
     let first = one.commit(&covered(0, 8)).await.unwrap();
     let files = parquet_files(home.path());
     assert_eq!(two.commit(&covered(0, 8)).await.unwrap(), first);
+    one.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
+    assert_eq!(one.commit(&covered(0, 8)).await.unwrap(), first, "nor does the same sink");
     assert_eq!(count(&lake, "waveform.packets").await, 8);
     assert_eq!(parquet_files(home.path()), files, "the files of the dropped rows are gone");
     assert_eq!(lake.metrics().snapshot_count, 1);

@@ -1,1 +1,42 @@
-fn main() {}
+//! The `seislake` binary: command line, configuration, wiring. It wires, it does not think.
+
+mod command_line;
+mod commands;
+mod engine;
+mod home;
+mod lakehouse;
+mod server;
+mod settings;
+mod synthetic_stream;
+mod terminal;
+mod velocity_model;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use crate::command_line::CommandLine;
+
+/// Exit status of a failed command; 2 is a wrong command line.
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) => {
+            let _ = error.print();
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    terminal::start_logging();
+    match commands::run(command_line.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            terminal::print_error(&error);
+            ExitCode::from(FAILED)
+        }
+    }
+}

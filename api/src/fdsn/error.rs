@@ -1,0 +1,76 @@
+//! Errors in the text form of the FDSN specification.
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use seislake_model::Timestamp;
+
+use super::SERVICE_VERSION;
+use crate::error::ApiError;
+
+/// Where a request came in, for the text of its errors.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    /// `event` or `station`.
+    pub(super) service: &'static str,
+    /// As the client sent it.
+    pub(super) uri: String,
+    /// `http://host:port`.
+    pub(super) base: String,
+    pub(super) submitted_at: Timestamp,
+}
+
+impl Request {
+    pub(super) fn new(
+        service: &'static str,
+        uri: &Uri,
+        headers: &HeaderMap,
+        submitted_at: Timestamp,
+    ) -> Self {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+        let base = format!("http://{host}");
+        Self { service, uri: format!("{base}{uri}"), base, submitted_at }
+    }
+
+    /// Base address of the service.
+    pub(super) fn service_uri(&self) -> String {
+        format!("{}/fdsnws/{}/1/", self.base, self.service)
+    }
+
+    /// The text of an error.
+    pub(super) fn refuse(&self, error: &ApiError) -> Response {
+        self.text(error.code.status(), &error.message, error.hint.as_deref())
+    }
+
+    /// The text of an error with a status of its own.
+    pub(super) fn text(&self, status: StatusCode, message: &str, hint: Option<&str>) -> Response {
+        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+        let body = format!(
+            "Error {}: {}\n\n{message}{hint}\n\nUsage details are available from {}\n\nRequest:\n{}\n\n\
+             Request Submitted:\n{}\n\nService Version:\n{SERVICE_VERSION}\n",
+            status.as_u16(),
+            status.canonical_reason().unwrap_or("Error"),
+            self.service_uri(),
+            self.uri,
+            self.submitted_at,
+        );
+        (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
+    }
+
+    /// No data: 204 without a body, or 404 where the client asked for that.
+    pub(super) fn no_data(&self, no_data: NoData) -> Response {
+        match no_data {
+            NoData::NoContent => StatusCode::NO_CONTENT.into_response(),
+            NoData::NotFound => self.text(StatusCode::NOT_FOUND, "nothing matches the request", None),
+        }
+    }
+}
+
+/// What to answer where nothing matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum NoData {
+    /// 204.
+    #[default]
+    NoContent,
+    /// 404.
+    NotFound,
+}

@@ -1,0 +1,40 @@
+//! FDSN web services (specification 1.2): `event` and `station`, as ObsPy and other clients of the field call them.
+//!
+//! Each service has one list of parameters: it is what a request is checked against and what `application.wadl` says, so a
+//! client that reads the WADL first (ObsPy does) may send everything we understand. Errors are the text form of the
+//! specification.
+
+mod error;
+mod event;
+mod parameters;
+mod station;
+mod wadl;
+
+use axum::Router;
+use datafusion::prelude::SessionContext;
+use seislake_exchange::quakeml::Bulletin;
+use seislake_model::Timestamp;
+
+use crate::error::ApiError;
+use crate::http::Shared;
+use crate::read::Interval;
+
+pub(crate) fn routes(shared: Shared) -> Router {
+    event::routes().merge(station::routes()).with_state(shared)
+}
+
+/// Version of the specification that the services follow.
+const SERVICE_VERSION: &str = "1.2.0";
+
+/// The current bulletin of an interval (closed, open-ended where `None`), as `export` writes it: events with all their
+/// origins, magnitudes, arrivals and picks, oldest first.
+///
+/// # Errors
+/// Those of the session.
+pub async fn bulletin(
+    context: &SessionContext,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<Bulletin, ApiError> {
+    event::bulletin(context, Interval { min: from, max: to }).await
+}

@@ -1,0 +1,514 @@
+//! Flight SQL: the door for ADBC, JDBC and BI tools.
+//!
+//! ```text
+//! Handshake → bearer        (no accounts in this version: any name is welcome on a loopback address)
+//! GetFlightInfo(statement) → plan, schema, ticket = the SQL itself → DoGet → stream of batches
+//! CreatePreparedStatement → handle = the SQL itself: the server keeps no state that could leak
+//! ```
+//! Reads only: updates, ingest, transactions and statement parameters are answered as not supported.
+//! Reference: Arrow Flight SQL, format 1.3. Metadata schemas are those of `arrow-flight`, which the Go driver checks exactly.
+
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::ipc::writer::IpcWriteOptions;
+use arrow::record_batch::RecordBatch;
+use arrow_flight::encode::FlightDataEncoderBuilder;
+use arrow_flight::error::FlightError;
+use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
+use arrow_flight::sql::metadata::{
+    SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder,
+};
+use arrow_flight::sql::server::FlightSqlService;
+use arrow_flight::sql::{
+    ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
+    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
+    CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
+    CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
+    CommandStatementQuery, Nullable, ProstMessageExt, Searchable, SqlInfo, TicketStatementQuery,
+    XdbcDataType,
+};
+use arrow_flight::{
+    Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
+    SchemaAsIpc, Ticket,
+};
+use datafusion::catalog::SchemaProvider;
+use datafusion::datasource::TableType;
+use datafusion::error::DataFusionError;
+use datafusion::prelude::{DataFrame, SessionContext};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use prost::Message;
+use seislake_model::ErrorKind;
+use seislake_query::{CATALOG_NAME, QueryError};
+use tonic::metadata::MetadataValue;
+use tonic::{Request, Response, Status, Streaming};
+
+/// A statement longer than this is refused.
+const STATEMENT_BYTES_MAX: usize = 1 << 20;
+
+type Answer<T> = Result<Response<T>, Status>;
+type DoGet = <FlightSql as FlightService>::DoGetStream;
+
+/// The Flight SQL service over one DataFusion session; build the tonic service with [`FlightSql::service`].
+#[derive(Clone)]
+pub struct FlightSql {
+    session: SessionContext,
+}
+
+impl std::fmt::Debug for FlightSql {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FlightSql")
+    }
+}
+
+impl FlightSql {
+    /// Service that plans with `session`.
+    pub fn service(session: SessionContext) -> FlightServiceServer<Self> {
+        FlightServiceServer::new(Self { session })
+    }
+
+    async fn plan(&self, sql: &str) -> Result<DataFrame, Status> {
+        if sql.len() > STATEMENT_BYTES_MAX {
+            return Err(Status::invalid_argument(format!(
+                "the statement has {} bytes; at most {STATEMENT_BYTES_MAX} are allowed",
+                sql.len()
+            )));
+        }
+        let plan = seislake_query::plan(&self.session, sql).await.map_err(|error| status(&error))?;
+        Ok(DataFrame::new(self.session.state(), plan))
+    }
+
+    /// Flight info for `sql` with `ticket`.
+    async fn info(
+        &self,
+        sql: &str,
+        ticket: impl ProstMessageExt,
+        descriptor: FlightDescriptor,
+    ) -> Answer<FlightInfo> {
+        let schema = Arc::clone(self.plan(sql).await?.schema().inner());
+        flight_info(&schema, ticket, descriptor)
+    }
+
+    async fn execute(&self, sql: &str) -> Answer<DoGet> {
+        let frame = self.plan(sql).await?;
+        let schema = Arc::clone(frame.schema().inner());
+        let batches = frame.execute_stream().await.map_err(engine_status)?;
+        let batches = batches.map_err(|error| FlightError::Tonic(Box::new(engine_status(error))));
+        Ok(encode(schema, batches))
+    }
+
+    async fn schemas(&self) -> Result<Vec<(String, Arc<dyn SchemaProvider>)>, Status> {
+        let catalog =
+            self.session.catalog(CATALOG_NAME).ok_or_else(|| Status::internal("the catalog is gone"))?;
+        let names = catalog.schema_names();
+        Ok(names.into_iter().filter_map(|name| catalog.schema(&name).map(|schema| (name, schema))).collect())
+    }
+
+    async fn tables(&self, command: CommandGetTables) -> Result<RecordBatch, Status> {
+        let mut builder = command.into_builder();
+        for (schema_name, schema) in self.schemas().await? {
+            for table_name in schema.table_names() {
+                let Some(table) = schema.table(&table_name).await.map_err(engine_status)? else {
+                    continue;
+                };
+                let kind = if table.table_type() == TableType::View { "VIEW" } else { "TABLE" };
+                builder
+                    .append(CATALOG_NAME, &schema_name, &table_name, kind, &table.schema())
+                    .map_err(|error| Status::internal(error.to_string()))?;
+            }
+        }
+        builder.build().map_err(|error| Status::internal(error.to_string()))
+    }
+}
+
+/// What an error of a statement means to a client.
+fn status(error: &QueryError) -> Status {
+    match error.kind {
+        ErrorKind::Invalid => Status::invalid_argument(&error.message),
+        ErrorKind::NotFound => Status::not_found(&error.message),
+        ErrorKind::Unavailable => Status::resource_exhausted(&error.message),
+        ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Internal => Status::internal(&error.message),
+    }
+}
+
+fn engine_status(error: DataFusionError) -> Status {
+    status(&QueryError::from(error))
+}
+
+fn flight_info(
+    schema: &SchemaRef,
+    ticket: impl ProstMessageExt,
+    descriptor: FlightDescriptor,
+) -> Answer<FlightInfo> {
+    let ticket = Ticket::new(ticket.as_any().encode_to_vec());
+    let info = FlightInfo::new()
+        .try_with_schema(schema)
+        .map_err(|error| Status::internal(error.to_string()))?
+        .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
+        .with_descriptor(descriptor);
+    Ok(Response::new(info))
+}
+
+fn encode(
+    schema: SchemaRef,
+    batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
+) -> Response<DoGet> {
+    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(batches).map_err(Status::from);
+    Response::new(data.boxed())
+}
+
+fn one_batch(batch: arrow_flight::error::Result<RecordBatch>) -> Answer<DoGet> {
+    let batch = batch.map_err(|error| Status::internal(error.to_string()))?;
+    Ok(encode(batch.schema(), stream::once(async { Ok(batch) })))
+}
+
+fn empty(schema: SchemaRef) -> Answer<DoGet> {
+    one_batch(Ok(RecordBatch::new_empty(schema)))
+}
+
+fn statement_text(handle: &[u8]) -> Result<&str, Status> {
+    std::str::from_utf8(handle)
+        .map_err(|_| Status::invalid_argument("the statement handle is not of this server"))
+}
+
+static SQL_INFO: LazyLock<Option<SqlInfoData>> = LazyLock::new(|| {
+    let mut builder = SqlInfoDataBuilder::new();
+    builder.append(SqlInfo::FlightSqlServerName, "Seislake");
+    builder.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
+    builder.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
+    builder.append(SqlInfo::FlightSqlServerReadOnly, true);
+    builder.append(SqlInfo::FlightSqlServerSql, true);
+    builder.append(SqlInfo::FlightSqlServerSubstrait, false);
+    builder.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
+    builder.append(SqlInfo::FlightSqlServerCancel, false);
+    builder.append(SqlInfo::FlightSqlServerStatementTimeout, 0_i32);
+    builder.append(SqlInfo::FlightSqlServerTransactionTimeout, 0_i32);
+    builder.append(SqlInfo::SqlDdlCatalog, false);
+    builder.append(SqlInfo::SqlDdlSchema, false);
+    builder.append(SqlInfo::SqlDdlTable, false);
+    builder.append(SqlInfo::SqlIdentifierCase, 3_i32);
+    builder.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
+    builder.append(SqlInfo::SqlQuotedIdentifierCase, 0_i32);
+    builder.append(SqlInfo::SqlAllTablesAreSelectable, true);
+    builder.append(SqlInfo::SqlNullOrdering, 0_i32);
+    builder.build().ok()
+});
+
+static XDBC_TYPES: LazyLock<Option<XdbcTypeInfoData>> = LazyLock::new(|| {
+    let types = [
+        ("BOOLEAN", XdbcDataType::XdbcBit, 1, false),
+        ("INTEGER", XdbcDataType::XdbcInteger, 32, false),
+        ("BIGINT", XdbcDataType::XdbcBigint, 64, false),
+        ("REAL", XdbcDataType::XdbcFloat, 24, false),
+        ("DOUBLE", XdbcDataType::XdbcDouble, 53, false),
+        ("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX, true),
+        ("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX, true),
+        ("TIMESTAMP", XdbcDataType::XdbcTimestamp, 29, true),
+    ];
+    let mut builder = XdbcTypeInfoDataBuilder::new();
+    for (name, data_type, column_size, quoted) in types {
+        let quote = quoted.then(|| "'".to_owned());
+        builder.append(XdbcTypeInfo {
+            type_name: name.into(),
+            data_type,
+            column_size: Some(column_size),
+            literal_prefix: quote.clone(),
+            literal_suffix: quote,
+            create_params: None,
+            nullable: Nullable::NullabilityNullable,
+            case_sensitive: quoted,
+            searchable: Searchable::Full,
+            unsigned_attribute: (!quoted).then_some(false),
+            fixed_prec_scale: false,
+            auto_increment: Some(false),
+            local_type_name: Some(name.into()),
+            minimum_scale: None,
+            maximum_scale: None,
+            sql_data_type: data_type,
+            datetime_subcode: None,
+            num_prec_radix: (!quoted).then_some(2),
+            interval_precision: None,
+        });
+    }
+    builder.build().ok()
+});
+
+fn sql_info() -> Result<&'static SqlInfoData, Status> {
+    SQL_INFO.as_ref().ok_or_else(|| Status::internal("server information could not be built"))
+}
+
+fn xdbc_types() -> Result<&'static XdbcTypeInfoData, Status> {
+    XDBC_TYPES.as_ref().ok_or_else(|| Status::internal("type information could not be built"))
+}
+
+/// Columns of the key results, all empty here: Iceberg tables declare no keys to clients.
+fn primary_key_schema() -> SchemaRef {
+    use arrow::datatypes::{Field, Schema};
+    Arc::new(Schema::new(vec![
+        Field::new("catalog_name", DataType::Utf8, true),
+        Field::new("db_schema_name", DataType::Utf8, true),
+        Field::new("table_name", DataType::Utf8, false),
+        Field::new("column_name", DataType::Utf8, false),
+        Field::new("key_name", DataType::Utf8, true),
+        Field::new("key_sequence", DataType::Int32, false),
+    ]))
+}
+
+fn foreign_key_schema() -> SchemaRef {
+    use arrow::datatypes::{Field, Schema};
+    let mut fields = Vec::new();
+    for side in ["pk", "fk"] {
+        fields.push(Field::new(format!("{side}_catalog_name"), DataType::Utf8, true));
+        fields.push(Field::new(format!("{side}_db_schema_name"), DataType::Utf8, true));
+        fields.push(Field::new(format!("{side}_table_name"), DataType::Utf8, false));
+        fields.push(Field::new(format!("{side}_column_name"), DataType::Utf8, false));
+    }
+    fields.push(Field::new("key_sequence", DataType::Int32, false));
+    fields.push(Field::new("fk_key_name", DataType::Utf8, true));
+    fields.push(Field::new("pk_key_name", DataType::Utf8, true));
+    fields.push(Field::new("update_rule", DataType::UInt8, false));
+    fields.push(Field::new("delete_rule", DataType::UInt8, false));
+    Arc::new(Schema::new(fields))
+}
+
+#[tonic::async_trait]
+impl FlightSqlService for FlightSql {
+    type FlightService = Self;
+
+    async fn do_handshake(
+        &self,
+        _request: Request<Streaming<HandshakeRequest>>,
+    ) -> Answer<Pin<Box<dyn Stream<Item = Result<HandshakeResponse, Status>> + Send>>> {
+        let answer = HandshakeResponse { protocol_version: 0, payload: "anonymous".into() };
+        let mut response: Response<Pin<Box<dyn Stream<Item = _> + Send>>> =
+            Response::new(Box::pin(stream::once(async { Ok(answer) })));
+        response.metadata_mut().insert("authorization", MetadataValue::from_static("Bearer anonymous"));
+        Ok(response)
+    }
+
+    async fn get_flight_info_statement(
+        &self,
+        query: CommandStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        let ticket = TicketStatementQuery { statement_handle: query.query.clone().into() };
+        self.info(&query.query, ticket, request.into_inner()).await
+    }
+
+    async fn get_flight_info_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        let handle = query.prepared_statement_handle.clone();
+        self.info(statement_text(&handle)?, query, request.into_inner()).await
+    }
+
+    async fn do_get_statement(
+        &self,
+        ticket: TicketStatementQuery,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        self.execute(statement_text(&ticket.statement_handle)?).await
+    }
+
+    async fn do_get_prepared_statement(
+        &self,
+        query: CommandPreparedStatementQuery,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        self.execute(statement_text(&query.prepared_statement_handle)?).await
+    }
+
+    async fn do_action_create_prepared_statement(
+        &self,
+        query: ActionCreatePreparedStatementRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        let frame = self.plan(&query.query).await?;
+        let IpcMessage(dataset_schema) =
+            SchemaAsIpc::new(frame.schema().as_arrow(), &IpcWriteOptions::default())
+                .try_into()
+                .map_err(|error: arrow::error::ArrowError| Status::internal(error.to_string()))?;
+        Ok(ActionCreatePreparedStatementResult {
+            prepared_statement_handle: query.query.into(),
+            dataset_schema,
+            parameter_schema: bytes::Bytes::new(),
+        })
+    }
+
+    async fn do_action_close_prepared_statement(
+        &self,
+        _query: ActionClosePreparedStatementRequest,
+        _request: Request<Action>,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    async fn do_action_fallback(
+        &self,
+        request: Request<Action>,
+    ) -> Answer<<Self as FlightService>::DoActionStream> {
+        match request.get_ref().r#type.as_str() {
+            "CloseSession" => Ok(Response::new(stream::empty().boxed())),
+            other => Err(Status::unimplemented(format!("the action \"{other}\" is not served"))),
+        }
+    }
+
+    async fn get_flight_info_catalogs(
+        &self,
+        query: CommandGetCatalogs,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&query.into_builder().schema(), query, request.into_inner())
+    }
+
+    async fn do_get_catalogs(&self, query: CommandGetCatalogs, _request: Request<Ticket>) -> Answer<DoGet> {
+        let mut builder = query.into_builder();
+        builder.append(CATALOG_NAME);
+        one_batch(builder.build())
+    }
+
+    async fn get_flight_info_schemas(
+        &self,
+        query: CommandGetDbSchemas,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&query.clone().into_builder().schema(), query, request.into_inner())
+    }
+
+    async fn do_get_schemas(&self, query: CommandGetDbSchemas, _request: Request<Ticket>) -> Answer<DoGet> {
+        let mut builder = query.into_builder();
+        for (name, _) in self.schemas().await? {
+            builder.append(CATALOG_NAME, name);
+        }
+        one_batch(builder.build())
+    }
+
+    async fn get_flight_info_tables(
+        &self,
+        query: CommandGetTables,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&query.clone().into_builder().schema(), query, request.into_inner())
+    }
+
+    async fn do_get_tables(&self, query: CommandGetTables, _request: Request<Ticket>) -> Answer<DoGet> {
+        let batch = self.tables(query).await?;
+        one_batch(Ok(batch))
+    }
+
+    async fn get_flight_info_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&query.into_builder().schema(), query, request.into_inner())
+    }
+
+    async fn do_get_table_types(
+        &self,
+        query: CommandGetTableTypes,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        let mut builder = query.into_builder();
+        builder.append("TABLE");
+        builder.append("VIEW");
+        one_batch(builder.build())
+    }
+
+    async fn get_flight_info_sql_info(
+        &self,
+        query: CommandGetSqlInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&query.clone().into_builder(sql_info()?).schema(), query, request.into_inner())
+    }
+
+    async fn do_get_sql_info(&self, query: CommandGetSqlInfo, _request: Request<Ticket>) -> Answer<DoGet> {
+        one_batch(query.into_builder(sql_info()?).build())
+    }
+
+    async fn get_flight_info_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&query.into_builder(xdbc_types()?).schema(), query, request.into_inner())
+    }
+
+    async fn do_get_xdbc_type_info(
+        &self,
+        query: CommandGetXdbcTypeInfo,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        one_batch(query.into_builder(xdbc_types()?).build())
+    }
+
+    async fn get_flight_info_primary_keys(
+        &self,
+        query: CommandGetPrimaryKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&primary_key_schema(), query, request.into_inner())
+    }
+
+    async fn do_get_primary_keys(
+        &self,
+        _query: CommandGetPrimaryKeys,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        empty(primary_key_schema())
+    }
+
+    async fn get_flight_info_exported_keys(
+        &self,
+        query: CommandGetExportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&foreign_key_schema(), query, request.into_inner())
+    }
+
+    async fn do_get_exported_keys(
+        &self,
+        _query: CommandGetExportedKeys,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        empty(foreign_key_schema())
+    }
+
+    async fn get_flight_info_imported_keys(
+        &self,
+        query: CommandGetImportedKeys,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&foreign_key_schema(), query, request.into_inner())
+    }
+
+    async fn do_get_imported_keys(
+        &self,
+        _query: CommandGetImportedKeys,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        empty(foreign_key_schema())
+    }
+
+    async fn get_flight_info_cross_reference(
+        &self,
+        query: CommandGetCrossReference,
+        request: Request<FlightDescriptor>,
+    ) -> Answer<FlightInfo> {
+        flight_info(&foreign_key_schema(), query, request.into_inner())
+    }
+
+    async fn do_get_cross_reference(
+        &self,
+        _query: CommandGetCrossReference,
+        _request: Request<Ticket>,
+    ) -> Answer<DoGet> {
+        empty(foreign_key_schema())
+    }
+
+    async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}
+}

@@ -1,0 +1,89 @@
+//! The HTTP room: routes of the original system, health, console, documentation, and the limits around all doors.
+//!
+//! ```text
+//! request ─ panic guard ─ metrics ─ concurrency ─ time limit ─ gzip ─ route
+//! ```
+//! Every error is one JSON sentence, `{"error":{"code","message","hint"}}`, except under `/fdsnws`, where clients
+//! expect the text form of the FDSN specification.
+
+mod assets;
+mod body;
+mod events;
+mod guard;
+mod health;
+mod ingest;
+mod parameters;
+mod stations;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::Uri;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+pub(crate) use assets::{Asset, asset_routes};
+pub(crate) use body::Body;
+pub(crate) use parameters::{Parameters, check_point, decode_query};
+pub(crate) use stations::StationFilter;
+
+use crate::error::{ApiError, ErrorCode};
+use crate::limits::HttpLimits;
+use crate::state::AppState;
+use crate::{fdsn, graphql};
+
+/// What the handlers of this room share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) state: AppState,
+    pub(crate) limits: HttpLimits,
+}
+
+const PAGES: &[Asset] = &[
+    Asset::html("/", include_str!("../../assets/console.html")),
+    Asset::html("/docs", include_str!("../../assets/docs.html")),
+    Asset::json("/openapi.json", include_str!("../../openapi.json")),
+];
+
+/// All doors of this room.
+pub fn router(state: AppState, limits: HttpLimits) -> Router {
+    router_with(state, limits, Router::new())
+}
+
+/// All doors of this room and `others` (Iceberg REST), behind the same limits.
+pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Router {
+    let guards = Arc::new(guard::Guards::new(&limits));
+    let shared = Shared { state: state.clone(), limits: limits.clone() };
+    let own = Router::new()
+        .route("/events", get(events::list))
+        .route("/stations", get(stations::list).post(stations::upsert))
+        .route("/waveforms/ingest", post(ingest::ingest))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/version", get(health::version))
+        .with_state(shared.clone());
+    own.merge(asset_routes(PAGES))
+        .merge(graphql::routes(state, limits))
+        .merge(fdsn::routes(shared))
+        .merge(others)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(DefaultBodyLimit::disable())
+        .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(guards, guard::guard))
+        .layer(CatchPanicLayer::custom(guard::panicked))
+}
+
+async fn unknown_path(uri: Uri) -> ApiError {
+    ApiError::not_found(format!("there is nothing at \"{}\"", uri.path()))
+        .hint("/ lists the doors, /openapi.json the HTTP routes")
+}
+
+async fn unknown_method(method: axum::http::Method, uri: Uri) -> ApiError {
+    ApiError::new(ErrorCode::MethodNotAllowed, format!("\"{}\" does not answer {method}", uri.path()))
+        .hint("/openapi.json lists the methods of each route")
+}

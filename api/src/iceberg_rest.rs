@@ -1,0 +1,222 @@
+//! Iceberg REST catalog, for reading: what PyIceberg, DuckDB and Spark ask before they read our tables in place.
+//!
+//! `GET /v1/config` declares exactly the endpoints below; a test asks each of them. Writing goes through the sinks.
+//! Reference: the Apache Iceberg REST catalog specification. Errors have its shape: `{"error": {message, type, code}}`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use iceberg::spec::TableMetadata;
+use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// What `config` declares, and the router serves.
+pub const ENDPOINTS: [&str; 7] = [
+    "GET /v1/{prefix}/namespaces",
+    "GET /v1/{prefix}/namespaces/{namespace}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables",
+    "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "HEAD /v1/{prefix}/namespaces/{namespace}/tables/{table}",
+    "GET /v1/config",
+];
+
+/// The one warehouse of a home.
+const WAREHOUSE: &str = "seislake";
+/// Levels of a namespace are joined with this in a path.
+const LEVEL_SEPARATOR: char = '\u{1f}';
+
+type Shared = Arc<dyn Catalog>;
+
+/// Routes below `/v1`, to be nested where the door stands (`/iceberg`).
+pub fn router(catalog: Arc<dyn Catalog>) -> Router {
+    Router::new()
+        .route("/v1/config", get(config))
+        .route("/v1/namespaces", get(namespaces))
+        .route("/v1/namespaces/{namespace}", get(namespace))
+        .route("/v1/namespaces/{namespace}/tables", get(tables))
+        .route("/v1/namespaces/{namespace}/tables/{table}", get(table))
+        .fallback(not_served)
+        .with_state(catalog)
+}
+
+/// An error of the specification.
+#[derive(Debug)]
+struct RestError {
+    status: StatusCode,
+    kind: &'static str,
+    message: String,
+}
+
+impl RestError {
+    fn bad_request(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, kind: "BadRequestException", message: message.into() }
+    }
+
+    fn no_namespace(name: &str) -> Self {
+        let message = format!("namespace \"{name}\" does not exist");
+        Self { status: StatusCode::NOT_FOUND, kind: "NoSuchNamespaceException", message }
+    }
+
+    fn no_table(ident: &TableIdent) -> Self {
+        let message = format!("table \"{ident}\" does not exist");
+        Self { status: StatusCode::NOT_FOUND, kind: "NoSuchTableException", message }
+    }
+}
+
+impl From<iceberg::Error> for RestError {
+    fn from(error: iceberg::Error) -> Self {
+        tracing::error!(error = %error, "the catalog failed");
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            kind: "ServiceFailureException",
+            message: error.message().to_owned(),
+        }
+    }
+}
+
+impl IntoResponse for RestError {
+    fn into_response(self) -> Response {
+        let body =
+            json!({ "error": { "message": self.message, "type": self.kind, "code": self.status.as_u16() } });
+        (self.status, Json(body)).into_response()
+    }
+}
+
+async fn not_served() -> RestError {
+    RestError {
+        status: StatusCode::NOT_FOUND,
+        kind: "NotFoundException",
+        message: "this endpoint is not served; see the endpoints of /v1/config".into(),
+    }
+}
+
+#[derive(Deserialize)]
+struct ConfigQuery {
+    warehouse: Option<String>,
+}
+
+async fn config(Query(query): Query<ConfigQuery>) -> Result<Json<Value>, RestError> {
+    match query.warehouse.as_deref() {
+        None | Some("" | WAREHOUSE) => {
+            Ok(Json(json!({ "defaults": {}, "overrides": {}, "endpoints": ENDPOINTS })))
+        }
+        Some(other) => Err(RestError::bad_request(format!(
+            "warehouse \"{other}\" does not exist; the warehouse is \"{WAREHOUSE}\""
+        ))),
+    }
+}
+
+fn namespace_ident(name: &str) -> Result<NamespaceIdent, RestError> {
+    let levels = name.split(LEVEL_SEPARATOR).map(str::to_owned).collect();
+    NamespaceIdent::from_vec(levels).map_err(|_| RestError::bad_request("the namespace is empty"))
+}
+
+async fn existing_namespace(catalog: &Shared, name: &str) -> Result<NamespaceIdent, RestError> {
+    let ident = namespace_ident(name)?;
+    if catalog.namespace_exists(&ident).await? { Ok(ident) } else { Err(RestError::no_namespace(name)) }
+}
+
+#[derive(Deserialize)]
+struct ParentQuery {
+    parent: Option<String>,
+}
+
+async fn namespaces(
+    State(catalog): State<Shared>,
+    Query(query): Query<ParentQuery>,
+) -> Result<Json<Value>, RestError> {
+    let parent = match query.parent.as_deref().filter(|parent| !parent.is_empty()) {
+        Some(parent) => Some(existing_namespace(&catalog, parent).await?),
+        None => None,
+    };
+    let mut names: Vec<Vec<String>> =
+        catalog.list_namespaces(parent.as_ref()).await?.into_iter().map(NamespaceIdent::inner).collect();
+    names.sort();
+    Ok(Json(json!({ "namespaces": names })))
+}
+
+async fn namespace(
+    State(catalog): State<Shared>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, RestError> {
+    let ident = existing_namespace(&catalog, &name).await?;
+    let namespace = catalog.get_namespace(&ident).await?;
+    Ok(Json(json!({ "namespace": ident.inner(), "properties": namespace.properties() })))
+}
+
+async fn tables(State(catalog): State<Shared>, Path(name): Path<String>) -> Result<Json<Value>, RestError> {
+    let ident = existing_namespace(&catalog, &name).await?;
+    let mut tables = catalog.list_tables(&ident).await?;
+    tables.sort_by(|one, other| one.name().cmp(other.name()));
+    let identifiers: Vec<Value> = tables
+        .iter()
+        .map(|table| json!({ "namespace": table.namespace().clone().inner(), "name": table.name() }))
+        .collect();
+    Ok(Json(json!({ "identifiers": identifiers })))
+}
+
+#[derive(Deserialize)]
+struct TableQuery {
+    snapshots: Option<String>,
+}
+
+async fn table(
+    State(catalog): State<Shared>,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(query): Query<TableQuery>,
+    headers: HeaderMap,
+) -> Result<Response, RestError> {
+    let ident = TableIdent::new(existing_namespace(&catalog, &namespace).await?, name);
+    if !catalog.table_exists(&ident).await? {
+        return Err(RestError::no_table(&ident));
+    }
+    let only_refs = match query.snapshots.as_deref() {
+        None | Some("all") => false,
+        Some("refs") => true,
+        Some(other) => {
+            return Err(RestError::bad_request(format!("snapshots=\"{other}\" is neither all nor refs")));
+        }
+    };
+    let table = catalog.load_table(&ident).await?;
+    let location = table.metadata_location_result()?.to_owned();
+    let tag = entity_tag(&location, only_refs)?;
+    if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
+    let metadata = metadata_json(table.metadata(), only_refs)?;
+    let body = json!({ "metadata-location": location, "metadata": metadata, "config": {} });
+    Ok(([(header::ETAG, tag)], Json(body)).into_response())
+}
+
+/// Metadata files never change: their name is the version. The two snapshot modes have tags of their own.
+fn entity_tag(location: &str, only_refs: bool) -> Result<HeaderValue, RestError> {
+    let version = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, location.as_bytes());
+    let mode = if only_refs { "refs" } else { "all" };
+    HeaderValue::from_str(&format!("\"{version}-{mode}\""))
+        .map_err(|_| RestError::bad_request("no entity tag"))
+}
+
+fn metadata_json(metadata: &TableMetadata, only_refs: bool) -> Result<Value, RestError> {
+    let failed = |error: serde_json::Error| RestError {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        kind: "ServiceFailureException",
+        message: format!("the table's metadata cannot be written as JSON: {error}"),
+    };
+    let mut value = serde_json::to_value(metadata).map_err(failed)?;
+    if only_refs {
+        let named: Vec<Value> = value["refs"]
+            .as_object()
+            .map(|refs| refs.values().map(|reference| reference["snapshot-id"].clone()).collect())
+            .unwrap_or_default();
+        if let Some(snapshots) = value["snapshots"].as_array_mut() {
+            snapshots.retain(|snapshot| named.contains(&snapshot["snapshot-id"]));
+        }
+    }
+    Ok(value)
+}

@@ -1,0 +1,42 @@
+//! Every limit of the doors, in one place.
+
+use std::time::Duration;
+
+/// What one request may cost. The binary fills it from the configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpLimits {
+    /// Largest request body; a larger one is refused with 413.
+    pub body_bytes_max: usize,
+    /// Longest time a request may take; then it is answered with 504.
+    pub request_time_max: Duration,
+    /// Requests served at once; further ones are answered with 503.
+    pub concurrent_requests_max: usize,
+    /// Rows of a page where the caller does not say.
+    pub page_rows_default: usize,
+    /// Rows of a page at most.
+    pub page_rows_max: usize,
+    /// Levels of nested fields in a GraphQL query at most; introspection is not counted.
+    pub query_depth_max: usize,
+    /// Cost of a GraphQL query at most: fields, those of a list times the rows asked for.
+    pub query_cost_max: usize,
+    /// Events that one FDSN query may return; more are refused with 413.
+    pub fdsn_events_max: usize,
+    /// Samples that one GraphQL page may carry.
+    pub samples_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 64 << 20,
+            request_time_max: Duration::from_secs(60),
+            concurrent_requests_max: 256,
+            page_rows_default: 100,
+            page_rows_max: 1000,
+            query_depth_max: 9,
+            query_cost_max: 200_000,
+            fdsn_events_max: 20_000,
+            samples_max: 1_000_000,
+        }
+    }
+}

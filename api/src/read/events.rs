@@ -1,0 +1,349 @@
+//! Events: the newest revision of each, filtered, sorted, a page at a time, beside the preferred origin.
+
+use datafusion::prelude::SessionContext;
+use seislake_model::{Event, EventStatus, Origin, Timestamp};
+use seislake_seismo::geometry::distance_azimuth;
+
+use super::columns::{FromRow, Row, read};
+use super::statement::Conditions;
+use crate::error::{ApiError, ErrorCode};
+
+/// Revisions of one event lie at most this far apart in origin time. It lets a time filter reach the files below the
+/// choice of the newest revision.
+const REVISION_SPREAD_S: f64 = 3600.0;
+
+/// A closed interval, open-ended where a bound is missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Interval<T> {
+    pub(crate) min: Option<T>,
+    pub(crate) max: Option<T>,
+}
+
+/// A part of the surface of the Earth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Area {
+    /// Degrees; west may be larger than east: the box then crosses the date line.
+    Box { latitude: Interval<f64>, west: Option<f64>, east: Option<f64> },
+    /// Ring around a point.
+    Ring { latitude: f64, longitude: f64, radius: Radius },
+}
+
+/// How far from the centre of a ring, both bounds included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Radius {
+    /// Along the geodesic of the WGS84 ellipsoid.
+    Km { min: f64, max: f64 },
+    /// Angle of the great circle on the sphere, degrees.
+    Degrees { min: f64, max: f64 },
+}
+
+impl Area {
+    /// Whether a point lies in the area, by the same formula as the SQL condition.
+    pub(crate) fn contains(&self, latitude: f64, longitude: f64) -> bool {
+        match *self {
+            Self::Box { latitude: bounds, west, east } => {
+                let inside = match (west, east) {
+                    (Some(west), Some(east)) if west > east => longitude >= west || longitude <= east,
+                    (west, east) => {
+                        west.is_none_or(|west| longitude >= west) && east.is_none_or(|east| longitude <= east)
+                    }
+                };
+                bounds.min.is_none_or(|min| latitude >= min)
+                    && bounds.max.is_none_or(|max| latitude <= max)
+                    && inside
+            }
+            Self::Ring { latitude: centre, longitude: meridian, radius } => match radius {
+                Radius::Km { min, max } => {
+                    (min..=max).contains(&distance_azimuth(centre, meridian, latitude, longitude).0)
+                }
+                Radius::Degrees { min, max } => {
+                    let north = ((latitude - centre) / 2.0).to_radians().sin().powi(2);
+                    let east = ((longitude - meridian) / 2.0).to_radians().sin().powi(2);
+                    let chord = north + centre.to_radians().cos() * latitude.to_radians().cos() * east;
+                    (min..=max).contains(&(2.0 * chord.min(1.0).sqrt().asin()).to_degrees())
+                }
+            },
+        }
+    }
+
+    fn add_to(&self, conditions: &mut Conditions) {
+        match *self {
+            Self::Box { latitude, west, east } => {
+                between(conditions, "latitude", latitude);
+                match (west, east) {
+                    (Some(west), Some(east)) if west > east => {
+                        let (west, east) = (conditions.number(west), conditions.number(east));
+                        conditions.add(format!("(longitude >= {west} OR longitude <= {east})"));
+                    }
+                    (min, max) => between(conditions, "longitude", Interval { min, max }),
+                }
+            }
+            Self::Ring { latitude, longitude, radius } => {
+                let reach = match radius {
+                    Radius::Km { max, .. } => max / KM_PER_DEGREE_MIN,
+                    Radius::Degrees { max, .. } => max,
+                };
+                // The band of latitudes prunes files and pages; the distance decides.
+                between(
+                    conditions,
+                    "latitude",
+                    Interval { min: Some(latitude - reach), max: Some(latitude + reach) },
+                );
+                let distance = distance(conditions, latitude, longitude, radius);
+                let (Radius::Km { min, max } | Radius::Degrees { min, max }) = radius;
+                let (min, max) = (conditions.number(min), conditions.number(max));
+                conditions.add(format!("{distance} BETWEEN {min} AND {max}"));
+            }
+        }
+    }
+}
+
+/// Shortest kilometres of a degree of latitude on the ellipsoid (at the equator), rounded down.
+const KM_PER_DEGREE_MIN: f64 = 110.5;
+
+/// Distance of an epicentre from a point, in the unit of `radius`.
+fn distance(conditions: &mut Conditions, latitude: f64, longitude: f64, radius: Radius) -> String {
+    let (north, east) = (conditions.number(latitude), conditions.number(longitude));
+    match radius {
+        Radius::Km { .. } => format!("distance_km({north}, {east}, latitude, longitude)"),
+        Radius::Degrees { .. } => {
+            let cosine = conditions.number(latitude.to_radians().cos());
+            format!(
+                "degrees(2.0 * asin(sqrt(least(1.0, power(sin(radians((latitude - {north}) / 2.0)), 2.0) + \
+                 {cosine} * cos(radians(latitude)) * power(sin(radians((longitude - {east}) / 2.0)), 2.0)))))"
+            )
+        }
+    }
+}
+
+fn between(conditions: &mut Conditions, column: &str, interval: Interval<f64>) {
+    if let Some(min) = interval.min {
+        let min = conditions.number(min);
+        conditions.add(format!("{column} >= {min}"));
+    }
+    if let Some(max) = interval.max {
+        let max = conditions.number(max);
+        conditions.add(format!("{column} <= {max}"));
+    }
+}
+
+/// Which events.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct EventFilter {
+    pub(crate) origin_time: Interval<Timestamp>,
+    pub(crate) areas: Vec<Area>,
+    pub(crate) magnitude: Interval<f64>,
+    pub(crate) magnitude_type: Option<String>,
+    pub(crate) depth_km: Interval<f64>,
+    pub(crate) event_ids: Vec<String>,
+    /// Revisions to leave out, as `event_id#revision`.
+    pub(crate) known_revisions: Vec<String>,
+}
+
+/// In which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum EventOrder {
+    /// Newest first.
+    #[default]
+    TimeDescending,
+    /// Oldest first.
+    TimeAscending,
+    /// Largest first; without magnitude last.
+    MagnitudeDescending,
+    /// Smallest first; without magnitude last.
+    MagnitudeAscending,
+}
+
+/// Where a page begins.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SortKey {
+    /// Microseconds of the time, or the bits of a magnitude: see [`EventOrder`].
+    pub(crate) value: f64,
+    /// Exact value of a time.
+    pub(crate) micros: i64,
+    /// Breaks ties.
+    pub(crate) id: String,
+}
+
+/// Which part of the result.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Page {
+    pub(crate) after: Option<SortKey>,
+    pub(crate) offset: usize,
+    pub(crate) limit: usize,
+}
+
+/// An event and, where it is known, its preferred origin.
+#[derive(Clone, Debug)]
+pub(crate) struct EventRow {
+    pub(crate) event: Event,
+    pub(crate) origin: Option<Origin>,
+}
+
+/// Stands for "no magnitude" in sort keys: smaller than every magnitude when descending, larger when ascending.
+const NO_MAGNITUDE: f64 = 1.0e6;
+
+impl EventOrder {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::TimeDescending | Self::TimeAscending => "origin_time",
+            Self::MagnitudeDescending => "coalesce(magnitude, -1000000.0)",
+            Self::MagnitudeAscending => "coalesce(magnitude, 1000000.0)",
+        }
+    }
+
+    const fn descending(self) -> bool {
+        matches!(self, Self::TimeDescending | Self::MagnitudeDescending)
+    }
+
+    const fn by_time(self) -> bool {
+        matches!(self, Self::TimeDescending | Self::TimeAscending)
+    }
+
+    /// The key of an event in this order.
+    pub(crate) fn key_of(self, event: &Event) -> SortKey {
+        let none = if self.descending() { -NO_MAGNITUDE } else { NO_MAGNITUDE };
+        SortKey {
+            value: event.magnitude.unwrap_or(none),
+            micros: event.origin_time.micros(),
+            id: event.event_id.clone(),
+        }
+    }
+
+    fn add_after(self, conditions: &mut Conditions, after: &SortKey) {
+        let key = if self.by_time() {
+            conditions.time(Timestamp::from_micros(after.micros))
+        } else {
+            conditions.number(after.value)
+        };
+        let id = conditions.text(&after.id);
+        let (column, beyond) = (self.key(), if self.descending() { "<" } else { ">" });
+        conditions.add(format!("({column} {beyond} {key} OR ({column} = {key} AND event_id > {id}))"));
+    }
+
+    fn order_by(self) -> String {
+        let direction = if self.descending() { "DESC" } else { "ASC" };
+        format!("{} {direction}, event_id ASC", self.key())
+    }
+}
+
+/// `FROM` and `WHERE` of the newest revisions that pass the filter.
+fn newest(filter: &EventFilter, conditions: &mut Conditions) -> String {
+    let widened = |time: Timestamp, seconds: f64| time.add_seconds(seconds);
+    if let Some(from) = filter.origin_time.min {
+        let from = conditions.time(widened(from, -REVISION_SPREAD_S));
+        conditions.add(format!("origin_time >= {from}"));
+    }
+    if let Some(to) = filter.origin_time.max {
+        let to = conditions.time(widened(to, REVISION_SPREAD_S));
+        conditions.add(format!("origin_time <= {to}"));
+    }
+    conditions.one_of("event_id", filter.event_ids.iter().map(String::as_str));
+    let rows = conditions.take_clauses();
+    conditions.add("newest = 1");
+    conditions.add(format!("status <> '{}'", EventStatus::Deleted.as_str()));
+    if let Some(from) = filter.origin_time.min {
+        let from = conditions.time(from);
+        conditions.add(format!("origin_time >= {from}"));
+    }
+    if let Some(to) = filter.origin_time.max {
+        let to = conditions.time(to);
+        conditions.add(format!("origin_time <= {to}"));
+    }
+    for area in &filter.areas {
+        area.add_to(conditions);
+    }
+    between(conditions, "magnitude", filter.magnitude);
+    between(conditions, "depth_km", filter.depth_km);
+    if let Some(kind) = &filter.magnitude_type {
+        let kind = conditions.text(&kind.to_lowercase());
+        conditions.add(format!("lower(magnitude_type) = {kind}"));
+    }
+    let known = conditions.texts(filter.known_revisions.iter().map(String::as_str));
+    if !known.is_empty() {
+        conditions.add(format!("concat(event_id, '#', revision) NOT IN ({known})"));
+    }
+    format!(
+        "(SELECT *, row_number() OVER (PARTITION BY event_id ORDER BY revision DESC) AS newest \
+         FROM bulletin.events WHERE {rows}) AS revisions"
+    )
+}
+
+const EVENT_COLUMNS: &str = "event_id, revision, status, preferred_origin_id, preferred_magnitude_id, origin_ns, \
+     latitude, longitude, depth_km, magnitude, magnitude_type, origin_time";
+
+/// A page of events with their preferred origins.
+pub(crate) async fn events(
+    context: &SessionContext,
+    filter: &EventFilter,
+    order: EventOrder,
+    page: &Page,
+) -> Result<Vec<EventRow>, ApiError> {
+    let mut conditions = Conditions::default();
+    let from = newest(filter, &mut conditions);
+    if let Some(after) = &page.after {
+        order.add_after(&mut conditions, after);
+    }
+    let origin_columns = super::solutions::origin_columns("o.", "o_");
+    let sql = format!(
+        "SELECT p.*, {origin_columns} FROM (SELECT {EVENT_COLUMNS} FROM {from} WHERE {} ORDER BY {} LIMIT {} \
+         OFFSET {}) AS p LEFT JOIN bulletin.origins AS o ON o.origin_id = p.preferred_origin_id ORDER BY {}",
+        conditions.joined(),
+        order.order_by(),
+        page.limit,
+        page.offset,
+        order.order_by().replace("origin_time", "p.origin_time").replace("event_id", "p.event_id"),
+    );
+    read(&conditions.run(context, "events", &sql).await?)
+}
+
+/// A count.
+#[derive(Debug)]
+pub(crate) struct Total(pub(crate) i64);
+
+impl FromRow for Total {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        Ok(Self(row.integer("total")?))
+    }
+}
+
+/// How many events pass the filter.
+pub(crate) async fn count_events(context: &SessionContext, filter: &EventFilter) -> Result<i64, ApiError> {
+    let mut conditions = Conditions::default();
+    let from = newest(filter, &mut conditions);
+    let sql = format!("SELECT count(*) AS total FROM {from} WHERE {}", conditions.joined());
+    let totals: Vec<Total> = read(&conditions.run(context, "events", &sql).await?)?;
+    Ok(totals.first().map_or(0, |total| total.0))
+}
+
+fn status(word: &str) -> Result<EventStatus, ApiError> {
+    [EventStatus::Preliminary, EventStatus::Closed, EventStatus::Deleted]
+        .into_iter()
+        .find(|status| status.as_str() == word)
+        .ok_or_else(|| {
+            ApiError::new(ErrorCode::Corrupt, format!("column \"status\" holds the unknown word \"{word}\""))
+        })
+}
+
+impl FromRow for EventRow {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        let event = Event {
+            event_id: row.text("event_id")?.to_owned(),
+            revision: row.count("revision")?,
+            status: status(row.text("status")?)?,
+            preferred_origin_id: row.text("preferred_origin_id")?.to_owned(),
+            preferred_magnitude_id: row.optional_text("preferred_magnitude_id")?.map(str::to_owned),
+            origin_time: row.nanos("origin_ns")?,
+            latitude: row.number("latitude")?,
+            longitude: row.number("longitude")?,
+            depth_km: row.number("depth_km")?,
+            magnitude: row.optional_number("magnitude")?,
+            magnitude_type: row.optional_text("magnitude_type")?.map(str::to_owned),
+        };
+        let origin = match row.optional_text("o_origin_id")? {
+            Some(_) => Some(super::solutions::origin(row, "o_")?),
+            None => None,
+        };
+        Ok(Self { event, origin })
+    }
+}

@@ -1,0 +1,20 @@
+//! What the doors read from the lake: one module per kind of row, each with its SQL statement.
+//!
+//! All three doors (GraphQL, `/events`, FDSN) read through here, so an event looks the same at each of them.
+
+mod columns;
+mod events;
+mod quality;
+mod segments;
+mod solutions;
+mod statement;
+
+pub(crate) use events::{
+    Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, count_events, events,
+};
+pub(crate) use quality::quality_flag;
+pub(crate) use segments::{SegmentFilter, SegmentRow, WithSamples, count_segments, segments};
+pub(crate) use solutions::{
+    Near, PickFilter, amplitudes_of_events, arrivals_of_events, arrivals_of_origins, arrivals_of_picks,
+    count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id,
+};

@@ -1,0 +1,114 @@
+//! What the doors need from the rest of the house, as ports that the binary fills.
+//!
+//! ```text
+//! GraphQL, /events, FDSN ──► Sessions      (DataFusion over the lake, now or as of a snapshot)
+//! /waveforms/ingest      ──► Ingest        (gate to topic waveforms.raw)
+//! /stations              ──► StationStore  (network.stations, network.channels)
+//! /readyz                ──► Readiness
+//! ```
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use datafusion::prelude::SessionContext;
+use metrics_exporter_prometheus::PrometheusHandle;
+use seislake_model::{Clock, DeadLetter, Inventory, SnapshotId, Timestamp};
+use serde::Serialize;
+
+use crate::error::ApiError;
+
+/// Which state of the lake to read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AsOf {
+    /// The newest.
+    #[default]
+    Latest,
+    /// The table that has this snapshot is read there; the others as they were when it was committed or later.
+    Snapshot(SnapshotId),
+    /// Every table as it was at this moment.
+    Time(Timestamp),
+}
+
+/// Opens sessions on the lake.
+#[async_trait]
+pub trait Sessions: Debug + Send + Sync {
+    /// A session whose tables are those of the lake as of `as_of`. An unknown snapshot is `NOT_FOUND`.
+    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError>;
+
+    /// The snapshot of `table` (`bulletin.events`) that [`Sessions::session`] would read; `None` where it has none yet.
+    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError>;
+}
+
+/// miniSEED records that came in through a door.
+#[derive(Clone, Debug)]
+pub struct IngestRequest {
+    /// Records one after the other, as they came.
+    pub body: Bytes,
+    /// When they came.
+    pub arrival_time: Timestamp,
+    /// Who sent them, for the dead letters.
+    pub origin: String,
+}
+
+/// What became of them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct IngestReport {
+    /// Records appended to `waveforms.raw`.
+    pub accepted_count: usize,
+    /// Records that the stream already held; not appended again.
+    pub duplicate_count: usize,
+    /// Samples of the accepted records, as their headers say.
+    pub sample_count: u64,
+    /// What could not be read.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// The gate to the stream.
+#[async_trait]
+pub trait Ingest: Debug + Send + Sync {
+    /// Cuts the body into records, drops those already held, appends the rest durably.
+    /// Damaged parts come back as dead letters, not as an error.
+    async fn ingest(&self, request: IngestRequest) -> Result<IngestReport, ApiError>;
+}
+
+/// Where stations and channels are kept.
+#[async_trait]
+pub trait StationStore: Debug + Send + Sync {
+    /// Adds epochs; those of the same code and start are replaced.
+    async fn upsert(&self, inventory: Inventory) -> Result<(), ApiError>;
+
+    /// All epochs known.
+    fn current(&self) -> Arc<Inventory>;
+}
+
+/// Whether the process can do its work.
+#[async_trait]
+pub trait Readiness: Debug + Send + Sync {
+    /// Each part with `Ok` or the reason why it is not ready.
+    async fn check(&self) -> Vec<(String, Result<(), String>)>;
+}
+
+/// Everything a handler can reach.
+#[derive(Clone)]
+pub struct AppState {
+    /// The lake.
+    pub sessions: Arc<dyn Sessions>,
+    /// The stream.
+    pub ingest: Arc<dyn Ingest>,
+    /// Stations.
+    pub stations: Arc<dyn StationStore>,
+    /// Readiness of the parts.
+    pub readiness: Arc<dyn Readiness>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Where `/metrics` reads; `None` answers 404.
+    pub metrics: Option<PrometheusHandle>,
+}
+
+impl Debug for AppState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AppState").field("sessions", &self.sessions).finish_non_exhaustive()
+    }
+}

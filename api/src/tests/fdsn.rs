@@ -1,0 +1,168 @@
+//! FDSN event and station services.
+
+use axum::http::StatusCode;
+
+use super::House;
+
+const EVENT: &str = "/fdsnws/event/1";
+
+#[tokio::test]
+async fn quakeml_holds_what_was_asked_for() {
+    let house = House::furnished().await;
+    let (status, brief) =
+        house.get(&format!("{EVENT}/query?starttime=2014-08-24&orderby=time-asc&limit=2")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(brief.matches("<event ").count(), 2, "{brief}");
+    assert!(brief.contains("<preferredOriginID>") && brief.contains("<value>5000</value>"), "{brief}");
+    assert!(!brief.contains("<arrival "), "arrivals come only when asked for");
+    let (_, full) = house
+        .get(&format!(
+            "{EVENT}/query?eventid=smi:seislake.org/event/0&includearrivals=true&includeallorigins=1"
+        ))
+        .await;
+    assert_eq!(full.matches("<arrival ").count(), 3, "{full}");
+    assert_eq!(full.matches("<pick ").count(), 3);
+    assert_eq!(full.matches("<origin ").count(), 1);
+    assert_eq!(full.matches("<magnitude ").count(), 1);
+}
+
+#[tokio::test]
+async fn parameters_have_long_and_short_names() {
+    let house = House::furnished().await;
+    for (query, expected) in [
+        ("starttime=2014-08-24T00:00:30&endtime=2014-08-24T00:01:30", 1),
+        ("start=2014-08-24T00:00:30&end=2014-08-24T00:01:30", 1),
+        ("minmagnitude=1&maxmagnitude=2", 1),
+        ("minmag=1", 2),
+        ("magtype=ml&minmag=1", 2),
+        ("minlat=64.5&maxlat=70&minlon=-20&maxlon=0", 2),
+        ("lat=64&lon=-17&maxradius=1.5", 2),
+        ("lat=64&lon=343&maxradius=1.5", 2),
+        ("latitude=64&longitude=-17&minradius=0.5&maxradius=1.5", 1),
+        ("latitude=64&longitude=-17&maxradiuskm=100", 1),
+        ("mindepth=4&maxdepth=6", 3),
+        ("catalog=seislake&contributor=seislake&eventtype=earthquake", 3),
+        ("offset=2", 2),
+        ("eventid=0,1", 2),
+        ("updatedafter=2001-01-01", 3),
+    ] {
+        let (status, text) = house.get(&format!("{EVENT}/query?format=text&{query}")).await;
+        assert_eq!(status, StatusCode::OK, "{query}: {text}");
+        assert_eq!(text.lines().count() - 1, expected, "{query}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn other_formats_have_their_heads() {
+    let house = House::furnished().await;
+    let (_, text) = house.get(&format!("{EVENT}/query?format=text")).await;
+    assert!(text.starts_with("#EventID|Time|Latitude|Longitude|Depth/km|"), "{text}");
+    let (_, csv) = house.get(&format!("{EVENT}/query?format=csv")).await;
+    assert!(csv.starts_with("event_id,"), "{csv}");
+    let (_, geojson) = house.get_json(&format!("{EVENT}/query?format=geojson")).await;
+    assert_eq!(geojson["features"][0]["geometry"]["coordinates"][0], -17.0);
+    assert_eq!(geojson["metadata"]["count"], 3);
+    assert_eq!(geojson["features"][0]["properties"]["gap"], 80.0);
+}
+
+#[tokio::test]
+async fn nothing_found_is_204_or_404() {
+    let house = House::furnished().await;
+    for query in ["minmagnitude=9", "catalog=other", "eventid=nothing", "updatedafter=2030-01-01"] {
+        let (status, text) = house.get(&format!("{EVENT}/query?{query}")).await;
+        assert_eq!((status, text.as_str()), (StatusCode::NO_CONTENT, ""), "{query}");
+        let (status, _) = house.get(&format!("{EVENT}/query?{query}&nodata=404")).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_the_text_of_the_specification() {
+    let house = House::empty().await;
+    for (query, part) in [
+        ("starttime=yesterday", "\"yesterday\" is not a UTC time"),
+        ("colour=red", "\"colour\" is not known"),
+        ("format=pdf", "format: \"pdf\" is none of xml, text, geojson, csv"),
+        ("minlatitude=100", "latitude 100 is not between -90 and 90"),
+        ("includearrivals=perhaps", "neither true nor false"),
+        ("offset=0", "counted from 1"),
+        ("maxradius=1&maxradiuskm=1", "not both"),
+    ] {
+        let (status, text) = house.get(&format!("{EVENT}/query?{query}")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {text}");
+        assert!(text.starts_with("Error 400: Bad Request\n\n") && text.contains(part), "{query}: {text}");
+        assert!(text.contains("Request Submitted:\n2026-01-02T03:04:05.000Z"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn too_many_events_are_413_unless_a_limit_is_given() {
+    let house = House::furnished().await;
+    let limits = crate::HttpLimits { fdsn_events_max: 2, ..Default::default() };
+    let router = crate::router(house.state.clone(), limits);
+    for (query, status) in [("", StatusCode::PAYLOAD_TOO_LARGE), ("?limit=2", StatusCode::OK)] {
+        let request = axum::http::Request::get(format!("{EVENT}/query{query}"));
+        let request = request.body(axum::body::Body::empty()).unwrap();
+        let response = tower::ServiceExt::oneshot(router.clone(), request).await.unwrap();
+        assert_eq!(response.status(), status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn post_takes_lines() {
+    let house = House::furnished().await;
+    let body = "minmagnitude=2\nformat=text\n";
+    let (status, text) = house.post(&format!("{EVENT}/query"), "text/plain", body).await;
+    assert_eq!((status, text.lines().count()), (StatusCode::OK, 2), "{text}");
+    let (status, text) = house.post(&format!("{EVENT}/query"), "text/plain", "nonsense").await;
+    assert!(status == StatusCode::BAD_REQUEST && text.contains("nonsense"), "{text}");
+}
+
+#[tokio::test]
+async fn the_wadl_lists_every_parameter_that_query_accepts() {
+    let house = House::empty().await;
+    for (service, words) in [("event", "orderby,format,nodata"), ("station", "level,format,nodata")] {
+        let (_, wadl) = house.get(&format!("/fdsnws/{service}/1/application.wadl")).await;
+        let names: Vec<&str> =
+            wadl.split("<param name=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(names.len() > 20, "{wadl}");
+        for name in names.iter().filter(|name| !words.contains(*name)) {
+            let (_, text) = house.get(&format!("/fdsnws/{service}/1/query?{name}=1")).await;
+            assert!(!text.contains("is not known"), "{service} {name}: {text}");
+        }
+    }
+    assert_eq!(house.get(&format!("{EVENT}/version")).await.1, "1.2.0");
+    assert!(house.get(&format!("{EVENT}/catalogs")).await.1.contains("<Catalog>seislake</Catalog>"));
+    assert!(
+        house.get(&format!("{EVENT}/contributors")).await.1.contains("<Contributor>seislake</Contributor>")
+    );
+}
+
+#[tokio::test]
+async fn stations_come_as_text_and_stationxml_at_each_level() {
+    let house = House::empty().await;
+    let station = "/fdsnws/station/1/query";
+    for (query, lines) in [
+        ("level=network", 1),
+        ("level=station", 3),
+        ("level=channel", 1),
+        ("net=XX&sta=S?&loc=--&cha=HH*&level=station", 1),
+        ("sta=S1,S2", 2),
+        ("minlat=64.5", 2),
+        ("starttime=2015-01-01&endtime=2016-01-01", 3),
+    ] {
+        let (status, text) = house.get(&format!("{station}?format=text&{query}")).await;
+        assert_eq!((status, text.lines().count() - 1), (StatusCode::OK, lines), "{query}: {text}");
+    }
+    let (_, xml) = house.get(&format!("{station}?level=channel")).await;
+    assert!(xml.contains("schemaVersion=\"1.2\"") && xml.contains("code=\"HHZ\""), "{xml}");
+    let (status, _) = house.get(&format!("{station}?sta=NONE")).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, _) = house.get(&format!("{station}?endtime=2009-01-01")).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "before the stations began");
+    let body = "level=station\nformat=text\nXX S0 * * 2014-01-01 2015-01-01\nXX S2 * * * *\n";
+    let (_, text) = house.post(station, "text/plain", body).await;
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let (status, _) = house.get(&format!("{station}?level=everything")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}

@@ -1,0 +1,229 @@
+//! GraphQL: nested bulletin, paging, time travel, limits.
+
+use axum::http::StatusCode;
+use seislake_model::Rows;
+use serde_json::{Value, json};
+
+use super::{House, event, with_magnitude};
+
+async fn ask(house: &House, query: &str) -> (StatusCode, Value) {
+    let body = json!({ "query": query }).to_string();
+    let (status, text) = house.post("/graphql", "application/json", body).await;
+    (status, serde_json::from_str(&text).unwrap())
+}
+
+async fn data(house: &House, query: &str) -> Value {
+    let (status, mut answer) = ask(house, query).await;
+    assert_eq!((status, &answer["errors"]), (StatusCode::OK, &Value::Null), "{query}");
+    answer["data"].take()
+}
+
+/// The only error of an answer: status, code, message.
+async fn error(house: &House, query: &str) -> (StatusCode, String, String) {
+    let (status, answer) = ask(house, query).await;
+    let errors = answer["errors"].as_array().unwrap_or_else(|| panic!("{query}: {answer}"));
+    assert_eq!(errors.len(), 1, "{answer}");
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    (status, text(&errors[0]["extensions"]["code"]), text(&errors[0]["message"]))
+}
+
+fn ids(connection: &Value) -> Vec<&str> {
+    connection["nodes"].as_array().unwrap().iter().map(|node| node["eventId"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_event_carries_what_stands_behind_it() {
+    let house = House::furnished().await;
+    let answer = data(
+        &house,
+        "{ events(first: 2, orderBy: ORIGIN_TIME_ASC) { totalCount nodes { eventId revision status originTime magnitude \
+           magnitudeType qualityFlag preferredOrigin { originId } origins { rmsS azimuthalGap covarianceKm2 \
+           arrivals { phase residualS distanceKm pick { pickTime sourceId polarity arrivals { eventId } } } } \
+           magnitudes { magnitudeType magnitude uncertainty } amplitudes { amplitudeMm } } pageInfo { hasNextPage } } }",
+    )
+    .await;
+    let events = &answer["events"];
+    assert_eq!((&events["totalCount"], ids(events)), (&json!(3), vec!["event/0", "event/1"]));
+    assert_eq!(events["pageInfo"]["hasNextPage"], true);
+    let first = &events["nodes"][0];
+    assert_eq!(first["originTime"], "2014-08-24T00:00:00.123456789Z");
+    assert_eq!((&first["revision"], &first["status"]), (&json!(2), &json!("CLOSED")));
+    assert_eq!(first["magnitudes"], json!([{"magnitudeType": "ML", "magnitude": 1.5, "uncertainty": 0.2}]));
+    assert_eq!(first["amplitudes"], json!([{"amplitudeMm": 1.5}]));
+    let arrivals = first["origins"][0]["arrivals"].as_array().unwrap();
+    assert_eq!(arrivals.len(), 3);
+    assert_eq!(arrivals[2]["phase"], "S");
+    assert_eq!(arrivals[0]["pick"]["sourceId"], "FDSN:XX_S0__H_H_Z");
+    assert_eq!(arrivals[0]["pick"]["arrivals"], json!([{"eventId": "event/0"}]));
+}
+
+#[tokio::test]
+async fn events_are_filtered_and_found_by_id() {
+    let house = House::furnished().await;
+    for (filter, expected) in [
+        ("{magnitude: {gte: 2}}", vec!["event/1"]),
+        (
+            "{within: {box: {latitudeMin: 63, latitudeMax: 64.5, longitudeMin: -20, longitudeMax: 0}}}",
+            vec!["event/0"],
+        ),
+        ("{within: {radius: {latitude: 66, longitude: -17, radiusKm: 10}}}", vec!["event/2"]),
+        ("{timeRange: {from: \"2014-08-24T00:00:30Z\", to: \"2014-08-24T00:01:30Z\"}}", vec!["event/1"]),
+        ("{depthKm: {gte: 6}}", vec![]),
+    ] {
+        let answer = data(&house, &format!("{{ events(filter: {filter}) {{ nodes {{ eventId }} }} }}")).await;
+        assert_eq!(ids(&answer["events"]), expected, "{filter}");
+    }
+    let answer =
+        data(&house, "{ a: event(id: \"event/1\") { magnitude } b: event(id: \"event/3\") { magnitude } }")
+            .await;
+    assert_eq!(answer, json!({"a": {"magnitude": 2.5}, "b": null}), "a withdrawn event is not shown");
+}
+
+#[tokio::test]
+async fn pages_go_through_the_list_in_each_order_and_see_one_state_of_the_lake() {
+    for order in ["ORIGIN_TIME_DESC", "ORIGIN_TIME_ASC", "MAGNITUDE_DESC", "MAGNITUDE_ASC"] {
+        let house = House::furnished().await;
+        let page = |after: Option<String>| {
+            let after = after.map(|cursor| format!(", after: \"{cursor}\"")).unwrap_or_default();
+            format!(
+                "{{ events(first: 1, orderBy: {order}{after}) {{ totalCount snapshotId nodes {{ eventId }} \
+                 pageInfo {{ hasNextPage hasPreviousPage endCursor }} }} }}"
+            )
+        };
+        let whole = data(&house, &format!("{{ events(orderBy: {order}) {{ nodes {{ eventId }} }} }}")).await;
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let answer = data(&house, &page(after.clone())).await;
+            let events = &answer["events"];
+            assert_eq!(events["totalCount"], 3, "{order}: what came later is not counted");
+            assert_eq!(events["pageInfo"]["hasPreviousPage"], json!(after.is_some()));
+            found.extend(ids(events).into_iter().map(str::to_owned));
+            after = events["pageInfo"]["endCursor"].as_str().map(str::to_owned);
+            if events["pageInfo"]["hasNextPage"] == false {
+                break;
+            }
+            // An event that fits between the pages arrives while the client reads.
+            house.write(Rows::Events(vec![with_magnitude(&event(10 + found.len() as u32), 2.0)])).await;
+        }
+        assert_eq!(found, ids(&whole["events"]), "{order}");
+    }
+}
+
+#[tokio::test]
+async fn as_of_shows_the_lake_as_it_was() {
+    let house = House::furnished().await;
+    let before = data(&house, "{ events { snapshotId totalCount } }").await;
+    house.write(Rows::Events(vec![event(20)])).await;
+    let snapshot = before["events"]["snapshotId"].as_str().unwrap();
+    let query = format!(
+        "{{ then: events(asOf: {{snapshotId: \"{snapshot}\"}}) {{ totalCount }} now: events {{ totalCount }} \
+         never: events(asOf: {{timestamp: \"2001-01-01\"}}) {{ totalCount }} }}"
+    );
+    let answer = data(&house, &query).await;
+    assert_eq!(answer["then"]["totalCount"], 3);
+    assert_eq!(answer["now"]["totalCount"], 4);
+    assert_eq!(answer["never"]["totalCount"], 0);
+    let (status, code, message) =
+        error(&house, "{ events(asOf: {snapshotId: \"4711\"}) { totalCount } }").await;
+    assert_eq!((status, code.as_str()), (StatusCode::NOT_FOUND, "NOT_FOUND"), "{message}");
+}
+
+#[tokio::test]
+async fn picks_stations_and_segments_are_lists_too() {
+    let house = House::furnished().await;
+    let answer = data(
+        &house,
+        "{ picks(station: \"S2\", phase: S, first: 2) { totalCount nodes { pickId station phase } pageInfo { hasNextPage } } \
+           stations(first: 2) { totalCount nodes { station channels { channel } } pageInfo { endCursor } } }",
+    )
+    .await;
+    assert_eq!(answer["picks"]["totalCount"], 3);
+    assert_eq!(answer["picks"]["pageInfo"]["hasNextPage"], true);
+    assert_eq!(answer["stations"]["totalCount"], 3);
+    assert_eq!(answer["stations"]["nodes"][0], json!({"station": "S0", "channels": [{"channel": "HHZ"}]}));
+    let cursor = answer["stations"]["pageInfo"]["endCursor"].as_str().unwrap();
+    let rest = data(&house, &format!("{{ stations(after: \"{cursor}\") {{ nodes {{ station }} }} }}")).await;
+    assert_eq!(rest["stations"]["nodes"], json!([{"station": "S2"}]));
+}
+
+#[tokio::test]
+async fn segments_share_a_moment_with_the_window_and_bring_samples_when_asked() {
+    let house = House::furnished().await;
+    let ask = |fields: &str, more: &str| {
+        format!(
+            "{{ waveformSegments(sourceId: \"FDSN:XX_S0__H_H_Z\", timeRange: {{from: \"2014-08-24T00:00:10.5Z\", \
+             to: \"2014-08-24T00:00:20Z\"}}{more}) {{ totalCount pageInfo {{ endCursor hasNextPage }} nodes {{ {fields} }} }} }}"
+        )
+    };
+    let answer = data(&house, &ask("startTime sampleCount samples", "")).await;
+    let segments = &answer["waveformSegments"];
+    assert_eq!(segments["totalCount"], 2);
+    assert_eq!(segments["nodes"][1]["startTime"], "2014-08-24T00:00:20.000Z");
+    assert_eq!(segments["nodes"][1]["samples"][99], 198.0);
+    let answer = data(&house, &ask("startTime", ", first: 1")).await;
+    let cursor = answer["waveformSegments"]["pageInfo"]["endCursor"].as_str().unwrap().to_owned();
+    let answer = data(&house, &ask("startTime", &format!(", after: \"{cursor}\""))).await;
+    assert_eq!(answer["waveformSegments"]["nodes"], json!([{"startTime": "2014-08-24T00:00:20.000Z"}]));
+}
+
+#[tokio::test]
+async fn a_query_ten_levels_deep_is_refused_in_one_sentence_and_nine_levels_are_answered() {
+    let house = House::furnished().await;
+    let nested = |inner: &str| {
+        format!(
+            "{{ events {{ nodes {{ origins {{ arrivals {{ pick {{ arrivals {{ pick {{ {inner} }} }} }} }} }} }} }} }}"
+        )
+    };
+    let (status, code, message) = error(&house, &nested("arrivals { pick { pickId } }")).await;
+    assert_eq!((status, code.as_str()), (StatusCode::BAD_REQUEST, "QUERY_TOO_DEEP"));
+    assert!(message.contains("10 levels") && message.contains('9'), "{message}");
+    data(&house, &nested("arrivals { pickId }")).await;
+    let (_, code, _) = error(
+        &house,
+        "{ events { nodes { origins { ...A } } } } fragment A on Origin { arrivals { pick { arrivals { pick { arrivals \
+         { pick { pickId } } } } } } }",
+    )
+    .await;
+    assert_eq!(code, "QUERY_TOO_DEEP", "fragments count");
+}
+
+#[tokio::test]
+async fn ten_million_rows_are_refused_in_one_sentence() {
+    let house = House::empty().await;
+    let (status, code, message) = error(&house, "{ events(first: 10000000) { nodes { eventId } } }").await;
+    assert_eq!((status, code.as_str()), (StatusCode::BAD_REQUEST, "PAGE_TOO_LARGE"));
+    assert!(message.contains("10000000") && message.contains("1000"), "{message}");
+}
+
+#[tokio::test]
+async fn wrong_queries_have_a_code_each() {
+    let house = House::empty().await;
+    for (query, code) in [
+        ("{ events { nodes { colour } } }", "INVALID_QUERY"),
+        ("{ events ", "INVALID_QUERY"),
+        ("{ events(after: \"nonsense\") { nodes { eventId } } }", "INVALID_ARGUMENT"),
+        ("{ events(first: -1) { nodes { eventId } } }", "INVALID_ARGUMENT"),
+        ("{ waveformSegments(sourceId: \"XX\", timeRange: {}) { nodes { sourceId } } }", "INVALID_ARGUMENT"),
+        (
+            "{ a: events(first: 1000) { nodes { origins { arrivals { pick { arrivals { pick { pickId } } } } } } } \
+               b: events(first: 1000) { nodes { origins { arrivals { pick { arrivals { pick { pickId } } } } } } } }",
+            "QUERY_TOO_COMPLEX",
+        ),
+        ("{ events(filter: {timeRange: {from: \"yesterday\"}}) { nodes { eventId } } }", "INVALID_QUERY"),
+    ] {
+        let (status, found, message) = error(&house, query).await;
+        assert_eq!((status, found.as_str()), (StatusCode::BAD_REQUEST, code), "{query}: {message}");
+    }
+    let (status, text) = house.post("/graphql", "application/json", "not json").await;
+    assert!(status == StatusCode::BAD_REQUEST && text.contains("INVALID_ARGUMENT"), "{text}");
+}
+
+#[tokio::test]
+async fn queries_go_by_get_too_and_introspection_is_answered() {
+    let house = House::furnished().await;
+    let (status, answer) = house.get_json("/graphql?query=%7Bevents%28first%3A1%29%7BtotalCount%7D%7D").await;
+    assert_eq!((status, &answer["data"]["events"]["totalCount"]), (StatusCode::OK, &json!(3)));
+    assert_eq!(house.get("/graphql").await.0, StatusCode::BAD_REQUEST);
+    let deep = "{ __schema { types { fields { type { ofType { ofType { ofType { ofType { ofType { ofType { name } } } } } } } } } } }";
+    data(&house, deep).await;
+}

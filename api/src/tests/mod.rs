@@ -1,0 +1,403 @@
+//! The doors in process, over a real lake in a temporary directory that was filled through its sinks.
+
+mod fdsn;
+mod graphql;
+mod guards;
+mod http;
+mod snapshots;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, RwLock};
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use bytes::Bytes;
+use datafusion::prelude::SessionContext;
+use seislake_catalog::{Lake, LakeSettings};
+use seislake_model::{
+    Amplitude, Arrival, Channel, Clock, DeadLetter, Event, EventStatus, Inventory, Magnitude, Onset, Origin,
+    Phase, Pick, Polarity, RecordPosition, Rows, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
+};
+use seislake_mseed::{Scanned, Scanner};
+use seislake_query::SessionSettings;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::state::{AsOf, Ingest, IngestReport, IngestRequest, Readiness, Sessions, StationStore};
+use crate::{ApiError, AppState, ErrorCode, HttpLimits, router};
+
+/// A house with one room: the lake.
+pub(crate) struct House {
+    pub(crate) lake: Lake,
+    pub(crate) state: AppState,
+    _directory: tempfile::TempDir,
+}
+
+#[derive(Debug)]
+struct LakeSessions(Lake);
+
+fn refused(error: &seislake_catalog::Error) -> ApiError {
+    ApiError::new(ApiError::code_of(error.kind), error.to_string())
+}
+
+#[async_trait]
+impl Sessions for LakeSessions {
+    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError> {
+        let as_of = match as_of {
+            AsOf::Latest => seislake_catalog::AsOf::Latest,
+            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
+            AsOf::Snapshot(id) => {
+                let found = self.0.find_snapshot(id).await.map_err(|error| refused(&error))?;
+                let found = found.ok_or_else(|| ApiError::not_found(format!("there is no snapshot {id}")))?;
+                if found.current {
+                    seislake_catalog::AsOf::Latest
+                } else {
+                    seislake_catalog::AsOf::Time(found.committed_at)
+                }
+            }
+        };
+        seislake_query::session(self.0.provider_as_of(as_of), &SessionSettings::default())
+            .map_err(|error| ApiError::internal("open a session", &error))
+    }
+
+    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
+        let as_of = match as_of {
+            AsOf::Latest => seislake_catalog::AsOf::Latest,
+            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
+            AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
+        };
+        self.0.snapshot_id(table, as_of).await.map_err(|error| refused(&error))
+    }
+}
+
+/// Takes each record once.
+#[derive(Debug, Default)]
+struct Records(Mutex<HashSet<Vec<u8>>>);
+
+#[async_trait]
+impl Ingest for Records {
+    async fn ingest(&self, request: IngestRequest) -> Result<IngestReport, ApiError> {
+        let mut report = IngestReport::default();
+        let mut held = self.0.lock().unwrap();
+        for scanned in Scanner::new(&request.body) {
+            match scanned {
+                Scanned::Record { record, .. } if held.insert(record.bytes().to_vec()) => {
+                    report.accepted_count += 1;
+                    report.sample_count += u64::from(record.sample_count);
+                }
+                Scanned::Record { .. } => report.duplicate_count += 1,
+                Scanned::Problem { offset, reason, .. } => report.dead_letters.push(DeadLetter {
+                    position: position(offset),
+                    index: 0,
+                    stage: "ingest".into(),
+                    reason: reason.to_string(),
+                    origin: Some(request.origin.clone()),
+                    record: Vec::new(),
+                }),
+                Scanned::ControlHeaders { .. } => {}
+            }
+        }
+        Ok(report)
+    }
+}
+
+#[derive(Debug)]
+struct Stations(RwLock<Arc<Inventory>>);
+
+#[async_trait]
+impl StationStore for Stations {
+    async fn upsert(&self, inventory: Inventory) -> Result<(), ApiError> {
+        let mut all = (*self.current()).clone();
+        all.merge(inventory);
+        *self.0.write().unwrap() = Arc::new(all);
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<Inventory> {
+        Arc::clone(&self.0.read().unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct Parts;
+
+#[async_trait]
+impl Readiness for Parts {
+    async fn check(&self) -> Vec<(String, Result<(), String>)> {
+        vec![("catalog".into(), Ok(())), ("pipeline".into(), Err("it stands still".into()))]
+    }
+}
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> Timestamp {
+        time("2026-01-02T03:04:05Z")
+    }
+}
+
+pub(crate) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn position(offset: u64) -> RecordPosition {
+    RecordPosition { topic: "waveforms.raw".into(), partition: 0, offset }
+}
+
+fn channel(station: &str) -> SourceId {
+    SourceId::from_nslc("XX", station, "", "HHZ")
+}
+
+/// Event `number` of the fixture: the later, the further north and the larger; the last one without magnitude.
+pub(crate) fn event(number: u32) -> Event {
+    let origin_time = time("2014-08-24T00:00:00.123456789Z").add_seconds(f64::from(number) * 60.0);
+    Event {
+        event_id: format!("event/{number}"),
+        revision: 1,
+        status: EventStatus::Closed,
+        preferred_origin_id: format!("origin/{number}"),
+        preferred_magnitude_id: None,
+        origin_time,
+        latitude: 64.0 + f64::from(number),
+        longitude: -17.0,
+        depth_km: 5.0,
+        magnitude: None,
+        magnitude_type: None,
+    }
+}
+
+pub(crate) fn with_magnitude(event: &Event, magnitude: f64) -> Event {
+    Event {
+        revision: event.revision + 1,
+        preferred_magnitude_id: Some(event.event_id.replace("event", "magnitude")),
+        magnitude: Some(magnitude),
+        magnitude_type: Some("ML".into()),
+        ..event.clone()
+    }
+}
+
+fn origin(event: &Event) -> Origin {
+    Origin {
+        origin_id: event.preferred_origin_id.clone(),
+        event_id: event.event_id.clone(),
+        origin_time: event.origin_time,
+        time_uncertainty_s: 0.05,
+        latitude: event.latitude,
+        longitude: event.longitude,
+        depth_km: event.depth_km,
+        covariance_km2: [0.25, 0.0, 0.0, 0.16, 0.0, 1.0],
+        ellipse_major_km: 0.5,
+        ellipse_minor_km: 0.4,
+        ellipse_azimuth: 90.0,
+        depth_uncertainty_km: 1.0,
+        rms_s: 0.1,
+        azimuthal_gap: 80.0,
+        nearest_station_km: 4.0,
+        used_phase_count: 8,
+        used_station_count: 5,
+        method: "octree-edt".into(),
+        earth_model: "iasp91".into(),
+    }
+}
+
+fn picks_and_arrivals(event: &Event) -> (Vec<Pick>, Vec<Arrival>) {
+    let one = |index: u32| {
+        let (source_id, phase) =
+            (channel(&format!("S{index}")), if index == 2 { Phase::S } else { Phase::P });
+        let pick_time = event.origin_time.add_seconds(1.0 + f64::from(index));
+        let pick = Pick {
+            pick_id: format!("pick/{}-{index}", event.event_id),
+            source_id: source_id.clone(),
+            pick_time,
+            time_uncertainty_s: 0.02,
+            phase,
+            polarity: Polarity::Positive,
+            onset: Onset::Impulsive,
+            snr: 20.0,
+            method: "filter_picker+aic".into(),
+        };
+        let arrival = Arrival {
+            arrival_id: format!("arrival/{}-{index}", event.event_id),
+            origin_id: event.preferred_origin_id.clone(),
+            event_id: event.event_id.clone(),
+            pick_id: pick.pick_id.clone(),
+            source_id,
+            pick_time,
+            phase,
+            distance_km: 5.0 * f64::from(index + 1),
+            azimuth: 30.0,
+            residual_s: 0.01,
+            weight: 1.0,
+        };
+        (pick, arrival)
+    };
+    (0..3).map(one).unzip()
+}
+
+fn magnitude(event: &Event) -> Option<Magnitude> {
+    Some(Magnitude {
+        magnitude_id: event.preferred_magnitude_id.clone()?,
+        event_id: event.event_id.clone(),
+        origin_id: event.preferred_origin_id.clone(),
+        magnitude_type: "ML".into(),
+        magnitude: event.magnitude?,
+        uncertainty: 0.2,
+        station_count: 5,
+        method: "hutton-boore-1987".into(),
+    })
+}
+
+fn amplitude(event: &Event) -> Amplitude {
+    Amplitude {
+        amplitude_id: event.event_id.replace("event", "amplitude"),
+        event_id: event.event_id.clone(),
+        origin_id: event.preferred_origin_id.clone(),
+        source_id: SourceId::from_nslc("XX", "S0", "", "HHN"),
+        amplitude_mm: 1.5,
+        amplitude_time: event.origin_time.add_seconds(5.0),
+        hypocentral_distance_km: 9.0,
+        station_magnitude: 1.1,
+    }
+}
+
+fn segment(index: i32) -> Segment {
+    let start_time = time("2014-08-24T00:00:00Z").add_seconds(f64::from(index) * 10.0);
+    Segment {
+        source_id: channel("S0"),
+        start_time,
+        end_time: start_time.add_seconds(0.99),
+        sample_rate_hz: 100.0,
+        encoding: "steim2".into(),
+        samples: Samples::Int32((0..100).map(|sample| sample * index).collect()),
+        position: position(index as u64),
+    }
+}
+
+fn inventory() -> Inventory {
+    let station = |index: u32| Station {
+        network: "XX".into(),
+        station: format!("S{index}"),
+        latitude: 64.0 + f64::from(index),
+        longitude: -17.0,
+        elevation_m: 500.0,
+        site_name: Some(format!("Site {index}")),
+        start_time: Some(time("2010-01-01")),
+        end_time: None,
+    };
+    let channel = Channel {
+        source_id: channel("S0"),
+        latitude: 64.0,
+        longitude: -17.0,
+        elevation_m: 500.0,
+        depth_m: 2.0,
+        azimuth: Some(0.0),
+        dip: Some(-90.0),
+        sample_rate_hz: Some(100.0),
+        sensor: None,
+        start_time: Some(time("2010-01-01")),
+        end_time: None,
+        response: None,
+    };
+    Inventory { stations: (0..3).map(station).collect(), channels: vec![channel] }
+}
+
+impl House {
+    /// An empty lake.
+    pub(crate) async fn empty() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let warehouse = directory.path().join("warehouse").display().to_string();
+        let lake =
+            Lake::open(LakeSettings::new(warehouse, directory.path().join("catalog.db"))).await.unwrap();
+        let state = AppState {
+            sessions: Arc::new(LakeSessions(lake.clone())),
+            ingest: Arc::new(Records::default()),
+            stations: Arc::new(Stations(RwLock::new(Arc::new(inventory())))),
+            readiness: Arc::new(Parts),
+            clock: Arc::new(Fixed),
+            metrics: None,
+        };
+        Self { lake, state, _directory: directory }
+    }
+
+    /// Four events; the fourth is withdrawn, the third has no magnitude, the others have revision 2 with one.
+    pub(crate) async fn furnished() -> Self {
+        let house = Self::empty().await;
+        let events: Vec<Event> = (0..4).map(event).collect();
+        let (mut picks, mut arrivals) = (Vec::new(), Vec::new());
+        for event in &events[..3] {
+            let (more_picks, more_arrivals) = picks_and_arrivals(event);
+            picks.extend(more_picks);
+            arrivals.extend(more_arrivals);
+        }
+        house.write(Rows::Picks(picks)).await;
+        house.write(Rows::Arrivals(arrivals)).await;
+        house.write(Rows::Origins(events.iter().map(origin).collect())).await;
+        let withdrawn = Event { revision: 2, status: EventStatus::Deleted, ..events[3].clone() };
+        let revised = [with_magnitude(&events[0], 1.5), with_magnitude(&events[1], 2.5), withdrawn];
+        house.write(Rows::Magnitudes(revised.iter().filter_map(magnitude).collect())).await;
+        house.write(Rows::Amplitudes(events.iter().map(amplitude).collect())).await;
+        house.write(Rows::Events(events.into_iter().chain(revised).collect())).await;
+        house.write(Rows::Segments((1..4).map(segment).collect())).await;
+        house
+    }
+
+    /// Rows through the sink of their table.
+    pub(crate) async fn write(&self, rows: Rows) {
+        let mut sink = self.lake.sink(rows.table()).await.unwrap();
+        let mut covered = sink.committed().await.unwrap();
+        let next = covered.get("test", 0) + 1;
+        covered.set("test", 0, next);
+        sink.write(rows).await.unwrap();
+        sink.commit(&covered).await.unwrap();
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        router(self.state.clone(), HttpLimits { body_bytes_max: 1 << 16, ..HttpLimits::default() })
+    }
+
+    /// Status and text of a GET.
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, String) {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// Status and JSON of a GET.
+    pub(crate) async fn get_json(&self, path: &str) -> (StatusCode, Value) {
+        let (status, text) = self.get(path).await;
+        (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error} in {text}")))
+    }
+
+    /// Status and text of a POST.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<Bytes>,
+    ) -> (StatusCode, String) {
+        let request = Request::post(path).header("content-type", media_type);
+        self.send(request.body(Body::from(body.into())).unwrap()).await
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
+        text_of(self.router().oneshot(request).await.unwrap()).await
+    }
+}
+
+pub(crate) async fn text_of(response: Response<Body>) -> (StatusCode, String) {
+    let status = response.status();
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The code of an error body.
+pub(crate) fn code_in(text: &str) -> String {
+    let body: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error} in {text}"));
+    body["error"]["code"].as_str().unwrap_or("").to_owned()
+}
+
+/// What a code looks like to clients.
+pub(crate) fn word(code: ErrorCode) -> &'static str {
+    code.as_str()
+}

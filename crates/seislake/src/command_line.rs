@@ -1,0 +1,298 @@
+//! The command line: a promise to scripts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use seislake_model::Timestamp;
+
+/// A lakehouse for seismic networks: packets in, earthquakes out, every row in open Iceberg tables.
+#[derive(Debug, Parser)]
+#[command(name = "seislake", version, arg_required_else_help = true, max_term_width = 110)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole system on a synthetic network, in one process.
+    Demo(DemoArgs),
+    /// Serve GraphQL, REST, FDSN, Iceberg REST and Flight SQL, and process what is ingested.
+    Serve(ServeArgs),
+    /// Import miniSEED files through the whole path; idempotent and resumable.
+    Import(ImportArgs),
+    /// What is in a miniSEED or SEED file, and what is wrong with it.
+    Inspect(InspectArgs),
+    /// Ask the tables in SQL.
+    Query(QueryArgs),
+    /// Set the catalogue against a reference catalogue.
+    Compare(CompareArgs),
+    /// Write events or stations in an exchange format.
+    Export(ExportArgs),
+    /// Dead letters: what could not be used, and why.
+    Dlq(DlqArgs),
+    /// Show or check the configuration.
+    Config(ConfigArgs),
+    /// Measure, beside a peer where there is one.
+    Bench(BenchArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct HomeArgs {
+    /// The embedded home: log, catalog, warehouse and state.
+    #[arg(long, value_name = "DIR", default_value = "./seislake-home", env = "SEISLAKE_HOME")]
+    pub(crate) home: PathBuf,
+    /// Configuration file (TOML); see `seislake config show`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake demo --exit --minutes 10 --seed 7")]
+pub(crate) struct DemoArgs {
+    /// Home of the demo; a temporary one where absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Length of the synthetic stream in minutes of data.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) minutes: Option<u32>,
+    /// Seed of the synthetic network.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many times faster than real time the stream flows.
+    #[arg(long, value_name = "X", default_value_t = 10.0)]
+    pub(crate) speed: f64,
+    /// Run at full speed, compare with the truth and exit: status 0 only if the bar is met.
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// With --exit: print the comparison as JSON.
+    #[arg(long, requires = "exit")]
+    pub(crate) json: bool,
+    /// Address of the HTTP doors (port 0: a free one).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Address of Flight SQL.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) flight: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake serve --home ./seislake-home --http 127.0.0.1:8080")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Address of the HTTP doors (port 0: a free one).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Address of Flight SQL (port 0: a free one).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) flight: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ElevationUnitArg {
+    /// Metres.
+    M,
+    /// Kilometres.
+    Km,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake import --home ./iceland --stations stations.txt --elevation-unit km --velocity-model vmodel.txt data/"
+)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Stations: StationXML, or CSV or FDSN text with named columns. May be given several times.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) stations: Vec<PathBuf>,
+    /// Unit of elevations where a station file does not say.
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) elevation_unit: Option<ElevationUnitArg>,
+    /// Velocity model: CSV with Depth,Vp,Vs (km, km/s; linear in between) or Top,Vp,Vs (constant layers), or iasp91 or ak135. Stays with the home.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) velocity_model: Option<String>,
+    /// Import only the I-th of N shares of the stations (I from 1).
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub(crate) shard: Option<(u32, u32)>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Files and directories.
+    #[arg(value_name = "PATH", required_unless_present = "stations")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake inspect --json IU.ANMO.mseed")]
+pub(crate) struct InspectArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Files.
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum QueryFormat {
+    /// For reading.
+    Table,
+    /// With a header line.
+    Csv,
+    /// One array of objects.
+    Json,
+    /// Arrow IPC stream.
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake query \"SELECT origin_time, latitude, longitude, depth_km FROM bulletin.events ORDER BY 1\""
+)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
+    pub(crate) format: QueryFormat,
+    /// One SELECT statement.
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake compare --reference bulletin.xml --time-tolerance-s 1.5 --distance-tolerance-km 5"
+)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Reference catalogue: QuakeML, CSV or TSV with named columns, or GeoJSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reference: PathBuf,
+    /// Largest difference in origin time of a match.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub(crate) time_tolerance_s: f64,
+    /// Largest distance between epicentres of a match.
+    #[arg(long, value_name = "KM", default_value_t = 20.0)]
+    pub(crate) distance_tolerance_km: f64,
+    /// Only events at or after this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Events as QuakeML 1.2.
+    Quakeml,
+    /// Events as GeoJSON.
+    Geojson,
+    /// Events as CSV.
+    Csv,
+    /// Stations as StationXML 1.2.
+    Stationxml,
+    /// The original records, in one file.
+    Mseed,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake export --format quakeml --output bulletin.xml")]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Format.
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Only what lies at or after this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Only what lies before this time.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Only this source id (mseed).
+    #[arg(long, value_name = "ID")]
+    pub(crate) source: Option<String>,
+    /// File to write; standard output where absent.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake dlq list --home ./seislake-home")]
+pub(crate) struct DlqArgs {
+    #[command(subcommand)]
+    pub(crate) action: DlqAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DlqAction {
+    /// Count dead letters by stage and reason.
+    List {
+        #[command(flatten)]
+        home: HomeArgs,
+    },
+    /// Show the newest dead letters.
+    Show {
+        #[command(flatten)]
+        home: HomeArgs,
+        /// How many.
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake config show --config seislake.toml")]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print the effective settings.
+    Show {
+        /// Configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Check a configuration: all problems at once.
+    Check {
+        /// Configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake bench main --json")]
+pub(crate) struct BenchArgs {
+    /// Which benchmark.
+    #[arg(value_name = "NAME", value_parser = ["main"])]
+    pub(crate) name: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Python interpreter with pymseed, for the peer's figure.
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    pub(crate) python: String,
+}
+
+fn parse_shard(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parsed {
+        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
+        _ => Err("expected I/N with I from 1 to N, such as 1/4".into()),
+    }
+}

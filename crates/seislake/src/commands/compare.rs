@@ -1,0 +1,83 @@
+//! `seislake compare`: the catalogue beside a reference catalogue.
+
+use std::fmt::Write;
+
+use anyhow::Context;
+use seislake_model::CatalogueEvent;
+use seislake_seismo::compare::{CompareSettings, Comparison, Distribution, compare};
+
+use crate::command_line::CompareArgs;
+use crate::lakehouse::Lakehouse;
+use crate::settings::Settings;
+use crate::terminal::{print_result, tell};
+
+pub(crate) async fn run(args: CompareArgs) -> anyhow::Result<()> {
+    let settings = Settings::load(args.home.config.as_deref())?;
+    let name = args.reference.display().to_string();
+    let bytes = std::fs::read(&args.reference).with_context(|| format!("cannot read \"{name}\""))?;
+    let reference = seislake_exchange::catalogue_text::read_catalogue(&name, &bytes)
+        .with_context(|| format!("cannot read a catalogue from \"{name}\""))?;
+    for problem in &reference.problems {
+        tell(&format!("{name}, line {}: {}", problem.line, problem.reason));
+    }
+    let within = |event: &CatalogueEvent| {
+        args.from.is_none_or(|from| event.origin_time >= from)
+            && args.to.is_none_or(|to| event.origin_time < to)
+    };
+    let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
+    let mut catalogue = lakehouse.catalogue().await?;
+    catalogue.retain(|event| within(event));
+    let reference: Vec<CatalogueEvent> = reference.value.into_iter().filter(within).collect();
+    let tolerances = CompareSettings {
+        time_tolerance_s: args.time_tolerance_s,
+        distance_tolerance_km: args.distance_tolerance_km,
+    };
+    let comparison = compare(&reference, &catalogue, tolerances);
+    if args.json {
+        return print_result(&format!("{}\n", serde_json::to_string(&comparison)?));
+    }
+    print_result(&describe(&comparison))
+}
+
+/// The comparison for reading.
+pub(crate) fn describe(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    let percent =
+        |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));
+    let _ = writeln!(
+        text,
+        "matched {} of {} reference events (recall {}), {} in the catalogue (precision {})",
+        comparison.matched,
+        comparison.reference_count,
+        percent(comparison.recall),
+        comparison.catalogue_count,
+        percent(comparison.precision)
+    );
+    for (name, unit, distribution) in [
+        ("origin time", "s", &comparison.origin_time_s),
+        ("epicentre", "km", &comparison.epicentre_km),
+        ("depth", "km", &comparison.depth_km),
+        ("magnitude", "", &comparison.magnitude),
+    ] {
+        let Distribution { median: Some(median), p90: Some(p90), .. } = distribution else { continue };
+        let _ = writeln!(text, "  {name:<12} median {median:.3} {unit}, 90 % within {p90:.3} {unit}");
+    }
+    for (title, events) in [("missed", &comparison.missed), ("extra", &comparison.extra)] {
+        for event in events {
+            let _ = writeln!(text, "  {title:<7} {}", line(event));
+        }
+    }
+    text
+}
+
+/// One event on one line.
+pub(crate) fn line(event: &CatalogueEvent) -> String {
+    format!(
+        "{}  {:8.4} {:9.4}  {:>6} km  {}",
+        event.origin_time,
+        event.latitude,
+        event.longitude,
+        event.depth_km.map_or("-".into(), |depth| format!("{depth:.1}")),
+        event.magnitude.map_or("M -".into(), |magnitude| format!("M {magnitude:.1}")),
+    )
+}

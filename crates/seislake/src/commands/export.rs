@@ -1,0 +1,101 @@
+//! `seislake export`: events, stations or records in an exchange format.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+
+use anyhow::Context;
+use datafusion::arrow::array::AsArray;
+use datafusion::arrow::datatypes::Int64Type;
+use futures::TryStreamExt;
+use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_geojson};
+use seislake_exchange::quakeml::{self, Bulletin};
+use seislake_exchange::stationxml;
+use seislake_model::{Clock, Timestamp};
+use seislake_streams::message::WAVEFORMS_RAW;
+use seislake_streams::topic::{Log, LogSettings};
+
+use crate::command_line::{ExportArgs, ExportFormat};
+use crate::home::Home;
+use crate::lakehouse::Lakehouse;
+use crate::server::SystemClock;
+use crate::settings::Settings;
+
+pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
+    let settings = Settings::load(args.home.config.as_deref())?;
+    let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
+    let mut out: Box<dyn Write + Send> = match &args.output {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("cannot write \"{}\"", path.display()))?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(std::io::stdout()),
+    };
+    let text = match args.format {
+        ExportFormat::Mseed => return records(&args, &settings, &lakehouse, &mut out).await,
+        ExportFormat::Stationxml => {
+            let inventory = lakehouse.lake().inventory().await?;
+            stationxml::write(&inventory, stationxml::Level::Response, SystemClock.now())
+        }
+        ExportFormat::Quakeml => quakeml::write(&bulletin(&args, &lakehouse).await?),
+        ExportFormat::Csv => {
+            let bulletin = bulletin(&args, &lakehouse).await?;
+            write_csv(&bulletin.events.into_iter().map(|detail| detail.event).collect::<Vec<_>>())
+        }
+        ExportFormat::Geojson => {
+            let bulletin = bulletin(&args, &lakehouse).await?;
+            let events: Vec<_> =
+                bulletin.events.iter().map(|detail| (&detail.event, detail.origins.first())).collect();
+            let metadata = GeoJsonMetadata {
+                generated_at: SystemClock.now(),
+                url: String::new(),
+                title: "Seislake events".to_owned(),
+            };
+            write_geojson(&events, &metadata)
+        }
+    };
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write the export")
+}
+
+/// `--from` is included, `--to` is not.
+async fn bulletin(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<Bulletin> {
+    let last = args.to.map(|to| to.add_nanos(-1));
+    Ok(seislake_api::bulletin(&lakehouse.session()?, args.from, last).await?)
+}
+
+/// The original records from the log, byte for byte, by source id and time. Records that begin before `--to` and end
+/// at or after `--from` are taken.
+async fn records(
+    args: &ExportArgs,
+    settings: &Settings,
+    lakehouse: &Lakehouse,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    const READ_BYTES: usize = 64 << 10;
+    let mut clauses = vec!["true".to_owned()];
+    let literal = |time: &Timestamp| format!("TIMESTAMP '{time}'");
+    clauses.extend(args.from.as_ref().map(|from| format!("last_sample_time >= {}", literal(from))));
+    clauses.extend(args.to.as_ref().map(|to| format!("start_time < {}", literal(to))));
+    clauses
+        .extend(args.source.as_ref().map(|source| format!("source_id = '{}'", source.replace('\'', "''"))));
+    let sql = format!(
+        "SELECT CAST(partition AS BIGINT), CAST(\"offset\" AS BIGINT) FROM waveform.packets WHERE {} \
+         ORDER BY source_id, start_ns, sha256",
+        clauses.join(" AND ")
+    );
+    let home = Home::open(&args.home.home)
+        .context("records are read from the log, which only one process may open")?;
+    let log = Log::open(home.path(), LogSettings::default());
+    let raw = log.topic(WAVEFORMS_RAW, settings.streams.raw_partition_count)?;
+    let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let partitions = batch.column(0).as_primitive::<Int64Type>();
+        let offsets = batch.column(1).as_primitive::<Int64Type>();
+        for (partition, offset) in partitions.values().iter().zip(offsets.values()) {
+            let (partition, offset) = (u32::try_from(*partition)?, u64::try_from(*offset)?);
+            let found = raw.read(partition, offset, READ_BYTES, std::time::Duration::ZERO).await?;
+            let record = found.first().with_context(|| format!("the log no longer holds offset {offset}"))?;
+            out.write_all(&record.value).context("cannot write the export")?;
+        }
+    }
+    out.flush().context("cannot write the export")
+}

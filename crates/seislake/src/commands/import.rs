@@ -1,0 +1,198 @@
+//! `seislake import`: files through the whole path, to committed tables.
+//!
+//! ```text
+//! scan headers ─► one stream in the order of time ─► gate (drops what is there already) ─► log ─► stages ─► tables
+//! ```
+//! A run that is killed is continued by running it again: the gate knows what the log holds.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, bail};
+use seislake_exchange::{ElevationUnit, read_stations};
+use seislake_model::Inventory;
+use seislake_streams::gate::IngestReport;
+use seislake_streams::source::files::{FileSettings, Plan, Progress, plan};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use crate::command_line::{ElevationUnitArg, ImportArgs};
+use crate::engine::{Engine, Workload};
+use crate::home::Home;
+use crate::server::asked_to_stop;
+use crate::settings::Settings;
+use crate::terminal::{bytes_progress, print_result, tell};
+use crate::velocity_model;
+
+/// Bytes of records handed to the gate at once.
+const BATCH_BYTES: usize = 4 << 20;
+/// Batches read ahead of the gate.
+const BATCHES_AHEAD: usize = 2;
+
+/// What an import did, and what the home holds now.
+#[derive(Debug, Serialize)]
+struct Report {
+    files: usize,
+    skipped_files: usize,
+    records: u64,
+    accepted_records: u64,
+    accepted_samples: u64,
+    duplicate_records: u64,
+    new_dead_letters: u64,
+    elapsed_s: f64,
+    samples_per_s: f64,
+    peak_memory_bytes: Option<u64>,
+    /// Rows of the whole home.
+    rows: BTreeMap<&'static str, i64>,
+}
+
+pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
+    let begin = std::time::Instant::now();
+    let settings = Settings::load(args.home.config.as_deref())?;
+    let stations = read_inventory(&args)?;
+    for path in &args.paths {
+        if !path.exists() {
+            bail!("\"{}\" does not exist", path.display());
+        }
+    }
+    let home = Home::open(&args.home.home)?;
+    let travel_time = velocity_model::travel_time(&home, &settings, args.velocity_model.as_deref())?;
+    let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
+    let file_settings = FileSettings { shard: args.shard, ..FileSettings::default() };
+    let planned = scan(args.paths.clone(), file_settings).await?;
+    let mut report = Report {
+        files: planned.file_count(),
+        skipped_files: planned.skipped_files.len(),
+        records: planned.record_count,
+        accepted_records: 0,
+        accepted_samples: 0,
+        duplicate_records: 0,
+        new_dead_letters: 0,
+        elapsed_s: 0.0,
+        samples_per_s: 0.0,
+        peak_memory_bytes: None,
+        rows: BTreeMap::new(),
+    };
+    let ingested = tokio::select! {
+        ingested = ingest(&engine, planned) => ingested?,
+        error = engine.pipeline.failed() => return Err(error.into()),
+        () = asked_to_stop() => {
+            engine.stop().await?;
+            bail!("the import was interrupted; run it again to go on");
+        }
+    };
+    report.accepted_records = ingested.accepted;
+    report.accepted_samples = ingested.samples;
+    report.duplicate_records = ingested.duplicates;
+    report.new_dead_letters = ingested.dead_letters;
+    engine.finish().await?;
+    engine.stop().await?;
+    report.elapsed_s = begin.elapsed().as_secs_f64();
+    report.samples_per_s = report.accepted_samples as f64 / report.elapsed_s;
+    report.peak_memory_bytes = peak_memory_bytes();
+    for (name, table) in [
+        ("packets", "waveform.packets"),
+        ("picks", "bulletin.picks"),
+        ("events", "bulletin.events_current"),
+        ("dead_letters", "stream.dead_letters"),
+    ] {
+        report.rows.insert(name, engine.lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
+    }
+    if args.json {
+        return print_result(&format!("{}\n", serde_json::to_string(&report)?));
+    }
+    print_result(&describe(&report))
+}
+
+/// All station files, merged.
+fn read_inventory(args: &ImportArgs) -> anyhow::Result<Inventory> {
+    let unit = args.elevation_unit.map(|unit| match unit {
+        ElevationUnitArg::M => ElevationUnit::Metres,
+        ElevationUnitArg::Km => ElevationUnit::Kilometres,
+    });
+    let mut inventory = Inventory::default();
+    for path in &args.stations {
+        let name = path.display();
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read \"{name}\""))?;
+        let read =
+            read_stations(&bytes, unit).with_context(|| format!("cannot read stations from \"{name}\""))?;
+        for problem in &read.problems {
+            tell(&format!("{name}, line {}: {}", problem.line, problem.reason));
+        }
+        inventory.merge(read.value);
+    }
+    Ok(inventory)
+}
+
+async fn scan(paths: Vec<PathBuf>, settings: FileSettings) -> anyhow::Result<Plan> {
+    let bar = bytes_progress(0);
+    bar.set_message("scanning headers");
+    let shown = bar.clone();
+    let planned = tokio::task::spawn_blocking(move || {
+        plan(&paths, settings, &|progress: Progress| {
+            shown.set_length(progress.total_bytes);
+            shown.set_position(progress.bytes);
+        })
+    })
+    .await?;
+    bar.finish_and_clear();
+    Ok(planned?)
+}
+
+/// Reads on a thread of its own, so that files, gate and stages work side by side.
+async fn ingest(engine: &Engine, planned: Plan) -> anyhow::Result<IngestReport> {
+    let bar = bytes_progress(planned.total_bytes);
+    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    let read_bytes = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&read_bytes);
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut stream = planned.stream();
+        loop {
+            let offers = stream.next_offers(BATCH_BYTES)?;
+            counted.store(stream.bytes(), Ordering::Relaxed);
+            if offers.is_empty() || sender.blocking_send(offers).is_err() {
+                return Ok::<_, seislake_streams::Error>(());
+            }
+        }
+    });
+    let mut total = IngestReport::default();
+    while let Some(offers) = batches.recv().await {
+        total.add(engine.gate.ingest(offers).await?);
+        bar.set_position(read_bytes.load(Ordering::Relaxed));
+    }
+    reader.await??;
+    bar.finish_and_clear();
+    Ok(total)
+}
+
+/// Largest resident memory of this process so far.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+fn describe(report: &Report) -> String {
+    let count = |name| report.rows.get(name).copied().unwrap_or(0);
+    format!(
+        "{} files with {} records ({} files without records passed over) in {:.1} s\n\
+         {} records with {} samples added ({:.2} M samples/s), {} were there already, {} new dead letters\n\
+         the home holds {} packets, {} picks, {} events, {} dead letters\n",
+        report.files,
+        report.records,
+        report.skipped_files,
+        report.elapsed_s,
+        report.accepted_records,
+        report.accepted_samples,
+        report.samples_per_s / 1e6,
+        report.duplicate_records,
+        report.new_dead_letters,
+        count("packets"),
+        count("picks"),
+        count("events"),
+        count("dead_letters"),
+    )
+}

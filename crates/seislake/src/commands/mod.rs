@@ -1,0 +1,41 @@
+//! One file per command.
+
+mod bench;
+mod compare;
+mod config;
+mod demo;
+mod dlq;
+mod export;
+mod import;
+mod inspect;
+mod query;
+mod serve;
+
+use std::future::Future;
+
+use anyhow::Context;
+
+use crate::command_line::Command;
+
+pub(crate) fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Demo(args) => wait(demo::run(args)),
+        Command::Serve(args) => wait(serve::run(args)),
+        Command::Import(args) => wait(import::run(args)),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Query(args) => wait(query::run(args)),
+        Command::Compare(args) => wait(compare::run(args)),
+        Command::Export(args) => wait(export::run(args)),
+        Command::Dlq(args) => wait(dlq::run(args)),
+        Command::Config(args) => config::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    }
+}
+
+fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(work)
+}

@@ -1,0 +1,26 @@
+//! `seislake serve`: all doors, and the path behind them.
+
+use seislake_model::Inventory;
+
+use crate::command_line::ServeArgs;
+use crate::engine::{Engine, Workload};
+use crate::home::Home;
+use crate::server::{Server, install_metrics, serve_until_stopped};
+use crate::settings::Settings;
+use crate::terminal::tell;
+use crate::velocity_model;
+
+pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    let mut settings = Settings::load(args.home.config.as_deref())?;
+    settings.set_addresses(args.http, args.flight)?;
+    let home = Home::open(&args.home.home)?;
+    home.remove_addresses();
+    let metrics = install_metrics()?;
+    let travel_time = velocity_model::travel_time(&home, &settings, None)?;
+    let engine = Engine::start(&home, &settings, Workload::Live, Inventory::default(), travel_time).await?;
+    let server = Server::start(&engine, &settings, metrics).await?;
+    home.write_addresses(&server.http.to_string(), &server.flight.to_string())?;
+    tell(&format!("HTTP        http://{}/", server.http));
+    tell(&format!("Flight SQL  grpc://{}", server.flight));
+    serve_until_stopped(&engine, server, &home, &settings).await
+}

@@ -1,0 +1,329 @@
+//! The doors of a running engine: binds the addresses, fills the ports of `api`, follows the clock, stops in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use datafusion::prelude::SessionContext;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use seislake_api::state::{AsOf, Ingest, IngestReport, IngestRequest, Readiness, Sessions, StationStore};
+use seislake_api::{ApiError, AppState, ErrorCode, FlightSql, HttpLimits, iceberg_rest, router_with};
+use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
+use seislake_streams::gate::{Gate, Incoming, Offer, Refusal};
+use seislake_streams::runtime::Pipeline;
+use seislake_streams::stages::InventoryHandle;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::home::Home;
+use crate::lakehouse::Lakehouse;
+use crate::settings::Settings;
+
+/// How long open requests may take to end after the signal to stop.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// The time of day.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    }
+}
+
+/// Both servers, listening.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) http: SocketAddr,
+    pub(crate) flight: SocketAddr,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<anyhow::Result<()>>>,
+}
+
+impl Server {
+    /// Binds the addresses of the settings and serves `engine`. `metrics` is what `/metrics` shows.
+    pub(crate) async fn start(
+        engine: &Engine,
+        settings: &Settings,
+        metrics: PrometheusHandle,
+    ) -> anyhow::Result<Self> {
+        let (http, http_address) = bind(&settings.http.address, "http.address").await?;
+        let (flight, flight_address) = bind(&settings.flight.address, "flight.address").await?;
+        let stop = CancellationToken::new();
+        let limits = HttpLimits {
+            body_bytes_max: usize::try_from(settings.http.body_bytes)?,
+            concurrent_requests_max: usize::try_from(settings.http.concurrency)?,
+            request_time_max: Duration::from_secs_f64(settings.query.timeout_s),
+            ..HttpLimits::default()
+        };
+        let state = app_state(engine, metrics);
+        let catalog =
+            axum::Router::new().nest("/iceberg", iceberg_rest::router(engine.lakehouse.lake().catalog()));
+        let router = router_with(state, limits, catalog);
+        let stopped = stop.clone();
+        let http_task = tokio::spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let server = axum::serve(http, service).with_graceful_shutdown(stopped.cancelled_owned());
+            server.await.context("the HTTP server failed")
+        });
+        let service = FlightSql::service(engine.lakehouse.session()?);
+        let stopped = stop.clone();
+        let flight_task = tokio::spawn(async move {
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming_shutdown(
+                    tonic::transport::server::TcpIncoming::from(flight),
+                    stopped.cancelled_owned(),
+                )
+                .await
+                .context("the Flight SQL server failed")
+        });
+        Ok(Self { http: http_address, flight: flight_address, stop, tasks: vec![http_task, flight_task] })
+    }
+
+    /// Stops accepting, lets open requests end, then returns.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.stop.cancel();
+        for task in self.tasks {
+            match tokio::time::timeout(DRAIN, task).await {
+                Ok(ended) => ended.context("a server task was lost")??,
+                Err(_) => {
+                    tracing::warn!("requests did not end within {} s and were cut off", DRAIN.as_secs())
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Registers the recorder of all metrics; once per process.
+pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new().install_recorder().context("cannot start the metrics")
+}
+
+/// Resolves when the operator asks the process to end.
+pub(crate) async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await.map_or((), drop),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
+}
+
+/// Serves until the operator asks to stop or the pipeline fails; then stops in order.
+pub(crate) async fn serve_until_stopped(
+    engine: &Engine,
+    server: Server,
+    home: &Home,
+    settings: &Settings,
+) -> anyhow::Result<()> {
+    let live = Engine::live_settings(settings);
+    let follow = async {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tick.tick().await;
+            engine.gate.follow(SystemClock.now(), &live).await?;
+        }
+    };
+    let ended: anyhow::Result<()> = tokio::select! {
+        () = asked_to_stop() => Ok(()),
+        error = engine.pipeline.failed() => Err(error.into()),
+        ended = follow => ended,
+    };
+    home.remove_addresses();
+    server.stop().await?;
+    let stopped = engine.stop().await;
+    ended.and(stopped)
+}
+
+async fn bind(address: &str, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {key} \"{address}\""))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
+}
+
+fn app_state(engine: &Engine, metrics: PrometheusHandle) -> AppState {
+    AppState {
+        sessions: Arc::new(LakeSessions(engine.lakehouse.clone())),
+        ingest: Arc::new(GateIngest(Arc::clone(&engine.gate))),
+        stations: Arc::new(LakeStations {
+            lakehouse: engine.lakehouse.clone(),
+            current: engine.inventory.clone(),
+        }),
+        readiness: Arc::new(EngineReadiness {
+            lakehouse: engine.lakehouse.clone(),
+            pipeline: Arc::clone(&engine.pipeline),
+        }),
+        clock: Arc::new(SystemClock),
+        metrics: Some(metrics),
+    }
+}
+
+fn internal(error: &anyhow::Error) -> ApiError {
+    tracing::error!(error = format!("{error:#}"), "a request failed");
+    ApiError::new(ErrorCode::Internal, format!("{error:#}"))
+}
+
+#[derive(Debug)]
+struct LakeSessions(Lakehouse);
+
+#[async_trait]
+impl Sessions for LakeSessions {
+    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError> {
+        let as_of = match as_of {
+            AsOf::Latest => seislake_catalog::AsOf::Latest,
+            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
+            AsOf::Snapshot(id) => {
+                let found = self.0.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
+                let found = found.ok_or_else(|| {
+                    ApiError::new(ErrorCode::NotFound, format!("no table has a snapshot {id} (any more)"))
+                })?;
+                // The newest snapshot of its table: the others are read at their newest too.
+                if found.current {
+                    seislake_catalog::AsOf::Latest
+                } else {
+                    seislake_catalog::AsOf::Time(found.committed_at)
+                }
+            }
+        };
+        self.0.session_as_of(as_of).map_err(|error| internal(&error))
+    }
+
+    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
+        let as_of = match as_of {
+            AsOf::Latest => seislake_catalog::AsOf::Latest,
+            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
+            AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
+        };
+        self.0.lake().snapshot_id(table, as_of).await.map_err(|error| {
+            let code = match error.kind {
+                seislake_model::ErrorKind::NotFound => ErrorCode::NotFound,
+                _ => ErrorCode::Internal,
+            };
+            ApiError::new(code, error.to_string())
+        })
+    }
+}
+
+#[derive(Debug)]
+struct GateIngest(Arc<Gate>);
+
+#[async_trait]
+impl Ingest for GateIngest {
+    async fn ingest(&self, request: IngestRequest) -> Result<IngestReport, ApiError> {
+        let origin: Arc<str> = request.origin.as_str().into();
+        let cut = tokio::task::spawn_blocking(move || cut_records(&request, &origin))
+            .await
+            .map_err(|error| internal(&error.into()))?;
+        let (offers, dead_letters) = cut;
+        let report = self.0.ingest(offers).await.map_err(|error| internal(&error.into()))?;
+        Ok(IngestReport {
+            accepted_count: usize::try_from(report.accepted).unwrap_or(usize::MAX),
+            duplicate_count: usize::try_from(report.duplicates).unwrap_or(usize::MAX),
+            sample_count: report.samples,
+            dead_letters,
+        })
+    }
+}
+
+/// Cuts a body into records; what cannot be read becomes refusals, which are returned as letters too.
+fn cut_records(request: &IngestRequest, origin: &Arc<str>) -> (Vec<Offer>, Vec<seislake_model::DeadLetter>) {
+    use seislake_mseed::{Scanned, Scanner};
+    use seislake_streams::message::{WAVEFORMS_RAW, dead_letter_topic};
+
+    let mut offers = Vec::new();
+    let mut letters = Vec::new();
+    for scanned in Scanner::new(&request.body) {
+        match scanned {
+            Scanned::Record { record, .. } => offers.push(Offer::Record(Incoming {
+                bytes: request.body.slice_ref(record.bytes()),
+                arrival_time: Some(request.arrival_time),
+                origin: Some(Arc::clone(origin)),
+            })),
+            Scanned::Problem { offset, length, reason } => {
+                let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(request.body.len());
+                let end = begin
+                    .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
+                    .min(request.body.len());
+                let bytes = request.body.slice(begin..end);
+                let reason = format!("{reason} (at byte {offset} of the body)");
+                letters.push(seislake_model::DeadLetter {
+                    position: seislake_model::RecordPosition {
+                        topic: dead_letter_topic(WAVEFORMS_RAW),
+                        partition: 0,
+                        offset,
+                    },
+                    index: 0,
+                    stage: "ingest".into(),
+                    reason: reason.clone(),
+                    origin: Some(origin.to_string()),
+                    record: Vec::new(),
+                });
+                offers.push(Offer::Refused(Refusal { bytes, reason, origin: Some(Arc::clone(origin)) }));
+            }
+            Scanned::ControlHeaders { .. } => {}
+        }
+    }
+    (offers, letters)
+}
+
+#[derive(Debug)]
+struct LakeStations {
+    lakehouse: Lakehouse,
+    current: InventoryHandle,
+}
+
+#[async_trait]
+impl StationStore for LakeStations {
+    async fn upsert(&self, inventory: Inventory) -> Result<(), ApiError> {
+        let after = self
+            .lakehouse
+            .lake()
+            .upsert_inventory(inventory)
+            .await
+            .map_err(|error| internal(&error.into()))?;
+        self.current.replace(after);
+        Ok(())
+    }
+
+    fn current(&self) -> Arc<Inventory> {
+        self.current.current()
+    }
+}
+
+#[derive(Debug)]
+struct EngineReadiness {
+    lakehouse: Lakehouse,
+    pipeline: Arc<Pipeline>,
+}
+
+/// A stage further behind than this is not ready.
+const LAG_RECORDS_MAX: u64 = 1_000_000;
+
+#[async_trait]
+impl Readiness for EngineReadiness {
+    async fn check(&self) -> Vec<(String, Result<(), String>)> {
+        let catalog = self.lakehouse.lake().tables().await.map(drop).map_err(|error| error.to_string());
+        let pipeline = match self.pipeline.lags() {
+            Ok(lags) => match lags.iter().find(|lag| lag.end.saturating_sub(lag.next) > LAG_RECORDS_MAX) {
+                Some(lag) => Err(format!("stage \"{}\" is {} records behind", lag.stage, lag.end - lag.next)),
+                None => Ok(()),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        vec![("catalog".into(), catalog), ("pipeline".into(), pipeline)]
+    }
+}

@@ -1,0 +1,3 @@
+//! Picks, associations and locations of real recordings in one go.
+
+mod iceland;

@@ -1,0 +1,119 @@
+//! The binary as a user runs it, and archives for it to read.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use seislake_exchange::stationxml::{self, Level};
+use seislake_mseed::{PackSettings, pack};
+use seislake_seismo::synthetic::{SyntheticNetwork, SyntheticSettings};
+use seislake_seismo::travel_time::{LayeredModel, default_table};
+
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_seislake"));
+    command.env_remove("SEISLAKE_HOME").stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary and returns its output whatever its status.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    command().args(arguments).output().unwrap()
+}
+
+/// Runs the binary, which must succeed, and returns its standard output.
+pub(crate) fn succeed(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "seislake {} failed: {errors}", arguments.join(" "));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn spawn(arguments: &[&str]) -> Child {
+    command().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+pub(crate) fn query(home: &Path, sql: &str) -> String {
+    succeed(&["query", "--home", text(home), "--format", "csv", sql])
+}
+
+/// Every row of the tables that must not depend on how often, in which order and how undisturbed files were imported.
+pub(crate) fn tables(home: &Path) -> Vec<(&'static str, String)> {
+    const QUERIES: [(&str, &str); 9] = [
+        ("picks", "SELECT * FROM bulletin.picks ORDER BY pick_id"),
+        ("arrivals", "SELECT * FROM bulletin.arrivals ORDER BY arrival_id"),
+        ("origins", "SELECT * FROM bulletin.origins ORDER BY origin_id"),
+        ("events", "SELECT * FROM bulletin.events ORDER BY event_id, revision"),
+        ("magnitudes", "SELECT * FROM bulletin.magnitudes ORDER BY magnitude_id"),
+        ("amplitudes", "SELECT * FROM bulletin.amplitudes ORDER BY amplitude_id"),
+        (
+            "packets",
+            "SELECT source_id, start_ns, sample_count, sha256 FROM waveform.packets ORDER BY source_id, start_ns, sha256",
+        ),
+        (
+            "samples",
+            "SELECT source_id, sum(sample_count) AS n, min(start_ns) AS s FROM waveform.segments GROUP BY source_id ORDER BY source_id",
+        ),
+        (
+            "dead letters",
+            "SELECT reason, count(*) AS n FROM stream.dead_letters GROUP BY reason ORDER BY reason",
+        ),
+    ];
+    QUERIES.iter().map(|(name, sql)| (*name, query(home, sql))).collect()
+}
+
+pub(crate) fn assert_same_tables(one: &[(&'static str, String)], other: &[(&'static str, String)]) {
+    for ((name, left), (_, right)) in one.iter().zip(other) {
+        assert!(left == right, "table \"{name}\" differs:\n{left}\n---\n{right}");
+    }
+}
+
+pub(crate) fn row_count(csv: &str) -> usize {
+    csv.lines().count().saturating_sub(1)
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// Real recordings, where the tester has them.
+pub(crate) fn recordings() -> Option<PathBuf> {
+    let folder = std::env::var_os("SEISLAKE_TEST_DATA")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no recordings at \"{}\" (set SEISLAKE_TEST_DATA)", folder.display());
+    None
+}
+
+/// A synthetic archive: one file per channel and a StationXML file, both below `folder`.
+/// Returns the folder of the records and the station file.
+pub(crate) fn synthetic_archive(folder: &Path, minutes: u32) -> (PathBuf, PathBuf) {
+    let duration_s = f64::from(minutes) * 60.0;
+    let settings =
+        SyntheticSettings { seed: 5, station_count: 30, duration_s, ..SyntheticSettings::default() };
+    let travel_time = default_table(&LayeredModel::iasp91());
+    let network = SyntheticNetwork::new(settings, &travel_time);
+    let records = folder.join("records");
+    std::fs::create_dir_all(&records).unwrap();
+    let stations = folder.join("stations.xml");
+    let document = stationxml::write(network.inventory(), Level::Response, network.sample_time(0));
+    std::fs::write(&stations, document).unwrap();
+    for (index, channel) in network.inventory().channels.iter().enumerate() {
+        let mut bytes = Vec::new();
+        let mut samples = vec![0_i32; 6000];
+        let mut generator = network.generator(index);
+        for minute in 0..minutes {
+            let first = u64::from(minute) * 6000;
+            let start_time = network.sample_time(first);
+            if network.is_missing(index, start_time) {
+                continue;
+            }
+            generator.fill(first, &mut samples);
+            let settings = PackSettings::new(channel.source_id.as_str(), start_time.nanos(), 100.0);
+            bytes.extend(pack(&settings, samples.as_slice()).unwrap().concat());
+        }
+        let name = channel.source_id.as_str().replace(':', "_");
+        std::fs::write(records.join(format!("{name}.mseed")), bytes).unwrap();
+    }
+    (records, stations)
+}
