@@ -43,7 +43,7 @@ pub(crate) async fn write(lake: &Lake, table: &TableDef, batches: &[RecordBatch]
         let spec = metadata.default_partition_spec();
         let location = data_location(metadata, spec, &partition);
         let output = loaded.file_io().new_output(location).doing(what)?;
-        let builder = ParquetWriterBuilder::new(properties.clone(), metadata.current_schema().clone());
+        let builder = ParquetWriterBuilder::new(properties.clone(), Arc::clone(metadata.current_schema()));
         let mut writer = builder.build(output).await.doing(what)?;
         let sources: Vec<&RecordBatch> = batches.iter().collect();
         // As many rows at a time as a page holds.
@@ -75,7 +75,7 @@ fn data_location(metadata: &TableMetadata, spec: &PartitionSpec, partition: &Str
     if spec.is_unpartitioned() {
         return format!("{root}/data/{name}.parquet");
     }
-    let folder = spec.partition_to_path(partition, metadata.current_schema().clone());
+    let folder = spec.partition_to_path(partition, Arc::clone(metadata.current_schema()));
     format!("{root}/data/{folder}/{name}.parquet")
 }
 

@@ -1,5 +1,7 @@
 //! Manifests: the lists of data files of a snapshot.
 
+use std::sync::Arc;
+
 use iceberg::spec::{DataFile, ManifestContentType, ManifestFile, ManifestWriter, ManifestWriterBuilder};
 use iceberg::table::Table;
 use seislake_model::{ErrorKind, SnapshotId};
@@ -32,7 +34,7 @@ async fn writer(base: &Table, snapshot_id: SnapshotId, spec_id: i32) -> Result<M
         .file_io()
         .new_output(&location)
         .doing(|| format!("write a manifest of table \"{}\"", base.identifier()))?;
-    let schema = metadata.current_schema().clone();
+    let schema = Arc::clone(metadata.current_schema());
     let builder = ManifestWriterBuilder::new(output, Some(snapshot_id), schema, spec.as_ref().clone());
     Ok(builder.build_v2_data())
 }
