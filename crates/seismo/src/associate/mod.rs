@@ -36,6 +36,9 @@ use window::{Declared, WindowSearch};
 const MOVED_DEGREES: f64 = 0.01;
 const MOVED_M: f64 = 200.0;
 
+/// Places are taken to a decimetre, so that a snapshot written with a last digit off changes no event.
+const DEGREE_PARTS: f64 = 1e6;
+
 /// A pick waiting for its event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeldPick {
@@ -241,7 +244,7 @@ impl Associator {
     /// The first window that picks or amplitudes still to come can touch.
     fn complete_window(&self) -> i64 {
         if self.watermark == Timestamp::MAX {
-            return self.window_of(Timestamp::MAX);
+            return self.window_of(Timestamp::MAX) + 1;
         }
         let delay_s = 2.0 * self.longest_travel_time_s + self.settings.amplitude_window_s.max(0.0);
         self.window_of(self.watermark.add_seconds(-delay_s))
@@ -326,12 +329,12 @@ impl Associator {
                 Some(station) => {
                     station.last_pick_time = station.last_pick_time.max(time);
                     if moved(&station.at, &held.at) {
-                        station.at = held.at;
+                        station.at = rounded(held.at);
                         changed = true;
                     }
                 }
                 None => {
-                    self.stations.insert(key, HeardStation { at: held.at, last_pick_time: time });
+                    self.stations.insert(key, HeardStation { at: rounded(held.at), last_pick_time: time });
                     changed = true;
                 }
             }
@@ -430,6 +433,15 @@ impl Associator {
     fn forget_traces(&mut self) {
         let horizon = self.window_begin(self.next_window).add_seconds(-self.slack_s());
         self.amplitude_traces.retain(|_, trace| trace_end(trace) > horizon);
+    }
+}
+
+fn rounded(at: Coordinates) -> Coordinates {
+    let round = |value: f64, parts: f64| (value * parts).round() / parts;
+    Coordinates {
+        latitude: round(at.latitude, DEGREE_PARTS),
+        longitude: round(at.longitude, DEGREE_PARTS),
+        elevation_m: round(at.elevation_m, 10.0),
     }
 }
 
