@@ -63,7 +63,7 @@ async fn wrong_parameters_are_one_sentence_each() {
     let house = House::empty().await;
     for (path, code, part) in [
         ("/events?start_time=yesterday", ErrorCode::InvalidArgument, "yesterday"),
-        ("/events?magnitude=2", ErrorCode::UnknownParameter, "\"magnitude\""),
+        ("/events?magnitude=2", ErrorCode::UnknownParameter, r#"\"magnitude\""#),
         ("/events?limit=10000000", ErrorCode::PageTooLarge, "10000000"),
         ("/events?limit=-1", ErrorCode::InvalidArgument, "-1"),
         ("/events?min_magnitude=5&max_magnitude=4", ErrorCode::InvalidArgument, "min_magnitude"),

@@ -10,7 +10,9 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 
-use crate::error::Result;
+use seislake_model::ErrorKind;
+
+use crate::error::{QueryError, Result};
 use crate::functions::FUNCTIONS;
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
@@ -66,7 +68,14 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
 pub async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let plan = context.state().create_logical_plan(sql).await?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reading.verify_plan(&plan)?;
+    reading.verify_plan(&plan).map_err(|error| QueryError {
+        kind: ErrorKind::Invalid,
+        message: format!(
+            "only reading statements (SELECT, EXPLAIN, SHOW) are allowed: {}",
+            QueryError::from(error)
+        ),
+        source: None,
+    })?;
     Ok(plan)
 }
 

@@ -15,11 +15,14 @@ pub(crate) fn start_logging() {
 /// One line: what was attempted and the chain of causes; causes that repeat what is said already are left out.
 pub(crate) fn print_error(error: &anyhow::Error) {
     let mut message = String::new();
+    let mut last = String::new();
     for cause in error.chain() {
         let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        if message.contains(&text) {
+        let said = message.contains(&text) || (!last.is_empty() && text.contains(&last));
+        if said {
             continue;
         }
+        last.clone_from(&text);
         if !message.is_empty() {
             message.push_str(": ");
         }

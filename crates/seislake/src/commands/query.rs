@@ -52,7 +52,7 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
             print_result(if text.is_empty() { "[]\n" } else { &text })
         }
         QueryFormat::Arrow => {
-            let mut writer = StreamWriter::try_new(std::io::stdout().lock(), &schema)?;
+            let mut writer = StreamWriter::try_new(std::io::stdout(), &schema)?;
             while let Some(batch) = batches.try_next().await? {
                 writer.write(&batch)?;
             }

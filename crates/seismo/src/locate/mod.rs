@@ -53,6 +53,9 @@ pub struct LocateSettings {
     pub phase_count_min: usize,
     /// Fewest stations that make a location.
     pub station_count_min: usize,
+    /// Largest semi-major axis of the error ellipse, km: what is less certain is no location. Chance associations of
+    /// unrelated picks end here.
+    pub ellipse_major_km_max: f64,
     /// Most cells of the search for the hypocentre, at a few microseconds each.
     pub search_count: usize,
     /// Points that sample the posterior: more give smoother uncertainties.
@@ -72,6 +75,7 @@ impl Default for LocateSettings {
             residual_s_max: 2.0,
             phase_count_min: 4,
             station_count_min: 3,
+            ellipse_major_km_max: 30.0,
             search_count: 4000,
             sample_count: 1500,
         }
@@ -104,6 +108,18 @@ pub enum LocateError {
         phase_count: usize,
         /// Stations that agree with the best hypocentre.
         station_count: usize,
+    },
+    /// The picks leave the epicentre open.
+    #[error(
+        "locating event \"{event_id}\": the error ellipse reaches {ellipse_major_km:.0} km, at most {ellipse_major_km_max:.0} km make a location"
+    )]
+    Unconstrained {
+        /// Event.
+        event_id: String,
+        /// Semi-major axis of the error ellipse, km.
+        ellipse_major_km: f64,
+        /// The largest allowed, km.
+        ellipse_major_km_max: f64,
     },
 }
 
@@ -145,7 +161,13 @@ impl Locator {
             return Err(LocateError::Inconsistent { event_id, phase_count, station_count });
         }
         let samples = octree::sample(&network, &region, best, self.settings.sample_count);
-        Ok(self.location(association, &network, &samples, best, &fit))
+        let location = self.location(association, &network, &samples, best, &fit);
+        let (ellipse_major_km, ellipse_major_km_max) =
+            (location.origin.ellipse_major_km, self.settings.ellipse_major_km_max);
+        if ellipse_major_km > ellipse_major_km_max {
+            return Err(LocateError::Unconstrained { event_id, ellipse_major_km, ellipse_major_km_max });
+        }
+        Ok(location)
     }
 
     fn location(
