@@ -245,11 +245,26 @@ fn find(
         return Ok(request.no_data(parameters::no_data(&parameters)));
     }
     let (media_type, body) = if text {
+        let found = with_start_times(found);
         ("text/plain; charset=utf-8", station_text::write(&found, level))
     } else {
         ("application/xml", stationxml::write(&found, level, request.submitted_at))
     };
     Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
+}
+
+/// What FDSN text says where an epoch began before anybody wrote it down.
+const SINCE_EVER: Timestamp = Timestamp::from_nanos(-2_208_988_800_000_000_000);
+
+/// FDSN text has no epochs without a begin, and ObsPy does not read them: they begin with the year 1900.
+fn with_start_times(mut inventory: Inventory) -> Inventory {
+    for station in &mut inventory.stations {
+        station.start_time.get_or_insert(SINCE_EVER);
+    }
+    for channel in &mut inventory.channels {
+        channel.start_time.get_or_insert(SINCE_EVER);
+    }
+    inventory
 }
 
 /// Conditions on the ends of epochs.

@@ -19,11 +19,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::Uri;
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri, Version};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 
 pub(crate) use assets::{Asset, asset_routes};
 pub(crate) use body::Body;
@@ -73,9 +74,14 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
         .layer(DefaultBodyLimit::disable())
-        .layer(CompressionLayer::new())
+        .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(answered)))
         .layer(from_fn_with_state(guards, guard::guard))
         .layer(CatchPanicLayer::custom(guard::panicked))
+}
+
+/// Errors go out as they are: ObsPy shows their bytes without unpacking them.
+fn answered(status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions) -> bool {
+    status.is_success()
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

@@ -154,11 +154,15 @@ async fn stations_come_as_text_and_stationxml_at_each_level() {
         let (status, text) = house.get(&format!("{station}?format=text&{query}")).await;
         assert_eq!((status, text.lines().count() - 1), (StatusCode::OK, lines), "{query}: {text}");
     }
+    let timeless = r#"{"network":"YY","station":"OLD","latitude":1,"longitude":2,"elevation_m":3}"#;
+    house.post("/stations", "application/json", timeless).await;
+    let (_, text) = house.get(&format!("{station}?format=text&net=YY")).await;
+    assert!(text.contains("|1900-01-01T00:00:00"), "FDSN text has no empty begin: {text}");
     let (_, xml) = house.get(&format!("{station}?level=channel")).await;
     assert!(xml.contains("schemaVersion=\"1.2\"") && xml.contains("code=\"HHZ\""), "{xml}");
     let (status, _) = house.get(&format!("{station}?sta=NONE")).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
-    let (status, _) = house.get(&format!("{station}?endtime=2009-01-01")).await;
+    let (status, _) = house.get(&format!("{station}?net=XX&endtime=2009-01-01")).await;
     assert_eq!(status, StatusCode::NO_CONTENT, "before the stations began");
     let body = "level=station\nformat=text\nXX S0 * * 2014-01-01 2015-01-01\nXX S2 * * * *\n";
     let (_, text) = house.post(station, "text/plain", body).await;

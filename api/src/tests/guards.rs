@@ -82,3 +82,13 @@ async fn a_body_without_announced_length_is_measured_as_it_comes() {
     let (status, text) = house.send(request).await;
     assert_eq!((status, code_in(&text)), (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE".into()));
 }
+
+#[tokio::test]
+async fn answers_are_packed_where_the_client_can_unpack_them_and_errors_never() {
+    let house = House::furnished().await;
+    for (query, packed) in [("", true), ("?starttime=yesterday", false)] {
+        let request = Request::get(format!("/fdsnws/event/1/query{query}")).header("accept-encoding", "gzip");
+        let response = house.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers().contains_key("content-encoding"), packed, "{query}");
+    }
+}

@@ -10,6 +10,7 @@
 //! it are left to others.
 
 use super::octree::{Cell, Site, Vote};
+use super::pool::PickPool;
 use super::search::{Hypocentre, Near, Observation, SLOW_KM_S, Search};
 use super::settings::AssociateSettings;
 use crate::geometry::{KM_PER_DEGREE, LocalFrame};
@@ -18,89 +19,6 @@ use crate::geometry::{KM_PER_DEGREE, LocalFrame};
 const WIDER: f64 = 1.5;
 /// The second search begins with this half size, east, north and down.
 const SECOND_KM: [f64; 3] = [2.0, 2.0, 3.0];
-
-/// A pick inside a window.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct WindowPick {
-    pub(super) site: u32,
-    /// 0: P, 1: S.
-    pub(super) phase: usize,
-    /// After the begin of the window.
-    pub(super) time_s: f64,
-}
-
-/// The picks of a window by station and phase, and which of them are taken.
-#[derive(Debug)]
-pub(super) struct PickPool {
-    pub(super) picks: Vec<WindowPick>,
-    pub(super) by_site: Vec<[Vec<u32>; 2]>,
-    pub(super) taken: Vec<bool>,
-    /// Logarithm of the free picks per second of every station and phase.
-    rates_ln: Vec<[f64; 2]>,
-    has_free: Vec<[bool; 2]>,
-    extent_s: f64,
-}
-
-impl PickPool {
-    /// `picks` in the order of time, out of a time of `extent_s`.
-    pub(super) fn new(site_count: usize, picks: Vec<WindowPick>, extent_s: f64) -> Self {
-        let mut by_site = vec![[Vec::new(), Vec::new()]; site_count];
-        for (index, pick) in picks.iter().enumerate() {
-            by_site[pick.site as usize][pick.phase].push(index as u32);
-        }
-        let rates_ln = vec![[0.0; 2]; site_count];
-        let has_free = vec![[false; 2]; site_count];
-        let mut pool = Self { has_free, taken: vec![false; picks.len()], picks, by_site, rates_ln, extent_s };
-        for site in 0..site_count {
-            pool.count_free(site);
-        }
-        pool
-    }
-
-    /// Takes a pick out.
-    pub(super) fn take(&mut self, index: u32) {
-        self.taken[index as usize] = true;
-        self.count_free(self.picks[index as usize].site as usize);
-    }
-
-    fn count_free(&mut self, site: usize) {
-        for phase in 0..2 {
-            let free = self.by_site[site][phase].iter().filter(|index| !self.taken[**index as usize]).count();
-            self.has_free[site][phase] = free > 0;
-            self.rates_ln[site][phase] = ((free as f64 + 0.5) / self.extent_s).ln();
-        }
-    }
-
-    /// Are any picks of a station and phase free?
-    #[inline]
-    pub(super) fn has_free(&self, site: u32, phase: usize) -> bool {
-        self.has_free[site as usize][phase]
-    }
-
-    /// How much a pick within `half_s` of its predicted time speaks for an event: the logarithm of how unlikely
-    /// chance would have put one of the station's picks there.
-    #[inline]
-    pub(super) fn evidence(&self, site: u32, phase: usize, half_s: f64) -> f64 {
-        self.evidence_of(site, phase, (2.0 * half_s).ln())
-    }
-
-    /// The same, given the logarithm of the whole width in s.
-    #[inline]
-    pub(super) fn evidence_of(&self, site: u32, phase: usize, width_ln: f64) -> f64 {
-        -width_ln - self.rates_ln[site as usize][phase]
-    }
-
-    /// Free picks of a station and phase within `half_s` of `time_s`.
-    fn around(&self, site: u32, phase: usize, time_s: f64, half_s: f64) -> impl Iterator<Item = u32> + '_ {
-        let list = &self.by_site[site as usize][phase];
-        let first = list.partition_point(|index| self.picks[*index as usize].time_s < time_s - half_s);
-        list[first..]
-            .iter()
-            .copied()
-            .take_while(move |index| self.picks[*index as usize].time_s <= time_s + half_s)
-            .filter(|index| !self.taken[*index as usize])
-    }
-}
 
 /// An event found in a window.
 #[derive(Clone, Debug)]
@@ -178,7 +96,7 @@ fn observe<'a>(
                     station,
                     phase,
                     group: 2 * place + phase,
-                    time_s: pool.picks[pick as usize].time_s,
+                    time_s: pool.pick(pick).time_s,
                     evidence: pool.evidence(station.site, phase, 1.0),
                 });
             }
@@ -205,7 +123,7 @@ fn listen(
             let expected_s = times.map(|time| source.time_s + time);
             let picks = [0, 1].map(|phase| {
                 let tolerance = settings.tolerance_s(times[phase]);
-                let off = |index: u32| (pool.picks[index as usize].time_s - expected_s[phase]).abs();
+                let off = |index: u32| (pool.pick(index).time_s - expected_s[phase]).abs();
                 pool.around(station.site, phase, expected_s[phase], tolerance)
                     .min_by(|a, b| off(*a).total_cmp(&off(*b)).then(a.cmp(b)))
             });
@@ -250,7 +168,7 @@ fn evidence(settings: &AssociateSettings, pool: &PickPool, source: Hypocentre, h
         for phase in 0..2 {
             if let Some(pick) = entry.picks[phase] {
                 let tolerance = settings.tolerance_s(entry.expected_s[phase] - source.time_s);
-                let off = (pool.picks[pick as usize].time_s - entry.expected_s[phase]) / tolerance;
+                let off = (pool.pick(pick).time_s - entry.expected_s[phase]) / tolerance;
                 sum += (1.0 - off * off) * pool.evidence(entry.site, phase, tolerance).max(0.0);
             }
         }

@@ -12,6 +12,7 @@
 
 mod hypocentre;
 mod octree;
+mod pool;
 mod search;
 mod settings;
 #[cfg(test)]
@@ -27,8 +28,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::distance_azimuth;
 use crate::travel_time::TravelTime;
-use hypocentre::{Found, WindowPick};
+use hypocentre::Found;
 use octree::{Octree, Site, TravelTables};
+use pool::WindowPick;
 pub use settings::AssociateSettings;
 use window::{Declared, WindowSearch};
 

@@ -6,15 +6,17 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
 
-use super::hypocentre::{Found, PickPool, WindowPick, refine};
+use super::hypocentre::{Found, refine};
 use super::octree::{Cell, Octree, Site};
+use super::pool::{PickPool, WindowPick};
 use super::settings::AssociateSettings;
 use crate::geometry::distance_azimuth;
 
 /// Resolution of trial origin times.
-const BIN_S: f64 = 0.25;
+const BINS_PER_S: f32 = 4.0;
+const BIN_S: f64 = 1.0 / BINS_PER_S as f64;
 /// Evidence is summed in whole 64ths, so that sums do not depend on their order.
-const EVIDENCE_SCALE: f64 = 64.0;
+const EVIDENCE_SCALE: f32 = 64.0;
 
 /// An event that has been declared already.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ impl Queue {
         if peak.in_window {
             self.in_window.insert(cell);
         }
-        let evidence = (EVIDENCE_SCALE * event.near_evidence) as i32;
+        let evidence = (f64::from(EVIDENCE_SCALE) * event.near_evidence) as i32;
         self.events.insert((evidence, Reverse(cell)), event);
     }
 
@@ -180,7 +182,7 @@ impl<'a> WindowSearch<'a> {
                     self.visit(&mut queue, index);
                 }
                 Entry::Event(event, index) => {
-                    if event.members.iter().any(|pick| self.pool.taken[*pick as usize]) {
+                    if event.members.iter().any(|pick| self.pool.taken(*pick)) {
                         // What is left of it is found again from its cell.
                     } else if self.repeats(&event) {
                         self.absorb(&event);
@@ -235,28 +237,34 @@ impl<'a> WindowSearch<'a> {
     /// Writes into `steps` where along the origin times of `cell` picks begin and cease to agree, as counts and as
     /// evidence; returns the bins written to.
     fn add_up(&mut self, cell: &Cell) -> Range<usize> {
-        let begin_s = -self.settings.event_interval_s;
-        let end_s = self.bin_count as f64 * BIN_S + begin_s;
+        let begin_s = -self.settings.event_interval_s as f32;
+        let bin_count = self.bin_count as f32;
         let mut bins = self.bin_count..0;
         for vote in self.tree.votes(cell) {
             for phase in 0..2 {
-                if !self.pool.has_free(vote.site, phase) {
+                let free = self.pool.free(vote.site, phase);
+                if free.times_s.is_empty() {
                     continue;
                 }
-                let (time_s, half_s) = (f64::from(vote.time_s[phase]), f64::from(vote.half_s[phase]));
-                let evidence = self.pool.evidence_of(vote.site, phase, f64::from(vote.leaf_width_ln[phase]));
+                let evidence = free.evidence(vote.leaf_width_ln[phase]);
                 let weight = ((EVIDENCE_SCALE * evidence) as i32).max(1);
+                let (first_s, last_s) = (
+                    vote.time_s[phase] + vote.half_s[phase] + begin_s,
+                    vote.time_s[phase] - vote.half_s[phase] + begin_s,
+                );
                 let mut free_from = 0;
-                for &index in &self.pool.by_site[vote.site as usize][phase] {
-                    let origin_s = self.pool.picks[index as usize].time_s - time_s;
-                    if origin_s + half_s < begin_s || self.pool.taken[index as usize] {
+                for time_s in &free.times_s {
+                    let low = (time_s - first_s) * BINS_PER_S;
+                    let high = (time_s - last_s) * BINS_PER_S;
+                    if high < 0.0 {
                         continue;
                     }
-                    if origin_s - half_s >= end_s || !origin_s.is_finite() {
+                    // Also where the travel time is infinite.
+                    if !(low < bin_count && high.is_finite()) {
                         break;
                     }
-                    let low = (((origin_s - half_s - begin_s) / BIN_S).max(0.0) as usize).max(free_from);
-                    let high = (((origin_s + half_s - begin_s) / BIN_S) as usize + 1).min(self.bin_count);
+                    let low = (low.max(0.0) as usize).max(free_from);
+                    let high = (high as usize + 1).min(self.bin_count);
                     if low < high {
                         self.steps[low][0] += 1;
                         self.steps[low][1] += weight;
@@ -275,10 +283,7 @@ impl<'a> WindowSearch<'a> {
     fn repeats(&self, event: &Found) -> bool {
         self.declared.iter().any(|other| {
             (other.time_s - event.time_s).abs() < self.settings.event_interval_s
-                && event
-                    .members
-                    .iter()
-                    .any(|pick| other.sites.contains(&self.pool.picks[*pick as usize].site))
+                && event.members.iter().any(|pick| other.sites.contains(&self.pool.pick(*pick).site))
                 && distance_azimuth(other.latitude, other.longitude, event.latitude, event.longitude).0
                     < self.settings.event_distance_km
         })
@@ -293,7 +298,7 @@ impl<'a> WindowSearch<'a> {
             time_s: event.time_s,
             latitude: event.latitude,
             longitude: event.longitude,
-            sites: event.members.iter().map(|index| self.pool.picks[*index as usize].site).collect(),
+            sites: event.members.iter().map(|index| self.pool.pick(*index).site).collect(),
         });
         found.push(event);
     }
