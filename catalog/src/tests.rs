@@ -3,6 +3,7 @@
 mod open;
 mod past;
 mod read;
+mod upkeep;
 mod write;
 
 use std::path::Path;

@@ -6,8 +6,9 @@
 
 mod error;
 mod functions;
+pub mod quality;
 mod session;
 
 pub use error::{QueryError, Result};
-pub use functions::FUNCTIONS;
+pub use functions::{AGGREGATES, FUNCTIONS};
 pub use session::{CATALOG_NAME, SessionSettings, plan, query, session};

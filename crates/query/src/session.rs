@@ -13,7 +13,7 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use seislake_model::ErrorKind;
 
 use crate::error::{QueryError, Result};
-use crate::functions::FUNCTIONS;
+use crate::functions::{AGGREGATES, FUNCTIONS};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
 pub const CATALOG_NAME: &str = "seislake";
@@ -60,6 +60,9 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     context.register_catalog(CATALOG_NAME, catalog);
     for function in FUNCTIONS {
         context.register_udf(function());
+    }
+    for function in AGGREGATES {
+        context.register_udaf(function());
     }
     Ok(context)
 }

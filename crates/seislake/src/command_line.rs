@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Dead letters: what could not be used, and why.
     Dlq(DlqArgs),
+    /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
+    Quality(QualityArgs),
     /// Show or check the configuration.
     Config(ConfigArgs),
     /// Measure, beside a peer where there is one.
@@ -253,6 +255,49 @@ pub(crate) enum DlqAction {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: seislake quality update && seislake quality report --output ./quality")]
+pub(crate) struct QualityArgs {
+    #[command(subcommand)]
+    pub(crate) action: QualityAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityAction {
+    /// Bring the quality tables up to date: only channels and days with new data are made anew. May run beside a server.
+    #[command(after_help = "Example: seislake quality update --home ./seislake-home")]
+    Update {
+        #[command(flatten)]
+        home: HomeArgs,
+        /// Print what was done as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write plots (SVG) and numbers (CSV, JSON) of the quality tables as they stand.
+    #[command(
+        after_help = "Example: seislake quality report --from 2024-02-01 --to 2024-03-01 --source 'FDSN:IU_*_B_H_?' --output ./quality"
+    )]
+    Report(QualityReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QualityReportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// From this time on (UTC); the first day there is where absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Before this time (UTC); after the last day there is where absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Only these source ids; * stands for any text, ? for one character. May be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) source: Vec<String>,
+    /// Directory to write into; it is made where absent.
+    #[arg(long, value_name = "DIR", default_value = "./quality-report")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example: seislake config show --config seislake.toml")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -279,7 +324,7 @@ pub(crate) enum ConfigAction {
 #[command(after_help = "Example: seislake bench main --json")]
 pub(crate) struct BenchArgs {
     /// Which benchmark.
-    #[arg(value_name = "NAME", value_parser = ["main"])]
+    #[arg(value_name = "NAME", value_parser = ["main", "quality"])]
     pub(crate) name: String,
     /// Print JSON.
     #[arg(long)]

@@ -40,35 +40,43 @@ print(samples, best)
 
 /// One line of the result.
 #[derive(Debug, Serialize)]
-struct Measure {
-    measure: &'static str,
-    value: f64,
-    unit: &'static str,
-    peer: Option<&'static str>,
-    peer_value: Option<f64>,
-    ratio: Option<f64>,
-    target: Option<f64>,
-    holds: Option<bool>,
+pub(super) struct Measure {
+    pub(super) measure: &'static str,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    pub(super) peer: Option<&'static str>,
+    pub(super) peer_value: Option<f64>,
+    pub(super) ratio: Option<f64>,
+    pub(super) target: Option<f64>,
+    pub(super) holds: Option<bool>,
 }
 
 pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
-    let folder = BenchFolder::new()?;
-    tell("making the input");
-    let (file, sample_count) = make_archive(&folder.0)?;
-    let mut measures = vec![decode(&file, &args.python)?];
-    tell("importing");
-    measures.extend(import(&folder.0, sample_count)?);
+    let measures = match args.name.as_str() {
+        "quality" => super::bench_quality::measures(&args.python)?,
+        _ => main_measures(&args.python)?,
+    };
     if args.json {
         return print_result(&format!("{}\n", serde_json::to_string(&measures)?));
     }
     print_result(&describe(&measures))
 }
 
+fn main_measures(python: &str) -> anyhow::Result<Vec<Measure>> {
+    let folder = BenchFolder::new()?;
+    tell("making the input");
+    let (file, sample_count) = make_archive(&folder.0)?;
+    let mut measures = vec![decode(&file, python)?];
+    tell("importing");
+    measures.extend(import(&folder.0, sample_count)?);
+    Ok(measures)
+}
+
 /// Everything a benchmark writes, removed at the end.
-struct BenchFolder(PathBuf);
+pub(super) struct BenchFolder(pub(super) PathBuf);
 
 impl BenchFolder {
-    fn new() -> anyhow::Result<Self> {
+    pub(super) fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("seislake-bench-{}", std::process::id()));
         fs::create_dir_all(path.join("records"))
             .with_context(|| format!("cannot make \"{}\"", path.display()))?;

@@ -1,6 +1,7 @@
 //! One file per command.
 
 mod bench;
+mod bench_quality;
 mod compare;
 mod config;
 mod demo;
@@ -8,6 +9,7 @@ mod dlq;
 mod export;
 mod import;
 mod inspect;
+mod quality;
 mod query;
 mod serve;
 
@@ -27,6 +29,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Compare(args) => wait(compare::run(args)),
         Command::Export(args) => wait(export::run(args)),
         Command::Dlq(args) => wait(dlq::run(args)),
+        Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
