@@ -8,6 +8,7 @@ mod dlq;
 mod export;
 mod import;
 mod inspect;
+mod maintain;
 mod query;
 mod serve;
 
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Compare(args) => wait(compare::run(args)),
         Command::Export(args) => wait(export::run(args)),
         Command::Dlq(args) => wait(dlq::run(args)),
+        Command::Maintain(args) => wait(maintain::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
