@@ -22,12 +22,10 @@ pub(super) const LANES: usize = 8;
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub(super) struct Layout {
-    /// Shift that brings a difference to the top of the word, bits.
-    left: [u32; LANES],
+    /// Shift that brings a difference to the top of the word, bits; 32 makes an unused place 0.
+    pub(super) left: [u32; LANES],
     /// Shift that then brings it down with its sign, bits.
-    right: [u32; LANES],
-    /// All ones for a difference, zero for an unused place.
-    mask: [i32; LANES],
+    pub(super) right: [u32; LANES],
     /// Differences in the word.
     pub(super) count: usize,
     /// The code stands for nothing.
@@ -39,9 +37,9 @@ impl Layout {
     #[inline(always)]
     pub(super) fn differences(&self, word: u32) -> [i32; LANES] {
         let mut differences = [0; LANES];
-        let shifts = self.left.iter().zip(&self.right).zip(&self.mask);
-        for (difference, ((left, right), mask)) in differences.iter_mut().zip(shifts) {
-            *difference = word.wrapping_shl(*left).cast_signed().wrapping_shr(*right) & mask;
+        let shifts = self.left.iter().zip(&self.right);
+        for (difference, (left, right)) in differences.iter_mut().zip(shifts) {
+            *difference = word.checked_shl(*left).unwrap_or(0).cast_signed().wrapping_shr(*right);
         }
         differences
     }
@@ -70,8 +68,7 @@ static ONE_LITTLE: [Layout; 16] = steim1(ByteOrder::Little);
 static TWO_BIG: [Layout; 16] = steim2(ByteOrder::Big);
 static TWO_LITTLE: [Layout; 16] = steim2(ByteOrder::Little);
 
-const NOTHING: Layout =
-    Layout { left: [0; LANES], right: [0; LANES], mask: [0; LANES], count: 0, undefined: false };
+const NOTHING: Layout = Layout { left: [32; LANES], right: [0; LANES], count: 0, undefined: false };
 const UNDEFINED: Layout = Layout { undefined: true, ..NOTHING };
 
 const fn steim1(order: ByteOrder) -> [Layout; 16] {
@@ -118,7 +115,6 @@ const fn parts(count: usize, bits: u32, order: ByteOrder) -> Layout {
         };
         layout.left[lane] = 32 - bits * (below as u32 + 1);
         layout.right[lane] = 32 - bits;
-        layout.mask[lane] = -1;
         lane += 1;
     }
     layout
