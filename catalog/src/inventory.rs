@@ -7,7 +7,7 @@ use seislake_model::{Inventory, Offsets, Rows, SnapshotId};
 
 use crate::error::{Doing, Result};
 use crate::lake::{Lake, defined};
-use crate::sink::{Change, commit, write_files};
+use crate::sink::{Change, Replaced, commit, write_files};
 use crate::tables::{SortBy, TableDef, decode_channels, decode_stations, encode};
 
 impl Lake {
@@ -39,11 +39,11 @@ impl Lake {
         }
         let files = write_files(self, table, &[after]).await?;
         let none = Offsets::default();
-        let change = Change { table, files, replace: true, covered: &none, seen: &none };
+        let change = Change { table, files, replaced: Replaced::Everything, covered: &none, seen: &none };
         Ok(commit(self, change).await?.snapshot())
     }
 
-    async fn read_all(&self, table: &TableDef) -> Result<RecordBatch> {
+    async fn read_all(&self, table: &'static TableDef) -> Result<RecordBatch> {
         let what = || format!("read table \"{}\"", table.full_name());
         let context = SessionContext::new();
         let provider = self.table_provider(table.namespace, table.name).await?;

@@ -14,6 +14,7 @@
 mod error;
 mod inventory;
 mod lake;
+mod maintain;
 mod provider;
 mod settings;
 mod sink;
@@ -25,6 +26,7 @@ mod upkeep;
 
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeMetrics};
+pub use maintain::{CompactReport, CompactSettings, ExpireReport, ExpireSettings, OrphanReport};
 pub use provider::{AsOf, LakeCatalogProvider};
 pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;

@@ -1,5 +1,6 @@
 //! Tests of the lake as a whole, on temporary warehouses.
 
+mod maintain;
 mod open;
 mod past;
 mod read;

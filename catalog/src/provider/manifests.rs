@@ -26,7 +26,7 @@ struct Cached {
 
 impl ManifestCache {
     /// Manifests of a snapshot; refuses snapshots with delete files.
-    pub(super) async fn list(&self, table: &Table, snapshot: &SnapshotRef) -> Result<Vec<ManifestFile>> {
+    pub(crate) async fn list(&self, table: &Table, snapshot: &SnapshotRef) -> Result<Vec<ManifestFile>> {
         let list = table
             .manifest_list_reader(snapshot)
             .load()
@@ -45,7 +45,7 @@ impl ManifestCache {
     }
 
     /// Live data files of a manifest.
-    pub(super) async fn files(&self, table: &Table, manifest: &ManifestFile) -> Result<Arc<Vec<DataFile>>> {
+    pub(crate) async fn files(&self, table: &Table, manifest: &ManifestFile) -> Result<Arc<Vec<DataFile>>> {
         let path = &manifest.manifest_path;
         if let Some(files) = self.lock().manifests.get(path) {
             return Ok(Arc::clone(files));

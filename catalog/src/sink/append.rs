@@ -1,6 +1,6 @@
-//! One snapshot: data files and the offsets they cover, committed together.
+//! One snapshot: data files that come and go and the offsets they cover, committed together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 use seislake_model::{ErrorKind, Offset, Offsets, SnapshotId};
 
+use super::manifests::{FileTotals, Kept, Removal};
 use super::{OFFSET_PROPERTY, manifests, offsets, retention};
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
@@ -24,12 +25,37 @@ const RETRY_PAUSE: Duration = Duration::from_millis(5);
 pub(crate) struct Change<'a> {
     pub(crate) table: &'static TableDef,
     pub(crate) files: Vec<DataFile>,
-    /// The files take the place of all rows there are.
-    pub(crate) replace: bool,
+    /// What the files take the place of.
+    pub(crate) replaced: Replaced,
     /// Next offsets that the rows cover.
     pub(crate) covered: &'a Offsets,
     /// Offsets at which the rows begin.
     pub(crate) seen: &'a Offsets,
+}
+
+/// The files of the table that a commit takes out.
+pub(crate) enum Replaced {
+    /// None: rows are added.
+    Nothing,
+    /// All: the table has new contents.
+    Everything,
+    /// These, all of which must be there still.
+    Files {
+        /// Paths of the files.
+        paths: BTreeSet<String>,
+        /// `Replace` where the new files hold the same rows in a better layout, `Overwrite` where they hold newer ones.
+        operation: Operation,
+    },
+}
+
+impl Replaced {
+    fn operation(&self) -> Operation {
+        match self {
+            Self::Nothing => Operation::Append,
+            Self::Everything => Operation::Overwrite,
+            Self::Files { operation, .. } => operation.clone(),
+        }
+    }
 }
 
 /// How a commit ended; holds the snapshot that is current then.
@@ -128,11 +154,24 @@ impl Attempt<'_> {
             }
         }
         let offset_updates = offset_properties(metadata, change.covered);
-        let nothing_to_replace = !change.replace || metadata.current_snapshot().is_none();
+        let nothing_to_replace = match &change.replaced {
+            Replaced::Nothing => true,
+            Replaced::Everything => metadata.current_snapshot().is_none(),
+            Replaced::Files { paths, .. } => paths.is_empty(),
+        };
         if change.files.is_empty() && nothing_to_replace {
             return self.move_offsets(&base, offset_updates).await;
         }
-        let produced = self.produce(&base, &offset_updates).await?;
+        let produced = match self.produce(&base, &offset_updates).await {
+            Ok(produced) => produced,
+            Err(error) => {
+                // Files to replace are gone: nothing of this change can be used.
+                if error.kind == ErrorKind::Conflict {
+                    self.discard().await;
+                }
+                return Err(error);
+            }
+        };
         let (expired, expired_lists) =
             retention::expired(metadata, lake.retention(), produced.snapshot.timestamp_ms());
         let mut updates = vec![
@@ -198,9 +237,12 @@ impl Attempt<'_> {
             self.added = Some(manifests::added(base, snapshot_id, &change.files).await?);
         }
         let before = manifests::current(base).await?;
-        let (mut kept, mut files) = match change.replace {
-            true => manifests::removed(base, snapshot_id, before).await?,
-            false => manifests::merged(lake, base, snapshot_id, before).await?,
+        let Kept { manifests: mut kept, mut files, gone } = match &change.replaced {
+            Replaced::Nothing => manifests::merged(lake, base, snapshot_id, before).await?,
+            Replaced::Everything => manifests::without(base, snapshot_id, before, Removal::All).await?,
+            Replaced::Files { paths, .. } => {
+                manifests::without(base, snapshot_id, before, Removal::Paths(paths)).await?
+            }
         };
         kept.extend(self.added.clone());
         let location =
@@ -220,21 +262,20 @@ impl Attempt<'_> {
             .with_timestamp_ms(now_ms().max(metadata.last_updated_ms() + 1))
             .with_manifest_list(location)
             .with_schema_id(metadata.current_schema_id())
-            .with_summary(summary(metadata, change, offsets))
+            .with_summary(summary(metadata, change, gone, offsets))
             .build();
         Ok(Produced { snapshot, files })
     }
 
     fn count(&self) {
-        let (counters, files) = (self.lake.counters(), &self.change.files);
-        let rows: u64 = files.iter().map(DataFile::record_count).sum();
+        let (counters, come) = (self.lake.counters(), FileTotals::of(&self.change.files));
         counters.snapshots.fetch_add(1, Ordering::Relaxed);
-        counters.files.fetch_add(files.len() as u64, Ordering::Relaxed);
-        counters.rows.fetch_add(rows, Ordering::Relaxed);
-        counters.bytes.fetch_add(files.iter().map(DataFile::file_size_in_bytes).sum(), Ordering::Relaxed);
+        counters.files.fetch_add(come.files, Ordering::Relaxed);
+        counters.rows.fetch_add(come.records, Ordering::Relaxed);
+        counters.bytes.fetch_add(come.bytes, Ordering::Relaxed);
         let table = self.change.table.full_name();
         metrics::counter!("seislake_table_snapshots_total", "table" => table.clone()).increment(1);
-        metrics::counter!("seislake_table_rows_total", "table" => table).increment(rows);
+        metrics::counter!("seislake_table_rows_total", "table" => table).increment(come.records);
     }
 }
 
@@ -271,33 +312,36 @@ fn main(snapshot_id: SnapshotId) -> SnapshotReference {
     SnapshotReference::new(snapshot_id, retention)
 }
 
-fn summary(metadata: &TableMetadata, change: &Change<'_>, offsets: &HashMap<String, String>) -> Summary {
+fn summary(
+    metadata: &TableMetadata,
+    change: &Change<'_>,
+    gone: FileTotals,
+    offsets: &HashMap<String, String>,
+) -> Summary {
     let before = metadata.current_snapshot().map(|snapshot| &snapshot.summary().additional_properties);
     let total = |key: &str| -> u64 {
         before.and_then(|summary| summary.get(key)).and_then(|value| value.parse().ok()).unwrap_or(0)
     };
-    let added = [
-        ("data-files", change.files.len() as u64),
-        ("records", change.files.iter().map(DataFile::record_count).sum()),
-        ("files-size", change.files.iter().map(DataFile::file_size_in_bytes).sum()),
+    let come = FileTotals::of(&change.files);
+    let counts = [
+        ("data-files", "deleted-data-files", come.files, gone.files),
+        ("records", "deleted-records", come.records, gone.records),
+        ("files-size", "removed-files-size", come.bytes, gone.bytes),
     ];
     let mut properties = HashMap::new();
-    for (name, count) in added {
-        let old = total(&format!("total-{name}"));
-        let kept = if change.replace { 0 } else { old };
-        properties.insert(format!("added-{name}"), count.to_string());
-        properties.insert(format!("total-{name}"), (kept + count).to_string());
-        if change.replace {
-            let removed = if name == "files-size" { "removed" } else { "deleted" };
-            properties.insert(format!("{removed}-{name}"), old.to_string());
+    for (name, removed, come, gone) in counts {
+        let left = total(&format!("total-{name}")).saturating_sub(gone);
+        properties.insert(format!("added-{name}"), come.to_string());
+        properties.insert(format!("total-{name}"), (left + come).to_string());
+        if gone > 0 {
+            properties.insert(removed.to_owned(), gone.to_string());
         }
     }
     for name in ["total-delete-files", "total-position-deletes", "total-equality-deletes"] {
         properties.insert(name.to_owned(), total(name).to_string());
     }
     properties.extend(offsets.clone());
-    let operation = if change.replace { Operation::Overwrite } else { Operation::Append };
-    Summary { operation, additional_properties: properties }
+    Summary { operation: change.replaced.operation(), additional_properties: properties }
 }
 
 /// Positive and practically unique, as Iceberg asks.

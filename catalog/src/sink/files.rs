@@ -8,9 +8,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, SortOptions, concat, interleave_record_batch, lexsort_to_indices};
 use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type};
+use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataFile, Literal, PartitionSpec, Struct, TableMetadata};
+use iceberg::table::Table;
 use iceberg::transform::create_transform_function;
-use iceberg::writer::file_writer::{FileWriter, FileWriterBuilder, ParquetWriterBuilder};
+use iceberg::writer::file_writer::{FileWriter, FileWriterBuilder, ParquetWriter, ParquetWriterBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
@@ -20,53 +22,143 @@ use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::tables::{ColumnType, SortBy, TableDef};
 
+/// Bytes of a page: what a reader of a short piece of a waveform has to decode at least.
+const PAGE_BYTES: usize = 256 << 10;
+/// Bytes of a row group: what a writer holds in memory.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+/// Rows of a partition are not spread over several files below this, bytes in memory.
+const PARALLEL_FILE_BYTES_MIN: usize = 32 << 20;
+/// Bytes of rows gathered at once.
+const GATHERED_BYTES: usize = 4 << 20;
+
 /// Values of the partition fields of a row.
 type PartitionKey = Vec<Option<i32>>;
 
-/// Writes rows to new data files, one per partition.
-pub(crate) async fn write(lake: &Lake, table: &TableDef, batches: &[RecordBatch]) -> Result<Vec<DataFile>> {
+/// Writes rows to new data files, one per partition; several, over ranges of the order, where there is much to write.
+/// Files are written on all cores.
+pub(crate) async fn write(
+    lake: &Lake,
+    table: &'static TableDef,
+    batches: &[RecordBatch],
+) -> Result<Vec<DataFile>> {
     let loaded = lake.load(&table.ident()).await?;
-    let metadata = loaded.metadata();
     let order = sorted(table, batches)?;
     let mut rows_of = BTreeMap::<PartitionKey, Vec<(usize, usize)>>::new();
-    let keys = partition_keys(metadata, batches)?;
-    let starts = starts(batches);
-    for row in order {
-        let batch = starts.partition_point(|start| *start <= row) - 1;
-        rows_of.entry(keys[row].clone()).or_default().push((batch, row - starts[batch]));
+    let keys = partition_keys(loaded.metadata(), batches)?;
+    for (batch, row) in order {
+        rows_of.entry(keys[batch][row].clone()).or_default().push((batch, row));
     }
-    let properties = writer_properties(table, batches, lake.write_settings().zstd_level)?;
-    let mut files = Vec::new();
+    let nan = |column: &str| has_nan(batches, column);
+    let properties = writer_properties(table, nan, lake.write_settings().zstd_level)?;
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let file_bytes = (bytes / cores).max(PARALLEL_FILE_BYTES_MIN);
+    let file_rows = (file_bytes.saturating_mul(rows) / bytes.max(1)).max(1);
+    let writing = Arc::new(Writing { loaded, table, batches: batches.to_vec(), properties });
+    let mut jobs = Vec::new();
     for (key, rows) in rows_of {
         let partition: Struct = key.iter().map(|value| value.map(Literal::int)).collect();
+        // Equal parts: no small rest.
+        let parts = rows.len().div_ceil(file_rows);
+        for part in rows.chunks(rows.len().div_ceil(parts.max(1)).max(1)) {
+            jobs.push((Arc::clone(&writing), partition.clone(), part.to_vec()));
+        }
+    }
+    let written: Vec<Vec<DataFile>> = stream::iter(jobs)
+        .map(|(writing, partition, rows)| {
+            let task = tokio::spawn(async move { writing.file(partition, &rows).await });
+            async move {
+                task.await.map_err(|error| {
+                    Error::new(ErrorKind::Internal, format!("writing a data file broke off: {error}"))
+                })?
+            }
+        })
+        .buffered(cores)
+        .try_collect()
+        .await?;
+    Ok(written.into_iter().flatten().collect())
+}
+
+/// Rows under way to files.
+struct Writing {
+    loaded: Table,
+    table: &'static TableDef,
+    batches: Vec<RecordBatch>,
+    properties: WriterProperties,
+}
+
+impl Writing {
+    /// One file of these rows.
+    async fn file(&self, partition: Struct, rows: &[(usize, usize)]) -> Result<Vec<DataFile>> {
+        let sources: Vec<&RecordBatch> = self.batches.iter().collect();
+        let mut writer = DataFileWriter::open(&self.loaded, self.table, partition, &self.properties).await?;
+        for chunk in rows.chunks(gathered_rows(&self.batches, self.table.page_rows)) {
+            let batch = interleave_record_batch(&sources, chunk)
+                .doing(|| format!("gather rows of \"{}\"", self.table.full_name()))?;
+            writer.write(&batch).await?;
+        }
+        writer.close().await
+    }
+}
+
+/// Writes one data file of one partition, rows in order.
+pub(crate) struct DataFileWriter<'a> {
+    table: &'a TableDef,
+    metadata: &'a TableMetadata,
+    partition: Struct,
+    writer: ParquetWriter,
+}
+
+impl<'a> DataFileWriter<'a> {
+    pub(crate) async fn open(
+        loaded: &'a Table,
+        table: &'a TableDef,
+        partition: Struct,
+        properties: &WriterProperties,
+    ) -> Result<Self> {
         let what = || format!("write a data file of table \"{}\"", table.full_name());
-        let spec = metadata.default_partition_spec();
-        let location = data_location(metadata, spec, &partition);
+        let metadata = loaded.metadata();
+        let location = data_location(metadata, metadata.default_partition_spec(), &partition);
         let output = loaded.file_io().new_output(location).doing(what)?;
         let builder = ParquetWriterBuilder::new(properties.clone(), Arc::clone(metadata.current_schema()));
-        let mut writer = builder.build(output).await.doing(what)?;
-        let sources: Vec<&RecordBatch> = batches.iter().collect();
-        // As many rows at a time as a page holds.
-        for chunk in rows.chunks(table.page_rows) {
-            let batch = interleave_record_batch(&sources, chunk).doing(what)?;
-            writer.write(&batch).await.doing(what)?;
-            // Encoding is work without waiting: let others have their turn.
-            tokio::task::yield_now().await;
-        }
-        for mut file in writer.close().await.doing(what)? {
-            file.partition(partition.clone()).partition_spec_id(spec.spec_id());
-            if let SortBy::Columns(_) = table.sort {
-                file.sort_order_id(metadata.default_sort_order_id() as i32);
+        let writer = builder.build(output).await.doing(what)?;
+        Ok(Self { table, metadata, partition, writer })
+    }
+
+    pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let what = || format!("write a data file of table \"{}\"", self.table.full_name());
+        self.writer.write(batch).await.doing(what)?;
+        // Encoding is work without waiting: let others have their turn.
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
+    pub(crate) async fn close(self) -> Result<Vec<DataFile>> {
+        let what = || format!("write a data file of table \"{}\"", self.table.full_name());
+        let mut files = Vec::new();
+        for mut file in self.writer.close().await.doing(what)? {
+            file.partition(self.partition.clone())
+                .partition_spec_id(self.metadata.default_partition_spec_id());
+            if let SortBy::Columns(_) = self.table.sort {
+                file.sort_order_id(self.metadata.default_sort_order_id() as i32);
             }
             let built = file.build().map_err(|cause| Error {
                 kind: ErrorKind::Internal,
-                message: format!("cannot describe a data file of table \"{}\"", table.full_name()),
+                message: format!("cannot describe a data file of table \"{}\"", self.table.full_name()),
                 source: Some(Box::new(cause)),
             })?;
             files.push(built);
         }
+        Ok(files)
     }
-    Ok(files)
+}
+
+/// Rows gathered at once: a page of them, fewer where rows are wide.
+pub(crate) fn gathered_rows(batches: &[RecordBatch], page_rows: usize) -> usize {
+    let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+    let bytes: usize = batches.iter().map(RecordBatch::get_array_memory_size).sum();
+    (GATHERED_BYTES * rows / bytes.max(1)).clamp(1, page_rows)
 }
 
 fn data_location(metadata: &TableMetadata, spec: &PartitionSpec, partition: &Struct) -> String {
@@ -77,17 +169,6 @@ fn data_location(metadata: &TableMetadata, spec: &PartitionSpec, partition: &Str
     }
     let folder = spec.partition_to_path(partition, Arc::clone(metadata.current_schema()));
     format!("{root}/data/{folder}/{name}.parquet")
-}
-
-/// Index of the first row of each batch among all rows.
-fn starts(batches: &[RecordBatch]) -> Vec<usize> {
-    let mut next = 0;
-    let starts = batches.iter().map(|batch| {
-        let start = next;
-        next += batch.num_rows();
-        start
-    });
-    starts.collect()
 }
 
 fn column(table: &TableDef, batches: &[RecordBatch], name: &str) -> Result<ArrayRef> {
@@ -101,8 +182,8 @@ fn column(table: &TableDef, batches: &[RecordBatch], name: &str) -> Result<Array
     concat(&parts).doing(|| format!("gather column \"{name}\""))
 }
 
-/// Row numbers in the order of the table.
-fn sorted(table: &TableDef, batches: &[RecordBatch]) -> Result<Vec<usize>> {
+/// Batch and row numbers in the order of the table.
+pub(crate) fn sorted(table: &TableDef, batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
     let keys = match table.sort {
         SortBy::Columns(names) => {
             names.iter().map(|name| column(table, batches, name)).collect::<Result<Vec<_>>>()?
@@ -117,7 +198,12 @@ fn sorted(table: &TableDef, batches: &[RecordBatch]) -> Result<Vec<usize>> {
     let keys: Vec<SortColumn> = keys.into_iter().map(|values| SortColumn { values, options }).collect();
     let order =
         lexsort_to_indices(&keys, None).doing(|| format!("sort rows of \"{}\"", table.full_name()))?;
-    Ok(order.values().iter().map(|row| *row as usize).collect())
+    let places: Vec<(usize, usize)> = batches
+        .iter()
+        .enumerate()
+        .flat_map(|(batch, rows)| (0..rows.num_rows()).map(move |row| (batch, row)))
+        .collect();
+    Ok(order.values().iter().map(|row| places[*row as usize]).collect())
 }
 
 fn hilbert(longitudes: &ArrayRef, latitudes: &ArrayRef) -> ArrayRef {
@@ -127,21 +213,19 @@ fn hilbert(longitudes: &ArrayRef, latitudes: &ArrayRef) -> ArrayRef {
     Arc::new(indices.collect::<UInt64Array>())
 }
 
-fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<Vec<PartitionKey>> {
-    let rows = batches.iter().map(RecordBatch::num_rows).sum();
-    let mut keys = vec![PartitionKey::new(); rows];
+/// Partition of each row of each batch.
+fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<Vec<Vec<PartitionKey>>> {
+    let mut keys: Vec<Vec<PartitionKey>> =
+        batches.iter().map(|batch| vec![PartitionKey::new(); batch.num_rows()]).collect();
     for field in metadata.default_partition_spec().fields() {
         let what = || format!("partition by \"{}\"", field.name);
         let function = create_transform_function(&field.transform).doing(what)?;
         let name = metadata.current_schema().name_by_field_id(field.source_id).unwrap_or_default();
-        let mut row = 0;
-        for batch in batches {
+        for (batch, keys) in batches.iter().zip(&mut keys) {
             let unknown = || Error::new(ErrorKind::Internal, format!("there is no column \"{name}\""));
             let source = batch.column_by_name(name).ok_or_else(unknown)?;
-            for value in integers(&function.transform(Arc::clone(source)).doing(what)?, &field.name)? {
-                keys[row].push(value);
-                row += 1;
-            }
+            let values = integers(&function.transform(Arc::clone(source)).doing(what)?, &field.name)?;
+            keys.iter_mut().zip(values).for_each(|(key, value)| key.push(value));
         }
     }
     Ok(keys)
@@ -159,11 +243,18 @@ fn integers(values: &ArrayRef, field: &str) -> Result<Vec<Option<i32>>> {
 }
 
 /// zstd throughout; times, counts and samples as bit-packed differences, floats of samples as split bytes.
-fn writer_properties(table: &TableDef, batches: &[RecordBatch], zstd_level: i32) -> Result<WriterProperties> {
+/// `nan` tells the columns of floats that hold a NaN.
+pub(crate) fn writer_properties(
+    table: &TableDef,
+    nan: impl Fn(&str) -> bool,
+    zstd_level: i32,
+) -> Result<WriterProperties> {
     let level = ZstdLevel::try_new(zstd_level).doing(|| format!("use zstd level {zstd_level}"))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_data_page_row_count_limit(table.page_rows)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_write_batch_size(table.page_rows.min(1024))
         .set_max_row_group_row_count(Some(table.row_group_rows));
     for column in table.columns {
@@ -181,7 +272,7 @@ fn writer_properties(table: &TableDef, batches: &[RecordBatch], zstd_level: i32)
                 (path, Encoding::PLAIN)
             }
             // Bounds leave NaN out while SQL holds it for greater than everything: no bounds, no wrong pruning.
-            ColumnType::Double if has_nan(batches, column.name) => {
+            ColumnType::Double if nan(column.name) => {
                 let path = ColumnPath::from(column.name);
                 builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
                 continue;

@@ -25,8 +25,9 @@ use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::tables::{TableDef, encode};
 
-pub(crate) use append::{Change, Committed, commit};
-pub(crate) use files::write as write_files;
+pub(crate) use append::{Change, Committed, Replaced, commit};
+pub(crate) use files::{DataFileWriter, gathered_rows, sorted, write as write_files, writer_properties};
+pub(crate) use retention::expired;
 
 /// Prefix of the table properties that hold next offsets: `seislake.offset.<topic>.<partition>`.
 const OFFSET_PROPERTY: &str = "seislake.offset.";
@@ -94,7 +95,7 @@ impl TableSink {
         self.spill().await?;
         let files = std::mem::take(&mut self.files);
         let seen = self.seen().clone();
-        let change = Change { table: self.table, files, replace: false, covered, seen: &seen };
+        let change = Change { table: self.table, files, replaced: Replaced::Nothing, covered, seen: &seen };
         let committed = commit(&self.lake, change).await?;
         if let Committed::Before(_) = committed {
             tracing::info!(table = %self.table.full_name(), "offsets were committed before: rows dropped");

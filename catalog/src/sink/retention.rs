@@ -10,7 +10,7 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// Ids of the snapshots to remove, and their manifest lists, which nothing else refers to.
-pub(super) fn expired(
+pub(crate) fn expired(
     metadata: &TableMetadata,
     keep: &RetentionSettings,
     now_ms: i64,

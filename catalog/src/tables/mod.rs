@@ -186,6 +186,15 @@ pub fn encode(rows: &Rows) -> Result<RecordBatch> {
     RecordBatch::try_new(table.arrow_schema()?, arrays).doing(|| format!("encode rows of \"{name}\""))
 }
 
+/// Rows of one partition, in the order of the table, as they are kept for long: pieces of a waveform that were cut
+/// only because they came bit by bit are joined.
+pub(crate) fn compacted(table: &TableDef, rows: RecordBatch) -> Result<RecordBatch> {
+    if table.full_name() == segments::TABLE.full_name() {
+        return segments::joined(rows).doing(|| "join segments");
+    }
+    Ok(rows)
+}
+
 const fn required(id: i32, name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
     Column { id, name, kind, required: true, doc }
 }

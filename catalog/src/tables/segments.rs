@@ -3,13 +3,21 @@
 //! Samples of integer encodings lie in `samples` (delta bit-packed, readable by any engine), those of float
 //! encodings in `samples_float`; one of the two is null.
 
-use arrow::array::ArrayRef;
-use seislake_model::{Samples, Segment};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, ListArray, RecordBatch, UInt32Array};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
+use arrow::compute::take;
+use arrow::datatypes::{Float64Type, Int64Type};
+use arrow::error::ArrowError;
+use seislake_model::{Samples, Segment, continues};
 
 use super::ColumnType::{Double, DoubleList, Int, IntList, Long, Text, Time};
 use super::arrays::{double, double_lists, int, int_lists, long, text, time};
 use super::{Column, PartitionBy, SortBy, TableDef, optional, required};
 
+/// Pieces are joined up to this length, samples: a reader of a short window decodes at least one piece.
+const JOINED_SAMPLES_MAX: i64 = 1 << 16;
 /// Field ids of the elements of the lists.
 const SAMPLE_ID: i32 = 18;
 const SAMPLE_FLOAT_ID: i32 = 19;
@@ -81,4 +89,78 @@ fn floats(samples: &Samples) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
         Samples::Float32(samples) => Some(Box::new(samples.iter().map(|sample| f64::from(*sample)))),
         Samples::Float64(samples) => Some(Box::new(samples.iter().copied())),
     }
+}
+
+/// Joins rows that follow each other within half a sample: `rows` sorted by source and time. A joined row keeps the
+/// position of its first piece.
+pub(super) fn joined(rows: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let runs = runs(&rows)?;
+    if runs.len() == rows.num_rows() {
+        return Ok(rows);
+    }
+    let firsts: UInt32Array = runs.iter().map(|run| run.start as u32).collect();
+    let lasts: UInt32Array = runs.iter().map(|run| run.end as u32 - 1).collect();
+    let schema = rows.schema();
+    let columns =
+        schema.fields().iter().zip(rows.columns()).map(|(field, column)| match field.name().as_str() {
+            "end_time" | "end_ns" => take(column, &lasts, None),
+            "sample_count" => {
+                let counts = column.as_primitive::<Int64Type>().values();
+                let sums = runs.iter().map(|run| counts[run.clone()].iter().sum::<i64>());
+                Ok(Arc::new(sums.collect::<Int64Array>()) as ArrayRef)
+            }
+            "samples" | "samples_float" => joined_lists(column.as_list::<i32>(), &runs),
+            _ => take(column, &firsts, None),
+        });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    RecordBatch::try_new(schema, columns)
+}
+
+/// Lists one behind the other lie side by side in memory already: only the places where they begin change.
+fn joined_lists(lists: &ListArray, runs: &[std::ops::Range<usize>]) -> Result<ArrayRef, ArrowError> {
+    let offsets = lists.offsets();
+    let begins = runs.iter().map(|run| offsets[run.start]).chain(offsets.last().copied());
+    let nulls: NullBuffer = runs.iter().map(|run| lists.is_valid(run.start)).collect();
+    let arrow::datatypes::DataType::List(field) = lists.data_type() else {
+        return Err(ArrowError::SchemaError("samples are no list".to_owned()));
+    };
+    let offsets = OffsetBuffer::new(begins.collect::<ScalarBuffer<i32>>());
+    let joined = ListArray::try_new(Arc::clone(field), offsets, Arc::clone(lists.values()), Some(nulls))?;
+    Ok(Arc::new(joined))
+}
+
+/// Rows that become one.
+fn runs(rows: &RecordBatch) -> Result<Vec<std::ops::Range<usize>>, ArrowError> {
+    let column = |name: &str| {
+        rows.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("no column \"{name}\"")))
+    };
+    let (sources, encodings) =
+        (column("source_id")?.as_string::<i32>(), column("encoding")?.as_string::<i32>());
+    let long = |name: &str| column(name).map(|column| column.as_primitive::<Int64Type>());
+    let (starts, ends, counts) = (long("start_ns")?, long("end_ns")?, long("sample_count")?);
+    let rates = column("sample_rate_hz")?.as_primitive::<Float64Type>();
+    let integers = column("samples")?;
+    let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut run_samples = 0;
+    for row in 0..rows.num_rows() {
+        let joins = runs.last().is_some_and(|run| {
+            let last = run.end - 1;
+            sources.value(last) == sources.value(row)
+                && encodings.value(last) == encodings.value(row)
+                && integers.is_valid(last) == integers.is_valid(row)
+                && run_samples + counts.value(row) <= JOINED_SAMPLES_MAX
+                && continues(ends.value(last), rates.value(last), starts.value(row), rates.value(row))
+        });
+        match runs.last_mut() {
+            Some(run) if joins => {
+                run.end = row + 1;
+                run_samples += counts.value(row);
+            }
+            _ => {
+                runs.push(row..row + 1);
+                run_samples = counts.value(row);
+            }
+        }
+    }
+    Ok(runs)
 }

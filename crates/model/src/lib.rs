@@ -26,7 +26,7 @@ pub use port::{Clock, ErrorKind, Offset, Offsets, Rows, Sink, SinkError, Snapsho
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
 pub use source_id::{SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};
-pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment};
+pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment, continues};
 
 /// Name-based identifier (UUID version 5) of `name` under `kind`: the same name always gives the same id, so a
 /// replayed pick is the same pick. Form: `kind/uuid`, usable as the resource part of a QuakeML public id.

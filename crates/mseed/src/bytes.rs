@@ -2,8 +2,10 @@
 
 /// Order of the bytes of a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ByteOrder {
+pub enum ByteOrder {
+    /// The highest byte first.
     Big,
+    /// The lowest byte first.
     Little,
 }
 

@@ -1,4 +1,4 @@
-//! seislake-mseed: miniSEED 2 and 3, read and written without a line of unsafe code.
+//! seislake-mseed: miniSEED 2 and 3, read and written.
 //!
 //! ```text
 //! bytes ─ scan ─► Record (header, checksum) ─ decode ─► Samples ─ trace ─► gapless segments
@@ -12,9 +12,12 @@
 #![deny(clippy::indexing_slicing)]
 #![warn(missing_docs)]
 
+mod blockette;
 mod bytes;
 mod decode;
 mod encoding;
+mod leap;
+mod merge;
 mod pack;
 mod record;
 mod samples;
@@ -29,8 +32,12 @@ mod v3;
 #[cfg(test)]
 mod tests;
 
+pub use blockette::{Blockette, BlocketteContent, Blockettes};
+pub use bytes::ByteOrder;
 pub use decode::{DecodeError, Decoded};
-pub use encoding::{Encoding, EncodingError};
+pub use encoding::{Encoding, EncodingError, SampleType};
+pub use leap::{LEAP_SECONDS_S, LeapSecond, leap_second_between};
+pub use merge::{Agreement, Gap, MergeRule, MergedChannel, MergedPiece, Merger, Overlap};
 pub use pack::{PackError, PackSettings, pack};
 pub use record::{ChunkEnd, FormatVersion, Quality, RECORD_LENGTH_MAX, Record, RecordError, StateFlags};
 pub use samples::{SampleSlice, Samples};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::Encoding;
-use crate::bytes::ByteOrder;
+use crate::bytes::{ByteOrder, field};
 use crate::source_id::SourceIdText;
 use crate::time::sample_time_ns;
 use crate::{v2, v3};
@@ -63,6 +63,54 @@ pub struct StateFlags {
     /// Data quality flags (bit 0 amplifier saturation, 1 clipping, 2 spikes, 7 time tag questionable).
     pub data_quality: u8,
 }
+
+impl StateFlags {
+    /// miniSEED 2: the writer had applied the time correction of the header to the start time.
+    pub fn correction_applied(self) -> bool {
+        self.activity & v2::CORRECTION_APPLIED != 0
+    }
+
+    /// Names of the flags that are set, in the words of the standard of this generation of the format.
+    pub fn names(self, format_version: FormatVersion) -> impl Iterator<Item = &'static str> {
+        let (activity, clock, data_quality): (&[_], &[_], &[_]) = match format_version {
+            FormatVersion::Two => (&ACTIVITY_FLAGS, &CLOCK_FLAGS, &QUALITY_FLAGS),
+            FormatVersion::Three => (&FLAGS_3, &[], &[]),
+        };
+        let named = [(self.activity, activity), (self.clock, clock), (self.data_quality, data_quality)];
+        named.into_iter().flat_map(|(byte, names)| {
+            names.iter().enumerate().filter(move |(bit, _)| byte >> bit & 1 == 1).map(|(_, name)| *name)
+        })
+    }
+}
+
+const ACTIVITY_FLAGS: [&str; 7] = [
+    "calibration signals present",
+    "time correction applied",
+    "beginning of an event",
+    "end of an event",
+    "positive leap second",
+    "negative leap second",
+    "event in progress",
+];
+const CLOCK_FLAGS: [&str; 6] = [
+    "station volume parity error",
+    "long record read",
+    "short record read",
+    "start of time series",
+    "end of time series",
+    "clock locked",
+];
+const QUALITY_FLAGS: [&str; 8] = [
+    "amplifier saturation",
+    "digitizer clipping",
+    "spikes",
+    "glitches",
+    "missing or padded data",
+    "telemetry synchronization error",
+    "digital filter charging",
+    "time tag questionable",
+];
+const FLAGS_3: [&str; 3] = ["calibration signals present", "time tag questionable", "clock locked"];
 
 /// Why bytes are not a usable record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -158,7 +206,10 @@ pub enum ChunkEnd {
 pub struct Record<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) payload: &'a [u8],
-    pub(crate) payload_order: ByteOrder,
+    /// Byte order of the samples: big-endian for Steim in miniSEED 3, else as the header says.
+    pub payload_order: ByteOrder,
+    /// Byte order of the header.
+    pub header_order: ByteOrder,
     pub(crate) extra_headers: &'a [u8],
     pub(crate) source_id: SourceIdText<'a>,
     /// Hz, or minus the period in seconds where negative, as libmseed keeps it.
@@ -218,14 +269,36 @@ impl<'a> Record<'a> {
         if self.rate_or_period < 0.0 { -1.0 / self.rate_or_period } else { self.rate_or_period }
     }
 
-    /// Time of the last sample, nanoseconds since 1970; the start time where there are none.
+    /// Time of the last sample, nanoseconds since 1970; the start time where there are none. Behind a leap second
+    /// (see [`crate::LeapSecond`]) that is one second less than counting samples gives.
     pub fn last_sample_ns(&self) -> i64 {
-        sample_time_ns(self.start_ns, u64::from(self.sample_count.saturating_sub(1)), self.rate_or_period)
+        let last = u64::from(self.sample_count.saturating_sub(1));
+        let counted_ns = sample_time_ns(self.start_ns, last, self.rate_or_period);
+        counted_ns - self.leap_fold_ns(counted_ns)
     }
 
     /// Nanoseconds between samples, rounded; 0 where the record is no time series.
     pub fn period_ns(&self) -> i64 {
         sample_time_ns(0, 1, self.rate_or_period)
+    }
+
+    /// Sequence number of a miniSEED 2 record; `None` where it is blank, and in miniSEED 3.
+    pub fn sequence_number(&self) -> Option<u32> {
+        let digits = self.bytes.get(..6).filter(|_| self.format_version == FormatVersion::Two)?;
+        std::str::from_utf8(digits).ok()?.trim_matches(['\0', ' ']).parse().ok()
+    }
+
+    /// Time correction that the header of a miniSEED 2 record carries, nanoseconds: 0 where there is none. It is in
+    /// `start_ns`, either because the writer had applied it already ([`StateFlags::correction_applied`]) or because
+    /// reading has.
+    pub fn time_correction_ns(&self) -> i64 {
+        match self.format_version {
+            FormatVersion::Two => {
+                let units = field(self.bytes, 40).map_or(0, |field| self.header_order.i32(field));
+                i64::from(units) * 100_000
+            }
+            FormatVersion::Three => 0,
+        }
     }
 
     /// The whole record.

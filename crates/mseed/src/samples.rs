@@ -39,11 +39,54 @@ impl Samples {
 
     /// Appends `other`; nothing happens where the number types differ.
     pub(crate) fn append(&mut self, other: &Self) {
+        self.append_from(0, other);
+    }
+
+    /// Sample `index` as a number; counts are exact.
+    pub fn value(&self, index: usize) -> Option<f64> {
+        match self {
+            Self::Int32(samples) => samples.get(index).map(|value| f64::from(*value)),
+            Self::Float32(samples) => samples.get(index).map(|value| f64::from(*value)),
+            Self::Float64(samples) => samples.get(index).copied(),
+        }
+    }
+
+    /// Drops all but the first `count` samples.
+    pub(crate) fn truncate(&mut self, count: usize) {
+        match self {
+            Self::Int32(samples) => samples.truncate(count),
+            Self::Float32(samples) => samples.truncate(count),
+            Self::Float64(samples) => samples.truncate(count),
+        }
+    }
+
+    /// Appends `other` without its first `skipped` samples; nothing happens where the number types differ.
+    pub(crate) fn append_from(&mut self, skipped: usize, other: &Self) {
         match (self, other) {
-            (Self::Int32(own), Self::Int32(more)) => own.extend_from_slice(more),
-            (Self::Float32(own), Self::Float32(more)) => own.extend_from_slice(more),
-            (Self::Float64(own), Self::Float64(more)) => own.extend_from_slice(more),
+            (Self::Int32(own), Self::Int32(more)) => {
+                own.extend_from_slice(more.get(skipped..).unwrap_or_default());
+            }
+            (Self::Float32(own), Self::Float32(more)) => {
+                own.extend_from_slice(more.get(skipped..).unwrap_or_default());
+            }
+            (Self::Float64(own), Self::Float64(more)) => {
+                own.extend_from_slice(more.get(skipped..).unwrap_or_default());
+            }
             _ => {}
+        }
+    }
+
+    /// As far as both go, the samples from `first` on are bit for bit those of `other`; at least one is compared.
+    pub(crate) fn agrees_from(&self, first: usize, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int32(own), Self::Int32(more)) => agree(own, first, more, |a, b| a == b),
+            (Self::Float32(own), Self::Float32(more)) => {
+                agree(own, first, more, |a, b| a.to_bits() == b.to_bits())
+            }
+            (Self::Float64(own), Self::Float64(more)) => {
+                agree(own, first, more, |a, b| a.to_bits() == b.to_bits())
+            }
+            _ => false,
         }
     }
 
@@ -88,6 +131,11 @@ impl Samples {
             _ => Vec::new(),
         }
     }
+}
+
+fn agree<T>(own: &[T], first: usize, more: &[T], same: impl Fn(&T, &T) -> bool) -> bool {
+    let own = own.get(first..).unwrap_or_default();
+    !own.is_empty() && !more.is_empty() && own.iter().zip(more).all(|(a, b)| same(a, b))
 }
 
 /// Samples to be packed, borrowed.

@@ -2,13 +2,23 @@
 //!
 //! ```text
 //! frame   word 0: sixteen 2-bit codes │ words 1…15: differences (frame 0: word 1 = X0, word 2 = Xn)
+//!
+//! word ─ layout of its code ─► 8 differences, unused ones 0 ─► 8 running sums ─► out, of which `count` stay
 //! ```
 //!
-//! Each layout is unrolled by its own constants. The first difference refers to the
-//! previous record and is ignored in favour of X0. Arithmetic wraps.
+//! Every word is taken apart in the same way, eight differences at once, whatever its layout: a table says how far
+//! each is shifted. That needs no branch that noise could mislead, and vector registers do it in a few steps
+//! (`steim/avx2.rs`). What is written beyond the differences of a word is overwritten by the next one.
+//!
+//! The first difference refers to the previous record and is ignored in favour of X0. Arithmetic wraps.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod layout;
 
 use crate::DecodeError;
 use crate::bytes::ByteOrder;
+use layout::{LANES, Layout};
 
 /// The last decoded sample differs from the one a Steim record promises (its Xn).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +41,9 @@ pub(crate) const FRAME_LENGTH: usize = 64;
 /// Differences a frame holds at most: 15 words of 7.
 const DIFFERENCES_MAX: usize = 105;
 
-/// Decodes up to `expected` samples from `payload` and appends them to `out`, which must be empty.
+type Frame = [u8; FRAME_LENGTH];
+
+/// Decodes up to `expected` samples from `payload` and appends them to `out`, also those before an error.
 pub(crate) fn decode(
     scheme: Scheme,
     payload: &[u8],
@@ -40,111 +52,185 @@ pub(crate) fn decode(
     out: &mut Vec<i32>,
 ) -> Result<Option<SteimMismatch>, DecodeError> {
     let (frames, _) = payload.as_chunks::<FRAME_LENGTH>();
-    out.reserve(expected.min(frames.len() * DIFFERENCES_MAX));
-    match (scheme, order) {
-        (Scheme::One, ByteOrder::Big) => decode_frames::<false, true>(frames, expected, out),
-        (Scheme::One, ByteOrder::Little) => decode_frames::<false, false>(frames, expected, out),
-        (Scheme::Two, ByteOrder::Big) => decode_frames::<true, true>(frames, expected, out),
-        (Scheme::Two, ByteOrder::Little) => decode_frames::<true, false>(frames, expected, out),
+    let Some(first) = frames.first() else { return Ok(None) };
+    let forward = word(first, 1, order).cast_signed();
+    let reverse = word(first, 2, order).cast_signed();
+    let layouts = layout::table(scheme, order);
+    // Sums begin with what the first difference turns into X0.
+    let before = match first_difference(frames, layouts, order) {
+        Some(difference) => forward.wrapping_sub(difference),
+        None if expected == 1 => {
+            out.push(forward);
+            return Ok((forward != reverse).then_some(SteimMismatch { decoded: forward, promised: reverse }));
+        }
+        None => return Ok(None),
+    };
+    let start = out.len();
+    out.resize(start + expected.min(frames.len() * DIFFERENCES_MAX), 0);
+    let slots = out.get_mut(start..).unwrap_or_default();
+    let summed = sum_frames(frames, layouts, order, before, slots);
+    out.truncate(start + summed.count);
+    if summed.undefined {
+        return Err(DecodeError::SteimControl { frame: summed.frame });
+    }
+    let last = out.last().copied().filter(|_| summed.count == expected && expected > 0);
+    Ok(last.filter(|decoded| *decoded != reverse).map(|decoded| SteimMismatch { decoded, promised: reverse }))
+}
+
+fn word(frame: &Frame, index: usize, order: ByteOrder) -> u32 {
+    order.u32(frame.as_chunks::<4>().0.get(index).copied().unwrap_or_default())
+}
+
+/// The very first difference of a record.
+fn first_difference(frames: &[Frame], layouts: &[Layout; 16], order: ByteOrder) -> Option<i32> {
+    let words = frames.iter().enumerate().flat_map(|(index, frame)| {
+        let codes = word(frame, 0, order);
+        (first_word(index)..16).map(move |at| (codes >> (30 - 2 * at) & 3, frame, at))
+    });
+    let (code, frame, at) = words.into_iter().find(|(code, ..)| *code != 0)?;
+    let value = word(frame, at, order);
+    let [difference, ..] = layout::of(layouts, code, value).differences(value);
+    Some(difference)
+}
+
+/// Words of a frame that come before its differences: the codes, and in the first frame X0 and Xn.
+fn first_word(frame: usize) -> usize {
+    if frame == 0 { 3 } else { 1 }
+}
+
+/// What became of the frames of a record.
+#[derive(Debug, PartialEq, Eq)]
+struct Summed {
+    /// Samples written.
+    count: usize,
+    /// The frame it ended in.
+    frame: usize,
+    /// A code there stands for nothing.
+    undefined: bool,
+}
+
+/// Running sums of all differences, starting at `before`, into `slots` until those are full.
+fn sum_frames(
+    frames: &[Frame],
+    layouts: &[Layout; 16],
+    order: ByteOrder,
+    before: i32,
+    slots: &mut [i32],
+) -> Summed {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        // SAFETY: the only condition of the callee is a processor with AVX2, and the line above has asked it.
+        #[allow(unsafe_code, reason = "no safe call leads to code compiled for a detected feature")]
+        return unsafe { avx2::sum_frames(frames, layouts, order, before, slots) };
+    }
+    sum_frames_plain(frames, layouts, order, before, slots)
+}
+
+/// [`sum_frames`] for any processor.
+fn sum_frames_plain(
+    frames: &[Frame],
+    layouts: &[Layout; 16],
+    order: ByteOrder,
+    before: i32,
+    slots: &mut [i32],
+) -> Summed {
+    match order {
+        ByteOrder::Big => sum_ordered::<true>(frames, layouts, before, slots),
+        ByteOrder::Little => sum_ordered::<false>(frames, layouts, before, slots),
     }
 }
 
-fn decode_frames<const TWO: bool, const BIG: bool>(
-    frames: &[[u8; FRAME_LENGTH]],
-    expected: usize,
-    out: &mut Vec<i32>,
-) -> Result<Option<SteimMismatch>, DecodeError> {
-    let Some(first) = frames.first() else { return Ok(None) };
-    let word = |frame: &[u8; FRAME_LENGTH], at: usize| {
-        let bytes = frame.as_chunks::<4>().0.get(at).copied().unwrap_or_default();
-        if BIG { i32::from_be_bytes(bytes) } else { i32::from_le_bytes(bytes) }
-    };
-    let (forward, reverse) = (word(first, 1), word(first, 2));
-    let mut sums = [0_i32; DIFFERENCES_MAX];
-    let mut last = 0_i32;
-    for (index, frame) in frames.iter().enumerate() {
-        if out.len() >= expected {
-            break;
-        }
-        let skipped_words = if index == 0 { 3 } else { 1 };
-        let (mut count, legal) = sum_frame::<TWO, BIG>(frame, skipped_words, last, &mut sums);
-        if !legal {
-            return Err(DecodeError::SteimControl { frame: index });
-        }
-        if index == 0 {
-            // Sums started from zero; X0 takes the place of the first difference.
-            let base = forward.wrapping_sub(if count == 0 { 0 } else { sums[0] });
-            sums.iter_mut().take(count.max(1)).for_each(|sum| *sum = sum.wrapping_add(base));
-            if count == 0 {
-                sums[0] = forward;
-                count = 1;
+#[inline(always)]
+fn sum_ordered<const BIG: bool>(
+    frames: &[Frame],
+    layouts: &[Layout; 16],
+    before: i32,
+    slots: &mut [i32],
+) -> Summed {
+    let read = |bytes: [u8; 4]| if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
+    let mut last = before;
+    let mut count = 0;
+    for (frame, bytes) in frames.iter().enumerate() {
+        let (words, _) = bytes.as_chunks::<4>();
+        let skipped = first_word(frame);
+        let mut codes = read(words.first().copied().unwrap_or_default()) << (2 * skipped);
+        for bytes in words.get(skipped..).unwrap_or_default() {
+            let value = read(*bytes);
+            let layout = layout::of(layouts, codes >> 30, value);
+            codes <<= 2;
+            if layout.undefined {
+                // Behind the last sample nothing matters.
+                return Summed { count, frame, undefined: count < slots.len() };
+            }
+            let sums = running_sums(layout.differences(value), last);
+            last = sums[LANES - 1];
+            if let Some(Ok(lanes)) = slots.get_mut(count..count + LANES).map(<&mut [i32; LANES]>::try_from) {
+                *lanes = sums;
+                count += layout.count;
+            } else {
+                count += put_last(sums, layout.count, slots.get_mut(count..).unwrap_or_default());
+                if count == slots.len() {
+                    return Summed { count, frame, undefined: false };
+                }
             }
         }
-        let taken = count.min(expected - out.len());
-        if let Some(samples) = sums.get(..taken) {
-            out.extend_from_slice(samples);
-        }
-        last = out.last().copied().unwrap_or(forward);
     }
-    let mismatch = SteimMismatch { decoded: last, promised: reverse };
-    Ok((out.len() == expected && expected > 0 && last != reverse).then_some(mismatch))
+    Summed { count, frame: frames.len(), undefined: false }
 }
 
-/// Running sums of the differences of a frame, starting at `last`; their number, and whether all codes are defined.
-#[inline]
-fn sum_frame<const TWO: bool, const BIG: bool>(
-    frame: &[u8; FRAME_LENGTH],
-    skipped_words: usize,
-    last: i32,
-    sums: &mut [i32; DIFFERENCES_MAX],
-) -> (usize, bool) {
-    let words = frame.as_chunks::<4>().0;
-    let read = |bytes: [u8; 4]| if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
-    let mut codes = read(words.first().copied().unwrap_or_default()) << (2 * skipped_words);
-    let mut sums = Sums { slots: sums, filled: 0, last };
-    for bytes in words.iter().skip(skipped_words) {
-        let value = read(*bytes);
-        let code = codes >> 30;
-        codes <<= 2;
-        match (code, value >> 30) {
-            (0, _) => {}
-            // Single bytes keep their order in memory whatever the word order.
-            (1, _) => sums.add::<4, 8>(u32::from_be_bytes(*bytes)),
-            // In little-endian words the half that comes first in memory is the low one.
-            (2, _) if !TWO => sums.add::<2, 16>(if BIG { value } else { value.rotate_left(16) }),
-            (3, _) if !TWO => sums.add::<1, 32>(value),
-            (2, 1) => sums.add::<1, 30>(value),
-            (2, 2) => sums.add::<2, 15>(value),
-            (2, 3) => sums.add::<3, 10>(value),
-            (3, 0) => sums.add::<5, 6>(value),
-            (3, 1) => sums.add::<6, 5>(value),
-            (3, 2) => sums.add::<7, 4>(value),
-            _ => return (sums.filled, false),
+/// Puts the first `count` samples of a word into the last few slots, as far as they go; their number.
+#[cold]
+fn put_last(samples: [i32; LANES], count: usize, slots: &mut [i32]) -> usize {
+    let fits = count.min(slots.len());
+    slots.iter_mut().zip(samples).take(fits).for_each(|(slot, sample)| *slot = sample);
+    fits
+}
+
+/// Sums of the first 1 to 8 differences, each plus `last`: three additions of shifted copies instead of eight in a row.
+#[inline(always)]
+fn running_sums(differences: [i32; LANES], last: i32) -> [i32; LANES] {
+    let [a, b, c, d, e, f, g, _] = differences;
+    let pairs = added(differences, [0, a, b, c, d, e, f, g]);
+    let [a, b, c, d, e, f, ..] = pairs;
+    let fours = added(pairs, [0, 0, a, b, c, d, e, f]);
+    let [a, b, c, d, ..] = fours;
+    added(added(fours, [0, 0, 0, 0, a, b, c, d]), [last; LANES])
+}
+
+#[inline(always)]
+fn added(a: [i32; LANES], b: [i32; LANES]) -> [i32; LANES] {
+    let mut sums = a;
+    sums.iter_mut().zip(b).for_each(|(sum, b)| *sum = sum.wrapping_add(b));
+    sums
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Both ways to sum must agree on any frames, also where codes are undefined and slots run out.
+        #[test]
+        fn wide_registers_give_the_same_samples_as_plain_code(
+            words in prop::collection::vec(any::<u32>(), 16..100),
+            before in any::<i32>(),
+            length in 0..400_usize,
+            two in any::<bool>(),
+            big in any::<bool>(),
+        ) {
+            prop_assume!(std::arch::is_x86_feature_detected!("avx2"));
+            let scheme = if two { Scheme::Two } else { Scheme::One };
+            let order = if big { ByteOrder::Big } else { ByteOrder::Little };
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            let frames = bytes.as_chunks().0;
+            let (mut plain, mut wide) = (vec![0; length], vec![0; length]);
+            let layouts = layout::table(scheme, order);
+            let summed_plain = sum_frames_plain(frames, layouts, order, before, &mut plain);
+            let summed_wide = sum_frames(frames, layouts, order, before, &mut wide);
+            prop_assert_eq!(summed_plain, summed_wide);
+            prop_assert_eq!(plain, wide);
         }
-    }
-    (sums.filled, true)
-}
-
-/// Running sums of one frame.
-struct Sums<'a> {
-    slots: &'a mut [i32; DIFFERENCES_MAX],
-    filled: usize,
-    last: i32,
-}
-
-impl Sums<'_> {
-    /// Adds the `COUNT` differences of `BITS` bits that end at the low end of `word`.
-    #[inline(always)]
-    fn add<const COUNT: usize, const BITS: usize>(&mut self, word: u32) {
-        let Some(slots) = self.slots.get_mut(self.filled..).and_then(|rest| rest.first_chunk_mut::<COUNT>())
-        else {
-            return;
-        };
-        for (index, slot) in slots.iter_mut().enumerate() {
-            let difference = (word << (32 - BITS * (COUNT - index))).cast_signed() >> (32 - BITS);
-            self.last = self.last.wrapping_add(difference);
-            *slot = self.last;
-        }
-        self.filled += COUNT;
     }
 }

@@ -2,5 +2,7 @@
 #![allow(clippy::indexing_slicing, reason = "a test may fail by panic")]
 
 mod damage;
+mod merge;
+mod pitfalls;
 mod recordings;
 mod round_trip;

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::{Encoding, Record, Samples};
 
 /// Rates closer than this are the same, relative.
-const RATE_TOLERANCE: f64 = 1e-4;
+pub(crate) const RATE_TOLERANCE: f64 = 1e-4;
 
 /// One gapless piece of a channel.
 #[derive(Clone, Debug, PartialEq)]

@@ -23,7 +23,7 @@ const NEXT_HEADER_MAX: usize = 64 * 1024;
 const NEXT_HEADER_STEP: usize = 64;
 
 /// Activity flag: the time correction is already in the start time.
-const CORRECTION_APPLIED: u8 = 0x02;
+pub(crate) const CORRECTION_APPLIED: u8 = 0x02;
 
 /// Sequence number, data indicator, and a time of day: what the first 27 bytes of a data record show.
 pub(crate) fn is_header(bytes: &[u8]) -> bool {
@@ -62,6 +62,8 @@ struct Blockettes {
     broken_at: Option<usize>,
     /// The chain leaves the bytes at hand.
     leaves: bool,
+    /// Bytes that had to be looked at.
+    reach: usize,
 }
 
 impl Blockettes {
@@ -80,6 +82,7 @@ impl Blockettes {
                 found.leaves = true;
                 return found;
             };
+            found.reach = found.reach.max(offset + 8);
             found.take(order.u16(kind), bytes, offset, order);
             let next = usize::from(order.u16(next));
             if next != 0 && next < offset + 4 {
@@ -133,8 +136,11 @@ pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> 
             ChunkEnd::Last => RecordError::Truncated { expected: length, available: bytes.len() }.into(),
         });
     };
-    // Once more within the record alone: blockettes of the next record are not ours.
-    let blockettes = Blockettes::read(record, order.u16([head[46], head[47]]), order);
+    // A chain that runs on is read once more within the record: blockettes of the next record are not ours.
+    let blockettes = match blockettes.reach <= length {
+        true => blockettes,
+        false => Blockettes::read(record, order.u16([head[46], head[47]]), order),
+    };
     if let Some(offset) = blockettes.broken_at {
         return Err(RecordError::BlocketteChain { offset }.into());
     }
@@ -195,6 +201,7 @@ fn assemble<'a>(
         bytes: record,
         payload,
         payload_order,
+        header_order: order,
         extra_headers: &[],
         source_id: SourceIdText::compose(
             &[head[18], head[19]],

@@ -63,6 +63,7 @@ pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> 
             Encoding::Steim1 | Encoding::Steim2 => ByteOrder::Big,
             _ => ByteOrder::Little,
         },
+        header_order: LE,
         extra_headers,
         source_id: SourceIdText::Borrowed(source_id),
         rate_or_period: rate,

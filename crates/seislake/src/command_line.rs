@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Dead letters: what could not be used, and why.
     Dlq(DlqArgs),
+    /// Keep tables in shape: compact files, let old snapshots go, delete orphans.
+    Maintain(MaintainArgs),
     /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
     Quality(QualityArgs),
     /// Show or check the configuration.
@@ -118,7 +120,10 @@ pub(crate) struct ImportArgs {
     /// Velocity model: CSV with Depth,Vp,Vs (km, km/s; linear in between) or Top,Vp,Vs (constant layers), or iasp91 or ak135. Stays with the home.
     #[arg(long, value_name = "FILE")]
     pub(crate) velocity_model: Option<String>,
-    /// Import only the I-th of N shares of the stations (I from 1).
+    /// Only fill the waveform tables: no picks, no events. Settled for a home by its first import.
+    #[arg(long)]
+    pub(crate) archive_only: bool,
+    /// Import only the I-th of N shares of the stations (I from 1), records only. N processes fill one home side by side.
     #[arg(long, value_name = "I/N", value_parser = parse_shard)]
     pub(crate) shard: Option<(u32, u32)>,
     /// Print the report as JSON.
@@ -255,6 +260,65 @@ pub(crate) enum DlqAction {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: seislake maintain compact --table waveform.segments --dry-run")]
+pub(crate) struct MaintainArgs {
+    #[command(subcommand)]
+    pub(crate) action: MaintainAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MaintainAction {
+    /// Merge small files of each partition into large sorted ones, and short segments into long ones.
+    Compact {
+        #[command(flatten)]
+        common: MaintainCommonArgs,
+        /// Size of the files to be made.
+        #[arg(long, value_name = "MB", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=4096))]
+        target_mb: u64,
+        /// Partitions with fewer small files are left as they are.
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        files_min: usize,
+        /// Rewrite large files too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Let old snapshots go, and the files that only they needed. Time travel reaches less far back then.
+    Expire {
+        #[command(flatten)]
+        common: MaintainCommonArgs,
+        /// Newest snapshots that are kept.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        keep: usize,
+        /// Of older ones the last of each hour is kept for so many days.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u32,
+    },
+    /// Delete files that no snapshot refers to, left behind by crashes.
+    Orphans {
+        #[command(flatten)]
+        common: MaintainCommonArgs,
+        /// Younger files may belong to a commit under way and are left alone.
+        #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+        older_than_hours: f64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintainCommonArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Only this table (namespace.table); may be given several times. All where absent.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example: seislake quality update && seislake quality report --output ./quality")]
 pub(crate) struct QualityArgs {
     #[command(subcommand)]
@@ -324,12 +388,15 @@ pub(crate) enum ConfigAction {
 #[command(after_help = "Example: seislake bench main --json")]
 pub(crate) struct BenchArgs {
     /// Which benchmark.
-    #[arg(value_name = "NAME", value_parser = ["main", "quality"])]
+    #[arg(value_name = "NAME", value_parser = ["main", "archive", "quality"])]
     pub(crate) name: String,
+    /// Channel-days of 8.64 million samples that `archive` works on.
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(4..=10_000))]
+    pub(crate) channel_days: u64,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Python interpreter with pymseed, for the peer's figure.
+    /// Python interpreter with pymseed and obspy, for the peers' figures.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     pub(crate) python: String,
 }

@@ -9,7 +9,8 @@ use seislake_model::{Inventory, Sink};
 use seislake_seismo::travel_time::TravelTime;
 use seislake_streams::gate::{Gate, LiveSettings};
 use seislake_streams::runtime::{
-    CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings, StageSettings, TABLES,
+    BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings, StageSet,
+    StageSettings, TABLES,
 };
 use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::{Log, LogSettings};
@@ -30,13 +31,21 @@ pub(crate) struct Engine {
 /// What the engine works for: records that come in live, or files that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
+    /// Live, the whole path.
     Live,
+    /// Live, records only.
+    LiveArchive,
+    /// Files, the whole path.
     Bulk,
+    /// Files, records only.
+    BulkArchive,
 }
 
 /// While files are imported, tables are committed this often: fewer, larger files.
 const BULK_COMMIT_INTERVAL: Duration = Duration::from_secs(20);
-const BULK_COMMIT_ROWS: usize = 200_000;
+const BULK_COMMIT_ROWS: usize = 1_000_000;
+/// ... and segments are cut only where so many records are at hand.
+const BULK_BLOCK_RECORDS: u64 = 1 << 16;
 
 impl Engine {
     /// Opens the home's lake, adds `stations`, opens the log and starts all stages and sinks.
@@ -54,7 +63,7 @@ impl Engine {
         let partitions = settings.streams.raw_partition_count;
         let log_settings =
             LogSettings { segment_bytes: settings.streams.segment_bytes, ..LogSettings::default() };
-        let log = Arc::new(Log::open(home.path(), log_settings));
+        let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
         let gate = Gate::open(&log, partitions, Some(home.path())).await.context("cannot open the log")?;
         let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
         for table in TABLES {
@@ -65,6 +74,10 @@ impl Engine {
             raw_partitions: partitions,
             checkpoints: CheckpointStore::open(home.path()).context("cannot open the checkpoints")?,
             settings: PipelineSettings {
+                stages: match workload {
+                    Workload::Live | Workload::Bulk => StageSet::All,
+                    Workload::LiveArchive | Workload::BulkArchive => StageSet::Archive,
+                },
                 stage: StageSettings::default(),
                 sink: sink_settings(settings, workload),
                 pick: settings.pick.clone(),
@@ -109,9 +122,13 @@ fn sink_settings(settings: &Settings, workload: Workload) -> SinkSettings {
         ..SinkSettings::default()
     };
     match workload {
-        Workload::Live => live,
-        Workload::Bulk => {
-            SinkSettings { commit_interval: BULK_COMMIT_INTERVAL, commit_rows: BULK_COMMIT_ROWS, ..live }
-        }
+        Workload::Live | Workload::LiveArchive => live,
+        Workload::Bulk | Workload::BulkArchive => SinkSettings {
+            commit_interval: BULK_COMMIT_INTERVAL,
+            commit_rows: BULK_COMMIT_ROWS,
+            block_records: BULK_BLOCK_RECORDS,
+            block_end: BlockEnd::Session,
+            ..live
+        },
     }
 }

@@ -1,16 +1,51 @@
 //! The embedded home: one directory, one writing process.
+//!
+//! An archive home may be filled by several processes at once, each in a *share* `shards/I-of-N` with its own lock, log
+//! and state, over the one lake of the home. What a home is for is settled by its first import (`purpose.json`).
 
+use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fs4::fs_std::FileExt;
+use seislake_streams::message::WAVEFORMS_RAW;
+use serde::{Deserialize, Serialize};
+
+const PURPOSE_FILE: &str = "purpose.json";
+const SHARES_FOLDER: &str = "shards";
+
+/// What a home is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Purpose {
+    /// The whole path, from records to events.
+    Whole,
+    /// Records only, imported in so many shares.
+    Archive {
+        /// 1: not shared.
+        shards: u32,
+    },
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => write!(f, "takes records through the whole path"),
+            Self::Archive { shards: 1 } => write!(f, "is an archive (--archive-only)"),
+            Self::Archive { shards } => write!(f, "is an archive in {shards} shares (--shard I/{shards})"),
+        }
+    }
+}
 
 /// A home directory that this process may write.
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
+    /// Where catalog and warehouse lie: the home itself, also for a share.
+    lake: PathBuf,
+    share: Option<(u32, u32)>,
     /// Held while the process lives; the operating system releases it at any end.
     _lock: File,
 }
@@ -39,10 +74,66 @@ impl Home {
         }
         lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)).map(drop)).with_context(named)?;
         write!(lock, "{}", std::process::id()).with_context(named)?;
-        for folder in ["log", "state", "warehouse", "run"] {
+        for folder in ["log", "state", "run"] {
             fs::create_dir_all(path.join(folder)).with_context(named)?;
         }
-        Ok(Self { path, _lock: lock })
+        Ok(Self { lake: path.clone(), path, share: None, _lock: lock })
+    }
+
+    /// Share `I` of `N` of an archive home: other shares may be open in other processes.
+    pub(crate) fn open_share(path: &Path, share: u32, of: u32) -> anyhow::Result<Self> {
+        let named = || format!("cannot open the home \"{}\"", path.display());
+        let place = path.join(SHARES_FOLDER);
+        fs::create_dir_all(&place).with_context(named)?;
+        let home = Self::open(&place.join(format!("{share}-of-{of}")))?;
+        let lake = fs::canonicalize(path).with_context(named)?;
+        Ok(Self { lake, share: Some((share, of)), ..home })
+    }
+
+    /// Settles what the home is for, or finds out that it is for something else.
+    pub(crate) fn settle(&self, purpose: Purpose) -> anyhow::Result<()> {
+        let file = self.lake.join(PURPOSE_FILE);
+        let settled = match self.purpose()? {
+            Some(settled) => settled,
+            // Homes with a log and without the file are older than it.
+            None if self.lake.join("log").join(WAVEFORMS_RAW).exists() && purpose != Purpose::Whole => {
+                Purpose::Whole
+            }
+            None => {
+                let new = self.path.join("purpose.json.new");
+                let text = serde_json::to_string(&purpose)?;
+                fs::write(&new, text)
+                    .and_then(|()| fs::rename(&new, &file))
+                    .context("cannot write purpose.json")?;
+                purpose
+            }
+        };
+        if settled != purpose {
+            bail!(
+                "the home \"{}\" {settled}, not one that {purpose}; use another --home",
+                self.lake.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// What the home is for, where that is settled.
+    pub(crate) fn purpose(&self) -> anyhow::Result<Option<Purpose>> {
+        match fs::read(self.lake.join(PURPOSE_FILE)) {
+            Ok(text) => Ok(Some(serde_json::from_slice(&text).context("cannot read purpose.json")?)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("cannot read purpose.json"),
+        }
+    }
+
+    /// Where catalog and warehouse lie.
+    pub(crate) fn lake(&self) -> &Path {
+        &self.lake
+    }
+
+    /// What ends the names of this home's topics, so that the offsets of several shares do not collide in the tables.
+    pub(crate) fn topic_suffix(&self) -> String {
+        self.share.map_or_else(String::new, |(share, of)| format!("@{share}-of-{of}"))
     }
 
     pub(crate) fn path(&self) -> &Path {

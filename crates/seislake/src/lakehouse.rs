@@ -29,12 +29,17 @@ pub(crate) struct Lakehouse {
 impl Lakehouse {
     /// Opens the lake of a home that this process owns; tables that are missing are made.
     pub(crate) async fn open(home: &Home, settings: &Settings) -> anyhow::Result<Self> {
-        Self::open_at(home.path(), settings, false).await
+        Self::open_at(home.lake(), settings, false).await
     }
 
     /// Opens the lake of a home for reading, beside a running server too.
     pub(crate) async fn open_for_reading(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
         Self::open_at(&home::existing(path)?, settings, true).await
+    }
+
+    /// Opens the lake of a home for maintenance, beside its owner: commits are compare and swap.
+    pub(crate) async fn open_beside(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        Self::open_at(&home::existing(path)?, settings, false).await
     }
 
     async fn open_at(home: &Path, settings: &Settings, read_only: bool) -> anyhow::Result<Self> {

@@ -102,6 +102,10 @@ pub fn partition_of(source_id: &SourceId, partitions: u32) -> u32 {
     crc32c::crc32c(source_id.station_key().as_bytes()) % partitions.max(1)
 }
 
+/// Offers that were decoded and hashed.
+#[derive(Debug)]
+pub struct CheckedOffers(Vec<Checked>);
+
 /// The gate. Share it behind an `Arc`; offers of one call stay together and in order.
 #[derive(Debug)]
 pub struct Gate {
@@ -142,11 +146,21 @@ impl Gate {
 
     /// Appends what is new among `offers`, in their order within each partition.
     pub async fn ingest(&self, offers: Vec<Offer>) -> Result<IngestReport, Error> {
+        self.append(self.check(offers).await?).await
+    }
+
+    /// The first half of [`Gate::ingest`], which needs no turn: the next offers may be checked while these are appended.
+    pub async fn check(&self, offers: Vec<Offer>) -> Result<CheckedOffers, Error> {
         let partitions = self.raw.partitions();
         let checked =
             tokio::task::spawn_blocking(move || check(offers, partitions)).await.map_err(Error::task)?;
+        Ok(CheckedOffers(checked))
+    }
+
+    /// The second half: appends what is new.
+    pub async fn append(&self, checked: CheckedOffers) -> Result<IngestReport, Error> {
         let mut inner = self.inner.lock().await;
-        self.take(&mut inner, checked).await
+        self.take(&mut inner, checked.0).await
     }
 
     /// Promises that nothing older than `watermark` follows in any partition. Says nothing where no session is open.

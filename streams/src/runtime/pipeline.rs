@@ -52,9 +52,21 @@ pub const TABLES: [&str; 9] = [
     "stream.dead_letters",
 ];
 
+/// Which stages run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StageSet {
+    /// From picks to magnitudes.
+    #[default]
+    All,
+    /// None: records are archived only.
+    Archive,
+}
+
 /// Settings of the path.
 #[derive(Clone, Debug, Default)]
 pub struct PipelineSettings {
+    /// Which stages run.
+    pub stages: StageSet,
     /// How stages are run.
     pub stage: StageSettings,
     /// When tables are committed.
@@ -135,7 +147,9 @@ impl Pipeline {
         let topics = Topics::open(&parts.log, parts.raw_partitions)?;
         let PipelineParts { checkpoints, settings, inventory, travel_time, sinks, .. } = parts;
         let mut builder = Builder::new(checkpoints, settings.stage);
-        builder.add_stages(&settings, &inventory, &travel_time, &topics).await?;
+        if settings.stages == StageSet::All {
+            builder.add_stages(&settings, &inventory, &travel_time, &topics).await?;
+        }
         builder.add_sinks(sinks, settings.sink, &topics).await?;
         builder.add_feed(&topics)?;
         Ok(builder.pipeline)
@@ -353,13 +367,18 @@ impl Builder {
         settings: SinkSettings,
         topics: &Topics,
     ) -> Result<(), Error> {
-        let blocks = BlockSettings { records: settings.block_records, bytes: settings.block_bytes };
+        let blocks = BlockSettings {
+            records: settings.block_records,
+            bytes: settings.block_bytes,
+            end: settings.block_end,
+        };
         let every = |topic: &Arc<dyn Topic>, table: &dyn Fn(u32) -> Box<dyn Tabulate>| -> Vec<SinkInput> {
             (0..topic.partitions())
                 .map(|partition| SinkInput { topic: Arc::clone(topic), partition, table: table(partition) })
                 .collect()
         };
-        let raw = every(&topics.raw, &|partition| Box::new(RawTable::new(WAVEFORMS_RAW, partition, blocks)));
+        let raw =
+            every(&topics.raw, &|partition| Box::new(RawTable::new(topics.raw.name(), partition, blocks)));
         let picks = every(&topics.picks, &|_| Box::new(MessageTable));
         let mut bulletin = every(&topics.locations, &|_| Box::new(MessageTable));
         bulletin.extend(every(&topics.magnitudes, &|_| Box::new(MessageTable)));

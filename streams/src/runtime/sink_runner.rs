@@ -12,7 +12,7 @@ use seislake_model::{Offset, Offsets, Sink};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::tabulate::{Block, Tabulate, row_count};
+use super::tabulate::{Block, BlockEnd, Tabulate, row_count};
 use crate::Error;
 use crate::topic::{Record, Topic};
 
@@ -31,6 +31,8 @@ pub struct SinkSettings {
     pub block_records: u64,
     /// Blocks of raw records end at this size.
     pub block_bytes: usize,
+    /// Blocks of raw records end here too.
+    pub block_end: BlockEnd,
 }
 
 impl Default for SinkSettings {
@@ -42,6 +44,7 @@ impl Default for SinkSettings {
             commit_interval: Duration::from_secs(2),
             block_records: 2048,
             block_bytes: 16 << 20,
+            block_end: BlockEnd::Punctuation,
         }
     }
 }

@@ -1,19 +1,19 @@
 //! From records of a topic to rows of tables, in blocks.
 //!
 //! A block is what may be committed at once. Blocks of `waveforms.raw` end at multiples of `block_records` of the
-//! partition's offsets, at punctuation and at a size: places that only the log decides, so the segments cut there are
+//! partition's offsets, at punctuation ([`BlockEnd`]) and at a size: places that only the log decides, so the segments cut there are
 //! the same whenever and however often they are made. Messages and dead letters make one row each: any cut will do.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 use seislake_model::{
-    ErrorKind, Offset, Packet, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp,
+    ErrorKind, Offset, Packet, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp, continues,
 };
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::message::{Envelope, Message, WATERMARK_KEY, letter_of};
+use crate::message::{Envelope, Message, WATERMARK_KEY, Watermark, letter_of, watermark_of};
 use crate::topic::Record;
 
 /// Rows that become visible together.
@@ -39,6 +39,16 @@ pub(super) trait Tabulate: Send {
 pub(super) struct BlockSettings {
     pub(super) records: u64,
     pub(super) bytes: usize,
+    pub(super) end: BlockEnd,
+}
+
+/// Where blocks of raw records end before they are full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockEnd {
+    /// At every punctuation: rows are visible soon, segments are short.
+    Punctuation,
+    /// At the end of a session only: segments are long.
+    Session,
 }
 
 /// miniSEED records to packets and segments.
@@ -109,10 +119,14 @@ impl Tabulate for RawTable {
         let mut blocks = Vec::new();
         for record in records {
             let full = (record.offset + 1).is_multiple_of(self.settings.records);
-            let punctuation = record.key.as_ref() == WATERMARK_KEY;
+            let ends = match (self.settings.end, watermark_of(&record)?) {
+                (_, None) => false,
+                (BlockEnd::Punctuation, Some(_)) => true,
+                (BlockEnd::Session, Some(watermark)) => watermark == Watermark::MAX,
+            };
             self.open_bytes += record.value.len();
             self.open.push(record);
-            if full || punctuation || self.open_bytes >= self.settings.bytes {
+            if full || ends || self.open_bytes >= self.settings.bytes {
                 blocks.extend(self.close()?);
             }
         }
@@ -173,12 +187,11 @@ fn join(pieces: Vec<Segment>) -> Vec<Segment> {
 }
 
 fn follows(segment: &Segment, piece: &Segment) -> bool {
-    let period_s = 1.0 / segment.sample_rate_hz;
-    let step_s = piece.start_time.seconds_since(segment.end_time);
     let same_type = std::mem::discriminant(&segment.samples) == std::mem::discriminant(&piece.samples);
-    // The rate tolerance is the one of libmseed's trace lists.
-    let same_rate = (1.0 - segment.sample_rate_hz / piece.sample_rate_hz).abs() < 1e-4;
-    same_type && same_rate && segment.encoding == piece.encoding && (step_s - period_s).abs() < 0.5 * period_s
+    let (end_ns, start_ns) = (segment.end_time.nanos(), piece.start_time.nanos());
+    same_type
+        && segment.encoding == piece.encoding
+        && continues(end_ns, segment.sample_rate_hz, start_ns, piece.sample_rate_hz)
 }
 
 fn extend(segment: &mut Segment, piece: Segment) {

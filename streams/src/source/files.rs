@@ -20,6 +20,7 @@ use seislake_model::{ErrorKind, SourceId, Timestamp};
 use seislake_mseed::{Record, Scanned};
 
 use super::reader::{Cursor, Found, read_at, scan};
+use super::sequence::FileSequence;
 use crate::Error;
 use crate::gate::{Incoming, Offer, Refusal};
 use crate::message::Watermark;
@@ -29,7 +30,7 @@ const REFUSED_BYTES_MAX: usize = 64 << 10;
 /// Chunks in which headers are scanned.
 const SCAN_CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_BYTES_MIN: usize = 16 << 10;
-const CHUNK_BYTES_MAX: usize = 1 << 20;
+pub(super) const CHUNK_BYTES_MAX: usize = 1 << 20;
 const DIRECTORY_DEPTH_MAX: usize = 32;
 /// Endings by which a file claims to be miniSEED or SEED; without one, a file of a directory without any record is
 /// passed over instead of being refused.
@@ -84,10 +85,12 @@ pub struct Plan {
 }
 
 #[derive(Debug)]
-struct PlannedFile {
-    path: PathBuf,
-    name: Arc<str>,
-    first_start_ns: i64,
+pub(super) struct PlannedFile {
+    pub(super) path: PathBuf,
+    pub(super) name: Arc<str>,
+    pub(super) first_start_ns: i64,
+    /// Source of its first record.
+    pub(super) first_source: String,
     sorted: bool,
 }
 
@@ -188,8 +191,12 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
     let mut problems: Vec<(u64, u64, String)> = Vec::new();
     let (mut record_count, mut problem_count) = (0_u64, 0_usize);
     let (mut first_start_ns, mut last_start_ns, mut sorted) = (i64::MAX, i64::MIN, true);
+    let mut first_source = String::new();
     let scanned = scan(&candidate.path, SCAN_CHUNK_BYTES, |scanned| match scanned {
         Scanned::Record { record, .. } => {
+            if record_count == 0 {
+                record.source_id().clone_into(&mut first_source);
+            }
             record_count += 1;
             sorted &= last_start_ns <= record.start_ns;
             last_start_ns = record.start_ns;
@@ -220,7 +227,8 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
         if hidden > 0 {
             found.refusals.push(refusal(0, 0, format!("{hidden} more problems of this file are not listed")));
         }
-        found.file = Some(PlannedFile { path: candidate.path.clone(), name, first_start_ns, sorted });
+        let path = candidate.path.clone();
+        found.file = Some(PlannedFile { path, name, first_start_ns, first_source, sorted });
     } else if claims_to_hold_records(candidate) && found.refusals.is_empty() {
         let reason = match problems.first() {
             Some((offset, _, reason)) => format!("not miniSEED: {reason} (at byte {offset})"),
@@ -240,10 +248,16 @@ impl Plan {
         self.files.len()
     }
 
+    /// The same records file by file, day by day and channel by channel: for filling tables, where time need not move
+    /// on for all stations together.
+    pub fn sequence(self) -> FileSequence {
+        FileSequence::new(self.refusals, self.files, self.settings)
+    }
+
     /// The stream of everything planned.
     pub fn stream(mut self) -> FileStream {
         let share = self.settings.merge_bytes_max / self.files.len().max(1);
-        let refusals = std::mem::take(&mut self.refusals);
+        let refusals = self.settings.refusals_of_share(std::mem::take(&mut self.refusals));
         FileStream {
             refusals: refusals.into_iter(),
             waiting: self.files.into_iter().peekable(),
@@ -293,7 +307,7 @@ impl FileStream {
                 taken += found.bytes.len();
                 self.bytes += found.bytes.len() as u64;
                 self.offer_watermark(found.start_ns, &mut offers);
-                if self.is_ours(&found.bytes) {
+                if self.settings.is_ours(&found.bytes) {
                     offers.push(Offer::Record(Incoming { bytes: found.bytes, arrival_time: None, origin }));
                 }
             }
@@ -355,15 +369,24 @@ impl FileStream {
             self.watermark = Some(start);
         }
     }
+}
 
-    fn is_ours(&self, bytes: &Bytes) -> bool {
-        let Some((share, of)) = self.settings.shard else { return true };
+impl FileSettings {
+    /// What belongs to no station belongs to the first share.
+    pub(super) fn refusals_of_share(&self, refusals: Vec<Refusal>) -> Vec<Refusal> {
+        if self.shard.is_none_or(|(share, _)| share == 1) { refusals } else { Vec::new() }
+    }
+
+    /// Whether the record belongs to the share of stations asked for.
+    pub(super) fn is_ours(&self, bytes: &Bytes) -> bool {
+        let Some((share, of)) = self.shard else { return true };
         let source_id =
             Record::parse(bytes).ok().and_then(|record| record.source_id().parse::<SourceId>().ok());
         // The high bits of the hash: the low ones choose the partition, and each share should fill all of them.
         let share_of = |source_id: SourceId| {
             (u64::from(crc32c::crc32c(source_id.station_key().as_bytes())) * u64::from(of)) >> 32
         };
-        source_id.is_none_or(|source_id| share_of(source_id) + 1 == u64::from(share))
+        // What has no usable source is refused by the gate: one share takes it, so that it is refused once.
+        source_id.map_or(share == 1, |source_id| share_of(source_id) + 1 == u64::from(share))
     }
 }

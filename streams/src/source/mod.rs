@@ -2,5 +2,6 @@
 
 pub mod files;
 mod reader;
+pub mod sequence;
 #[cfg(test)]
 mod tests;

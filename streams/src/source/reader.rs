@@ -130,11 +130,16 @@ pub(super) struct Place {
 }
 
 impl Cursor {
+    /// The records as they stand in the file.
+    pub(super) fn in_file_order(path: &Path, chunk_bytes: usize) -> io::Result<Self> {
+        let chunks = Chunks::open(path, chunk_bytes)?;
+        Ok(Self::Sorted { chunks: Chunked { chunks, ready: VecDeque::new() } })
+    }
+
     /// Opens a file of which the scan has said whether its records are in order.
     pub(super) fn open(path: &Path, sorted: bool, chunk_bytes: usize) -> io::Result<Self> {
         if sorted {
-            let chunks = Chunks::open(path, chunk_bytes)?;
-            return Ok(Self::Sorted { chunks: Chunked { chunks, ready: VecDeque::new() } });
+            return Self::in_file_order(path, chunk_bytes);
         }
         let mut index = Vec::new();
         scan(path, chunk_bytes, |scanned| {

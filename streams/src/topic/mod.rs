@@ -174,6 +174,8 @@ enum Driver {
 #[derive(Debug)]
 pub struct Log {
     driver: Driver,
+    /// Ends the name of every topic.
+    suffix: String,
     topics: Mutex<BTreeMap<String, Arc<dyn Topic>>>,
 }
 
@@ -181,24 +183,31 @@ impl Log {
     /// The file log under `directory/log`; nothing is created before the first topic.
     pub fn open(directory: &Path, settings: LogSettings) -> Self {
         let driver = Driver::File { directory: directory.join("log"), settings };
-        Self { driver, topics: Mutex::default() }
+        Self { driver, suffix: String::new(), topics: Mutex::default() }
+    }
+
+    /// The same log with a suffix to the name of every topic: several logs that feed the same tables need names of
+    /// their own for the offsets that tables keep.
+    pub fn with_suffix(self, suffix: impl Into<String>) -> Self {
+        Self { suffix: suffix.into(), ..self }
     }
 
     /// A log that forgets everything at the end of the process: for tests.
     pub fn memory() -> Self {
-        Self { driver: Driver::Memory, topics: Mutex::default() }
+        Self { driver: Driver::Memory, suffix: String::new(), topics: Mutex::default() }
     }
 
     /// A log of the topics given, for tests that put something between.
     #[cfg(test)]
     pub(crate) fn of_topics(topics: Vec<Arc<dyn Topic>>) -> Self {
         let topics = topics.into_iter().map(|topic| (topic.name().to_owned(), topic)).collect();
-        Self { driver: Driver::Memory, topics: Mutex::new(topics) }
+        Self { driver: Driver::Memory, suffix: String::new(), topics: Mutex::new(topics) }
     }
 
     /// Opens the topic `name`, creating it with `partitions` where it does not exist yet.
     /// Fails with `Conflict` where it exists with another number, with `Corrupt` where its files are damaged.
     pub fn topic(&self, name: &str, partitions: u32) -> Result<Arc<dyn Topic>, Error> {
+        let name = &format!("{name}{}", self.suffix);
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let topic = match topics.get(name) {
             Some(topic) => Arc::clone(topic),
@@ -209,7 +218,7 @@ impl Log {
                     }
                     Driver::Memory => Arc::new(MemoryTopic::new(name, partitions)),
                 };
-                topics.insert(name.to_owned(), Arc::clone(&topic));
+                topics.insert(name.clone(), Arc::clone(&topic));
                 topic
             }
         };
@@ -228,6 +237,7 @@ impl Log {
 
     /// Number of partitions of a topic that exists already.
     pub fn existing_partitions(&self, name: &str) -> Result<Option<u32>, Error> {
+        let name = &format!("{name}{}", self.suffix);
         if let Some(topic) = self.topics.lock().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Ok(Some(topic.partitions()));
         }

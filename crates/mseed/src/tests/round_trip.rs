@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    Encoding, FormatVersion, PackError, PackSettings, Quality, Record, SampleSlice, Samples, Scanned,
-    Scanner, TraceList, TraceSegment, pack,
+    DecodeError, Encoding, FormatVersion, PackError, PackSettings, Quality, Record, SampleSlice, SampleType,
+    Samples, Scanned, Scanner, TraceList, TraceSegment, pack,
 };
 
 const START_NS: i64 = 1_337_000_000_123_456_000;
@@ -237,4 +237,29 @@ fn gain_ranged_encodings_follow_their_formulas() {
         record[64..66].copy_from_slice(&bytes);
         assert_eq!(Record::parse(&record).unwrap().decode().unwrap().samples, expected, "{encoding}");
     }
+}
+
+#[test]
+fn records_are_appended_to_one_buffer_and_an_error_leaves_it_as_it_was() {
+    let samples: Vec<i32> = (0..3000).map(|i| (i * 7919) % 4001 - 2000).collect();
+    let mut records = pack(&settings(FormatVersion::Two, Encoding::Steim2, 512), &samples[..]).unwrap();
+    let mut out = Vec::with_capacity(samples.len());
+    let memory = out.as_ptr();
+    for bytes in &records {
+        let record = Record::parse(bytes).unwrap();
+        assert_eq!(record.encoding.sample_type(), Some(SampleType::Int32));
+        assert_eq!(record.append_int32(&mut out), Ok(None));
+    }
+    assert_eq!(out, samples);
+    assert_eq!(out.as_ptr(), memory, "room for the samples was enough");
+    // Codes of the second frame become 2 with top bits 0: undefined.
+    records[0][128..132].copy_from_slice(&0x2aaa_aaaa_u32.to_be_bytes());
+    records[0][132..136].fill(0);
+    let record = Record::parse(&records[0]).unwrap();
+    assert_eq!(record.append_int32(&mut out), Err(DecodeError::SteimControl { frame: 1 }));
+    assert_eq!(out, samples);
+    let mut singles = vec![1.0_f32];
+    let wrong = record.append_float32(&mut singles);
+    assert_eq!(wrong, Err(DecodeError::SampleType { encoding: Encoding::Steim2 }));
+    assert_eq!(singles, [1.0]);
 }

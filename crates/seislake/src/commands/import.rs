@@ -11,16 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
+use futures::{StreamExt, stream};
 use seislake_exchange::{ElevationUnit, read_stations};
 use seislake_model::Inventory;
-use seislake_streams::gate::IngestReport;
-use seislake_streams::source::files::{FileSettings, Plan, Progress, plan};
+use seislake_streams::gate::{IngestReport, Offer};
+use seislake_streams::source::files::{FileSettings, FileStream, Plan, Progress, plan};
+use seislake_streams::source::sequence::FileSequence;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::command_line::{ElevationUnitArg, ImportArgs};
 use crate::engine::{Engine, Workload};
-use crate::home::Home;
+use crate::home::{Home, Purpose};
 use crate::server::asked_to_stop;
 use crate::settings::Settings;
 use crate::terminal::{bytes_progress, print_result, tell};
@@ -57,9 +59,24 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
             bail!("\"{}\" does not exist", path.display());
         }
     }
-    let home = Home::open(&args.home.home)?;
+    let (home, workload) = match args.shard {
+        Some((share, of)) => {
+            let home = Home::open_share(&args.home.home, share, of)?;
+            home.settle(Purpose::Archive { shards: of })?;
+            (home, Workload::BulkArchive)
+        }
+        None => {
+            let home = Home::open(&args.home.home)?;
+            let (purpose, workload) = match args.archive_only {
+                true => (Purpose::Archive { shards: 1 }, Workload::BulkArchive),
+                false => (Purpose::Whole, Workload::Bulk),
+            };
+            home.settle(purpose)?;
+            (home, workload)
+        }
+    };
     let travel_time = velocity_model::travel_time(&home, &settings, args.velocity_model.as_deref())?;
-    let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
+    let engine = Engine::start(&home, &settings, workload, stations, travel_time).await?;
     let file_settings = FileSettings { shard: args.shard, ..FileSettings::default() };
     let planned = scan(args.paths.clone(), file_settings).await?;
     let mut report = Report {
@@ -76,7 +93,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         rows: BTreeMap::new(),
     };
     let ingested = tokio::select! {
-        ingested = ingest(&engine, planned) => ingested?,
+        ingested = ingest(&engine, planned, workload) => ingested?,
         error = engine.pipeline.failed() => return Err(error.into()),
         () = asked_to_stop() => {
             engine.stop().await?;
@@ -141,30 +158,59 @@ async fn scan(paths: Vec<PathBuf>, settings: FileSettings) -> anyhow::Result<Pla
     Ok(planned?)
 }
 
-/// Reads on a thread of its own, so that files, gate and stages work side by side.
-async fn ingest(engine: &Engine, planned: Plan) -> anyhow::Result<IngestReport> {
+/// Reads on a thread of its own, checks the next records while the last ones are appended: files, gate and stages work
+/// side by side.
+async fn ingest(engine: &Engine, planned: Plan, workload: Workload) -> anyhow::Result<IngestReport> {
     let bar = bytes_progress(planned.total_bytes);
-    let (sender, mut batches) = mpsc::channel(BATCHES_AHEAD);
+    let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
     let read_bytes = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read_bytes);
     let reader = tokio::task::spawn_blocking(move || {
-        let mut stream = planned.stream();
+        let mut source = Source::of(planned, workload);
         loop {
-            let offers = stream.next_offers(BATCH_BYTES)?;
-            counted.store(stream.bytes(), Ordering::Relaxed);
+            let (offers, bytes) = source.next(BATCH_BYTES)?;
+            counted.store(bytes, Ordering::Relaxed);
             if offers.is_empty() || sender.blocking_send(offers).is_err() {
                 return Ok::<_, seislake_streams::Error>(());
             }
         }
     });
+    let batches = stream::unfold(batches, async |mut batches| Some((batches.recv().await?, batches)));
+    let checked = batches.map(|offers| engine.gate.check(offers)).buffered(BATCHES_AHEAD);
+    let mut checked = std::pin::pin!(checked);
     let mut total = IngestReport::default();
-    while let Some(offers) = batches.recv().await {
-        total.add(engine.gate.ingest(offers).await?);
+    while let Some(offers) = checked.next().await {
+        total.add(engine.gate.append(offers?).await?);
         bar.set_position(read_bytes.load(Ordering::Relaxed));
     }
     reader.await??;
     bar.finish_and_clear();
     Ok(total)
+}
+
+/// The records in the order that the work needs.
+enum Source {
+    /// By time over all stations: events are found as time moves on.
+    Merged(FileStream),
+    /// File by file: rows of a channel lie together.
+    Sequence(FileSequence),
+}
+
+impl Source {
+    fn of(planned: Plan, workload: Workload) -> Self {
+        match workload {
+            Workload::BulkArchive | Workload::LiveArchive => Self::Sequence(planned.sequence()),
+            Workload::Bulk | Workload::Live => Self::Merged(planned.stream()),
+        }
+    }
+
+    /// The next offers, and the bytes read so far.
+    fn next(&mut self, bytes_max: usize) -> Result<(Vec<Offer>, u64), seislake_streams::Error> {
+        match self {
+            Self::Merged(source) => Ok((source.next_offers(bytes_max)?, source.bytes())),
+            Self::Sequence(source) => Ok((source.next_offers(bytes_max)?, source.bytes())),
+        }
+    }
 }
 
 /// Largest resident memory of this process so far.

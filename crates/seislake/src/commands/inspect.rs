@@ -1,11 +1,23 @@
 //! `seislake inspect`: what is in a miniSEED or SEED file, and what is wrong with it.
+//!
+//! ```text
+//! file ─ scan ─► records ─┬─ headers, blockettes, flags, texts ─► findings
+//!                         └─ decode ─┬─► segments, as libmseed joins them
+//!                                    └─► gaps, overlaps (equal or different), duplicates
+//! ```
+//!
+//! The JSON is a promise: fields may be added, never changed.
 
-use std::fmt::Write;
+mod findings;
+mod text;
+
 use std::path::Path;
 
 use anyhow::Context;
-use seislake_model::Timestamp;
-use seislake_mseed::{Samples, Scanned, Scanner, TraceList, TraceSegment};
+use findings::Findings;
+use seislake_mseed::{
+    Agreement, MergeRule, MergedChannel, Merger, Record, Samples, Scanned, Scanner, TraceList, TraceSegment,
+};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -23,12 +35,22 @@ struct FileReport {
     records: usize,
     problems: Vec<Problem>,
     segments: Vec<SegmentReport>,
+    bytes: usize,
+    #[serde(flatten)]
+    findings: Findings,
+    gaps: Vec<GapReport>,
+    overlaps: Vec<OverlapReport>,
+    /// Records whose samples were all there already, equal.
+    duplicates: u64,
 }
 
 #[derive(Serialize)]
 struct Problem {
     offset: u64,
     reason: String,
+    /// Bytes that are no record; absent where the record as such is sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -43,6 +65,24 @@ struct SegmentReport {
     last: Vec<serde_json::Value>,
     sum: serde_json::Value,
     sha256_le: String,
+    records: u64,
+}
+
+#[derive(Serialize)]
+struct GapReport {
+    source_id: String,
+    after_ns: i64,
+    before_ns: i64,
+    sample_count: u64,
+}
+
+#[derive(Serialize)]
+struct OverlapReport {
+    source_id: String,
+    start_ns: i64,
+    end_ns: i64,
+    sample_count: u64,
+    equal: bool,
 }
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
@@ -51,40 +91,83 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
     if args.json {
         return print_result(&format!("{}\n", serde_json::to_string(&report)?));
     }
-    print_result(&describe(&report))
+    print_result(&text::describe(&report))
 }
 
 fn inspect(path: &Path) -> anyhow::Result<FileReport> {
     let bytes = std::fs::read(path).with_context(|| format!("cannot read \"{}\"", path.display()))?;
-    let mut report = FileReport {
-        path: path.display().to_string(),
+    Ok(examine(path.display().to_string(), &bytes))
+}
+
+fn examine(path: String, bytes: &[u8]) -> FileReport {
+    let mut file = FileReport {
+        path,
         records: 0,
         problems: Vec::new(),
         segments: Vec::new(),
+        bytes: bytes.len(),
+        findings: Findings::default(),
+        gaps: Vec::new(),
+        overlaps: Vec::new(),
+        duplicates: 0,
     };
     let mut traces = TraceList::new();
-    for scanned in Scanner::new(&bytes) {
+    let mut merger = Merger::new(MergeRule::Compare);
+    let mut samples = Samples::default();
+    for scanned in Scanner::new(bytes) {
         match scanned {
             Scanned::Record { offset, record } => {
-                report.records += 1;
-                match record.decode() {
-                    Ok(decoded) => {
-                        if let Some(mismatch) = &decoded.mismatch {
-                            report.problems.push(Problem { offset, reason: mismatch.to_string() });
-                        }
-                        traces.add(&record, &decoded.samples);
-                    }
-                    Err(error) => report.problems.push(Problem { offset, reason: error.to_string() }),
+                file.records += 1;
+                file.findings.add(offset, &record);
+                if let Some(reason) = decode(&record, &mut samples, &mut traces, &mut merger) {
+                    file.problems.push(Problem { offset, reason, length: None });
                 }
             }
-            Scanned::Problem { offset, reason, .. } => {
-                report.problems.push(Problem { offset, reason: reason.to_string() });
+            Scanned::Problem { offset, reason, length } => {
+                file.problems.push(Problem { offset, reason: reason.to_string(), length: Some(length) });
             }
-            Scanned::ControlHeaders { .. } => {}
+            Scanned::ControlHeaders { offset, length } => file.findings.add_control_headers(offset, length),
         }
     }
-    report.segments = traces.into_segments().iter().map(segment_report).collect();
-    Ok(report)
+    file.segments = traces.into_segments().iter().map(segment_report).collect();
+    merger.into_channels().into_iter().for_each(|channel| file.add_channel(&channel));
+    file
+}
+
+/// Adds the samples of a record to its traces; what is wrong with them.
+fn decode(
+    record: &Record<'_>,
+    samples: &mut Samples,
+    traces: &mut TraceList,
+    merger: &mut Merger,
+) -> Option<String> {
+    match record.decode_into(samples) {
+        Ok(mismatch) => {
+            traces.add(record, samples);
+            merger.add(record, samples);
+            mismatch.map(|mismatch| mismatch.to_string())
+        }
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+impl FileReport {
+    fn add_channel(&mut self, channel: &MergedChannel) {
+        self.duplicates += channel.duplicate_count;
+        self.gaps.extend(channel.gaps.iter().map(|gap| GapReport {
+            source_id: channel.source_id.clone(),
+            after_ns: gap.after_ns,
+            before_ns: gap.before_ns,
+            sample_count: gap.sample_count,
+        }));
+        self.overlaps.extend(channel.overlaps.iter().map(|overlap| OverlapReport {
+            source_id: channel.source_id.clone(),
+            start_ns: overlap.start_ns,
+            end_ns: overlap.end_ns,
+            sample_count: overlap.sample_count,
+            equal: overlap.agreement == Agreement::Equal,
+        }));
+    }
 }
 
 fn segment_report(segment: &TraceSegment) -> SegmentReport {
@@ -113,6 +196,7 @@ fn segment_report(segment: &TraceSegment) -> SegmentReport {
         last,
         sum,
         sha256_le: hash,
+        records: segment.record_count,
     }
 }
 
@@ -134,32 +218,76 @@ fn summary<T, const N: usize>(
     (first, last, sum, hex::encode(hash.finalize()))
 }
 
-fn describe(report: &Report) -> String {
-    let mut text = String::new();
-    for file in &report.files {
-        let _ = writeln!(
-            text,
-            "{}: {} records, {} segments, {} problems",
-            file.path,
-            file.records,
-            file.segments.len(),
-            file.problems.len()
-        );
-        for segment in &file.segments {
-            let _ = writeln!(
-                text,
-                "  {:<24} {}  {}  {:>9} samples  {} Hz  {}",
-                segment.source_id,
-                Timestamp::from_nanos(segment.start_ns),
-                Timestamp::from_nanos(segment.end_ns),
-                segment.sample_count,
-                segment.rate_hz,
-                segment.encoding
-            );
-        }
-        for problem in &file.problems {
-            let _ = writeln!(text, "  at byte {}: {}", problem.offset, problem.reason);
+#[cfg(test)]
+mod tests {
+    use seislake_mseed::{PackSettings, pack};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Three records with a gap of a second before the last, a doubled record, a log record and foreign bytes.
+    fn file() -> Vec<u8> {
+        let record = |start_s: i64, samples: &[i32]| {
+            let start_ns = 1_700_000_000_000_000_000 + start_s * 1_000_000_000;
+            let settings = PackSettings {
+                timing_quality: Some(90),
+                ..PackSettings::new("FDSN:XX_TEST__L_H_Z", start_ns, 1.0)
+            };
+            pack(&settings, samples).unwrap().remove(0)
+        };
+        let mut log = record(0, &[1]);
+        log[52] = 0;
+        log[30..32].copy_from_slice(&[0, 12]);
+        log[64..76].copy_from_slice(b"clock is off");
+        let mut locked = record(3, &[4, 5]);
+        locked[37] = 0x20;
+        let mut announced = record(6, &[7]);
+        announced[36] = 0x10;
+        [record(0, &[1, 2, 3]), locked, record(3, &[4, 5]), b"foreign bytes".to_vec(), log, announced]
+            .concat()
+    }
+
+    fn report() -> Value {
+        serde_json::to_value(examine("a.mseed".to_owned(), &file())).unwrap()
+    }
+
+    #[test]
+    fn the_promised_fields_are_there() {
+        let report = report();
+        assert_eq!((&report["path"], &report["records"]), (&json!("a.mseed"), &json!(5)));
+        assert_eq!(report["problems"][0]["offset"], 1536);
+        assert_eq!(report["problems"][0]["reason"], "bytes are no miniSEED record");
+        let segment = &report["segments"][0];
+        assert_eq!(segment["source_id"], "FDSN:XX_TEST__L_H_Z");
+        assert_eq!(segment["start_ns"], 1_700_000_000_000_000_000_i64);
+        assert_eq!((&segment["sample_count"], &segment["rate_hz"]), (&json!(5), &json!(1.0)));
+        assert_eq!((&segment["first"], &segment["last"]), (&json!([1, 2, 3]), &json!([3, 4, 5])));
+        assert_eq!((&segment["sum"], &segment["encoding"]), (&json!(15), &json!("steim2")));
+        assert_eq!(segment["sha256_le"].as_str().unwrap().len(), 64);
+    }
+
+    #[test]
+    fn texts_flags_clocks_gaps_and_duplicates_are_told() {
+        let report = report();
+        assert_eq!(report["texts"][0]["text"], "clock is off");
+        assert_eq!(report["flags"], json!({ "clock locked": 1, "positive leap second": 1 }));
+        assert_eq!(report["timing_quality"], json!({ "records": 5, "min": 90, "mean": 90.0, "max": 90 }));
+        assert_eq!(report["leap_seconds"][0]["announced"], "positive");
+        assert_eq!(report["record_lengths"], json!({ "512": 5 }));
+        assert_eq!(report["encodings"], json!({ "steim2": 4, "text": 1 }));
+        assert_eq!(report["blockettes"], json!({ "1000": 5, "1001": 5 }));
+        assert_eq!((&report["duplicates"], &report["gaps"][0]["sample_count"]), (&json!(1), &json!(1)));
+        assert_eq!(report["problems"][0]["length"], 13);
+    }
+
+    #[test]
+    fn the_text_names_the_place_of_every_problem() {
+        let text = text::describe(&Report { files: vec![examine("a.mseed".to_owned(), &file())] });
+        assert!(text.starts_with("a.mseed: 5 records, "), "{text}");
+        for line in
+            ["at byte 1536: bytes are no miniSEED record", "clock is off", "clock locked", "gap of 1 sample"]
+        {
+            assert!(text.contains(line), "no \"{line}\" in\n{text}");
         }
     }
-    text
 }

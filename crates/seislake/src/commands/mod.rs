@@ -1,7 +1,6 @@
 //! One file per command.
 
 mod bench;
-mod bench_quality;
 mod compare;
 mod config;
 mod demo;
@@ -9,6 +8,7 @@ mod dlq;
 mod export;
 mod import;
 mod inspect;
+mod maintain;
 mod quality;
 mod query;
 mod serve;
@@ -29,6 +29,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Compare(args) => wait(compare::run(args)),
         Command::Export(args) => wait(export::run(args)),
         Command::Dlq(args) => wait(dlq::run(args)),
+        Command::Maintain(args) => wait(maintain::run(args)),
         Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),

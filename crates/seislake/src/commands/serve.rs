@@ -4,7 +4,7 @@ use seislake_model::Inventory;
 
 use crate::command_line::ServeArgs;
 use crate::engine::{Engine, Workload};
-use crate::home::Home;
+use crate::home::{Home, Purpose};
 use crate::server::{Server, install_metrics, serve_until_stopped};
 use crate::settings::Settings;
 use crate::terminal::tell;
@@ -17,7 +17,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     home.remove_addresses();
     let metrics = install_metrics()?;
     let travel_time = velocity_model::travel_time(&home, &settings, None)?;
-    let engine = Engine::start(&home, &settings, Workload::Live, Inventory::default(), travel_time).await?;
+    let workload = match home.purpose()? {
+        Some(Purpose::Archive { .. }) => Workload::LiveArchive,
+        Some(Purpose::Whole) | None => Workload::Live,
+    };
+    let engine = Engine::start(&home, &settings, workload, Inventory::default(), travel_time).await?;
     let server = Server::start(&engine, &settings, metrics).await?;
     home.write_addresses(&server.http.to_string(), &server.flight.to_string())?;
     tell(&format!("HTTP        http://{}/", server.http));

@@ -18,8 +18,9 @@ use seislake_seismo::quality::{
     BandEnergy, Components, DayGrid, Piece, RatioSettings, Window, component_ratios,
 };
 
-use super::bench::{BenchFolder, Measure};
-use super::quality::update;
+use super::measure::{BenchFolder, Measure};
+use crate::command_line::BenchArgs;
+use crate::commands::quality::update;
 use crate::terminal::tell;
 
 const CHANNEL_COUNT: usize = 18_870;
@@ -37,61 +38,25 @@ const RATIO_RATE_HZ: f64 = 100.0;
 const MONTH_DAYS: u32 = 30;
 const TOPIC: &str = "bench";
 
-/// The recipe as an ObsPy user writes it, over one day; prints the seconds and the medians.
-const OBSPY: &str = "
-import sys, time
-import numpy as np
-from obspy import Trace, UTCDateTime
-day, rate = UTCDateTime(2024, 2, 1), float(sys.argv[2])
-traces = [Trace(np.fromfile(f'{sys.argv[1]}/{code}.i32', dtype='<i4'), {'sampling_rate': rate, 'starttime': day})
-          for code in 'ZNE']
-begin = time.perf_counter()
-energies = []
-for trace in traces:
-    row = []
-    for window in range(288):
-        start = day + 300 * window
-        piece = trace.slice(start, start + 300 - 1 / rate).copy()
-        piece.detrend('demean')
-        piece.filter('bandpass', freqmin=0.1, freqmax=1.0, corners=4, zerophase=False)
-        row.append(np.sum(piece.data ** 2))
-    energies.append(np.array(row))
-z, n, e = energies
-ratios = [np.median(n / e), np.median(z / e), np.median(z / n)]
-print(time.perf_counter() - begin, *ratios)
-";
+const OBSPY: &str = include_str!("peers/component_ratios_obspy.py");
 
-/// The same with NumPy and SciPy on all windows of a component at once: the fastest script we know of.
-const NUMPY: &str = "
-import sys, time
-import numpy as np
-from scipy.signal import butter, sosfilt
-rate = float(sys.argv[2])
-days = [np.fromfile(f'{sys.argv[1]}/{code}.i32', dtype='<i4') for code in 'ZNE']
-begin = time.perf_counter()
-sos = butter(4, [0.1, 1.0], 'bandpass', fs=rate, output='sos')
-energies = []
-for day in days:
-    windows = day.reshape(288, -1).astype('f8')
-    windows -= windows.mean(axis=1, keepdims=True)
-    energies.append(np.sum(sosfilt(sos, windows, axis=1) ** 2, axis=1))
-z, n, e = energies
-ratios = [np.median(n / e), np.median(z / e), np.median(z / n)]
-print(time.perf_counter() - begin, *ratios)
-";
+const NUMPY: &str = include_str!("peers/component_ratios_numpy.py");
 
-/// All measures of this benchmark.
-pub(super) fn measures(python: &str) -> anyhow::Result<Vec<Measure>> {
+pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
     let folder = BenchFolder::new()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut measures = runtime.block_on(continuity_measures(&folder.0))?;
-    measures.extend(component_ratio_measures(&folder.0, python)?);
+    let mut measures = continuity_measures(folder.path())?;
+    measures.extend(component_ratio_measures(folder.path(), &args.python)?);
     Ok(measures)
 }
 
 /// Continuity of a day of 18 870 channels, in a lake of 2.7 million segments made in `folder`: computed from the
 /// metadata, and read from `quality.continuity`; both must be equal.
-pub(super) async fn continuity_measures(folder: &Path) -> anyhow::Result<Vec<Measure>> {
+pub(super) fn continuity_measures(folder: &Path) -> anyhow::Result<Vec<Measure>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(measure_continuity(folder))
+}
+
+async fn measure_continuity(folder: &Path) -> anyhow::Result<Vec<Measure>> {
     let warehouse = folder.join("quality-warehouse").display().to_string();
     let lake = Lake::open(LakeSettings::new(warehouse, folder.join("quality.sqlite"))).await?;
     let row_count = make_segments(&lake).await?;
@@ -113,16 +78,12 @@ pub(super) async fn continuity_measures(folder: &Path) -> anyhow::Result<Vec<Mea
     ensure!(computed.len() == CHANNEL_COUNT, "{} channels were found", computed.len());
     ensure!(table == computed, "quality.continuity differs from what the segments say");
     ensure_plausible(&computed)?;
+    let measure =
+        |name: &str, value_s: f64, target_s: f64| Measure::new(name, value_s, "s").at_most(target_s);
     Ok(vec![
-        alone("continuity of 18870 channels for a day, from segments", computed_s, "s", COMPUTED_S_TARGET),
-        alone("the same from quality.continuity", stored_s, "s", STORED_S_TARGET),
+        measure("continuity of 18870 channels for a day, from segments", computed_s, COMPUTED_S_TARGET),
+        measure("the same from quality.continuity", stored_s, STORED_S_TARGET),
     ])
-}
-
-/// Less is better.
-fn alone(measure: &'static str, value: f64, unit: &'static str, target: f64) -> Measure {
-    let (target, holds) = (Some(target), Some(value <= target));
-    Measure { measure, value, unit, peer: None, peer_value: None, ratio: None, target, holds }
 }
 
 async fn best_of(runs: u32, mut work: impl AsyncFnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
@@ -223,36 +184,32 @@ pub(super) fn component_ratio_measures(folder: &Path, python: &str) -> anyhow::R
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
         std::fs::write(folder.join(format!("{code}.i32")), bytes)?;
     }
+    let month_samples = 3.0 * 86_400.0 * RATIO_RATE_HZ * f64::from(MONTH_DAYS);
     let begin = Instant::now();
-    let mut days = rayon_days(&components)?;
-    let value = begin.elapsed().as_secs_f64();
+    let mut days = month(&components)?;
+    let elapsed_s = begin.elapsed().as_secs_f64();
     let ours = days.pop().context("no day was made")?;
+    tell(&format!("component ratios of a station-month in {elapsed_s:.2} s"));
+    let name = "component ratios of a station-month, 3 × 100 Hz";
+    let measure = || Measure::new(name, month_samples / elapsed_s / 1e6, "M samples/s");
     let mut measures = Vec::new();
     for (peer, script, target) in
         [("ObsPy", OBSPY, Some(RATIO_TARGET)), ("NumPy and SciPy, all windows at once", NUMPY, None)]
     {
-        let found = run_python(python, script, folder);
-        if found.is_none() {
+        let Some([day_s, theirs @ ..]) = run_python(python, script, folder) else {
             tell(&format!(
                 "\"{python}\" has no ObsPy: no peer for component ratios (--python names another)"
             ));
+            measures.push(measure());
+            break;
+        };
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            ensure!((ours / theirs - 1.0).abs() < 1e-9, "the ratio {ours} is {theirs} for {peer}");
         }
-        if let Some(found) = &found {
-            for (ours, peer) in ours.iter().zip(&found[1..]) {
-                ensure!((ours / peer - 1.0).abs() < 1e-9, "the ratio {ours} is {peer} for the peer");
-            }
-        }
-        let peer_value = found.map(|found| found[0] * f64::from(MONTH_DAYS));
-        let ratio = peer_value.map(|peer| peer / value);
-        measures.push(Measure {
-            measure: "component ratios of a station-month, 3 × 100 Hz",
-            value,
-            unit: "s",
-            peer: Some(peer),
-            peer_value,
-            ratio,
-            target,
-            holds: target.and_then(|target| Some(ratio? >= target)),
+        let beside = measure().beside(peer, month_samples / f64::from(MONTH_DAYS) / day_s / 1e6);
+        measures.push(match target {
+            Some(target) => beside.at_least(target),
+            None => beside,
         });
     }
     Ok(measures)
@@ -271,7 +228,7 @@ fn component(code: char) -> Vec<i32> {
 }
 
 /// The medians of each day of the month, days spread over the cores.
-fn rayon_days(components: &[Vec<i32>; 3]) -> anyhow::Result<Vec<[f64; 3]>> {
+fn month(components: &[Vec<i32>; 3]) -> anyhow::Result<Vec<[f64; 3]>> {
     use rayon::prelude::*;
     (0..MONTH_DAYS).into_par_iter().map(|_| one_day(components)).collect()
 }

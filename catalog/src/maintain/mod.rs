@@ -1,0 +1,15 @@
+//! Keeping tables in shape: few large sorted files, no history beyond what is wanted, no files nobody refers to.
+//!
+//! ```text
+//! compact   many small files of a partition ──► a few sorted ones, in one Iceberg `replace` snapshot
+//! expire    snapshots older than … ──► gone, and with them the files that only they referred to
+//! orphans   files that no snapshot refers to (left by crashes) ──► deleted
+//! ```
+//! All three may run beside writers: commits are compare and swap, and files young enough to belong to a commit under
+//! way are left alone.
+
+mod compact;
+mod reachable;
+
+pub use compact::{CompactReport, CompactSettings};
+pub use reachable::{ExpireReport, ExpireSettings, OrphanReport};

@@ -1,0 +1,137 @@
+//! Lines of a benchmark, and running this program as a user would.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+/// One line of the result.
+#[derive(Debug, Serialize)]
+pub(super) struct Measure {
+    pub(super) measure: String,
+    pub(super) value: f64,
+    pub(super) unit: &'static str,
+    pub(super) peer: Option<String>,
+    pub(super) peer_value: Option<f64>,
+    /// Of the value to the peer's.
+    pub(super) ratio: Option<f64>,
+    /// For the ratio where there is a peer, else for the value.
+    pub(super) target: Option<f64>,
+    pub(super) holds: Option<bool>,
+}
+
+impl Measure {
+    pub(super) fn new(measure: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self {
+            measure: measure.into(),
+            value,
+            unit,
+            peer: None,
+            peer_value: None,
+            ratio: None,
+            target: None,
+            holds: None,
+        }
+    }
+
+    /// The same by somebody else.
+    pub(super) fn beside(self, peer: impl Into<String>, peer_value: f64) -> Self {
+        let ratio = Some(self.value / peer_value);
+        Self { peer: Some(peer.into()), peer_value: Some(peer_value), ratio, ..self }
+    }
+
+    /// The target of a rate.
+    pub(super) fn at_least(self, target: f64) -> Self {
+        let holds = Some(self.ratio.unwrap_or(self.value) >= target);
+        Self { target: Some(target), holds, ..self }
+    }
+
+    /// The target of a time or size.
+    pub(super) fn at_most(self, target: f64) -> Self {
+        let holds = Some(self.ratio.unwrap_or(self.value) <= target);
+        Self { target: Some(target), holds, ..self }
+    }
+}
+
+/// Everything a benchmark writes, removed at the end.
+pub(super) struct BenchFolder(PathBuf);
+
+impl BenchFolder {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("seislake-bench-{}", std::process::id()));
+        fs::create_dir_all(path.join("records"))
+            .with_context(|| format!("cannot make \"{}\"", path.display()))?;
+        Ok(Self(path))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for BenchFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What an import in a process of its own came to.
+pub(super) struct Imported {
+    pub(super) elapsed_s: f64,
+    pub(super) peak_memory_bytes: f64,
+}
+
+/// Imports in a child process, so that its peak memory is its own.
+pub(super) fn import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
+    let begin = Instant::now();
+    let output = Command::new(std::env::current_exe()?)
+        .args(["import", "--json", "--home"])
+        .arg(home)
+        .args(options)
+        .arg("--")
+        .arg(records)
+        .output()
+        .context("cannot run the import")?;
+    let elapsed_s = begin.elapsed().as_secs_f64();
+    if !output.status.success() {
+        bail!("the import failed: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let report: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("the import printed no report")?;
+    let peak_memory_bytes = report["peak_memory_bytes"].as_f64().context("the report has no peak memory")?;
+    Ok(Imported { elapsed_s, peak_memory_bytes })
+}
+
+/// Runs another command of this program to its end.
+pub(super) fn run_command(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = Command::new(std::env::current_exe()?).args(arguments).output()?;
+    if !output.status.success() {
+        bail!("{} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+pub(super) fn describe(measures: &[Measure]) -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut text = format!("seislake {}, {cores} cores, {}\n", env!("CARGO_PKG_VERSION"), processor());
+    for measure in measures {
+        text.push_str(&format!("{:<62} {:>9.2} {}", measure.measure, measure.value, measure.unit));
+        if let (Some(peer), Some(value), Some(ratio)) = (&measure.peer, measure.peer_value, measure.ratio) {
+            text.push_str(&format!("   {peer} {value:.2}, ratio {ratio:.2}"));
+        }
+        if let (Some(target), Some(holds)) = (measure.target, measure.holds) {
+            text.push_str(&format!("   target {target:.2}: {}", if holds { "holds" } else { "missed" }));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn processor() -> String {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    line.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
+}

@@ -1,0 +1,99 @@
+//! `seislake maintain compact|expire|orphans`: keeps tables in shape; may run beside a server.
+
+use std::time::Duration;
+
+use anyhow::bail;
+use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
+use serde::Serialize;
+
+use crate::command_line::{MaintainAction, MaintainArgs, MaintainCommonArgs};
+use crate::lakehouse::Lakehouse;
+use crate::settings::Settings;
+use crate::terminal::{print_result, tell};
+
+pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
+    match args.action {
+        MaintainAction::Compact { common, target_mb, files_min, all } => {
+            let settings = CompactSettings {
+                target_bytes: target_mb << 20,
+                files_min,
+                everything: all,
+                dry_run: common.dry_run,
+            };
+            let (lake, tables) = open(&common).await?;
+            let mut reports = Vec::new();
+            for table in tables {
+                tell(&format!("compacting {table}"));
+                reports.push(lake.compact(&table, settings).await?);
+            }
+            print(&common, &reports, |report| {
+                format!(
+                    "{}: {} partitions, {} files of {} MB with {} rows -> {} files of {} MB with {} rows",
+                    report.table,
+                    report.partitions,
+                    report.files_before,
+                    report.bytes_before >> 20,
+                    report.rows_before,
+                    report.files_after,
+                    report.bytes_after >> 20,
+                    report.rows_after
+                )
+            })
+        }
+        MaintainAction::Expire { common, keep, days } => {
+            let keep = RetentionSettings {
+                snapshots_kept: keep,
+                history_days: days,
+                ..RetentionSettings::default()
+            };
+            let settings = ExpireSettings { keep, dry_run: common.dry_run };
+            let (lake, tables) = open(&common).await?;
+            let mut reports = Vec::new();
+            for table in tables {
+                reports.push(lake.expire(&table, &settings).await?);
+            }
+            print(&common, &reports, |report| {
+                format!(
+                    "{}: {} snapshots let go with {} files, {} snapshots left",
+                    report.table, report.snapshots, report.files, report.snapshots_left
+                )
+            })
+        }
+        MaintainAction::Orphans { common, older_than_hours } => {
+            if !(older_than_hours >= 0.0 && older_than_hours.is_finite()) {
+                bail!("--older-than-hours must be a number of hours, 0 or more");
+            }
+            let age_min = Duration::from_secs_f64(older_than_hours * 3600.0);
+            let (lake, tables) = open(&common).await?;
+            let mut reports = Vec::new();
+            for table in tables {
+                reports.push(lake.delete_orphans(&table, age_min, common.dry_run).await?);
+            }
+            print(&common, &reports, |report| {
+                format!("{}: {} files, {} MB", report.table, report.files, report.bytes >> 20)
+            })
+        }
+    }
+}
+
+async fn open(args: &MaintainCommonArgs) -> anyhow::Result<(Lake, Vec<String>)> {
+    let settings = Settings::load(args.home.config.as_deref())?;
+    let lakehouse = Lakehouse::open_beside(&args.home.home, &settings).await?;
+    let tables = if args.table.is_empty() { Lake::table_names() } else { args.table.clone() };
+    Ok((lakehouse.lake().clone(), tables))
+}
+
+fn print<R: Serialize>(
+    args: &MaintainCommonArgs,
+    reports: &[R],
+    line: impl Fn(&R) -> String,
+) -> anyhow::Result<()> {
+    if args.json {
+        return print_result(&format!("{}\n", serde_json::to_string(reports)?));
+    }
+    let mut text: String = reports.iter().map(|report| line(report) + "\n").collect();
+    if args.dry_run {
+        text.push_str("nothing was changed (--dry-run)\n");
+    }
+    print_result(&text)
+}
