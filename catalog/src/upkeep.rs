@@ -82,6 +82,8 @@ pub struct Upkeep {
     seen: Offsets,
     covered: Offsets,
     days: BTreeMap<i64, Channels>,
+    /// The state of the target on which this run builds; `None`: it is empty.
+    snapshot: Option<SnapshotId>,
     /// Data files of the target, by day since 1970.
     files: BTreeMap<i64, Vec<DataFile>>,
     added: Vec<DataFile>,
@@ -105,7 +107,7 @@ impl Lake {
         let fresh = live_files(&newest, position).await?;
         let days = match position {
             0 => days_of_files(&fresh, source),
-            _ => self.days_of_rows(&fresh, source).await?,
+            _ => self.days_of_rows(&fresh, source, snapshot.snapshot_id()).await?,
         };
         let mut covered = Offsets::default();
         covered.set(&source.full_name(), PARTITION, sequence);
@@ -114,11 +116,17 @@ impl Lake {
             files.entry(partition_day(&file)?).or_default().push(file);
         }
         let (lake, added, removed) = (self.clone(), Vec::new(), BTreeSet::new());
-        Ok(Some(Upkeep { lake, table, seen, covered, days, files, added, removed }))
+        let snapshot = loaded.metadata().current_snapshot_id();
+        Ok(Some(Upkeep { lake, table, seen, covered, days, snapshot, files, added, removed }))
     }
 
     /// Days and channels of the rows of some files.
-    async fn days_of_rows(&self, files: &[DataFile], source: &TableDef) -> Result<BTreeMap<i64, Channels>> {
+    async fn days_of_rows(
+        &self,
+        files: &[DataFile],
+        source: &TableDef,
+        snapshot: SnapshotId,
+    ) -> Result<BTreeMap<i64, Channels>> {
         let what = || format!("read the changes of table \"{}\"", source.full_name());
         let paths: HashSet<String> = files.iter().map(|file| file.file_path().to_owned()).collect();
         let mut days: BTreeMap<i64, Channels> = BTreeMap::new();
@@ -129,7 +137,7 @@ impl Lake {
             true => &["source_id", "start_ns", "end_ns"],
             false => &["source_id", "start_ns"],
         };
-        let provider = self.files_provider(source, paths).await?;
+        let provider = self.files_provider(source, snapshot, paths).await?;
         let rows = SessionContext::new().read_table(provider).doing(what)?;
         let rows = rows.select_columns(columns).doing(what)?;
         let mut batches = rows.execute_stream().await.doing(what)?;
@@ -183,13 +191,14 @@ impl Upkeep {
     async fn kept(&self, day: i64, channels: &Channels, made: &RecordBatch) -> Result<Vec<RecordBatch>> {
         let what = || format!("read table \"{}\"", self.table.full_name());
         let files = self.files.get(&day).map(Vec::as_slice).unwrap_or_default();
-        if files.is_empty() || *channels == Channels::All {
-            return Ok(Vec::new());
-        }
+        let snapshot = match self.snapshot {
+            Some(snapshot) if !files.is_empty() && *channels != Channels::All => snapshot,
+            _ => return Ok(Vec::new()),
+        };
         let key = self.table.identity.first().copied().unwrap_or_default();
         let touched = if key == "source_id" { channels.clone() } else { channels.instruments() };
         let paths = files.iter().map(|file| file.file_path().to_owned()).collect();
-        let provider = self.lake.files_provider(self.table, paths).await?;
+        let provider = self.lake.files_provider(self.table, snapshot, paths).await?;
         let rows = SessionContext::new().read_table(provider).doing(what)?;
         let names = |batch: &RecordBatch| {
             let names = batch.column_by_name(key).map(|names| names.as_string::<i32>().clone());

@@ -117,13 +117,14 @@ impl Lake {
         Ok(Arc::new(self.lake_table(namespace, name, as_of).await?))
     }
 
-    /// The rows of some files of the newest snapshot.
+    /// The rows of some files of a snapshot.
     pub(crate) async fn files_provider(
         &self,
         table: &TableDef,
+        snapshot: SnapshotId,
         files: HashSet<String>,
     ) -> Result<Arc<dyn TableProvider>> {
-        let table = self.lake_table(table.namespace, table.name, AsOf::Latest).await?;
+        let table = self.lake_table(table.namespace, table.name, AsOf::Snapshot(snapshot)).await?;
         Ok(Arc::new(table.restricted_to(files)))
     }
 

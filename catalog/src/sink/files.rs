@@ -279,10 +279,8 @@ pub(crate) fn writer_properties(
             }
             ColumnType::Int | ColumnType::Double | ColumnType::Text => continue,
         };
-        if matches!(
-            column.kind,
-            ColumnType::IntList(_) | ColumnType::LongList(_) | ColumnType::DoubleList(_)
-        ) {
+        if matches!(column.kind, ColumnType::IntList(_) | ColumnType::LongList(_) | ColumnType::DoubleList(_))
+        {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         }
         builder =
