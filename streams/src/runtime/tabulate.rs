@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use seislake_model::{
     ErrorKind, Offset, Packet, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp, continues,
 };
+use seislake_mseed::{DecodeError, SampleType};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
@@ -70,48 +71,76 @@ impl RawTable {
         RecordPosition { topic: self.topic.clone(), partition: self.partition, offset: record.offset }
     }
 
-    fn row(&self, record: &Record) -> Result<(Packet, Option<Segment>), Error> {
-        let damaged = |why: String| {
-            let place =
-                format!("record {} of \"{}\" partition {}", record.offset, self.topic, self.partition);
-            Error::new(ErrorKind::Corrupt, format!("tabulate {place}: {why}"))
-        };
-        let header = seislake_mseed::Record::parse(&record.value).map_err(|e| damaged(e.to_string()))?;
-        let source_id: SourceId = header.source_id().parse().map_err(|e| damaged(format!("{e}")))?;
-        let samples = match header.decode() {
-            Ok(decoded) => model_samples(decoded.samples),
-            Err(error) => return Err(damaged(error.to_string())),
-        };
-        let encoding = header.encoding.as_str().to_owned();
-        let (start_time, rate_hz) = (Timestamp::from_nanos(header.start_ns), header.rate_hz());
-        let packet = Packet {
+    fn damaged(&self, record: &Record, why: impl std::fmt::Display) -> Error {
+        let place = format!("record {} of \"{}\" partition {}", record.offset, self.topic, self.partition);
+        Error::new(ErrorKind::Corrupt, format!("tabulate {place}: {why}"))
+    }
+
+    fn parse<'a>(&self, record: &'a Record) -> Result<Parsed<'a>, Error> {
+        let header =
+            seislake_mseed::Record::parse(&record.value).map_err(|error| self.damaged(record, error))?;
+        let source_id = header.source_id().parse().map_err(|error| self.damaged(record, error))?;
+        Ok(Parsed { record, header, source_id })
+    }
+
+    fn packet(&self, parsed: &Parsed<'_>) -> Packet {
+        let Parsed { record, header, source_id } = parsed;
+        // The gate lets only records pass whose samples can all be decoded.
+        let sample_count = header.encoding.sample_type().map_or(0, |_| header.sample_count);
+        Packet {
             source_id: source_id.clone(),
-            start_time,
+            start_time: Timestamp::from_nanos(header.start_ns),
             last_sample_time: Timestamp::from_nanos(header.last_sample_ns()),
             arrival_time: record.arrival_time,
-            sample_count: samples.len() as u32,
+            sample_count,
             expected_count: header.sample_count,
-            sample_rate_hz: rate_hz,
-            encoding: encoding.clone(),
+            sample_rate_hz: header.rate_hz(),
+            encoding: header.encoding.as_str().to_owned(),
             quality: header.quality.to_string(),
             timing_quality: header.timing_quality,
             byte_count: record.value.len() as u32,
             sha256: hex::encode(Sha256::digest(&record.value)),
             object_uri: None,
             position: self.position(record),
-        };
-        let time_series = !samples.is_empty() && rate_hz > 0.0;
-        let segment = time_series.then(|| Segment {
-            source_id,
-            start_time,
-            end_time: packet.last_sample_time,
-            sample_rate_hz: rate_hz,
-            encoding,
-            samples,
-            position: self.position(record),
-        });
-        Ok((packet, segment))
+        }
     }
+
+    /// The records of one source as gapless segments: what follows within half a sample is decoded into the same
+    /// buffer. Overlapping records stay apart.
+    fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> Result<Vec<Segment>, Error> {
+        pieces.sort_by_key(|piece| (piece.header.start_ns, piece.record.offset));
+        let mut segments: Vec<Segment> = Vec::new();
+        for Parsed { record, header, source_id } in pieces {
+            let Some(kind) = header.encoding.sample_type() else { continue };
+            if header.sample_count == 0 || header.rate_hz() <= 0.0 {
+                continue;
+            }
+            let follows = segments.last().is_some_and(|segment| follows(segment, header));
+            if !follows {
+                segments.push(Segment {
+                    source_id: source_id.clone(),
+                    start_time: Timestamp::from_nanos(header.start_ns),
+                    end_time: Timestamp::from_nanos(header.start_ns),
+                    sample_rate_hz: header.rate_hz(),
+                    encoding: header.encoding.as_str().to_owned(),
+                    samples: no_samples(kind),
+                    position: self.position(record),
+                });
+            }
+            if let Some(segment) = segments.last_mut() {
+                append(header, &mut segment.samples).map_err(|error| self.damaged(record, error))?;
+                segment.end_time = Timestamp::from_nanos(header.last_sample_ns());
+            }
+        }
+        Ok(segments)
+    }
+}
+
+/// A raw record and what its header says.
+struct Parsed<'a> {
+    record: &'a Record,
+    header: seislake_mseed::Record<'a>,
+    source_id: SourceId,
 }
 
 impl Tabulate for RawTable {
@@ -138,18 +167,20 @@ impl Tabulate for RawTable {
         self.open_bytes = 0;
         let Some(last) = records.last() else { return Ok(None) };
         let next = last.offset + 1;
-        let rows: Vec<(Packet, Option<Segment>)> = records
+        let parsed: Vec<Parsed<'_>> = records
             .par_iter()
             .filter(|record| record.key.as_ref() != WATERMARK_KEY)
-            .map(|record| self.row(record))
+            .map(|record| self.parse(record))
             .collect::<Result<_, _>>()?;
-        let mut packets = Vec::with_capacity(rows.len());
-        let mut pieces = Vec::with_capacity(rows.len());
-        for (packet, piece) in rows {
-            packets.push(packet);
-            pieces.extend(piece);
+        let packets: Vec<Packet> = parsed.par_iter().map(|parsed| self.packet(parsed)).collect();
+        let mut by_source = BTreeMap::<&SourceId, Vec<&Parsed<'_>>>::new();
+        for parsed in &parsed {
+            by_source.entry(&parsed.source_id).or_default().push(parsed);
         }
-        let segments = join(pieces);
+        let by_source: Vec<Vec<&Parsed<'_>>> = by_source.into_values().collect();
+        let segments: Vec<Vec<Segment>> =
+            by_source.into_par_iter().map(|pieces| self.segments(pieces)).collect::<Result<_, _>>()?;
+        let segments: Vec<Segment> = segments.into_iter().flatten().collect();
         let sample_bytes: usize = segments.iter().map(|segment| 4 * segment.samples.len()).sum();
         let byte_count = packets.len() * size_of::<Packet>() + sample_bytes;
         let rows = vec![Rows::Packets(packets), Rows::Segments(segments)];
@@ -157,51 +188,26 @@ impl Tabulate for RawTable {
     }
 }
 
-fn model_samples(samples: seislake_mseed::Samples) -> Samples {
+fn no_samples(kind: SampleType) -> Samples {
+    match kind {
+        SampleType::Int32 => Samples::Int32(Vec::new()),
+        SampleType::Float32 => Samples::Float32(Vec::new()),
+        SampleType::Float64 => Samples::Float64(Vec::new()),
+    }
+}
+
+fn append(header: &seislake_mseed::Record<'_>, samples: &mut Samples) -> Result<(), DecodeError> {
     match samples {
-        seislake_mseed::Samples::Int32(samples) => Samples::Int32(samples),
-        seislake_mseed::Samples::Float32(samples) => Samples::Float32(samples),
-        seislake_mseed::Samples::Float64(samples) => Samples::Float64(samples),
+        // A last sample that is not the promised one was told of at the gate.
+        Samples::Int32(samples) => header.append_int32(samples).map(|_| ()),
+        Samples::Float32(samples) => header.append_float32(samples),
+        Samples::Float64(samples) => header.append_float64(samples),
     }
 }
 
-/// Joins pieces that follow each other within half a sample into gapless segments. Overlapping pieces stay apart.
-fn join(pieces: Vec<Segment>) -> Vec<Segment> {
-    let mut by_source: BTreeMap<SourceId, Vec<Segment>> = BTreeMap::new();
-    for piece in pieces {
-        by_source.entry(piece.source_id.clone()).or_default().push(piece);
-    }
-    let mut segments = Vec::new();
-    for mut pieces in by_source.into_values() {
-        pieces.sort_by_key(|piece| (piece.start_time, piece.position.offset));
-        let mut open: Option<Segment> = None;
-        for piece in pieces {
-            match open.as_mut() {
-                Some(segment) if follows(segment, &piece) => extend(segment, piece),
-                _ => segments.extend(open.replace(piece)),
-            }
-        }
-        segments.extend(open);
-    }
-    segments
-}
-
-fn follows(segment: &Segment, piece: &Segment) -> bool {
-    let same_type = std::mem::discriminant(&segment.samples) == std::mem::discriminant(&piece.samples);
-    let (end_ns, start_ns) = (segment.end_time.nanos(), piece.start_time.nanos());
-    same_type
-        && segment.encoding == piece.encoding
-        && continues(end_ns, segment.sample_rate_hz, start_ns, piece.sample_rate_hz)
-}
-
-fn extend(segment: &mut Segment, piece: Segment) {
-    match (&mut segment.samples, piece.samples) {
-        (Samples::Int32(samples), Samples::Int32(more)) => samples.extend(more),
-        (Samples::Float32(samples), Samples::Float32(more)) => samples.extend(more),
-        (Samples::Float64(samples), Samples::Float64(more)) => samples.extend(more),
-        _ => return,
-    }
-    segment.end_time = piece.end_time;
+fn follows(segment: &Segment, header: &seislake_mseed::Record<'_>) -> bool {
+    segment.encoding == header.encoding.as_str()
+        && continues(segment.end_time.nanos(), segment.sample_rate_hz, header.start_ns, header.rate_hz())
 }
 
 /// Messages of stages to rows of the bulletin.
