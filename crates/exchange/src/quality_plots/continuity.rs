@@ -42,8 +42,8 @@ pub fn continuity_bars(rows: &[Continuity], from: Timestamp, to: Timestamp) -> S
             let (left, right) = (times.x(start), times.x(end));
             drawing.rect((left, y), ((right - left).max(WIDTH_MIN), size), fill);
         };
-        for row in rows {
-            bar(row.start_time, row.start_time.add_nanos(DAY_NS), BLUE);
+        for (start, end) in stretches(rows) {
+            bar(start, end, BLUE);
         }
         for row in rows {
             row.gaps.iter().for_each(|gap| bar(gap.start_time, gap.end_time, RED));
@@ -53,6 +53,21 @@ pub fn continuity_bars(rows: &[Continuity], from: Timestamp, to: Timestamp) -> S
     }
     times.draw(&mut drawing, bottom, bottom + 5.0);
     drawing.finish(WIDTH, bottom + 40.0)
+}
+
+/// Days that follow one another as one stretch: no seams between bars.
+fn stretches(rows: &[&Continuity]) -> Vec<(Timestamp, Timestamp)> {
+    let mut days: Vec<Timestamp> = rows.iter().map(|row| row.start_time).collect();
+    days.sort_unstable();
+    let mut stretches: Vec<(Timestamp, Timestamp)> = Vec::new();
+    for day in days {
+        let next = day.add_nanos(DAY_NS);
+        match stretches.last_mut() {
+            Some((_, end)) if *end == day => *end = next,
+            _ => stretches.push((day, next)),
+        }
+    }
+    stretches
 }
 
 /// Received of what was expected on all days of the picture, in percent.
