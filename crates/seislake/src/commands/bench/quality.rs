@@ -2,7 +2,7 @@
 //! and component ratios beside ObsPy.
 //!
 //! The lake is synthetic: 18 870 channels with ten-minute segments of six samples (0.01 Hz: metadata as of a real day,
-//! samples next to nothing), one in fifty missing, some overlapping, some late in files of their own.
+//! samples next to nothing), one in a hundred missing, some overlapping, some late in files of their own.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -128,8 +128,8 @@ enum Fate {
 
 fn fate(channel: usize, index: i64) -> Fate {
     match (channel as u64).wrapping_mul(7_919).wrapping_add(index as u64 * 104_729) % 100 {
-        0 | 1 => Fate::Missing,
-        2 | 3 => Fate::Overlapping,
+        0 => Fate::Missing,
+        1..=3 => Fate::Overlapping,
         4..=8 => Fate::Late,
         _ => Fate::Whole,
     }
