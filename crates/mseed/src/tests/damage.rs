@@ -187,3 +187,18 @@ fn a_claimed_count_does_not_reserve_memory() {
     let error = Record::parse(&bytes).unwrap().decode().unwrap_err();
     assert_eq!(error.to_string(), "only 3 samples of 4294967295 could be decoded");
 }
+
+/// Found by fuzzing: a chain that ran on into the next record took the length from there, if that was at hand.
+#[test]
+fn a_second_blockette_1000_behind_the_record_does_not_tell_its_length() {
+    let mut bytes = archive();
+    // Foreign bytes before it make the scanner doubt; the chain goes on to 512 + 48, where a blockette 1000 lies.
+    bytes[58..60].copy_from_slice(&560_u16.to_be_bytes());
+    bytes[512 + 54] = 8;
+    bytes.splice(0..0, *b"foreign");
+    let whole = scan_whole(&bytes);
+    assert!(whole[1].starts_with("7 FDSN:XX_TEST_00_H_H_Z 512 "), "{}", whole[1]);
+    for chunk_length in [100, 530, 600] {
+        assert_eq!(scan_chunks(&bytes, chunk_length), whole);
+    }
+}
