@@ -71,5 +71,5 @@ fn responses_of_agencies_are_those_of_evalresp() {
             }
         }
     }
-    assert_eq!((agreeing, contradicting), (0, 2), "channel epochs that agree, and that cannot");
+    assert_eq!((agreeing, contradicting), (123, 2), "channel epochs that agree, and that cannot");
 }
