@@ -126,3 +126,19 @@ async fn statements_give_the_rows_that_the_slt_files_say() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[tokio::test]
+async fn examples_of_the_page_run() {
+    let context = fixture::session();
+    let run = "traces('FDSN:XX_S001__H_H_Z', '2024-03-01', '2024-03-01T00:00:10')";
+    let functions = crate::FUNCTIONS.iter().map(|constructor| {
+        let example = constructor().documentation().and_then(|page| page.sql_example.clone());
+        let example = example.unwrap_or_else(|| panic!("{} has no example", constructor().name()));
+        if example.starts_with("SELECT") { example } else { format!("SELECT {example} FROM {run}") }
+    });
+    let tables = crate::TABLE_FUNCTIONS.iter().map(|table| table.example.to_owned());
+    for sql in functions.chain(tables).collect::<Vec<_>>() {
+        let found = rows(&context, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert!(!found.is_empty() && !found.starts_with("NULL"), "{sql} gives nothing");
+    }
+}

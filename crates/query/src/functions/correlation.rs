@@ -16,7 +16,9 @@ static XCORR: WaveformFunction = WaveformFunction {
           refused. For runs of one length equal to ObsPy's `correlate` within 1e-9.",
     arguments: &[FIRST, SECOND, SAMPLE_RATE_HZ, LAG_MAX_S],
     returns: Returns::List,
-    example: "xcorr(a.samples, b.samples, a.sample_rate_hz, 2)",
+    example: "SELECT xcorr(z.samples, n.samples, z.sample_rate_hz, 2) \
+              FROM traces('XX.S001..HHZ', '2024-03-01T00:00', '2024-03-01T00:00:10') z, \
+              traces('XX.S001..HHN', '2024-03-01T00:00', '2024-03-01T00:00:10') n",
     apply: |arguments| Ok(Answer::List(correlation(arguments)?)),
 };
 
@@ -25,7 +27,9 @@ static XCORR_LAG_S: WaveformFunction = WaveformFunction {
     doc: "Lag at which `xcorr` is largest, s; positive where `first` comes later. Gaps are refused.",
     arguments: &[FIRST, SECOND, SAMPLE_RATE_HZ, LAG_MAX_S],
     returns: Returns::Number,
-    example: "xcorr_lag_s(a.samples, b.samples, a.sample_rate_hz, 2)",
+    example: "SELECT xcorr_lag_s(z.samples, n.samples, z.sample_rate_hz, 2) \
+              FROM traces('XX.S001..HHZ', '2024-03-01T00:00', '2024-03-01T00:00:10') z, \
+              traces('XX.S001..HHN', '2024-03-01T00:00', '2024-03-01T00:00:10') n",
     apply: |arguments| {
         let values = correlation(arguments)?;
         let middle = (values.len() / 2) as f64;

@@ -32,9 +32,7 @@ fn documentation() -> Documentation {
     let doc = "Geodesic distance on the WGS84 ellipsoid, km.";
     let syntax = "distance_km(latitude, longitude, to_latitude, to_longitude)";
     Documentation::builder(section, doc, syntax)
-        .with_sql_example(
-            "SELECT event_id FROM events WHERE distance_km(latitude, longitude, 64.0, -17.0) < 50",
-        )
+        .with_sql_example("distance_km(64.0, -17.0, 64.1, -17.2)")
         .with_argument("latitude", "Degrees north.")
         .with_argument("longitude", "Degrees east.")
         .with_argument("to_latitude", "Degrees north.")

@@ -11,7 +11,8 @@ static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
     doc: "Ground motion in m, m/s or m/s² from counts: demeaned, tapered by 5 %, divided by the response in the \
           frequency domain, each gapless run by itself; gaps stay null. Null where the response is null. \
           Equal to ObsPy's `remove_response` with the same poles and zeros within 1e-9 of the largest value; \
-          a recorder's digital filters, one in their pass band, are left out.",
+          a recorder's digital filters, one in their pass band, are left out. A run that goes on into another epoch is \
+          to be asked for in two windows.",
     arguments: &[
         SAMPLES,
         SAMPLE_RATE_HZ,
@@ -32,10 +33,11 @@ static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
         .or("[]"),
     ],
     returns: Returns::List,
-    example: "SELECT s.start_time, peak(remove_response(s.samples, s.sample_rate_hz, c.response, 'VEL')) \
-              FROM waveform.segments s JOIN network.channels c ON c.source_id = s.source_id \
-              AND s.start_time >= coalesce(c.start_time, s.start_time) \
-              AND (c.end_time IS NULL OR s.start_time < c.end_time)",
+    example: "SELECT t.source_id, t.start_time, peak(remove_response(t.samples, t.sample_rate_hz, c.response, 'VEL')) \
+              FROM traces('XX.*.*.HHZ', '2024-03-01T00:00', '2024-03-01T01:00') t \
+              JOIN network.channels c ON c.source_id = t.source_id \
+              AND (c.start_time IS NULL OR c.start_time <= t.start_time) \
+              AND (c.end_time IS NULL OR c.end_time > t.start_time)",
     apply: |arguments| {
         let rate_hz = arguments.sample_rate_hz()?;
         let output = quantity(arguments.text("output"))?;

@@ -5,12 +5,14 @@ use std::ops::Range;
 use arrow::datatypes::TimeUnit;
 use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::Expr;
-use seislake_model::{SourceId, Timestamp};
+use seislake_model::Timestamp;
 
-/// A channel and a time window: the first three arguments of every table function over waveforms.
+use super::sources::Sources;
+
+/// Channels and a time window: the first three arguments of every table function over waveforms.
 #[derive(Clone, Debug)]
 pub(super) struct Window {
-    pub(super) source_id: SourceId,
+    pub(super) sources: Sources,
     /// Nanoseconds since 1970; the end does not belong to it.
     pub(super) time_ns: Range<i64>,
 }
@@ -20,29 +22,19 @@ pub(super) fn window(function: &str, arguments: &[Expr]) -> Result<Window> {
     let [source, from, to, ..] = arguments else {
         return plan_err!("{function} takes a source, from and to, not {} arguments", arguments.len());
     };
-    let source_id = source_id(function, source)?;
+    let Some(source) = text(source) else {
+        return plan_err!("{function}: source must be text such as 'FDSN:IU_ANMO_00_B_H_Z', not {source}");
+    };
+    let Some(sources) = Sources::read(source) else {
+        return plan_err!(
+            "{function}: source '{source}' is neither a source identifier ('FDSN:IU_ANMO_00_B_H_Z') nor 'IU.ANMO.00.BHZ'"
+        );
+    };
     let (from_ns, to_ns) = (time_ns(function, "from", from)?, time_ns(function, "to", to)?);
     if from_ns >= to_ns {
         return plan_err!("{function}: from is not before to");
     }
-    Ok(Window { source_id, time_ns: from_ns..to_ns })
-}
-
-fn source_id(function: &str, argument: &Expr) -> Result<SourceId> {
-    let Some(text) = text(argument) else {
-        return plan_err!("{function}: source must be text such as 'FDSN:IU_ANMO_00_B_H_Z', not {argument}");
-    };
-    if let Ok(source_id) = text.parse() {
-        return Ok(source_id);
-    }
-    match text.split('.').collect::<Vec<_>>()[..] {
-        [network, station, location, channel] if !station.is_empty() && !channel.is_empty() => {
-            Ok(SourceId::from_nslc(network, station, location, channel))
-        }
-        _ => plan_err!(
-            "{function}: source '{text}' is neither a source identifier ('FDSN:IU_ANMO_00_B_H_Z') nor 'IU.ANMO.00.BHZ'"
-        ),
-    }
+    Ok(Window { sources, time_ns: from_ns..to_ns })
 }
 
 fn time_ns(function: &str, name: &str, argument: &Expr) -> Result<i64> {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! samples('FDSN:…', from, to)
-//!    └─ arguments ── scan (waveform.segments, pruned, part by part) ── pieces (every moment once) ── rows ── batches
+//!    └─ arguments ── sources ── scan (waveform.segments, pruned, part by part) ── pieces (every moment once) ── rows ── batches
 //! ```
 //! Nothing is read before the first batch is asked for; memory does not grow with the length of the window.
 
@@ -10,10 +10,12 @@ mod arguments;
 mod pieces;
 mod samples;
 mod scan;
+mod sources;
 mod spectrogram;
 mod traces;
 
 use std::any::Any;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, Session, TableFunctionImpl, TableProvider};
 use datafusion::common::{Result, plan_err};
 use datafusion::datasource::TableType;
+use datafusion::error::DataFusionError;
 use datafusion::execution::context::SessionState;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::Expr;
@@ -31,8 +34,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
+use futures::TryStreamExt;
+use seislake_model::SourceId;
+
 use arguments::Window;
-use scan::{Scan, Source, Waveform};
+use scan::{Scan, Segments, Waveform};
+use sources::Sources;
 
 /// A table function.
 #[derive(Debug)]
@@ -48,6 +55,8 @@ pub struct TableFunction {
     /// A statement.
     pub example: &'static str,
     schema: fn() -> SchemaRef,
+    /// A row names its channel, so that `source` may be a pattern.
+    many_sources: bool,
     /// Reads what comes behind `(source, from, to)`.
     rows: fn(&[Expr]) -> Result<MakeRows>,
 }
@@ -55,10 +64,10 @@ pub struct TableFunction {
 /// Every table function.
 pub static TABLE_FUNCTIONS: &[TableFunction] = &[samples::FUNCTION, traces::FUNCTION, spectrogram::FUNCTION];
 
-/// Starts the rows of one scan: channel and rows in a batch.
-type MakeRows = Arc<dyn Fn(&Window, usize) -> Box<dyn Rows> + Send + Sync>;
+/// Starts the rows of a channel; rows in a batch.
+type MakeRows = Arc<dyn Fn(&SourceId, usize) -> Box<dyn Rows> + Send + Sync>;
 
-fn make_rows(make: impl Fn(&Window, usize) -> Box<dyn Rows> + Send + Sync + 'static) -> MakeRows {
+fn make_rows(make: impl Fn(&SourceId, usize) -> Box<dyn Rows> + Send + Sync + 'static) -> MakeRows {
     Arc::new(make)
 }
 
@@ -84,6 +93,9 @@ pub(crate) struct OverCatalog {
 impl TableFunctionImpl for OverCatalog {
     fn call(&self, arguments: &[Expr]) -> Result<Arc<dyn TableProvider>> {
         let window = arguments::window(self.function.name, arguments)?;
+        if !self.function.many_sources && matches!(window.sources, Sources::Matching(_)) {
+            return plan_err!("{}: source must be one channel, not a pattern", self.function.name);
+        }
         let rows = (self.function.rows)(&arguments[3..])?;
         let schema = (self.function.schema)();
         Ok(Arc::new(WaveformTable { catalog: Arc::clone(&self.catalog), window, rows, schema }))
@@ -127,20 +139,23 @@ impl TableProvider for WaveformTable {
         let Some(state) = state.as_any().downcast_ref::<SessionState>() else {
             return plan_err!("table functions over waveforms need a session of this crate");
         };
-        let source = Source {
+        let stream = WaveformStream {
             catalog: Arc::clone(&self.catalog),
             state: Arc::new(state.clone()),
             window: self.window.clone(),
+            rows: Arc::clone(&self.rows),
+            schema: Arc::clone(&self.schema),
         };
-        let stream =
-            WaveformStream { source, rows: Arc::clone(&self.rows), schema: Arc::clone(&self.schema) };
         let projected = match projection {
             Some(indices) => Arc::new(self.schema.project(indices)?),
             None => Arc::clone(&self.schema),
         };
-        // Rows come in order of their first column that is left.
-        let times = ["time", "time_ns", "start_time"];
-        let first = times.into_iter().find(|name| projected.column_with_name(name).is_some());
+        // Rows of one channel come in order of their time.
+        let times = match self.window.sources {
+            Sources::One(_) => ["time", "time_ns", "start_time"].as_slice(),
+            Sources::Matching(_) => &[],
+        };
+        let first = times.iter().find(|name| projected.column_with_name(name).is_some());
         let ordering = match first {
             Some(name) => LexOrdering::new([PhysicalSortExpr::new_default(col(name, &projected)?)]),
             None => None,
@@ -152,14 +167,16 @@ impl TableProvider for WaveformTable {
 }
 
 struct WaveformStream {
-    source: Source,
+    catalog: Arc<dyn CatalogProvider>,
+    state: Arc<SessionState>,
+    window: Window,
     rows: MakeRows,
     schema: SchemaRef,
 }
 
 impl fmt::Debug for WaveformStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaveformStream").field("window", &self.source.window).finish_non_exhaustive()
+        f.debug_struct("WaveformStream").field("window", &self.window).finish_non_exhaustive()
     }
 }
 
@@ -169,17 +186,34 @@ impl PartitionStream for WaveformStream {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = (self.rows)(&self.source.window, context.session_config().batch_size());
-        let flow = Flow { scan: Scan::new(self.source.clone(), context), rows, ended: false };
-        let stream = futures::stream::try_unfold(flow, |mut flow| async move {
-            Ok(flow.next().await?.map(|batch| (batch, flow)))
+        let (catalog, state, window) =
+            (Arc::clone(&self.catalog), Arc::clone(&self.state), self.window.clone());
+        let (rows, batch_rows) = (Arc::clone(&self.rows), context.session_config().batch_size());
+        let stream = futures::stream::once(async move {
+            let segments = Segments::open(&catalog, state, context, window.time_ns).await?;
+            let sources = match window.sources {
+                Sources::One(source_id) => vec![source_id],
+                Sources::Matching(pattern) => segments.matching(&pattern).await?,
+            };
+            let flow = Flow { segments, sources: sources.into(), rows, batch_rows, current: None };
+            Ok::<_, DataFusionError>(futures::stream::try_unfold(flow, |mut flow| async move {
+                Ok(flow.next().await?.map(|batch| (batch, flow)))
+            }))
         });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream))
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), stream.try_flatten()))
     }
 }
 
-/// From the scan through the rows.
+/// From the scans through the rows, one channel after the other.
 struct Flow {
+    segments: Segments,
+    sources: VecDeque<SourceId>,
+    rows: MakeRows,
+    batch_rows: usize,
+    current: Option<Current>,
+}
+
+struct Current {
     scan: Scan,
     rows: Box<dyn Rows>,
     ended: bool,
@@ -188,17 +222,27 @@ struct Flow {
 impl Flow {
     async fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
-            if let Some(batch) = self.rows.next()? {
+            let current = match &mut self.current {
+                Some(current) => current,
+                None => {
+                    let Some(source_id) = self.sources.pop_front() else { return Ok(None) };
+                    let rows = (self.rows)(&source_id, self.batch_rows);
+                    let scan = Scan::new(self.segments.clone(), source_id);
+                    self.current.insert(Current { scan, rows, ended: false })
+                }
+            };
+            if let Some(batch) = current.rows.next()? {
                 return Ok(Some(batch));
             }
-            if self.ended {
-                return Ok(None);
+            if current.ended {
+                self.current = None;
+                continue;
             }
-            match self.scan.next().await? {
-                Some(waveform) => self.rows.push(waveform)?,
+            match current.scan.next().await? {
+                Some(waveform) => current.rows.push(waveform)?,
                 None => {
-                    self.ended = true;
-                    self.rows.finish()?;
+                    current.ended = true;
+                    current.rows.finish()?;
                 }
             }
         }

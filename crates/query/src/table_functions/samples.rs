@@ -29,6 +29,7 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     ],
     example: "SELECT time, sample FROM samples('FDSN:XX_S001__H_H_Z', '2024-03-01T00:00', '2024-03-01T00:10')",
     schema,
+    many_sources: false,
     rows: |arguments| match arguments {
         [] => Ok(make_rows(|_, batch_rows| Box::new(SampleRows::new(batch_rows)))),
         _ => plan_err!("samples takes a source, from and to, not {} arguments", arguments.len() + 3),

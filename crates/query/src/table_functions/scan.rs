@@ -5,26 +5,31 @@
 //! 2. neighbours are put into parts of at most PART_SAMPLE_COUNT samples
 //! 3. each part is read with its samples, sorted by row, and handed on piece by piece
 //! ```
-//! Memory: one part and the list of step 1, whatever the length of the window. Both reads see one snapshot.
+//! The next part is read while one is used. Memory: two parts and the list of step 1, whatever the length of the
+//! window. All reads see one snapshot.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::catalog::{CatalogProvider, TableProvider};
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::{Result, exec_err};
 use datafusion::datasource::provider_as_source;
+use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::context::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit};
 use datafusion::physical_plan::collect;
 use datafusion::scalar::ScalarValue;
 
-use super::arguments::Window;
+use seislake_model::SourceId;
+
 use super::pieces::{Merger, Piece};
+use super::sources::Pattern;
 
 /// Samples read at once: 16 MB of counts. The first parts are smaller, so that the first rows come soon.
 const PART_SAMPLE_COUNT: i64 = 4 << 20;
@@ -40,78 +45,59 @@ pub(super) struct Waveform {
     pub(super) samples: ArrayRef,
 }
 
-/// What is read, and through what.
+/// `waveform.segments` in one state, for one time window.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) catalog: Arc<dyn CatalogProvider>,
-    pub(super) state: Arc<SessionState>,
-    pub(super) window: Window,
-}
-
-/// The waveform in order of time.
-pub(super) struct Scan {
-    source: Source,
+pub(super) struct Segments {
+    table: Arc<dyn TableProvider>,
+    state: Arc<SessionState>,
     context: Arc<TaskContext>,
-    table: Option<Arc<dyn TableProvider>>,
-    /// Ranges of `start_ns` still to be read.
-    parts: VecDeque<RangeInclusive<i64>>,
-    ready: VecDeque<Waveform>,
-    merger: Merger,
+    time_ns: Range<i64>,
 }
 
-impl Scan {
-    pub(super) fn new(source: Source, context: Arc<TaskContext>) -> Self {
-        let merger = Merger::new(source.window.time_ns.clone());
-        Self { source, context, table: None, parts: VecDeque::new(), ready: VecDeque::new(), merger }
-    }
-
-    /// The next piece; `None` at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<Waveform>> {
-        if self.table.is_none() {
-            let table = self.open().await?;
-            self.parts = parts(&self.read(&table, &["start_ns", "sample_count"], None).await?)?;
-            self.table = Some(table);
-        }
-        loop {
-            if let Some(waveform) = self.ready.pop_front() {
-                return Ok(Some(waveform));
-            }
-            let (Some(part), Some(table)) = (self.parts.pop_front(), self.table.clone()) else {
-                return Ok(None);
-            };
-            let columns = ["start_ns", "end_ns", "sample_rate_hz", "samples", "samples_float"];
-            let batches = self.read(&table, &columns, Some(part)).await?;
-            self.merge(&batches)?;
-        }
-    }
-
-    async fn open(&self) -> Result<Arc<dyn TableProvider>> {
-        let table = match self.source.catalog.schema("waveform") {
+impl Segments {
+    pub(super) async fn open(
+        catalog: &Arc<dyn CatalogProvider>,
+        state: Arc<SessionState>,
+        context: Arc<TaskContext>,
+        time_ns: Range<i64>,
+    ) -> Result<Self> {
+        let table = match catalog.schema("waveform") {
             Some(schema) => schema.table("segments").await?,
             None => None,
         };
         match table {
-            Some(table) => Ok(table),
+            Some(table) => Ok(Self { table, state, context, time_ns }),
             None => exec_err!("there is no table waveform.segments"),
         }
     }
 
-    /// Rows of the channel whose time may touch the window, of one part only where it is given.
+    /// Channels that match and have something in the window, in order.
+    pub(super) async fn matching(&self, pattern: &Pattern) -> Result<Vec<SourceId>> {
+        let prefix = pattern.prefix();
+        let filter = self.in_window().and(col("source_id").gt_eq(lit(prefix.as_str())));
+        let filter = filter.and(col("source_id").lt(lit(format!("{prefix}{}", char::MAX))));
+        let plan = self.plan(filter, &["source_id"])?.distinct()?;
+        let batches = self.collect(plan).await?;
+        let mut found = vec![];
+        for batch in &batches {
+            let texts = cast(batch.column(0), &DataType::Utf8)?;
+            let ids = texts.as_string::<i32>().iter().flatten().filter_map(|text| text.parse().ok());
+            found.extend(ids.filter(|source_id| pattern.holds(source_id)));
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Rows of a channel whose time may touch the window, of one part only where it is given.
     async fn read(
-        &self,
-        table: &Arc<dyn TableProvider>,
+        self,
+        source_id: SourceId,
         columns: &[&str],
         part: Option<RangeInclusive<i64>>,
     ) -> Result<Vec<RecordBatch>> {
-        let window = &self.source.window;
-        // Times in the table are rounded down to microseconds; starts within the part say so once more, so that files
-        // and pages of other parts are left out.
-        let (from_us, to_us) = (window.time_ns.start.div_euclid(1000), window.time_ns.end.div_euclid(1000));
-        let mut filter = col("source_id")
-            .eq(lit(window.source_id.as_str()))
-            .and(col("end_time").gt_eq(micros(from_us)))
-            .and(col("start_time").lt_eq(micros(to_us)));
+        let mut filter = col("source_id").eq(lit(source_id.as_str())).and(self.in_window());
         if let Some(part) = part {
+            // Starts say it twice, so that files and pages of other parts are left out.
             let (first, last) = part.into_inner();
             filter = filter
                 .and(col("start_time").gt_eq(micros(first.div_euclid(1000))))
@@ -119,12 +105,73 @@ impl Scan {
                 .and(col("start_ns").gt_eq(lit(first)))
                 .and(col("start_ns").lt_eq(lit(last)));
         }
-        let plan = LogicalPlanBuilder::scan("segments", provider_as_source(Arc::clone(table)), None)?
+        self.collect(self.plan(filter, columns)?).await
+    }
+
+    /// Times in the table are rounded down to microseconds.
+    fn in_window(&self) -> Expr {
+        let (from_us, to_us) = (self.time_ns.start.div_euclid(1000), self.time_ns.end.div_euclid(1000));
+        col("end_time").gt_eq(micros(from_us)).and(col("start_time").lt_eq(micros(to_us)))
+    }
+
+    fn plan(&self, filter: Expr, columns: &[&str]) -> Result<LogicalPlanBuilder> {
+        LogicalPlanBuilder::scan("segments", provider_as_source(Arc::clone(&self.table)), None)?
             .filter(filter)?
-            .project(columns.iter().map(|name| col(*name)))?
-            .build()?;
-        let plan = self.source.state.create_physical_plan(&plan).await?;
+            .project(columns.iter().map(|name| col(*name)))
+    }
+
+    async fn collect(&self, plan: LogicalPlanBuilder) -> Result<Vec<RecordBatch>> {
+        let plan = self.state.create_physical_plan(&plan.build()?).await?;
         collect(plan, Arc::clone(&self.context)).await
+    }
+}
+
+/// The waveform of one channel in order of time.
+pub(super) struct Scan {
+    segments: Segments,
+    source_id: SourceId,
+    /// Ranges of `start_ns` still to be read; `None`: not known yet.
+    parts: Option<VecDeque<RangeInclusive<i64>>>,
+    /// The part being read while the last one is used.
+    ahead: Option<SpawnedTask<Result<Vec<RecordBatch>>>>,
+    ready: VecDeque<Waveform>,
+    merger: Merger,
+}
+
+impl Scan {
+    pub(super) fn new(segments: Segments, source_id: SourceId) -> Self {
+        let merger = Merger::new(segments.time_ns.clone());
+        Self { segments, source_id, parts: None, ahead: None, ready: VecDeque::new(), merger }
+    }
+
+    /// The next piece; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Waveform>> {
+        if self.parts.is_none() {
+            let columns = ["start_ns", "sample_count"];
+            let rows = self.segments.clone().read(self.source_id.clone(), &columns, None).await?;
+            self.parts = Some(parts(&rows)?);
+            self.read_ahead();
+        }
+        loop {
+            if let Some(waveform) = self.ready.pop_front() {
+                return Ok(Some(waveform));
+            }
+            let Some(ahead) = self.ahead.take() else { return Ok(None) };
+            let batches =
+                ahead.join().await.map_err(|error| DataFusionError::External(Box::new(error)))??;
+            self.read_ahead();
+            self.merge(&batches)?;
+        }
+    }
+
+    /// Starts to read the next part, if there is one.
+    fn read_ahead(&mut self) {
+        const COLUMNS: [&str; 5] = ["start_ns", "end_ns", "sample_rate_hz", "samples", "samples_float"];
+        let part = self.parts.as_mut().and_then(VecDeque::pop_front);
+        let (segments, source_id) = (self.segments.clone(), self.source_id.clone());
+        self.ahead = part.map(|part| {
+            SpawnedTask::spawn(async move { segments.read(source_id, &COLUMNS, Some(part)).await })
+        });
     }
 
     /// Puts the rows of a part in order and keeps of each what is new.

@@ -29,6 +29,7 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     example: "SELECT time, frequency_hz, 10 * log10(psd) AS db \
               FROM spectrogram('FDSN:XX_S001__H_H_Z', '2024-03-01T00:00', '2024-03-01T01:00', 10) WHERE frequency_hz > 0",
     schema,
+    many_sources: false,
     rows: |arguments| {
         if arguments.is_empty() || arguments.len() > 2 {
             return plan_err!(

@@ -21,7 +21,8 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     syntax: "traces(source, from, to)",
     doc: "One row a gapless run of a channel from `from` up to, but not at, `to`, merged across segments as by \
           `samples`; what the waveform functions are applied to. Runs longer than 10 000 000 samples are cut. \
-          `source` is a source identifier or `NET.STA.LOC.CHA`.",
+          `source` is a source identifier or `NET.STA.LOC.CHA`, and may hold `*` and `?`: channels then come one after \
+          the other.",
     columns: &[
         ("source_id", "FDSN source identifier."),
         ("start_time", "Time of the first sample, rounded down to a microsecond."),
@@ -35,9 +36,10 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     example: "SELECT start_time, rms(bandpass(demean(samples), sample_rate_hz, 1, 10)) \
               FROM traces('FDSN:XX_S001__H_H_Z', '2024-03-01', '2024-03-02')",
     schema,
+    many_sources: true,
     rows: |arguments| match arguments {
-        [] => Ok(make_rows(|window, _| {
-            Box::new(TraceRows { source_id: window.source_id.to_string(), ..TraceRows::default() })
+        [] => Ok(make_rows(|source_id, _| {
+            Box::new(TraceRows { source_id: source_id.to_string(), ..TraceRows::default() })
         })),
         _ => plan_err!("traces takes a source, from and to, not {} arguments", arguments.len() + 3),
     },
