@@ -7,7 +7,8 @@ use arrow::array::{
     ArrayRef, AsArray, Float64Array, Int64Array, NullBufferBuilder, RecordBatch, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, SchemaRef};
-use datafusion::common::{Result, plan_err};
+use datafusion::common::{Result, exec_err, plan_err};
+use seislake_model::Timestamp;
 
 use super::pieces::{Piece, interval_ns, sample_time_ns};
 use super::scan::Waveform;
@@ -18,7 +19,7 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     syntax: "samples(source, from, to)",
     doc: "One row a sample of a channel from `from` up to, but not at, `to`, in order of time, merged across segments: \
           what is stored twice comes once, where segments overlap the earlier one wins, and a gap between two samples is \
-          filled with rows whose `sample` is null. `source` is a source identifier or `NET.STA.LOC.CHA`.",
+          filled with rows whose `sample` is null (up to 1 000 000 000 of them). `source` is a source identifier or `NET.STA.LOC.CHA`.",
     columns: &[
         ("time", "Time of the sample, rounded down to a microsecond."),
         ("time_ns", "The same in nanoseconds since 1970."),
@@ -43,6 +44,9 @@ fn schema() -> SchemaRef {
         Field::new("sample", DataType::Float64, true),
     ]))
 }
+
+/// Rows of one gap: 115 days at 100 Hz.
+const GAP_ROWS_MAX: usize = 1_000_000_000;
 
 struct SampleRows {
     schema: SchemaRef,
@@ -151,6 +155,14 @@ impl Rows for SampleRows {
     fn push(&mut self, waveform: Waveform) -> Result<()> {
         let Waveform { piece, samples } = waveform;
         let gap = self.gap(&piece);
+        if let Some(missing) =
+            gap.as_ref().map(|gap| gap.end - gap.first).filter(|missing| *missing > GAP_ROWS_MAX)
+        {
+            let end = Timestamp::from_nanos(piece.start_ns);
+            return exec_err!(
+                "samples: the gap before {end} would give {missing} rows: ask for both sides of it, or use traces"
+            );
+        }
         self.waiting.extend(gap);
         self.waiting.push_back(Block {
             start_ns: piece.start_ns,
@@ -182,5 +194,61 @@ impl Rows for SampleRows {
             return self.batch().map(Some);
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{Array, Int32Array};
+
+    use super::*;
+
+    fn waveform(start_ns: i64, count: usize, continues: bool) -> Waveform {
+        let samples = Int32Array::from_iter_values(0..count as i32);
+        let piece = Piece { start_ns, sample_rate_hz: 1.0, first: 0, count, continues };
+        Waveform { piece, samples: Arc::new(samples) }
+    }
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn rows(batch_rows: usize) -> Vec<(i64, Option<f64>)> {
+        let mut rows = SampleRows::new(batch_rows);
+        let mut found = vec![];
+        let mut take = |rows: &mut SampleRows| {
+            while let Some(batch) = rows.next().unwrap() {
+                assert!(batch.num_rows() <= batch_rows);
+                let times = batch.column(1).as_primitive::<arrow::datatypes::Int64Type>().clone();
+                let samples = batch.column(2).as_primitive::<Float64Type>().clone();
+                let sample = |index| samples.is_valid(index).then(|| samples.value(index));
+                found.extend((0..times.len()).map(|index| (times.value(index) / SECOND, sample(index))));
+            }
+        };
+        for waveform in [waveform(0, 3, false), waveform(3 * SECOND, 2, true), waveform(7 * SECOND, 2, false)]
+        {
+            rows.push(waveform).unwrap();
+            take(&mut rows);
+        }
+        rows.finish().unwrap();
+        take(&mut rows);
+        found
+    }
+
+    #[test]
+    fn rows_do_not_depend_on_the_size_of_batches() {
+        let sample = |time, sample| (time, Some(sample));
+        let (a, b) = ([sample(0, 0.0), sample(1, 1.0), sample(2, 2.0)], [sample(3, 0.0), sample(4, 1.0)]);
+        let gap = [(5, None), (6, None)];
+        let expected = [a.as_slice(), &b, &gap, &[sample(7, 0.0), sample(8, 1.0)]].concat();
+        for batch_rows in [1, 2, 4, 9, 100] {
+            assert_eq!(rows(batch_rows), expected, "{batch_rows} rows in a batch");
+        }
+    }
+
+    #[test]
+    fn a_gap_of_years_is_refused() {
+        let mut rows = SampleRows::new(10);
+        rows.push(waveform(0, 3, false)).unwrap();
+        let error = rows.push(waveform(2_000_000_000 * SECOND, 3, false)).unwrap_err();
+        assert!(error.to_string().contains("2033-05-18"), "{error}");
     }
 }
