@@ -1,14 +1,15 @@
 //! Discrete Fourier transforms of real samples, and what follows from one transform: amplitudes, the envelope,
 //! cross-correlation.
 //!
-//! Any length works; lengths without large prime factors are fastest. Plans are kept from call to call.
+//! Any length works; lengths without large prime factors are fastest. Plans are kept from call to call. An even number of
+//! real samples goes through a complex transform of half the length: even samples as real, odd ones as imaginary parts.
 
 use std::fmt;
 
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 
-/// Longest run a transform takes: a day at 100 Hz with room. Two buffers of 16 bytes a sample are needed.
+/// Longest run a transform takes: a day at 100 Hz with room.
 pub const TRANSFORM_COUNT_MAX: usize = 10_000_000;
 
 /// Transforms with their plans.
@@ -29,22 +30,59 @@ impl Default for Fourier {
 }
 
 impl Fourier {
-    /// The transform of `samples`, followed by zeros up to `count` values: all `count` frequencies.
-    pub(super) fn forward(&mut self, samples: &[f64], count: usize) -> Vec<Complex<f64>> {
-        let mut values: Vec<_> = samples.iter().map(|sample| Complex::new(*sample, 0.0)).collect();
-        values.resize(count, Complex::default());
-        self.forward_in_place(&mut values);
+    /// The transform of `samples`, followed by zeros up to `count` values: `count / 2 + 1` frequencies from zero on.
+    pub(super) fn spectrum(&mut self, samples: &[f64], count: usize) -> Vec<Complex<f64>> {
+        let sample = |index: usize| samples.get(index).copied().unwrap_or(0.0);
+        if count % 2 == 1 || count == 0 {
+            let mut values: Vec<_> = (0..count).map(|index| Complex::new(sample(index), 0.0)).collect();
+            self.forward(&mut values);
+            values.truncate(count / 2 + 1);
+            return values;
+        }
+        let half = count / 2;
+        let mut values = Vec::with_capacity(half + 1);
+        values.extend((0..half).map(|index| Complex::new(sample(2 * index), sample(2 * index + 1))));
+        self.forward(&mut values);
+        values.push(values[0]);
+        for low in 0..=half / 2 {
+            let high = half - low;
+            let (even, odd) = (values[low] + values[high].conj(), values[low] - values[high].conj());
+            let (even, odd) = (even * 0.5, odd * Complex::new(0.0, -0.5));
+            values[low] = even + odd * turn(low, count);
+            values[high] = even.conj() + odd.conj() * turn(high, count);
+        }
         values
     }
 
-    pub(super) fn forward_in_place(&mut self, values: &mut [Complex<f64>]) {
+    /// The `count` samples of a spectrum as [`Self::spectrum`] gives it.
+    pub(super) fn samples(&mut self, mut spectrum: Vec<Complex<f64>>, count: usize) -> Vec<f64> {
+        if count % 2 == 1 || count == 0 {
+            let mirrored: Vec<_> = spectrum.iter().skip(1).rev().map(Complex::conj).collect();
+            spectrum.extend(mirrored);
+            self.inverse(&mut spectrum);
+            return spectrum.into_iter().map(|value| value.re).collect();
+        }
+        let half = count / 2;
+        for low in 0..=half / 2 {
+            let high = half - low;
+            let even = (spectrum[low] + spectrum[high].conj()) * 0.5;
+            let odd = (spectrum[low] - spectrum[high].conj()) * 0.5 * turn(low, count).conj();
+            spectrum[low] = even + odd * Complex::i();
+            spectrum[high] = even.conj() + odd.conj() * Complex::i();
+        }
+        spectrum.truncate(half);
+        self.inverse(&mut spectrum);
+        spectrum.into_iter().flat_map(|value| [value.re, value.im]).collect()
+    }
+
+    fn forward(&mut self, values: &mut [Complex<f64>]) {
         if !values.is_empty() {
             self.planner.plan_fft_forward(values.len()).process(values);
         }
     }
 
-    /// The inverse, scaled so that it undoes [`Self::forward`].
-    pub(super) fn inverse(&mut self, values: &mut [Complex<f64>]) {
+    /// Scaled so that it undoes [`Self::forward`].
+    fn inverse(&mut self, values: &mut [Complex<f64>]) {
         if values.is_empty() {
             return;
         }
@@ -55,15 +93,6 @@ impl Fourier {
         }
     }
 
-    /// The inverse of a spectrum of which only the frequencies from zero to half the sample rate are given.
-    pub(super) fn inverse_of_half(&mut self, half: &[Complex<f64>]) -> Vec<f64> {
-        let count = 2 * half.len().saturating_sub(1);
-        let mirrored = half.iter().skip(1).rev().skip(1).map(Complex::conj);
-        let mut values: Vec<_> = half.iter().copied().chain(mirrored).take(count).collect();
-        self.inverse(&mut values);
-        values.into_iter().map(|value| value.re).collect()
-    }
-
     /// Amplitude spectrum: absolute values of the one-sided Fourier transform times the sample interval.
     ///
     /// `samples`: unit u, n of them, no NaN. Result: u/Hz, n/2 + 1 values, the k-th at `k · sample_rate_hz / n`.
@@ -72,8 +101,8 @@ impl Fourier {
         if samples.is_empty() {
             return vec![];
         }
-        let values = self.forward(samples, samples.len());
-        values[..=samples.len() / 2].iter().map(|value| value.norm() / sample_rate_hz).collect()
+        let spectrum = self.spectrum(samples, samples.len());
+        spectrum.into_iter().map(|value| value.norm() / sample_rate_hz).collect()
     }
 
     /// Envelope: the absolute value of the analytic signal, in place.
@@ -81,18 +110,16 @@ impl Fourier {
     /// `samples`: any unit, no NaN. As ObsPy's `envelope`; the transform takes the run as periodic, so both ends should
     /// be tapered. Cost: n log n.
     pub fn envelope(&mut self, samples: &mut [f64]) {
+        // The imaginary part is the Hilbert transform: every frequency a quarter period later, without zero and half
+        // the sample rate.
         let count = samples.len();
-        let mut values = self.forward(samples, count);
-        // Negative frequencies go, positive ones count twice; zero and half the sample rate stay as they are.
-        for value in values.iter_mut().take(count.div_ceil(2)).skip(1) {
-            *value *= 2.0;
+        let mut spectrum = self.spectrum(samples, count);
+        for (index, value) in spectrum.iter_mut().enumerate() {
+            let kept = index > 0 && 2 * index < count;
+            *value = if kept { Complex::new(value.im, -value.re) } else { Complex::default() };
         }
-        for value in values.iter_mut().skip(count / 2 + 1) {
-            *value = Complex::default();
-        }
-        self.inverse(&mut values);
-        for (sample, value) in samples.iter_mut().zip(values) {
-            *sample = value.norm();
+        for (sample, imaginary) in samples.iter_mut().zip(self.samples(spectrum, count)) {
+            *sample = sample.hypot(imaginary);
         }
     }
 
@@ -114,18 +141,23 @@ impl Fourier {
         }
         // Lags beyond both lengths are zero; zeros behind the samples keep the rest from wrapping around.
         let count = (first.len() + second.len()).next_power_of_two();
-        let mut product = self.forward(&first, count);
-        for (value, other) in product.iter_mut().zip(self.forward(&second, count)) {
+        let mut product = self.spectrum(&first, count);
+        for (value, other) in product.iter_mut().zip(self.spectrum(&second, count)) {
             *value *= other.conj();
         }
-        self.inverse(&mut product);
+        let product = self.samples(product, count);
         for (place, value) in lags.iter_mut().enumerate() {
             if place >= lag_count_max && place - lag_count_max < first.len() {
-                *value = product[place - lag_count_max].re / norm;
+                *value = product[place - lag_count_max] / norm;
             } else if place < lag_count_max && lag_count_max - place < second.len() {
-                *value = product[count + place - lag_count_max].re / norm;
+                *value = product[count + place - lag_count_max] / norm;
             }
         }
         lags
     }
+}
+
+/// `exp(-2 pi i index / count)`.
+fn turn(index: usize, count: usize) -> Complex<f64> {
+    Complex::from_polar(1.0, -std::f64::consts::TAU * index as f64 / count as f64)
 }

@@ -78,22 +78,19 @@ impl Fourier {
         quarter_cosine_taper(samples, removal.taper_share);
         let count = transform_count(samples.len());
         let interval_hz = sample_rate_hz / count as f64;
-        let gains: Vec<_> = (0..=count / 2)
-            .map(|index| frequency_response(response, removal.output, index as f64 * interval_hz))
-            .collect();
-        let largest = gains.iter().map(|gain| gain.norm()).fold(0.0, f64::max);
+        let gain = |index: usize| frequency_response(response, removal.output, index as f64 * interval_hz);
+        let largest = (0..=count / 2).map(|index| gain(index).norm()).fold(0.0, f64::max);
         let level = largest * 10.0_f64.powf(-removal.water_level_db / 20.0);
-        let mut spectrum = self.forward(samples, count);
-        spectrum.truncate(gains.len());
-        for (index, (value, gain)) in spectrum.iter_mut().zip(gains).enumerate() {
+        let mut spectrum = self.spectrum(samples, count);
+        for (index, value) in spectrum.iter_mut().enumerate() {
             let weight =
                 removal.pre_filter_hz.map_or(1.0, |corners| flank(index as f64 * interval_hz, corners));
-            *value *= inverse(gain, level) * weight;
+            *value *= inverse(gain(index), level) * weight;
         }
         if let Some(last) = spectrum.last_mut() {
             *last = Complex::new(last.norm(), 0.0);
         }
-        let motion = self.inverse_of_half(&spectrum);
+        let motion = self.samples(spectrum, count);
         samples.iter_mut().zip(motion).for_each(|(sample, value)| *sample = value);
     }
 }

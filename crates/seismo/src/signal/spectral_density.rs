@@ -34,12 +34,8 @@ impl SpectralWindow {
         self.step
     }
 
-    /// Values in a density: frequencies from zero to half the sample rate, `sample_rate_hz / count` apart.
-    pub fn frequency_count(&self) -> usize {
-        self.weights.len() / 2 + 1
-    }
-
-    /// Density of the first window of `samples`, unit²/Hz; empty where they are fewer than a window. No NaN.
+    /// Density of the first window of `samples`, unit²/Hz, at frequencies `sample_rate_hz / count` apart from zero to half
+    /// the rate; empty where the samples are fewer than a window. No NaN.
     /// As a column of SciPy's `spectrogram(..., window="hann", detrend="constant", scaling="density")`.
     pub fn density(&self, fourier: &mut Fourier, samples: &[f64]) -> Vec<f64> {
         let count = self.weights.len();
@@ -49,10 +45,8 @@ impl SpectralWindow {
         for (sample, weight) in window.iter_mut().zip(&self.weights) {
             *sample *= weight;
         }
-        let mut density: Vec<f64> = fourier.forward(&window, count)[..self.frequency_count()]
-            .iter()
-            .map(|value| value.norm_sqr() * self.scale)
-            .collect();
+        let mut density: Vec<f64> =
+            fourier.spectrum(&window, count).into_iter().map(|value| value.norm_sqr() * self.scale).collect();
         // Both signs of a frequency are in one value; zero and half the sample rate have only one.
         let twice = 1..count.div_ceil(2);
         density[twice].iter_mut().for_each(|value| *value *= 2.0);
