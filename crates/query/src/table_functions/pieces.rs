@@ -69,7 +69,7 @@ impl Merger {
         };
         let mut first = index_at(self.window_ns.start);
         if let Some(last) = self.last {
-            first = first.max(index_at(last.time_ns.saturating_add((interval / 2.0) as i64 + 1)));
+            first = first.max(index_at(last.time_ns.saturating_add((interval / 2.0 + 1.0) as i64)));
         }
         let end = count.min(index_at(self.window_ns.end));
         if first >= end {
@@ -150,6 +150,21 @@ mod tests {
             expected.sort_unstable();
             expected.dedup();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn headers_of_any_value_do_no_harm(
+            segments in proptest::collection::vec((any::<i64>(), any::<f64>(), any::<usize>()), 0..8),
+            from_ns in any::<i64>(),
+            to_ns in any::<i64>(),
+        ) {
+            let mut merger = Merger::new(from_ns..to_ns);
+            for (start_ns, rate_hz, count) in segments {
+                let piece = merger.push(start_ns, rate_hz, count);
+                prop_assert!(piece.is_none_or(|piece| piece.count > 0 && piece.first + piece.count <= count));
+            }
         }
     }
 

@@ -108,7 +108,8 @@ impl SampleRows {
         if interval.fract() == 0.0 {
             let interval = interval as i64;
             self.times_ns.extend(
-                (block.first..end).map(|index| block.start_ns.saturating_add(index as i64 * interval)),
+                (block.first..end)
+                    .map(|index| block.start_ns.saturating_add(interval.saturating_mul(index as i64))),
             );
         } else {
             let time = |index| sample_time_ns(block.start_ns, index, block.sample_rate_hz);

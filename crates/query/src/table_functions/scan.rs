@@ -8,6 +8,7 @@
 //! The next part is read while one is used. Memory: two parts and the list of step 1, whatever the length of the
 //! window. All reads see one snapshot.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -176,11 +177,13 @@ impl Scan {
 
     /// Puts the rows of a part in order and keeps of each what is new.
     fn merge(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        let mut rows: Vec<(i64, i64, usize, usize)> = vec![];
+        let mut rows: Vec<(i64, Reverse<i64>, usize, usize)> = vec![];
         for (index, batch) in batches.iter().enumerate() {
             let (starts, ends) =
                 (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
-            rows.extend((0..batch.num_rows()).map(|row| (starts.value(row), -ends.value(row), index, row)));
+            rows.extend(
+                (0..batch.num_rows()).map(|row| (starts.value(row), Reverse(ends.value(row)), index, row)),
+            );
         }
         rows.sort_unstable();
         for (start_ns, _, index, row) in rows {
@@ -235,7 +238,7 @@ fn parts(batches: &[RecordBatch]) -> Result<VecDeque<RangeInclusive<i64>>> {
         match parts.back_mut() {
             Some(part) if held < wanted || *part.end() == start_ns => {
                 *part = *part.start()..=start_ns;
-                held += count;
+                held = count.saturating_add(held);
             }
             last => {
                 if last.is_some() {
