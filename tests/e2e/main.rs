@@ -8,4 +8,5 @@ mod crash;
 mod iceland;
 mod import;
 mod layering;
+mod quality;
 mod seislake;

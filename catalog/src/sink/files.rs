@@ -283,7 +283,7 @@ pub(crate) fn writer_properties(
             ColumnType::Time | ColumnType::Long => {
                 (ColumnPath::from(column.name), Encoding::DELTA_BINARY_PACKED)
             }
-            ColumnType::IntList(_) => (element(), Encoding::DELTA_BINARY_PACKED),
+            ColumnType::IntList(_) | ColumnType::LongList(_) => (element(), Encoding::DELTA_BINARY_PACKED),
             ColumnType::DoubleList(_) => (element(), Encoding::BYTE_STREAM_SPLIT),
             ColumnType::Binary => {
                 let path = ColumnPath::from(column.name);
@@ -298,7 +298,8 @@ pub(crate) fn writer_properties(
             }
             ColumnType::Int | ColumnType::Double | ColumnType::Text => continue,
         };
-        if matches!(column.kind, ColumnType::IntList(_) | ColumnType::DoubleList(_)) {
+        if matches!(column.kind, ColumnType::IntList(_) | ColumnType::LongList(_) | ColumnType::DoubleList(_))
+        {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         }
         builder =

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, LargeBinaryArray,
-    ListBuilder, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
+    LargeBinaryArray, ListBuilder, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -55,6 +55,17 @@ pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32
     for list in lists {
         builder.values().append_slice(list.unwrap_or_default());
         builder.append(list.is_some());
+    }
+    Arc::new(builder.finish())
+}
+
+pub(super) fn long_lists<I: Iterator<Item = i64>>(id: i32, lists: impl Iterator<Item = I>) -> ArrayRef {
+    let mut builder = ListBuilder::new(Int64Builder::new()).with_field(element(id, DataType::Int64));
+    for list in lists {
+        for value in list {
+            builder.values().append_value(value);
+        }
+        builder.append(true);
     }
     Arc::new(builder.finish())
 }

@@ -77,6 +77,7 @@ fn field(column: &Column) -> NestedField {
         ColumnType::Binary => Type::Primitive(PrimitiveType::Binary),
         ColumnType::Time => Type::Primitive(PrimitiveType::Timestamptz),
         ColumnType::IntList(id) => list(id, PrimitiveType::Int),
+        ColumnType::LongList(id) => list(id, PrimitiveType::Long),
         ColumnType::DoubleList(id) => list(id, PrimitiveType::Double),
     };
     NestedField::new(column.id, column.name, kind, column.required).with_doc(column.doc)

@@ -25,7 +25,9 @@ async fn opening_creates_every_table_once_with_its_permanent_field_ids() {
         let defined: Vec<(i32, &str)> = table.columns.iter().map(|column| (column.id, column.name)).collect();
         assert_eq!(fields, defined, "{}", table.full_name());
         for column in table.columns {
-            if let ColumnType::IntList(id) | ColumnType::DoubleList(id) = column.kind {
+            if let ColumnType::IntList(id) | ColumnType::LongList(id) | ColumnType::DoubleList(id) =
+                column.kind
+            {
                 assert_eq!(schema.field_id_by_name(&format!("{}.element", column.name)), Some(id));
             }
         }

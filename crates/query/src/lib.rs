@@ -6,6 +6,7 @@
 
 mod error;
 mod functions;
+pub mod quality;
 mod session;
 mod table_functions;
 
@@ -15,6 +16,6 @@ mod document;
 mod slt;
 
 pub use error::{QueryError, Result};
-pub use functions::FUNCTIONS;
+pub use functions::{AGGREGATES, FUNCTIONS};
 pub use session::{CATALOG_NAME, SessionSettings, plan, query, session};
 pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

@@ -13,7 +13,7 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use seislake_model::ErrorKind;
 
 use crate::error::{QueryError, Result};
-use crate::functions::FUNCTIONS;
+use crate::functions::{AGGREGATES, FUNCTIONS};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
@@ -62,6 +62,9 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     context.register_catalog(CATALOG_NAME, Arc::clone(&catalog));
     for function in FUNCTIONS {
         context.register_udf(function());
+    }
+    for function in AGGREGATES {
+        context.register_udaf(function());
     }
     for function in TABLE_FUNCTIONS {
         let over_catalog = OverCatalog { function, catalog: Arc::clone(&catalog) };

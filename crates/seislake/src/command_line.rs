@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Dlq(DlqArgs),
     /// Keep tables in shape: compact files, let old snapshots go, delete orphans.
     Maintain(MaintainArgs),
+    /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
+    Quality(QualityArgs),
     /// Show or check the configuration.
     Config(ConfigArgs),
     /// Measure, beside a peer where there is one.
@@ -317,6 +319,49 @@ pub(crate) struct MaintainCommonArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: seislake quality update && seislake quality report --output ./quality")]
+pub(crate) struct QualityArgs {
+    #[command(subcommand)]
+    pub(crate) action: QualityAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityAction {
+    /// Bring the quality tables up to date: only channels and days with new data are made anew. May run beside a server.
+    #[command(after_help = "Example: seislake quality update --home ./seislake-home")]
+    Update {
+        #[command(flatten)]
+        home: HomeArgs,
+        /// Print what was done as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write plots (SVG) and numbers (CSV, JSON) of the quality tables as they stand.
+    #[command(
+        after_help = "Example: seislake quality report --from 2024-02-01 --to 2024-03-01 --source 'FDSN:IU_*_B_H_?' --output ./quality"
+    )]
+    Report(QualityReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QualityReportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// From this time on (UTC); the first day there is where absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Before this time (UTC); after the last day there is where absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Only these source ids; * stands for any text, ? for one character. May be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) source: Vec<String>,
+    /// Directory to write into; it is made where absent.
+    #[arg(long, value_name = "DIR", default_value = "./quality-report")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example: seislake config show --config seislake.toml")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -343,7 +388,7 @@ pub(crate) enum ConfigAction {
 #[command(after_help = "Example: seislake bench main --json")]
 pub(crate) struct BenchArgs {
     /// Which benchmark.
-    #[arg(value_name = "NAME", value_parser = ["main", "archive"])]
+    #[arg(value_name = "NAME", value_parser = ["main", "archive", "quality"])]
     pub(crate) name: String,
     /// Channel-days of 8.64 million samples that `archive` works on.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(4..=10_000))]

@@ -293,6 +293,11 @@ pub(super) fn row_count(rows: &Rows) -> usize {
         Rows::Amplitudes(rows) => rows.len(),
         Rows::Magnitudes(rows) => rows.len(),
         Rows::Events(rows) => rows.len(),
+        Rows::Continuity(rows) => rows.len(),
+        Rows::Latency(rows) => rows.len(),
+        Rows::ComponentRatios(rows) => rows.len(),
+        Rows::SignalLevels(rows) => rows.len(),
+        Rows::Timing(rows) => rows.len(),
         Rows::DeadLetters(rows) => rows.len(),
     }
 }

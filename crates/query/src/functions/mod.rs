@@ -2,6 +2,7 @@
 
 mod baseline;
 mod calculus;
+mod continuity;
 mod correlation;
 mod distance_km;
 mod filters;
@@ -12,7 +13,7 @@ pub(crate) mod spectra;
 mod triggers;
 mod waveform;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
 /// Constructors of every function of ours, in the order of `docs/functions.md`.
 pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
@@ -41,3 +42,6 @@ pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
     measures::energy,
     distance_km::function,
 ];
+
+/// Constructors of every aggregate function of ours.
+pub const AGGREGATES: &[fn() -> AggregateUDF] = &[continuity::function];
