@@ -111,7 +111,11 @@ impl Lake {
             }
             let what = || format!("create table \"{ident}\"");
             if !catalog.namespace_exists(&namespace).await.doing(what)? {
-                catalog.create_namespace(&namespace, HashMap::new()).await.doing(what)?;
+                match catalog.create_namespace(&namespace, HashMap::new()).await {
+                    // Another process created it meanwhile.
+                    Err(error) if error.kind() == iceberg::ErrorKind::NamespaceAlreadyExists => {}
+                    created => drop(created.doing(what)?),
+                }
             }
             let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
             let properties = vec![

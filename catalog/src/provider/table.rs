@@ -72,7 +72,9 @@ impl LakeTable {
         predicate: Option<&PruningPredicate>,
         described: Vec<Statistics>,
     ) -> DataFusionResult<Vec<bool>> {
-        let Some(predicate) = predicate else { return Ok(vec![true; described.len()]) };
+        let Some(predicate) = predicate.filter(|_| !described.is_empty()) else {
+            return Ok(vec![true; described.len()]);
+        };
         let described = described.into_iter().map(Arc::new).collect();
         predicate.prune(&PrunableStatistics::new(described, Arc::clone(&self.schema)))
     }

@@ -48,8 +48,10 @@ fn element(id: i32, kind: DataType) -> Field {
         .with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())].into())
 }
 
-pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32]>>) -> ArrayRef {
-    let mut builder = ListBuilder::new(Int32Builder::new()).with_field(element(id, DataType::Int32));
+pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32]>> + Clone) -> ArrayRef {
+    let sample_count = lists.clone().flatten().map(<[i32]>::len).sum();
+    let mut builder =
+        ListBuilder::new(Int32Builder::with_capacity(sample_count)).with_field(element(id, DataType::Int32));
     for list in lists {
         builder.values().append_slice(list.unwrap_or_default());
         builder.append(list.is_some());

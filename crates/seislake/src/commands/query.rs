@@ -19,7 +19,7 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let session = lakehouse.session()?;
     let stream = seislake_query::query(&session, &args.sql).await?;
     let schema = stream.schema();
-    let mut batches = stream.into_stream();
+    let mut batches = stream.into_stream().map_err(seislake_query::QueryError::from);
     match args.format {
         QueryFormat::Table => {
             let all: Vec<RecordBatch> = batches.try_collect().await?;
