@@ -60,7 +60,7 @@ async fn namespaces_come_and_go_like_those_of_any_catalog() {
     let catalog = lake(home.path()).await.catalog();
     let names: Vec<String> =
         catalog.list_namespaces(None).await.unwrap().iter().map(NamespaceIdent::to_url_string).collect();
-    assert_eq!(names, ["bulletin", "network", "stream", "waveform"]);
+    assert_eq!(names, ["bulletin", "network", "quality", "stream", "waveform"]);
     let new = NamespaceIdent::new("tracks".into());
     let properties = std::collections::HashMap::from([("owner".to_owned(), "us".to_owned())]);
     catalog.create_namespace(&new, properties.clone()).await.unwrap();
