@@ -1,5 +1,6 @@
 //! The doors in process, over a real lake in a temporary directory that was filled through its sinks.
 
+mod dataselect;
 mod fdsn;
 mod graphql;
 mod guards;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use datafusion::prelude::SessionContext;
 use seislake_catalog::{Lake, LakeSettings};
@@ -378,6 +379,17 @@ impl House {
     ) -> (StatusCode, String) {
         let request = Request::post(path).header("content-type", media_type);
         self.send(request.body(Body::from(body.into())).unwrap()).await
+    }
+
+    /// Status, headers and bytes of a GET.
+    pub(crate) async fn get_bytes(&self, path: &str) -> (StatusCode, HeaderMap, Bytes) {
+        self.send_bytes(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn send_bytes(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
+        let response = self.router().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        (status, headers, axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap())
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, String) {
