@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod crash;
+mod export;
 mod iceland;
 mod import;
 mod layering;

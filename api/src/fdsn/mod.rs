@@ -4,6 +4,7 @@
 //! client that reads the WADL first (ObsPy does) may send everything we understand. Errors are the text form of the
 //! specification.
 
+mod availability;
 mod dataselect;
 mod error;
 mod event;
@@ -22,7 +23,11 @@ use crate::http::Shared;
 use crate::read::Interval;
 
 pub(crate) fn routes(shared: Shared) -> Router {
-    event::routes().merge(station::routes()).merge(dataselect::routes()).with_state(shared)
+    event::routes()
+        .merge(station::routes())
+        .merge(dataselect::routes())
+        .merge(availability::routes())
+        .with_state(shared)
 }
 
 /// Version of the specification that the services follow.

@@ -1,20 +1,24 @@
 //! `fdsnws-station` 1.1: `query` (StationXML 1.2, text) at four levels from the inventory in use, `version`, WADL.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{OriginalUri, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use seislake_exchange::station_text;
-use seislake_exchange::stationxml::{self, Level};
-use seislake_model::{Channel, Inventory, Station, Timestamp};
+use seislake_exchange::stationxml::{self, Document, Level, is_restricted};
+use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::ApiError;
 use crate::http::{Body, Parameters, Shared};
-use crate::read::{Area, Selection};
+use crate::read::{Area, Interval, SegmentsAt, Selection, Updates, extents};
+use crate::state::AsOf;
 
 const LEVELS: &[&str] = &["network", "station", "channel", "response"];
 const FORMATS: &[&str] = &["xml", "text"];
@@ -42,6 +46,10 @@ static SERVICE: Service = Service {
         Parameter::new("maxradius", Kind::Number).default("180.0"),
         Parameter::new("minradiuskm", Kind::Number),
         Parameter::new("maxradiuskm", Kind::Number),
+        Parameter::new("includerestricted", Kind::Flag).default("true"),
+        Parameter::new("includeavailability", Kind::Flag).default("false"),
+        Parameter::new("updatedafter", Kind::Time),
+        Parameter::new("matchtimeseries", Kind::Flag).default("false"),
         Parameter::new("level", Kind::Text).default("station").options(LEVELS),
         Parameter::new("format", Kind::Text).default("xml").options(FORMATS),
         Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
@@ -60,7 +68,7 @@ async fn by_get(
     RawQuery(query): RawQuery,
 ) -> Response {
     let request = SERVICE.request(&shared, &uri, &headers);
-    answer(&shared, &request, SERVICE.asked_by_get(query.as_deref()))
+    answer(&shared, &request, SERVICE.asked_by_get(query.as_deref())).await
 }
 
 async fn by_post(
@@ -70,11 +78,15 @@ async fn by_post(
     body: Body,
 ) -> Response {
     let request = SERVICE.request(&shared, &uri, &headers);
-    answer(&shared, &request, SERVICE.asked_by_post(body).await)
+    answer(&shared, &request, SERVICE.asked_by_post(body).await).await
 }
 
-fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>) -> Response {
-    asked.and_then(|asked| find(shared, request, asked)).unwrap_or_else(|error| request.refuse(&error))
+async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>) -> Response {
+    let answered = match asked {
+        Ok(asked) => find(shared, request, asked).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| request.refuse(&error))
 }
 
 fn takes_station(selection: &Selection, station: &Station) -> bool {
@@ -87,26 +99,70 @@ fn takes_channel(selection: &Selection, channel: &Channel) -> bool {
     selection.takes(&channel.source_id) && selection.covers(channel.start_time, channel.end_time)
 }
 
-fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
+async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
     let Asked { parameters, selections } = asked;
     let level: Level = parameters.text("level").unwrap_or("station").parse().map_err(ApiError::invalid)?;
     let text = parameters.text("format") == Some("text");
     if text && level == Level::Response {
         return Err(ApiError::invalid("level=response can only be had as format=xml"));
     }
-    let times = EpochTimes::from_parameters(&parameters)?;
-    let areas = parameters::areas(&parameters)?;
-    let found = select(&shared.state.stations.current(), &selections, &times, &areas, level);
+    let chosen = Chosen {
+        times: EpochTimes::from_parameters(&parameters)?,
+        areas: parameters::areas(&parameters)?,
+        with_restricted: parameters.text("includerestricted").is_none()
+            || parameters::flag(&parameters, "includerestricted")?,
+        updates: match parameters.time("updatedafter")? {
+            Some(time) => {
+                Some(Updates::after(&shared.state.sessions.session(AsOf::Latest).await?, time).await?)
+            }
+            None => None,
+        },
+        with_data: match parameters::flag(&parameters, "matchtimeseries")? {
+            true => Some(Held::of(shared, &selections).await?),
+            false => None,
+        },
+        level,
+        selections,
+    };
+    let found = chosen.of(&shared.state.stations.current());
     if found.stations.is_empty() {
         return Ok(request.no_data(parameters::no_data(&parameters)));
     }
-    let (media_type, body) = if text {
-        let found = with_start_times(found);
-        ("text/plain; charset=utf-8", station_text::write(&found, level))
-    } else {
-        ("application/xml", stationxml::write(&found, level, request.submitted_at))
+    if text {
+        let body = station_text::write(&with_start_times(found), level);
+        return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
+    }
+    let held = match parameters::flag(&parameters, "includeavailability")? {
+        true => Some(Held::of(shared, &chosen.at_any_time()).await?),
+        false => None,
     };
-    Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
+    let availability = |channel: &Channel| held.as_ref().and_then(|held| held.within(channel));
+    let document = Document {
+        level,
+        created_at: request.submitted_at,
+        availability: if held.is_some() { Some(&availability) } else { None },
+    };
+    let body = stationxml::write_document(&found, &document);
+    Ok(([(header::CONTENT_TYPE, "application/xml")], body).into_response())
+}
+
+/// First and last sample that the lake holds of each channel.
+#[derive(Debug)]
+struct Held(HashMap<SourceId, (Timestamp, Timestamp)>);
+
+impl Held {
+    async fn of(shared: &Shared, selections: &[Selection]) -> Result<Self, ApiError> {
+        let context = shared.state.sessions.session(AsOf::Latest).await?;
+        Ok(Self(extents(&context, &SegmentsAt::snapshot(None), selections).await?))
+    }
+
+    /// What of it lies in the epoch of a channel.
+    fn within(&self, channel: &Channel) -> Option<(Timestamp, Timestamp)> {
+        let (first, last) = self.0.get(&channel.source_id)?;
+        let start = channel.start_time.map_or(*first, |start| start.max(*first));
+        let end = channel.end_time.map_or(*last, |end| end.min(*last));
+        (start <= end).then_some((start, end))
+    }
 }
 
 /// What FDSN text says where an epoch began before anybody wrote it down.
@@ -151,43 +207,84 @@ impl EpochTimes {
     }
 }
 
-/// Epochs that pass. Where channels are named, a station needs one of them.
-fn select(
-    inventory: &Inventory,
-    selections: &[Selection],
-    times: &EpochTimes,
-    areas: &[Area],
+/// Which epochs pass.
+#[derive(Debug)]
+struct Chosen {
+    selections: Vec<Selection>,
+    times: EpochTimes,
+    areas: Vec<Area>,
+    with_restricted: bool,
+    /// Only those that changed.
+    updates: Option<Updates>,
+    /// Only channels with data.
+    with_data: Option<Held>,
     level: Level,
-) -> Inventory {
-    let within = |latitude, longitude| areas.iter().all(|area| area.contains(latitude, longitude));
-    let channels: Vec<Channel> = inventory
-        .channels
-        .iter()
-        .filter(|channel| selections.iter().any(|selection| takes_channel(selection, channel)))
-        .filter(|channel| times.hold(channel.start_time, channel.end_time))
-        .filter(|channel| within(channel.latitude, channel.longitude))
-        .cloned()
-        .collect();
-    let has_channel = |station: &Station| {
-        channels.iter().any(|channel| {
-            channel.source_id.network() == station.network && channel.source_id.station() == station.station
-        })
-    };
-    let needs_channel = selections.iter().all(Selection::names_channels);
-    let stations: Vec<Station> = inventory
-        .stations
-        .iter()
-        .filter(|station| selections.iter().any(|selection| takes_station(selection, station)))
-        .filter(|station| level >= Level::Channel || times.hold(station.start_time, station.end_time))
-        .filter(|station| within(station.latitude, station.longitude))
-        .filter(|station| !needs_channel || has_channel(station))
-        .cloned()
-        .collect();
-    let known = |channel: &Channel| {
-        stations.iter().any(|station| {
-            channel.source_id.network() == station.network && channel.source_id.station() == station.station
-        })
-    };
-    let channels = channels.into_iter().filter(|channel| known(channel)).collect();
-    Inventory { stations, channels }
+}
+
+fn restricted(original: &Option<Arc<str>>) -> bool {
+    original.as_deref().is_some_and(is_restricted)
+}
+
+impl Chosen {
+    fn at_any_time(&self) -> Vec<Selection> {
+        let open = |selection: &Selection| Selection { window: Interval::default(), ..selection.clone() };
+        self.selections.iter().map(open).collect()
+    }
+
+    fn is_within(&self, latitude: f64, longitude: f64) -> bool {
+        self.areas.iter().all(|area| area.contains(latitude, longitude))
+    }
+
+    fn takes_channel(&self, channel: &Channel) -> bool {
+        self.selections.iter().any(|selection| takes_channel(selection, channel))
+            && self.times.hold(channel.start_time, channel.end_time)
+            && self.is_within(channel.latitude, channel.longitude)
+            && (self.with_restricted || !restricted(&channel.original))
+            && self.updates.as_ref().is_none_or(|updates| updates.hold_channel(channel))
+            && self.with_data.as_ref().is_none_or(|held| held.within(channel).is_some())
+    }
+
+    fn takes_station(&self, station: &Station) -> bool {
+        let open = !restricted(&station.original) && !restricted(&station.network_original);
+        self.selections.iter().any(|selection| takes_station(selection, station))
+            && (self.level >= Level::Channel || self.times.hold(station.start_time, station.end_time))
+            && self.is_within(station.latitude, station.longitude)
+            && (self.with_restricted || open)
+    }
+
+    /// Epochs that pass. Where channels are named, or must have data, a station needs one of them; where something must
+    /// have changed, the station itself or one of its channels.
+    fn of(&self, inventory: &Inventory) -> Inventory {
+        let stations: Vec<&Station> =
+            inventory.stations.iter().filter(|station| self.takes_station(station)).collect();
+        let known: HashSet<(&str, &str)> =
+            stations.iter().map(|station| (station.network.as_str(), station.station.as_str())).collect();
+        let code = |channel: &Channel| {
+            let id = &channel.source_id;
+            known.contains(&(id.network(), id.station())) || known.contains(&("", id.station()))
+        };
+        let channels: Vec<&Channel> = inventory
+            .channels
+            .iter()
+            .filter(|channel| code(channel) && self.takes_channel(channel))
+            .collect();
+        let present: HashSet<(&str, &str)> = channels
+            .iter()
+            .map(|channel| (channel.source_id.network(), channel.source_id.station()))
+            .collect();
+        let has_channel = |station: &Station| {
+            let (network, code) = (station.network.as_str(), station.station.as_str());
+            present.contains(&(network, code))
+                || network.is_empty() && present.iter().any(|(_, other)| *other == code)
+        };
+        let needs_channel = self.with_data.is_some() || self.selections.iter().all(Selection::names_channels);
+        let passes = |station: &Station| {
+            let changed = self.updates.as_ref().is_none_or(|updates| updates.hold_station(station));
+            if needs_channel { has_channel(station) } else { changed || has_channel(station) }
+        };
+        Inventory {
+            stations: stations.into_iter().filter(|station| passes(station)).cloned().collect(),
+            channels: channels.into_iter().cloned().collect(),
+        }
+    }
 }

@@ -10,11 +10,12 @@ mod segments;
 mod selection;
 mod solutions;
 mod statement;
+mod updates;
 
 pub(crate) use events::{
     Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, count_events, events,
 };
-pub(crate) use pieces::{Piece, Pieces, SegmentsAt, pieces};
+pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces};
 pub(crate) use quality::quality_flag;
 pub(crate) use segments::{SegmentFilter, SegmentRow, WithSamples, count_segments, segments};
 pub(crate) use selection::{Patterns, Selection, windows_of};
@@ -23,3 +24,4 @@ pub(crate) use solutions::{
     count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id,
 };
 pub(crate) use statement::Conditions;
+pub(crate) use updates::Updates;

@@ -7,9 +7,10 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_model::SourceId;
+use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::Encoding;
 
+use super::columns::{FromRow, Row, read};
 use super::selection::{Selection, add_conditions};
 use super::statement::{Conditions, failure};
 use crate::error::{ApiError, ErrorCode};
@@ -85,6 +86,36 @@ pub(crate) async fn pieces(
         pieces.insert(source_id, list);
     }
     Ok(pieces)
+}
+
+/// First and last sample of each channel in the pieces that may share a moment with what is selected.
+pub(crate) async fn extents(
+    context: &SessionContext,
+    at: &SegmentsAt,
+    selections: &[Selection],
+) -> Result<HashMap<SourceId, (Timestamp, Timestamp)>, ApiError> {
+    let mut conditions = Conditions::default();
+    add_conditions(selections, &mut conditions);
+    let sql = format!(
+        "SELECT source_id, min(start_ns) AS first_ns, max(end_ns) AS last_ns FROM {} WHERE {} GROUP BY source_id",
+        at.table(),
+        conditions.joined(),
+    );
+    let rows: Vec<Extent> = read(&conditions.run(context, WHAT, &sql).await?)?;
+    Ok(rows.into_iter().map(|row| (row.source_id, (row.first, row.last))).collect())
+}
+
+struct Extent {
+    source_id: SourceId,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl FromRow for Extent {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        let source_id = row.source_id("source_id")?;
+        Ok(Self { source_id, first: row.nanos("first_ns")?, last: row.nanos("last_ns")? })
+    }
 }
 
 const WHAT: &str = "the index of waveform segments";

@@ -113,6 +113,11 @@ impl Run {
         self.cuts.last().map_or(0, Cut::end_ns)
     }
 
+    /// Sample rate of its first piece.
+    pub(crate) fn rate_hz(&self) -> f64 {
+        self.cuts.first().map_or(0.0, |cut| cut.piece.rate_hz)
+    }
+
     /// Seconds from the first to the last sample.
     pub(crate) fn duration_s(&self) -> f64 {
         self.end_ns().saturating_sub(self.start_ns()) as f64 / NANOS_PER_SECOND

@@ -1,5 +1,6 @@
 //! The doors in process, over a real lake in a temporary directory that was filled through its sinks.
 
+mod availability;
 mod dataselect;
 mod fdsn;
 mod graphql;
@@ -70,6 +71,11 @@ impl Sessions for LakeSessions {
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
         self.0.snapshot_id(table, as_of).await.map_err(|error| refused(&error))
+    }
+
+    async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
+        let found = self.0.find_snapshot(id).await.map_err(|error| refused(&error))?;
+        Ok(found.map(|found| found.committed_at))
     }
 }
 
@@ -287,6 +293,8 @@ fn inventory() -> Inventory {
         site_name: Some(format!("Site {index}")),
         start_time: Some(time("2010-01-01")),
         end_time: None,
+        original: None,
+        network_original: None,
     };
     let channel = Channel {
         source_id: channel("S0"),
@@ -301,6 +309,8 @@ fn inventory() -> Inventory {
         start_time: Some(time("2010-01-01")),
         end_time: None,
         response: None,
+        original: None,
+        response_original: None,
     };
     Inventory { stations: (0..3).map(station).collect(), channels: vec![channel] }
 }
