@@ -107,6 +107,7 @@ impl Lake {
             let namespace = NamespaceIdent::new(table.namespace.to_owned());
             let ident = TableIdent::new(namespace.clone(), table.name.to_owned());
             if known.contains(&ident) {
+                self.add_missing_columns(table).await?;
                 continue;
             }
             let what = || format!("create table \"{ident}\"");
@@ -131,6 +132,15 @@ impl Lake {
             }
         }
         Ok(())
+    }
+
+    /// Brings a table of an earlier version to its definition; rows that are there have nulls in the new columns.
+    async fn add_missing_columns(&self, table: &TableDef) -> Result<()> {
+        let loaded = self.load(&table.ident()).await?;
+        match table.additions(loaded.metadata().current_schema())? {
+            Some(updates) => self.catalog().commit(&table.ident(), Vec::new(), updates).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The Iceberg catalog.

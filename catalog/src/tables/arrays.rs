@@ -1,10 +1,11 @@
 //! Arrow arrays from the fields of rows: one function per column type; values may be `T` or `Option<T>`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
-    LargeBinaryArray, ListBuilder, StringArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
+    LargeBinaryArray, ListBuilder, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -31,6 +32,24 @@ pub(super) fn text<S: AsRef<str>>(values: impl Iterator<Item = S>) -> ArrayRef {
 
 pub(super) fn optional_text<S: AsRef<str>>(values: impl Iterator<Item = Option<S>>) -> ArrayRef {
     Arc::new(values.collect::<StringArray>())
+}
+
+/// Texts of a column, equal ones in one place; nothing where there is no such column.
+pub(super) fn shared_texts(batch: &RecordBatch, column: &str) -> Vec<Option<Arc<str>>> {
+    let Some(texts) = batch.column_by_name(column).and_then(|column| column.as_string_opt::<i32>()) else {
+        return Vec::new();
+    };
+    let mut known = HashSet::<Arc<str>>::new();
+    let shared = texts.iter().map(|text| {
+        let text = text?;
+        if let Some(known) = known.get(text) {
+            return Some(Arc::clone(known));
+        }
+        let new = Arc::<str>::from(text);
+        known.insert(Arc::clone(&new));
+        Some(new)
+    });
+    shared.collect()
 }
 
 pub(super) fn binary<'a>(values: impl Iterator<Item = &'a [u8]>) -> ArrayRef {

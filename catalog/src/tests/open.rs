@@ -85,6 +85,8 @@ fn inventory() -> Inventory {
             site_name: Some("Vatnajökull".into()),
             start_time: None,
             end_time: None,
+            original: Some("<Station code=\"S1\"/>".into()),
+            network_original: Some("<Network code=\"XX\"/>".into()),
         }],
         channels: vec![Channel {
             source_id: SourceId::from_nslc("XX", "S1", "", "HHZ"),
@@ -108,6 +110,8 @@ fn inventory() -> Inventory {
                     normalization_factor: 1.0,
                 }),
             }),
+            original: Some("<Channel code=\"HHZ\"/>".into()),
+            response_original: Some("<Response/>".into()),
         }],
     }
 }

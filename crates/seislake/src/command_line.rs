@@ -209,8 +209,14 @@ pub(crate) enum ExportFormat {
     Csv,
     /// Stations as StationXML 1.2.
     Stationxml,
-    /// The original records, in one file.
+    /// Waveforms as miniSEED 2, in one file.
     Mseed,
+    /// Waveforms as miniSEED 3, in one file.
+    Mseed3,
+    /// Waveforms as miniSEED 2 in the SeisComP data structure: a directory, a file for each channel and day.
+    Sds,
+    /// The original records byte for byte, in one file; no server may be running.
+    Raw,
 }
 
 #[derive(Debug, Args)]
@@ -227,10 +233,10 @@ pub(crate) struct ExportArgs {
     /// Only what lies before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<Timestamp>,
-    /// Only this source id (mseed).
+    /// Only this channel: a source id, or NET.STA.LOC.CHA with * and ? (mseed, mseed3, sds; raw takes a source id).
     #[arg(long, value_name = "ID")]
     pub(crate) source: Option<String>,
-    /// File to write; standard output where absent.
+    /// File to write; standard output where absent. For sds a directory, which must be given.
     #[arg(long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
 }

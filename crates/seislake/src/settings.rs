@@ -71,6 +71,7 @@ pub(crate) struct QuerySettings {
 pub(crate) struct HttpSettings {
     pub(crate) address: String,
     pub(crate) body_bytes: u64,
+    pub(crate) dataselect_samples: u64,
     pub(crate) concurrency: u32,
 }
 
@@ -154,6 +155,7 @@ impl Settings {
         require(self.query.memory_bytes >= 64 << 20, "query.memory_bytes must be at least 67108864");
         require(self.query.timeout_s > 0.0, "query.timeout_s must be positive");
         require(self.http.body_bytes > 0, "http.body_bytes must be positive");
+        require(self.http.dataselect_samples > 0, "http.dataselect_samples must be positive");
         require(self.http.concurrency > 0, "http.concurrency must be positive");
         for (key, address) in [("http.address", &self.http.address), ("flight.address", &self.flight.address)]
         {
