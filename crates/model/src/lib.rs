@@ -22,7 +22,7 @@ pub use event::{
 pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Response, Station};
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, Rows, Sink, SinkError, SnapshotId};
-pub use source_id::{SourceId, SourceIdError};
+pub use source_id::{CodeError, SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};
 pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment, continues};
 
