@@ -29,7 +29,7 @@ def check_events(client):
         origin = event.preferred_origin()
         assert origin is not None and origin.depth_errors.uncertainty > 0 and origin.quality.azimuthal_gap is not None
         assert len(event.picks) >= len(origin.arrivals) > 0
-        assert 0 <= origin.depth < 100_000, "QuakeML depths are metres"
+        assert -10_000 <= origin.depth < 100_000, "QuakeML depths are metres, above sea level negative"
     strongest = max(event.preferred_magnitude().mag for event in events if event.preferred_magnitude())
     some = client.get_events(minmagnitude=strongest - 0.01, orderby="magnitude", limit=1)
     assert len(some) == 1 and abs(some[0].preferred_magnitude().mag - strongest) < 1e-6

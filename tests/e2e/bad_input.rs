@@ -71,6 +71,48 @@ fn a_text_file_named_mseed_is_a_dead_letter_with_its_reason() {
 }
 
 #[test]
+fn files_that_cannot_be_used_are_named_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("home");
+    let files = folder.path().join("files");
+    std::fs::create_dir(&files).unwrap();
+    let import = || {
+        let output = run(&["import", "--home", text(&home), "--json", "--", text(&files)]);
+        let errors = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{errors}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (report, errors)
+    };
+    std::fs::write(files.join("notes.txt"), "no record, and it claims none").unwrap();
+    let (report, errors) = import();
+    assert_eq!(
+        (&report["files"], &report["refused_files"], &report["skipped_files"]),
+        (&0.into(), &0.into(), &1.into())
+    );
+    assert_eq!(errors, "no file with miniSEED records was found\n");
+    for number in 0..12 {
+        std::fs::write(files.join(format!("empty-{number:02}.mseed")), "").unwrap();
+    }
+    let settings = seislake_mseed::PackSettings::new("FDSN:XX_S0__H_H_Z", 0, 100.0);
+    let mut records = seislake_mseed::pack(&settings, [1_i32; 100].as_slice()).unwrap().concat();
+    records.extend([0xFF; 600]);
+    std::fs::write(files.join("a-half.mseed"), records).unwrap();
+    let (report, errors) = import();
+    assert_eq!(
+        (&report["files"], &report["refused_files"], &report["skipped_files"]),
+        (&1.into(), &12.into(), &1.into())
+    );
+    let lines: Vec<&str> = errors.lines().collect();
+    assert_eq!(lines.len(), 11, "ten files and one line about the rest: {errors}");
+    assert!(lines[0].contains("a-half.mseed\" is damaged: good records 1, problems 1, first: "), "{errors}");
+    assert!(
+        lines[1].contains("empty-00.mseed\" cannot be used: not miniSEED: the file is empty"),
+        "{errors}"
+    );
+    assert!(lines[10].contains("3 more files") && lines[10].contains("seislake dlq list --home"), "{errors}");
+}
+
+#[test]
 fn wrong_sql_is_one_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let home = small_home(folder.path());
@@ -82,12 +124,69 @@ fn wrong_sql_is_one_sentence() {
 }
 
 #[test]
+fn a_statement_is_cut_off_when_its_time_is_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = small_home(folder.path());
+    let tables = vec!["information_schema.columns"; 6].join(", ");
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {})", tables.replace(", ", " CROSS JOIN "));
+    let begin = std::time::Instant::now();
+    refused(
+        &["query", "--home", text(&home), "--timeout-s", "0.5", &sql],
+        1,
+        &["longer than 0.5 s", "--timeout-s"],
+    );
+    assert!(begin.elapsed().as_secs() < 60, "it ran on: {:?}", begin.elapsed());
+    succeed(&["query", "--home", text(&home), "--timeout-s", "600", "SELECT 1"]);
+    refused(&["query", "--home", text(&home), "--timeout-s", "-1", "SELECT 1"], 2, &["--timeout-s"]);
+}
+
+#[test]
+fn a_moved_home_says_where_it_was_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = small_home(folder.path());
+    let moved = folder.path().join("moved");
+    std::fs::rename(&home, &moved).unwrap();
+    let words = ["moved", "made in the warehouse", text(&home), "put it back"];
+    refused(&["query", "--home", text(&moved), "SELECT 1"], 1, &words);
+    refused(&["import", "--home", text(&moved), "--", text(folder.path())], 1, &words);
+    std::fs::rename(&moved, &home).unwrap();
+    succeed(&["query", "--home", text(&home), "SELECT count(*) FROM network.stations"]);
+}
+
+#[test]
+fn an_export_of_nothing_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = small_home(folder.path());
+    let export = ["export", "--home", text(&home), "--format", "mseed", "--source", "FDSN:XX_NONE__H_H_Z"];
+    refused(&export, 1, &["no records", "FDSN:XX_NONE__H_H_Z"]);
+}
+
+#[test]
 fn a_home_that_cannot_be_used_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a-file");
     std::fs::write(&file, "").unwrap();
     refused(&["serve", "--home", text(&file)], 1, &["a-file"]);
     refused(&["query", "--home", text(&folder.path().join("none")), "SELECT 1"], 1, &["not a home"]);
+}
+
+#[test]
+fn a_directory_with_other_things_is_not_made_a_home() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("records");
+    let foreign = folder.path().join("letters");
+    for path in [&records, &foreign] {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("letter.txt"), "Dear archive").unwrap();
+    }
+    let foreign_home = ["--home", text(&foreign)];
+    let words = ["letters", "letter.txt", "not a home", "--home"];
+    refused(&[&["serve"], &foreign_home[..]].concat(), 1, &words);
+    refused(&[&["import"], &foreign_home[..], &["--", text(&records)]].concat(), 1, &words);
+    refused(&[&["import", "--shard", "1/2"], &foreign_home[..], &["--", text(&records)]].concat(), 1, &words);
+    refused(&[&["demo", "--exit"], &foreign_home[..]].concat(), 1, &words);
+    let left: Vec<_> = std::fs::read_dir(&foreign).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["letter.txt"], "nothing is made or changed in it");
 }
 
 #[test]

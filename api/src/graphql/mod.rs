@@ -12,6 +12,7 @@ mod cursor;
 mod guard;
 mod inputs;
 mod network;
+mod order;
 mod query;
 mod scalars;
 mod serve;
@@ -42,6 +43,7 @@ pub(crate) fn schema(state: AppState, limits: HttpLimits) -> ApiSchema {
         .limit_recursive_depth(PARSER_DEPTH_MAX)
         .limit_directives(DIRECTIVES_MAX)
         .extension(guard::DepthGuard { depth_max: limits.query_depth_max })
+        .extension(order::FieldOrder::default())
         .data(limits)
         .finish()
 }

@@ -21,6 +21,8 @@ use crate::state::AppState;
 /// Largest GraphQL request: a query is text written by people or tools.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
+const BODY_HINT: &str = "send {\"query\": \"…\", \"variables\": {…}} as application/json";
+
 /// What the GraphQL routes share.
 #[derive(Clone)]
 pub(crate) struct GraphqlState {
@@ -97,11 +99,13 @@ async fn body(State(state): State<Arc<GraphqlState>>, body: Body) -> HttpRespons
         Err(error) => return refused(&error),
     };
     match serde_json::from_slice::<Request>(&bytes) {
-        Ok(request) => answer(state.schema.execute(request).await),
-        Err(error) => refused(
-            &ApiError::invalid(format!("the body is not a GraphQL request: {error}"))
-                .hint("send {\"query\": \"…\", \"variables\": {…}} as application/json"),
+        Ok(request) if request.query.trim().is_empty() => refused(
+            &ApiError::invalid("the body is not a GraphQL request: \"query\" is missing").hint(BODY_HINT),
         ),
+        Ok(request) => answer(state.schema.execute(request).await),
+        Err(error) => {
+            refused(&ApiError::invalid(format!("the body is not a GraphQL request: {error}")).hint(BODY_HINT))
+        }
     }
 }
 

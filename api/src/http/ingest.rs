@@ -61,16 +61,20 @@ impl From<&DeadLetter> for Letter {
 
 impl TraceBody {
     fn source_id(&self) -> Result<SourceId, ApiError> {
-        match (&self.source_id, &self.network, &self.station, &self.channel) {
-            (Some(id), None, None, None) => Ok(id.clone()),
+        let id = match (&self.source_id, &self.network, &self.station, &self.channel) {
+            (Some(id), None, None, None) => id.clone(),
             (None, Some(network), Some(station), Some(channel)) => {
                 let id = SourceId::from_nslc(network, station, &self.location, channel);
-                id.as_str().parse().map_err(|error| ApiError::invalid(format!("{error}")))
+                id.as_str().parse().map_err(|error| ApiError::invalid(format!("{error}")))?
             }
-            _ => Err(ApiError::invalid(
-                "a trace needs either \"source_id\" or \"network\", \"station\" and \"channel\"",
-            )),
-        }
+            _ => {
+                let message =
+                    "a trace needs either \"source_id\" or \"network\", \"station\" and \"channel\"";
+                return Err(ApiError::invalid(message));
+            }
+        };
+        id.check_standard().map_err(|error| ApiError::invalid(error.to_string()))?;
+        Ok(id)
     }
 
     /// miniSEED 3 records of the trace: integers as Steim 2, anything else as 64-bit floats.

@@ -57,6 +57,65 @@ async fn an_event_carries_what_stands_behind_it() {
     assert_eq!(arrivals[0]["pick"]["arrivals"], json!([{"eventId": "event/0"}]));
 }
 
+/// Field names of an answer in the order in which they stand in its text.
+fn keys_as_written(text: &str) -> Vec<&str> {
+    text.split('"')
+        .collect::<Vec<_>>()
+        .windows(2)
+        .filter(|two| two[1].starts_with(':'))
+        .map(|two| two[0])
+        .collect()
+}
+
+#[tokio::test]
+async fn fields_are_answered_in_the_order_of_the_query() {
+    let house = House::furnished().await;
+    // What needs a statement is asked for before what is there already; the fragment adds to a field named before it.
+    let query = "query { z: events(first: 1) { totalCount snapshotId ...page nodes { magnitudes { uncertainty magnitude } \
+                 revision eventId } } a: stations(first: 1) { totalCount } } \
+                 fragment page on EventConnection { nodes { status } pageInfo { hasPreviousPage hasNextPage } }";
+    let body = json!({ "query": query }).to_string();
+    for _ in 0..3 {
+        let (status, text) = house.post("/graphql", "application/json", body.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{text}");
+        let found = keys_as_written(&text);
+        let expected = [
+            "data",
+            "z",
+            "totalCount",
+            "snapshotId",
+            "nodes",
+            "status",
+            "magnitudes",
+            "uncertainty",
+            "magnitude",
+            "revision",
+            "eventId",
+            "pageInfo",
+            "hasPreviousPage",
+            "hasNextPage",
+            "a",
+            "totalCount",
+        ];
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_without_a_query_is_told_so() {
+    let house = House::empty().await;
+    for body in ["{}", "{\"variables\": {}}", "{\"query\": \" \"}"] {
+        let (status, text) = house.post("/graphql", "application/json", body).await;
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (status, &answer["errors"][0]["extensions"]["code"]),
+            (StatusCode::BAD_REQUEST, &json!("INVALID_ARGUMENT"))
+        );
+        let message = "the body is not a GraphQL request: \"query\" is missing";
+        assert_eq!(answer["errors"][0]["message"], message, "{body}");
+    }
+}
+
 #[tokio::test]
 async fn events_are_filtered_and_found_by_id() {
     let house = House::furnished().await;

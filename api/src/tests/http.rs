@@ -141,6 +141,31 @@ async fn sample_arrays_are_packed_and_taken_once() {
 }
 
 #[tokio::test]
+async fn names_that_the_standard_does_not_know_are_refused() {
+    let house = House::empty().await;
+    for (field, code, what) in [
+        ("network", "TOOLONGNETWORK", "network"),
+        ("network", "", "network"),
+        ("station", "", "station"),
+        ("station", "a b", "source identifier"),
+        ("location", "123456789", "location"),
+        ("channel", "HHZZZ", "channel"),
+        ("channel", "", "channel"),
+    ] {
+        let mut trace = json!({"network": "SY", "station": "T001", "location": "", "channel": "HHZ",
+            "start_time": "2026-01-02T00:00:00Z", "sample_rate_hz": 100.0, "samples": [1, 2, 3]});
+        trace[field] = json!(code);
+        let (status, text) = house.post("/waveforms/ingest", "application/json", trace.to_string()).await;
+        assert_eq!(
+            (status, code_in(&text).as_str()),
+            (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT"),
+            "{text}"
+        );
+        assert!(text.contains(what), "{field} \"{code}\": {text}");
+    }
+}
+
+#[tokio::test]
 async fn damage_in_a_body_is_reported_beside_what_was_taken() {
     let house = House::empty().await;
     let settings = seislake_mseed::PackSettings::new("FDSN:XX_S0__H_H_Z", 0, 100.0);

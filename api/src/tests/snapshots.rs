@@ -36,6 +36,25 @@ async fn openapi_declares_the_routes_that_are_served() {
 }
 
 #[tokio::test]
+async fn the_page_of_routes_asks_before_it_writes_into_the_lake() {
+    let house = House::empty().await;
+    let (_, document) = house.get_json("/openapi.json").await;
+    let mut changing = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["x-changes-the-lake"] == true {
+                changing.push(format!("{method} {path}"));
+            }
+        }
+    }
+    changing.sort();
+    assert_eq!(changing, ["post /stations", "post /waveforms/ingest"]);
+    let (_, page) = house.get("/docs").await;
+    let asks = page.find("if (changes && !confirm(").expect("the page asks");
+    assert!(asks < page.find("await fetch(url").expect("the page sends"), "it asks before it sends");
+}
+
+#[tokio::test]
 async fn openapi_declares_the_parameters_and_fields_that_are_served() {
     let house = House::furnished().await;
     let (_, document) = house.get_json("/openapi.json").await;

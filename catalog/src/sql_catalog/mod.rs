@@ -45,6 +45,7 @@ pub struct SqlCatalog {
 impl SqlCatalog {
     pub(crate) async fn open(database: &Path, warehouse: Warehouse, read_only: bool) -> Result<Self> {
         let pointers = Pointers::open(database, read_only).await?;
+        belongs_to(&pointers, &warehouse).await?;
         let io = warehouse.file_io();
         Ok(Self { pointers, warehouse, io, read_only, cache: Mutex::new(HashMap::new()) })
     }
@@ -136,6 +137,23 @@ impl SqlCatalog {
         }
         Ok(())
     }
+}
+
+/// Tables name their files by absolute paths: a warehouse that was moved or copied is not theirs.
+async fn belongs_to(pointers: &Pointers, warehouse: &Warehouse) -> Result<()> {
+    let Some(ident) = pointers.tables(None).await?.into_iter().next() else { return Ok(()) };
+    let Some(location) = pointers.location(&ident).await? else { return Ok(()) };
+    let base = warehouse.base();
+    if location.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')) {
+        return Ok(());
+    }
+    let below = format!("/{}/{}/", level(ident.namespace()), ident.name());
+    let made_at = location.split_once(&below).map_or(location.as_str(), |(made_at, _)| made_at);
+    let message = format!(
+        "its tables were made in the warehouse \"{made_at}\" and name their files by that path; they cannot be used \
+         from \"{base}\" (a home is not moved or copied: put it back, or import again)"
+    );
+    Err(Error::new(ErrorKind::Invalid, message))
 }
 
 /// The single level of a namespace.

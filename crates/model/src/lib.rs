@@ -24,7 +24,7 @@ pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Resp
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, Rows, Sink, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
-pub use source_id::{SourceId, SourceIdError};
+pub use source_id::{CodeError, SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};
 pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment, continues};
 

@@ -43,7 +43,7 @@ fn kind(error: &DataFusionError) -> ErrorKind {
     }
 }
 
-/// The first line of the root cause, without the engine's own prefixes.
+/// The first line of the root cause, without the engine's own prefixes, and what it proposes instead.
 fn message(error: &DataFusionError) -> String {
     let text = match error.find_root() {
         DataFusionError::External(cause) => cause.to_string(),
@@ -51,12 +51,14 @@ fn message(error: &DataFusionError) -> String {
             "the statement needs more memory than the session may use: ask for less, or raise the limit"
                 .to_owned()
         }
+        DataFusionError::SQL(cause, _) => cause.to_string(),
         root => root.strip_backtrace(),
     };
-    let line = text.lines().next().unwrap_or_default();
+    let mut lines = text.lines();
+    let line = lines.next().unwrap_or_default();
     let prefixes = [
         "Error during planning: ",
-        "SQL error: ",
+        "sql parser error: ",
         "Schema error: ",
         "Execution error: ",
         "This feature is not implemented: ",
@@ -64,5 +66,9 @@ fn message(error: &DataFusionError) -> String {
         "Invalid or Unsupported Configuration: ",
     ];
     let bare = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
-    bare.trim_end_matches('.').to_owned()
+    let said = bare.trim_end_matches('.');
+    match lines.next().filter(|next| next.starts_with("Did you mean")) {
+        Some(proposal) => format!("{said}; did you mean{}", proposal.trim_start_matches("Did you mean")),
+        None => said.to_owned(),
+    }
 }

@@ -77,13 +77,12 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
 pub async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
     let plan = context.state().create_logical_plan(sql).await?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reading.verify_plan(&plan).map_err(|error| QueryError {
-        kind: ErrorKind::Invalid,
-        message: format!(
-            "only reading statements (SELECT, EXPLAIN, SHOW) are allowed: {}",
-            QueryError::from(error)
-        ),
-        source: None,
+    reading.verify_plan(&plan).map_err(|error| {
+        let said = QueryError::from(error).message;
+        let statement = said.rsplit_once("not supported: ").map_or(said.as_str(), |(_, name)| name);
+        let message =
+            format!("only reading statements (SELECT, EXPLAIN, SHOW) are allowed, not \"{statement}\"");
+        QueryError { kind: ErrorKind::Invalid, message, source: None }
     })?;
     Ok(plan)
 }

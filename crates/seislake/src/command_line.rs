@@ -167,6 +167,9 @@ pub(crate) struct QueryArgs {
     /// Output format.
     #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
     pub(crate) format: QueryFormat,
+    /// Cut the statement off after so many seconds. Without it, it runs until it ends or Ctrl-C, within query.memory_bytes.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) timeout_s: Option<f64>,
     /// One SELECT statement.
     #[arg(value_name = "SQL")]
     pub(crate) sql: String,
@@ -405,6 +408,13 @@ pub(crate) struct BenchArgs {
     /// Python interpreter with pymseed and obspy, for the peers' figures.
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     pub(crate) python: String,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e9 => Ok(seconds),
+        _ => Err("expected seconds above 0".into()),
+    }
 }
 
 fn parse_shard(text: &str) -> Result<(u32, u32), String> {

@@ -13,8 +13,13 @@ use fs4::fs_std::FileExt;
 use seislake_streams::message::WAVEFORMS_RAW;
 use serde::{Deserialize, Serialize};
 
+/// The catalog of the home's tables.
+pub(crate) const CATALOG_FILE: &str = "catalog.sqlite";
 const PURPOSE_FILE: &str = "purpose.json";
 const SHARES_FOLDER: &str = "shards";
+const FOLDERS: [&str; 3] = ["log", "state", "run"];
+/// What a home may hold before it has a catalog or a purpose, because it was just begun or is the root of a file system.
+const BEGINNINGS: [&str; 4] = ["lock", "purpose.json.new", SHARES_FOLDER, "lost+found"];
 
 /// What a home is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +59,7 @@ impl Home {
     /// Creates the directory where absent and takes its lock.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("cannot open the home \"{}\"", path.display());
+        refuse_foreign(path)?;
         fs::create_dir_all(path).with_context(named)?;
         let path = fs::canonicalize(path).with_context(named)?;
         let mut lock = File::options()
@@ -74,7 +80,7 @@ impl Home {
         }
         lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)).map(drop)).with_context(named)?;
         write!(lock, "{}", std::process::id()).with_context(named)?;
-        for folder in ["log", "state", "run"] {
+        for folder in FOLDERS {
             fs::create_dir_all(path.join(folder)).with_context(named)?;
         }
         Ok(Self { lake: path.clone(), path, share: None, _lock: lock })
@@ -83,6 +89,7 @@ impl Home {
     /// Share `I` of `N` of an archive home: other shares may be open in other processes.
     pub(crate) fn open_share(path: &Path, share: u32, of: u32) -> anyhow::Result<Self> {
         let named = || format!("cannot open the home \"{}\"", path.display());
+        refuse_foreign(path)?;
         let place = path.join(SHARES_FOLDER);
         fs::create_dir_all(&place).with_context(named)?;
         let home = Self::open(&place.join(format!("{share}-of-{of}")))?;
@@ -158,9 +165,29 @@ impl Home {
     }
 }
 
+/// A directory in which somebody keeps other things is not made a home.
+fn refuse_foreign(path: &Path) -> anyhow::Result<()> {
+    if !path.is_dir() || path.join(PURPOSE_FILE).is_file() || path.join(CATALOG_FILE).is_file() {
+        return Ok(());
+    }
+    let named = || format!("cannot open the home \"{}\"", path.display());
+    for entry in fs::read_dir(path).with_context(named)? {
+        let name = entry.with_context(named)?.file_name();
+        if !FOLDERS.iter().chain(&BEGINNINGS).any(|ours| name == **ours) {
+            bail!(
+                "\"{}\" is not a home of seislake and not empty (it holds \"{}\"); give an empty or a new directory as \
+                 --home",
+                path.display(),
+                name.to_string_lossy()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// The home for reading: no lock, but it must hold a lake.
 pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
-    if !path.join("catalog.sqlite").is_file() {
+    if !path.join(CATALOG_FILE).is_file() {
         bail!(
             "\"{}\" is not a home of seislake; make one with `seislake import` or `seislake demo`",
             path.display()

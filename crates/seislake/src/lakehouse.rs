@@ -13,10 +13,9 @@ use seislake_catalog::{AsOf, Lake, LakeSettings};
 use seislake_model::{CatalogueEvent, Timestamp};
 use seislake_query::SessionSettings;
 
-use crate::home::{self, Home};
+use crate::home::{self, CATALOG_FILE, Home};
 use crate::settings::Settings;
 
-const CATALOG_FILE: &str = "catalog.sqlite";
 const WAREHOUSE_FOLDER: &str = "warehouse";
 
 /// An open lake and the settings of its sessions.
@@ -62,6 +61,12 @@ impl Lakehouse {
 
     pub(crate) fn lake(&self) -> &Lake {
         &self.lake
+    }
+
+    /// Tables that this build knows and the home has not.
+    pub(crate) async fn missing_tables(&self) -> anyhow::Result<Vec<String>> {
+        let there: Vec<String> = self.lake.tables().await?.iter().map(ToString::to_string).collect();
+        Ok(Lake::table_names().into_iter().filter(|table| !there.contains(table)).collect())
     }
 
     /// A session over the newest snapshots; each statement sees the newest ones when it is planned.

@@ -1,21 +1,23 @@
 //! Configuration: compiled-in defaults < file < environment < flags, every key known, all problems reported at once.
 //!
 //! `infra/default.toml` is the schema: a key it does not list is unknown, a value of another type is refused.
-//! The sections `pick`, `associate`, `locate` and `magnitude` belong to `seismo`, whose own types know their keys.
+//! The sections `pick`, `associate`, `locate` and `magnitude` belong to `seismo`, whose own types are their schema.
+
+mod ranges;
 
 use std::path::Path;
 
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::locate::LocateSettings;
-use seislake_seismo::magnitude::MagnitudeSettings;
+use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings};
 use seislake_seismo::pick::PickSettings;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 const DEFAULTS: &str = include_str!("../../../infra/default.toml");
 const ENVIRONMENT_PREFIX: &str = "SEISLAKE__";
-/// Sections whose keys are those of a settings type of `seismo`, not listed in the default file.
-const SCIENCE_SECTIONS: [&str; 4] = ["pick", "associate", "locate", "magnitude"];
+/// The value of this key may be a name or a table.
+const OF_SEVERAL_TYPES: &str = "magnitude.attenuation";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +85,7 @@ pub(crate) struct FlightSettings {
 
 /// Everything wrong with a configuration, each problem with its key.
 #[derive(Debug, thiserror::Error)]
-#[error("the configuration has {} problem(s): {}", .0.len(), .0.join("; "))]
+#[error("the configuration cannot be used: {}", .0.join("; "))]
 pub(crate) struct SettingsError(Vec<String>);
 
 impl Settings {
@@ -107,8 +109,8 @@ impl Settings {
         environment: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, SettingsError> {
         let mut problems = Vec::new();
-        let mut merged: Table =
-            DEFAULTS.parse().map_err(|error| SettingsError(vec![format!("default.toml: {error}")]))?;
+        let defaults = defaults().map_err(|error| SettingsError(vec![format!("default.toml: {error}")]))?;
+        let mut merged = defaults.clone();
         if let Some((name, text)) = file {
             match text.parse::<Table>() {
                 Ok(table) => overlay(&mut merged, table, &name, &mut problems),
@@ -121,6 +123,7 @@ impl Settings {
                 None => problems.push(format!("{name}: expected {ENVIRONMENT_PREFIX}SECTION__KEY")),
             }
         }
+        problems.extend(ranges::mend(&mut merged, &defaults));
         let settings = Value::Table(merged).try_into::<Self>();
         match settings {
             Ok(settings) => {
@@ -143,20 +146,28 @@ impl Settings {
             }
         };
         require(self.streams.driver == "file", "streams.driver: this build knows \"file\"");
+        let (pick, associate, locate) = (&self.pick, &self.associate, &self.locate);
         require(
-            (1..=256).contains(&self.streams.raw_partition_count),
-            "streams.raw_partition_count must be 1 to 256",
+            pick.s_window_min_s < pick.s_window_max_s,
+            "pick.s_window_min_s must be below pick.s_window_max_s",
         );
-        require(self.streams.idle_after_s > 0.0, "streams.idle_after_s must be positive");
-        require(self.streams.lateness_s >= 0.0, "streams.lateness_s must not be negative");
-        require(self.streams.segment_bytes >= 1 << 20, "streams.segment_bytes must be at least 1048576");
-        require(self.lake.commit_interval_s > 0.0, "lake.commit_interval_s must be positive");
-        require(self.lake.commit_row_count > 0, "lake.commit_row_count must be positive");
-        require(self.query.memory_bytes >= 64 << 20, "query.memory_bytes must be at least 67108864");
-        require(self.query.timeout_s > 0.0, "query.timeout_s must be positive");
-        require(self.http.body_bytes > 0, "http.body_bytes must be positive");
-        require(self.http.dataselect_samples > 0, "http.dataselect_samples must be positive");
-        require(self.http.concurrency > 0, "http.concurrency must be positive");
+        require(
+            associate.depth_km_min < associate.depth_km_max,
+            "associate.depth_km_min must be below associate.depth_km_max",
+        );
+        require(
+            locate.depth_km_min < locate.depth_km_max,
+            "locate.depth_km_min must be below locate.depth_km_max",
+        );
+        if let Attenuation::Table(pairs) = &self.magnitude.attenuation {
+            let finite =
+                pairs.iter().all(|(distance_km, value)| distance_km.is_finite() && value.is_finite());
+            let ascending = pairs.is_sorted_by(|a, b| a.0 < b.0);
+            require(
+                pairs.len() > 1 && finite && ascending,
+                "magnitude.attenuation must be pairs of ascending distance (km) and value, two at least",
+            );
+        }
         for (key, address) in [("http.address", &self.http.address), ("flight.address", &self.flight.address)]
         {
             require(
@@ -189,6 +200,26 @@ impl Settings {
     }
 }
 
+/// All keys with their defaults: those of the science sections from their types, the file's over them.
+fn defaults() -> anyhow::Result<Table> {
+    let mut merged: Table = DEFAULTS.parse()?;
+    for (section, values) in [
+        ("pick", Table::try_from(PickSettings::default())?),
+        ("associate", Table::try_from(AssociateSettings::default())?),
+        ("locate", Table::try_from(LocateSettings::default())?),
+        ("magnitude", Table::try_from(MagnitudeSettings::default())?),
+    ] {
+        let overriding = match merged.insert(section.to_owned(), Value::Table(values)) {
+            Some(overriding) => Table::from_iter([(section.to_owned(), overriding)]),
+            None => continue,
+        };
+        let mut problems = Vec::new();
+        overlay(&mut merged, overriding, "default.toml", &mut problems);
+        anyhow::ensure!(problems.is_empty(), "{}", problems.join("; "));
+    }
+    Ok(merged)
+}
+
 /// Puts `layer` over `base`, noting unknown keys and values of the wrong type.
 fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<String>) {
     for (section, values) in layer {
@@ -201,7 +232,7 @@ fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<Stri
             continue;
         };
         for (key, value) in values {
-            if SCIENCE_SECTIONS.contains(&section.as_str()) {
+            if format!("{section}.{key}") == OF_SEVERAL_TYPES {
                 known.insert(key, value);
                 continue;
             }
@@ -245,47 +276,4 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn merge(file: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Settings::merge(Some(("test.toml".into(), file.into())), environment)
-    }
-
-    #[test]
-    fn environment_wins_over_the_file_and_the_file_over_defaults() {
-        let settings = merge(
-            "[http]\nbody_bytes = 1000\nconcurrency = 7\n[lake]\ncommit_interval_s = 5",
-            &[("SEISLAKE__HTTP__CONCURRENCY", "9"), ("SEISLAKE__VELOCITY_MODEL__NAME", "ak135")],
-        )
-        .unwrap();
-        assert_eq!((settings.http.body_bytes, settings.http.concurrency), (1000, 9));
-        assert_eq!(settings.lake.commit_interval_s, 5.0);
-        assert_eq!(settings.velocity_model.name, "ak135");
-    }
-
-    #[test]
-    fn all_problems_are_reported_at_once_each_with_its_key() {
-        let error = merge(
-            "[http]\nbody_bites = 1\n[lake]\ncommit_interval_s = \"soon\"\n[attic]\nx = 1",
-            &[("SEISLAKE__QUERY__MEMORY", "1")],
-        )
-        .unwrap_err()
-        .to_string();
-        for part in ["http.body_bites", "lake.commit_interval_s must be a float", "\"attic\"", "query.memory"]
-        {
-            assert!(error.contains(part), "{part} in {error}");
-        }
-    }
-
-    #[test]
-    fn unknown_keys_of_the_science_sections_are_errors_too() {
-        assert!(merge("[locate]\nno_such_key = 1", &[]).is_err());
-    }
-
-    #[test]
-    fn defaults_are_valid() {
-        assert!(merge("", &[]).is_ok());
-    }
-}
+mod tests;

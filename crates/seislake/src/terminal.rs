@@ -6,9 +6,12 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::EnvFilter;
 
+/// Slow statements of the catalog's database are not for the operator: what fails comes back as an error.
+const LOG_FILTER: &str = "warn,sqlx=error";
+
 /// Log lines go to standard error; `SEISLAKE_LOG` sets the filter (`info`, `seislake_streams=debug`, …).
 pub(crate) fn start_logging() {
-    let filter = EnvFilter::try_from_env("SEISLAKE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_env("SEISLAKE_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }
 

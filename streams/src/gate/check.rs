@@ -63,6 +63,9 @@ fn check_record(
         Ok(source_id) => source_id,
         Err(error) => return [refuse(format!("unusable source identifier: {error}")), None],
     };
+    if let Err(error) = source_id.check_recorded() {
+        return [refuse(format!("unusable source identifier: {error}")), None];
+    }
     if header.length() != incoming.bytes.len() {
         let (promised, given) = (header.length(), incoming.bytes.len());
         return [refuse(format!("record of {promised} bytes in a message of {given}")), None];

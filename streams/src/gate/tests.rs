@@ -51,6 +51,16 @@ async fn letters(log: &Log) -> Vec<DeadLetter> {
 }
 
 #[tokio::test]
+async fn a_record_without_a_station_is_a_dead_letter() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let report = gate.ingest(vec![record("", 0), record("A", 0)]).await.unwrap();
+    assert_eq!((report.accepted, report.dead_letters), (1, 1));
+    let letters = letters(&log).await;
+    assert!(letters[0].reason.contains("the station code is \"\""), "{}", letters[0].reason);
+}
+
+#[tokio::test]
 async fn what_was_offered_before_is_dropped_also_by_a_gate_that_was_opened_anew() {
     let home = tempfile::tempdir().unwrap();
     let settings = LogSettings { durability: Durability::OperatingSystem, ..LogSettings::default() };

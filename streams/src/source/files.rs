@@ -78,10 +78,25 @@ pub struct Plan {
     settings: FileSettings,
     /// Files of directories that hold no record and do not claim to.
     pub skipped_files: Vec<PathBuf>,
+    /// Files of which something, or all, becomes dead letters.
+    pub damaged_files: Vec<DamagedFile>,
     /// Bytes of the files with records.
     pub total_bytes: u64,
     /// Records found.
     pub record_count: u64,
+}
+
+/// A file that is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedFile {
+    /// The file.
+    pub name: Arc<str>,
+    /// Records found beside the damage; 0: nothing of the file can be used.
+    pub record_count: u64,
+    /// Dead letters it makes.
+    pub problem_count: usize,
+    /// The first of them.
+    pub reason: String,
 }
 
 #[derive(Debug)]
@@ -147,10 +162,12 @@ pub fn plan(
         refusals: Vec::new(),
         settings,
         skipped_files: Vec::new(),
+        damaged_files: Vec::new(),
         total_bytes: 0,
         record_count: 0,
     };
     for found in scans {
+        plan.damaged_files.extend(found.damage());
         plan.refusals.extend(found.refusals);
         plan.skipped_files.extend(found.skipped);
         plan.record_count += found.record_count;
@@ -160,6 +177,9 @@ pub fn plan(
         }
     }
     plan.files.sort_by_key(|file| file.first_start_ns);
+    if settings.leaves_refusals_to_others() {
+        plan.damaged_files.clear();
+    }
     Ok(plan)
 }
 
@@ -240,6 +260,18 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
         found.skipped = Some(candidate.path.clone());
     }
     found
+}
+
+impl FileScan {
+    fn damage(&self) -> Option<DamagedFile> {
+        let first = self.refusals.first()?;
+        Some(DamagedFile {
+            name: first.origin.clone().unwrap_or_default(),
+            record_count: self.record_count,
+            problem_count: self.refusals.len(),
+            reason: first.reason.clone(),
+        })
+    }
 }
 
 impl Plan {
@@ -374,7 +406,11 @@ impl FileStream {
 impl FileSettings {
     /// What belongs to no station belongs to the first share.
     pub(super) fn refusals_of_share(&self, refusals: Vec<Refusal>) -> Vec<Refusal> {
-        if self.shard.is_none_or(|(share, _)| share == 1) { refusals } else { Vec::new() }
+        if self.leaves_refusals_to_others() { Vec::new() } else { refusals }
+    }
+
+    fn leaves_refusals_to_others(&self) -> bool {
+        self.shard.is_some_and(|(share, _)| share != 1)
     }
 
     /// Whether the record belongs to the share of stations asked for.

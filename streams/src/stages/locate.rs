@@ -52,9 +52,7 @@ impl Stage for LocateStage {
                 metrics::counter!("seislake_locations_total").increment(1);
                 out.emit(Message::Location { location: Box::new(location) })
             }
-            Err(error) => {
-                out.reject(record, format!("event \"{}\" not located: {error}", association.event_id))
-            }
+            Err(error) => out.reject(record, error.to_string()),
         }
     }
 

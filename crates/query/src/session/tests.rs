@@ -61,6 +61,19 @@ async fn errors_are_one_sentence_that_names_the_object() {
 }
 
 #[tokio::test]
+async fn errors_read_as_sentences() {
+    let context = empty_session();
+    for (sql, sentence) in [
+        ("SELEKT 1", "Expected: an SQL statement, found: SELEKT at Line: 1, Column: 1"),
+        ("DROP TABLE t", "only reading statements (SELECT, EXPLAIN, SHOW) are allowed, not \"DropTable\""),
+        ("SELECT distance_kn(1, 2, 3, 4)", "Invalid function 'distance_kn'; did you mean 'distance_km'?"),
+    ] {
+        let Err(error) = query(&context, sql).await else { panic!("{sql} was run") };
+        assert_eq!(error.message, sentence);
+    }
+}
+
+#[tokio::test]
 async fn a_statement_that_needs_too_much_memory_says_so() {
     let catalog = Arc::new(MemoryCatalogProvider::new());
     catalog.register_schema(SCHEMA_NAME, Arc::new(MemorySchemaProvider::new())).unwrap();

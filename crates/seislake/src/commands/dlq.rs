@@ -16,5 +16,5 @@ pub(crate) async fn run(args: DlqArgs) -> anyhow::Result<()> {
             ),
         ),
     };
-    query::run(QueryArgs { home, format: QueryFormat::Table, sql }).await
+    query::run(QueryArgs { home, format: QueryFormat::Table, timeout_s: None, sql }).await
 }

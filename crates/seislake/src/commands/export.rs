@@ -7,7 +7,7 @@ mod sds;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 use futures::{Stream, TryStreamExt};
@@ -127,6 +127,7 @@ async fn raw_records(
     let log = Log::open(home.path(), LogSettings::default());
     let raw = log.topic(WAVEFORMS_RAW, settings.streams.raw_partition_count)?;
     let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
+    let mut record_count = 0_u64;
     while let Some(batch) = batches.try_next().await? {
         let partitions = batch.column(0).as_primitive::<Int64Type>();
         let offsets = batch.column(1).as_primitive::<Int64Type>();
@@ -135,7 +136,14 @@ async fn raw_records(
             let found = raw.read(partition, offset, READ_BYTES, std::time::Duration::ZERO).await?;
             let record = found.first().with_context(|| format!("the log no longer holds offset {offset}"))?;
             out.write_all(&record.value).context("cannot write the export")?;
+            record_count += 1;
         }
     }
-    out.flush().context("cannot write the export")
+    out.flush().context("cannot write the export")?;
+    if record_count == 0 {
+        let source = args.source.as_ref().map_or_else(String::new, |source| format!(" of \"{source}\""));
+        let time = if args.from.or(args.to).is_some() { " in this time" } else { "" };
+        bail!("the home holds no records{source}{time}; the export is empty");
+    }
+    Ok(())
 }

@@ -15,7 +15,7 @@ use futures::{StreamExt, stream};
 use seislake_exchange::{ElevationUnit, read_stations};
 use seislake_model::Inventory;
 use seislake_streams::gate::{IngestReport, Offer};
-use seislake_streams::source::files::{FileSettings, FileStream, Plan, Progress, plan};
+use seislake_streams::source::files::{DamagedFile, FileSettings, FileStream, Plan, Progress, plan};
 use seislake_streams::source::sequence::FileSequence;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -33,11 +33,16 @@ const BATCH_BYTES: usize = 8 << 20;
 /// Batches read ahead of the gate.
 const BATCHES_AHEAD: usize = 2;
 
+/// Damaged files that are named; the others are counted.
+const DAMAGED_FILES_NAMED: usize = 10;
+
 /// What an import did, and what the home holds now.
 #[derive(Debug, Serialize)]
 struct Report {
     files: usize,
     skipped_files: usize,
+    /// Files of which nothing could be used: dead letters.
+    refused_files: usize,
     records: u64,
     accepted_records: u64,
     accepted_samples: u64,
@@ -79,9 +84,15 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let engine = Engine::start(&home, &settings, workload, stations, travel_time).await?;
     let file_settings = FileSettings { shard: args.shard, ..FileSettings::default() };
     let planned = scan(args.paths.clone(), file_settings).await?;
+    warn_of_damage(&planned.damaged_files, &args);
+    let refused_files = planned.damaged_files.iter().filter(|file| file.record_count == 0).count();
+    if planned.file_count() == 0 && refused_files == 0 && !args.paths.is_empty() {
+        tell("no file with miniSEED records was found");
+    }
     let mut report = Report {
         files: planned.file_count(),
         skipped_files: planned.skipped_files.len(),
+        refused_files,
         records: planned.record_count,
         accepted_records: 0,
         accepted_samples: 0,
@@ -158,6 +169,25 @@ async fn scan(paths: Vec<PathBuf>, settings: FileSettings) -> anyhow::Result<Pla
     Ok(planned?)
 }
 
+/// Names the first damaged files and says where the rest stands.
+fn warn_of_damage(files: &[DamagedFile], args: &ImportArgs) {
+    for file in files.iter().take(DAMAGED_FILES_NAMED) {
+        let DamagedFile { name, record_count, problem_count, reason } = file;
+        tell(&match record_count {
+            0 => format!("\"{name}\" cannot be used: {reason}"),
+            _ => format!(
+                "\"{name}\" is damaged: good records {record_count}, problems {problem_count}, first: {reason}"
+            ),
+        });
+    }
+    let hidden = files.len().saturating_sub(DAMAGED_FILES_NAMED);
+    if !files.is_empty() {
+        let more = if hidden > 0 { format!("{hidden} more files are damaged; ") } else { String::new() };
+        let home = args.home.home.display();
+        tell(&format!("{more}`seislake dlq list --home {home}` counts what could not be used, and why"));
+    }
+}
+
 /// Reads on a thread of its own, checks the next records while the last ones are appended: files, gate and stages work
 /// side by side.
 async fn ingest(engine: &Engine, planned: Plan, workload: Workload) -> anyhow::Result<IngestReport> {
@@ -224,11 +254,12 @@ fn peak_memory_bytes() -> Option<u64> {
 fn describe(report: &Report) -> String {
     let count = |name| report.rows.get(name).copied().unwrap_or(0);
     format!(
-        "{} files with {} records ({} files without records passed over) in {:.1} s\n\
+        "{} files with {} records ({} could not be used, {} without records passed over) in {:.1} s\n\
          {} records with {} samples added ({:.2} M samples/s), {} were there already, {} new dead letters\n\
          the home holds {} packets, {} picks, {} events, {} dead letters\n",
         report.files,
         report.records,
+        report.refused_files,
         report.skipped_files,
         report.elapsed_s,
         report.accepted_records,

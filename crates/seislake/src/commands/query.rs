@@ -1,12 +1,15 @@
 //! `seislake query`: one SELECT over the tables of a home, beside a running server too.
 
-use anyhow::Context;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::json::ArrayWriter;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use futures::TryStreamExt;
+use seislake_query::QueryError;
 
 use crate::command_line::{QueryArgs, QueryFormat};
 use crate::lakehouse::Lakehouse;
@@ -16,10 +19,21 @@ use crate::terminal::print_result;
 pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
+    let Some(timeout_s) = args.timeout_s else { return answer(&lakehouse, &args).await };
+    match tokio::time::timeout(Duration::from_secs_f64(timeout_s), answer(&lakehouse, &args)).await {
+        Ok(answered) => answered,
+        Err(_) => bail!("the statement took longer than {timeout_s} s (--timeout-s)"),
+    }
+}
+
+async fn answer(lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Result<()> {
     let session = lakehouse.session()?;
-    let stream = seislake_query::query(&session, &args.sql).await?;
+    let stream = match seislake_query::query(&session, &args.sql).await {
+        Ok(stream) => stream,
+        Err(error) => return Err(with_hint(error, lakehouse, args).await),
+    };
     let schema = stream.schema();
-    let mut batches = stream.into_stream().map_err(seislake_query::QueryError::from);
+    let mut batches = stream.into_stream().map_err(QueryError::from).map_err(sentence);
     match args.format {
         QueryFormat::Table => {
             let all: Vec<RecordBatch> = batches.try_collect().await?;
@@ -59,6 +73,25 @@ pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
             Ok(writer.finish()?)
         }
     }
+}
+
+/// The message is the whole sentence; the engine's causes would repeat it in other words.
+#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
+fn sentence(error: QueryError) -> anyhow::Error {
+    anyhow::anyhow!("{error}")
+}
+
+/// Says why a table may be missing.
+async fn with_hint(error: QueryError, lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Error {
+    let missing = lakehouse.missing_tables().await.unwrap_or_default();
+    let Some(table) = missing.iter().find(|table| error.message.contains(table.as_str())) else {
+        return sentence(error);
+    };
+    anyhow::anyhow!(
+        "the home \"{}\" has no table \"{table}\" yet: its first import was interrupted, or it is older than the table; \
+         run `seislake import` again",
+        args.home.home.display()
+    )
 }
 
 /// CSV has no lists: list columns become their JSON-like text.
