@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 46] = [
+pub(super) const RANGES: [(&str, f64, f64); 47] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
