@@ -3,7 +3,7 @@
 //! ```text
 //! request ─ limits ─ route ─┬─ graphql ─┐
 //!                           ├─ http ────┼─ read (one SQL statement each) ─► Sessions ─► lake
-//!                           └─ fdsn ────┘
+//!                           └─ fdsn ────┘     └─ records (samples as miniSEED)
 //! POST /waveforms/ingest ─────────────────────────────────────────────────► Ingest   ─► waveforms.raw
 //! ```
 //! Doors translate: no algorithm, no retry, one statement per resolver. What they need from the rest of the house
@@ -18,6 +18,7 @@ mod http;
 pub mod iceberg_rest;
 mod limits;
 mod read;
+mod records;
 pub mod state;
 
 pub use error::{ApiError, ErrorCode};
@@ -26,6 +27,7 @@ pub use flight_sql::FlightSql;
 pub use graphql::schema_sdl;
 pub use http::{router, router_with};
 pub use limits::HttpLimits;
+pub use records::{RecordBlock, RecordFormat, records};
 pub use state::AppState;
 
 #[cfg(test)]

@@ -21,6 +21,11 @@ pub struct HttpLimits {
     pub query_cost_max: usize,
     /// Events that one FDSN query may return; more are refused with 413.
     pub fdsn_events_max: usize,
+    /// Samples that one FDSN dataselect answer may hold; more are refused with 413.
+    pub fdsn_samples_max: u64,
+    /// Stored pieces of waveform that one FDSN request may look at; more are refused with 413. A piece takes 64 bytes
+    /// of memory while the answer is planned.
+    pub fdsn_pieces_max: usize,
     /// Samples that one GraphQL page may carry.
     pub samples_max: usize,
 }
@@ -36,6 +41,8 @@ impl Default for HttpLimits {
             query_depth_max: 9,
             query_cost_max: 200_000,
             fdsn_events_max: 20_000,
+            fdsn_samples_max: 1_000_000_000,
+            fdsn_pieces_max: 4_000_000,
             samples_max: 1_000_000,
         }
     }

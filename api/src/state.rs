@@ -39,6 +39,9 @@ pub trait Sessions: Debug + Send + Sync {
 
     /// The snapshot of `table` (`bulletin.events`) that [`Sessions::session`] would read; `None` where it has none yet.
     async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError>;
+
+    /// When the snapshot was committed; `None` where no table has it (any more).
+    async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError>;
 }
 
 /// miniSEED records that came in through a door.

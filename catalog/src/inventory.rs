@@ -48,7 +48,8 @@ impl Lake {
         let context = SessionContext::new();
         let provider = self.table_provider(table.namespace, table.name).await?;
         let batches = context.read_table(provider).doing(what)?.collect().await.doing(what)?;
-        let schema = table.arrow_schema()?;
+        // A lake opened for reading may be older than the latest columns.
+        let schema = batches.first().map_or_else(|| table.arrow_schema(), |batch| Ok(batch.schema()))?;
         concat_batches(&schema, &batches).doing(what)
     }
 }

@@ -107,11 +107,16 @@ impl Lake {
             let namespace = NamespaceIdent::new(table.namespace.to_owned());
             let ident = TableIdent::new(namespace.clone(), table.name.to_owned());
             if known.contains(&ident) {
+                self.add_missing_columns(table).await?;
                 continue;
             }
             let what = || format!("create table \"{ident}\"");
             if !catalog.namespace_exists(&namespace).await.doing(what)? {
-                catalog.create_namespace(&namespace, HashMap::new()).await.doing(what)?;
+                match catalog.create_namespace(&namespace, HashMap::new()).await {
+                    // Another process created it meanwhile.
+                    Err(error) if error.kind() == iceberg::ErrorKind::NamespaceAlreadyExists => {}
+                    created => drop(created.doing(what)?),
+                }
             }
             let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
             let properties = vec![
@@ -127,6 +132,15 @@ impl Lake {
             }
         }
         Ok(())
+    }
+
+    /// Brings a table of an earlier version to its definition; rows that are there have nulls in the new columns.
+    async fn add_missing_columns(&self, table: &TableDef) -> Result<()> {
+        let loaded = self.load(&table.ident()).await?;
+        match table.additions(loaded.metadata().current_schema())? {
+            Some(updates) => self.catalog().commit(&table.ident(), Vec::new(), updates).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The Iceberg catalog.

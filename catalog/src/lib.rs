@@ -22,6 +22,7 @@ mod snapshots;
 mod sql_catalog;
 mod storage;
 mod tables;
+mod upkeep;
 
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeMetrics};
@@ -31,6 +32,7 @@ pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;
 pub use sql_catalog::SqlCatalog;
 pub use tables::{Column, ColumnType, PartitionBy, SortBy, TABLES, TableDef, encode, table_def};
+pub use upkeep::{Channels, Upkeep};
 
 #[cfg(test)]
 mod tests;

@@ -53,8 +53,8 @@ pub struct WriteSettings {
 impl Default for WriteSettings {
     fn default() -> Self {
         Self {
-            sink_bytes_max: 64 << 20,
-            buffer_bytes_max: 192 << 20,
+            sink_bytes_max: 48 << 20,
+            buffer_bytes_max: 160 << 20,
             zstd_level: 3,
             commit_attempts_max: 20,
             manifests_max: 64,

@@ -4,6 +4,7 @@ mod maintain;
 mod open;
 mod past;
 mod read;
+mod upkeep;
 mod write;
 
 use std::path::Path;

@@ -10,7 +10,7 @@ from pyiceberg.table import StaticTable
 context = json.load(sys.stdin)
 catalog = RestCatalog("seislake", uri=f"http://{context['http']}/iceberg", warehouse="seislake")
 namespaces = sorted(name[0] for name in catalog.list_namespaces())
-assert namespaces == ["bulletin", "network", "stream", "waveform"], namespaces
+assert namespaces == ["bulletin", "network", "quality", "stream", "waveform"], namespaces
 listed = {".".join(name) for namespace in namespaces for name in catalog.list_tables(namespace)}
 for name, count in context["counts"].items():
     assert name in listed, f"{name} is not listed"

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop")]
 
+mod archive;
 mod bad_input;
 mod crash;
+mod export;
 mod iceland;
 mod import;
 mod layering;
+mod quality;
 mod seislake;

@@ -27,6 +27,13 @@ pub(crate) fn succeed(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Runs the binary, which must fail, and returns what it says on standard error.
+pub(crate) fn fail(arguments: &[&str]) -> String {
+    let output = run(arguments);
+    assert!(!output.status.success(), "seislake {} did not fail", arguments.join(" "));
+    String::from_utf8(output.stderr).unwrap()
+}
+
 pub(crate) fn spawn(arguments: &[&str]) -> Child {
     command().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

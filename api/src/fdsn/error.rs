@@ -5,12 +5,12 @@ use axum::response::{IntoResponse, Response};
 use seislake_model::Timestamp;
 
 use super::SERVICE_VERSION;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 
 /// Where a request came in, for the text of its errors.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    /// `event` or `station`.
+    /// Name of the service: `event`.
     pub(super) service: &'static str,
     /// As the client sent it.
     pub(super) uri: String,
@@ -36,9 +36,19 @@ impl Request {
         format!("{}/fdsnws/{}/1/", self.base, self.service)
     }
 
-    /// The text of an error.
+    /// The text of an error. More than may be given at once is 413, as the specification has it.
     pub(super) fn refuse(&self, error: &ApiError) -> Response {
-        self.text(error.code.status(), &error.message, error.hint.as_deref())
+        let status = match error.code {
+            ErrorCode::PageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            code => code.status(),
+        };
+        self.text(status, &error.message, error.hint.as_deref())
+    }
+
+    /// `Content-Disposition` of a file of this service.
+    pub(super) fn attachment(&self, extension: &str) -> String {
+        let time = self.submitted_at.to_string().replace([':', '.'], "-");
+        format!("attachment; filename=\"fdsnws-{}_{time}.{extension}\"", self.service)
     }
 
     /// The text of an error with a status of its own.

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use axum::Router;
 use axum::extract::{OriginalUri, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use datafusion::prelude::SessionContext;
@@ -92,7 +92,7 @@ async fn application(
     headers: HeaderMap,
 ) -> Response {
     let base = request(&shared, &uri, &headers).service_uri();
-    ([(header::CONTENT_TYPE, "application/xml")], wadl::write("event", &base, PARAMETERS, PATHS))
+    ([(header::CONTENT_TYPE, "application/xml")], wadl::write("event", &base, PARAMETERS, &["query"], PATHS))
         .into_response()
 }
 
@@ -205,13 +205,7 @@ fn query(parameters: &Parameters, events_max: usize) -> Result<Query, ApiError> 
 }
 
 async fn answer(shared: &Shared, request: &Request, pairs: Vec<(String, String)>) -> Response {
-    match find(shared, request, pairs).await {
-        Ok(response) => response,
-        Err(error) if error.code == ErrorCode::PageTooLarge => {
-            request.text(StatusCode::PAYLOAD_TOO_LARGE, &error.message, error.hint.as_deref())
-        }
-        Err(error) => request.refuse(&error),
-    }
+    find(shared, request, pairs).await.unwrap_or_else(|error| request.refuse(&error))
 }
 
 async fn find(

@@ -1,12 +1,15 @@
-//! FDSN web services (specification 1.2): `event` and `station`, as ObsPy and other clients of the field call them.
+//! FDSN web services (specification 1.2): `event`, `station`, `dataselect` and `availability`, as ObsPy and other clients of the field call them.
 //!
 //! Each service has one list of parameters: it is what a request is checked against and what `application.wadl` says, so a
 //! client that reads the WADL first (ObsPy does) may send everything we understand. Errors are the text form of the
 //! specification.
 
+mod availability;
+mod dataselect;
 mod error;
 mod event;
 mod parameters;
+mod service;
 mod station;
 mod wadl;
 
@@ -20,7 +23,11 @@ use crate::http::Shared;
 use crate::read::Interval;
 
 pub(crate) fn routes(shared: Shared) -> Router {
-    event::routes().merge(station::routes()).with_state(shared)
+    event::routes()
+        .merge(station::routes())
+        .merge(dataselect::routes())
+        .merge(availability::routes())
+        .with_state(shared)
 }
 
 /// Version of the specification that the services follow.

@@ -1,76 +1,64 @@
 //! `fdsnws-station` 1.1: `query` (StationXML 1.2, text) at four levels from the inventory in use, `version`, WADL.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{OriginalUri, RawQuery, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use seislake_exchange::station_text;
-use seislake_exchange::stationxml::{self, Level};
-use seislake_model::{Channel, Inventory, Station, Timestamp};
+use seislake_exchange::stationxml::{self, Document, Level, is_restricted};
+use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
-use super::{SERVICE_VERSION, wadl};
+use super::service::{Asked, Service};
 use crate::error::ApiError;
-use crate::http::{Body, Parameters, Shared, decode_query};
-use crate::read::{Area, Interval};
+use crate::http::{Body, Parameters, Shared};
+use crate::read::{Area, Interval, SegmentsAt, Selection, Updates, extents};
+use crate::state::AsOf;
 
 const LEVELS: &[&str] = &["network", "station", "channel", "response"];
 const FORMATS: &[&str] = &["xml", "text"];
 
-/// What `query` accepts.
-const PARAMETERS: &[Parameter] = &[
-    Parameter::new("starttime", Kind::Time).alias("start"),
-    Parameter::new("endtime", Kind::Time).alias("end"),
-    Parameter::new("startbefore", Kind::Time),
-    Parameter::new("startafter", Kind::Time),
-    Parameter::new("endbefore", Kind::Time),
-    Parameter::new("endafter", Kind::Time),
-    Parameter::new("network", Kind::Text).alias("net"),
-    Parameter::new("station", Kind::Text).alias("sta"),
-    Parameter::new("location", Kind::Text).alias("loc"),
-    Parameter::new("channel", Kind::Text).alias("cha"),
-    Parameter::new("minlatitude", Kind::Number).alias("minlat").default("-90.0"),
-    Parameter::new("maxlatitude", Kind::Number).alias("maxlat").default("90.0"),
-    Parameter::new("minlongitude", Kind::Number).alias("minlon").default("-180.0"),
-    Parameter::new("maxlongitude", Kind::Number).alias("maxlon").default("180.0"),
-    Parameter::new("latitude", Kind::Number).alias("lat").default("0.0"),
-    Parameter::new("longitude", Kind::Number).alias("lon").default("0.0"),
-    Parameter::new("minradius", Kind::Number).default("0.0"),
-    Parameter::new("maxradius", Kind::Number).default("180.0"),
-    Parameter::new("minradiuskm", Kind::Number),
-    Parameter::new("maxradiuskm", Kind::Number),
-    Parameter::new("level", Kind::Text).default("station").options(LEVELS),
-    Parameter::new("format", Kind::Text).default("xml").options(FORMATS),
-    Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
-];
-
-const PATHS: &[&str] = &["version", "application.wadl"];
-
-/// Largest POST body: parameters and lines of channels.
-const BODY_BYTES_MAX: usize = 1 << 20;
+static SERVICE: Service = Service {
+    name: "station",
+    parameters: &[
+        Parameter::new("starttime", Kind::Time).alias("start"),
+        Parameter::new("endtime", Kind::Time).alias("end"),
+        Parameter::new("startbefore", Kind::Time),
+        Parameter::new("startafter", Kind::Time),
+        Parameter::new("endbefore", Kind::Time),
+        Parameter::new("endafter", Kind::Time),
+        Parameter::new("network", Kind::Text).alias("net"),
+        Parameter::new("station", Kind::Text).alias("sta"),
+        Parameter::new("location", Kind::Text).alias("loc"),
+        Parameter::new("channel", Kind::Text).alias("cha"),
+        Parameter::new("minlatitude", Kind::Number).alias("minlat").default("-90.0"),
+        Parameter::new("maxlatitude", Kind::Number).alias("maxlat").default("90.0"),
+        Parameter::new("minlongitude", Kind::Number).alias("minlon").default("-180.0"),
+        Parameter::new("maxlongitude", Kind::Number).alias("maxlon").default("180.0"),
+        Parameter::new("latitude", Kind::Number).alias("lat").default("0.0"),
+        Parameter::new("longitude", Kind::Number).alias("lon").default("0.0"),
+        Parameter::new("minradius", Kind::Number).default("0.0"),
+        Parameter::new("maxradius", Kind::Number).default("180.0"),
+        Parameter::new("minradiuskm", Kind::Number),
+        Parameter::new("maxradiuskm", Kind::Number),
+        Parameter::new("includerestricted", Kind::Flag).default("true"),
+        Parameter::new("includeavailability", Kind::Flag).default("false"),
+        Parameter::new("updatedafter", Kind::Time),
+        Parameter::new("matchtimeseries", Kind::Flag).default("false"),
+        Parameter::new("level", Kind::Text).default("station").options(LEVELS),
+        Parameter::new("format", Kind::Text).default("xml").options(FORMATS),
+        Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
+    ],
+    queries: &["query"],
+};
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/fdsnws/station/1/query", get(by_get).post(by_post))
-        .route("/fdsnws/station/1/application.wadl", get(application))
-        .route("/fdsnws/station/1/version", get(|| async { SERVICE_VERSION }))
-        .route("/fdsnws/station/1/", get(application))
-}
-
-fn request(shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Request {
-    Request::new("station", uri, headers, shared.state.clock.now())
-}
-
-async fn application(
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-) -> Response {
-    let base = request(&shared, &uri, &headers).service_uri();
-    ([(header::CONTENT_TYPE, "application/xml")], wadl::write("station", &base, PARAMETERS, PATHS))
-        .into_response()
+    Router::new().route("/fdsnws/station/1/query", get(by_get).post(by_post)).merge(SERVICE.description())
 }
 
 async fn by_get(
@@ -79,8 +67,8 @@ async fn by_get(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let request = request(&shared, &uri, &headers);
-    answer(&shared, &request, decode_query(query.as_deref().unwrap_or("")), None)
+    let request = SERVICE.request(&shared, &uri, &headers);
+    answer(&shared, &request, SERVICE.asked_by_get(query.as_deref())).await
 }
 
 async fn by_post(
@@ -89,168 +77,92 @@ async fn by_post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let request = request(&shared, &uri, &headers);
-    let mut lines = Vec::new();
-    let pairs = body.read(BODY_BYTES_MAX).await.and_then(|bytes| {
-        parameters::decode_body(&String::from_utf8_lossy(&bytes), |line| {
-            lines.push(Selection::from_line(line)?);
-            Ok(())
-        })
-    });
-    match pairs {
-        Ok(pairs) => answer(&shared, &request, pairs, (!lines.is_empty()).then_some(lines)),
-        Err(error) => request.refuse(&error),
-    }
+    let request = SERVICE.request(&shared, &uri, &headers);
+    answer(&shared, &request, SERVICE.asked_by_post(body).await).await
 }
 
-/// Channels by codes and time.
-#[derive(Clone, Debug)]
-struct Selection {
-    network: String,
-    station: String,
-    location: String,
-    channel: String,
-    start_time: Option<Timestamp>,
-    end_time: Option<Timestamp>,
+async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>) -> Response {
+    let answered = match asked {
+        Ok(asked) => find(shared, request, asked).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| request.refuse(&error))
 }
 
-impl Selection {
-    fn from_parameters(parameters: &Parameters) -> Result<Self, ApiError> {
-        let text = |name: &str| parameters.text(name).unwrap_or("*").to_owned();
-        let Interval { min, max } = parameters::times(parameters)?;
-        Ok(Self {
-            network: text("network"),
-            station: text("station"),
-            location: text("location"),
-            channel: text("channel"),
-            start_time: min,
-            end_time: max,
-        })
-    }
-
-    /// `NET STA LOC CHA START END`, `*` for open ends.
-    fn from_line(line: &str) -> Result<Self, ApiError> {
-        let mut words = line.split_whitespace();
-        let mut next = || words.next();
-        let (Some(network), Some(station), Some(location), Some(channel), Some(start), Some(end)) =
-            (next(), next(), next(), next(), next(), next())
-        else {
-            return Err(ApiError::invalid(format!(
-                "\"{line}\" is not of the form NET STA LOC CHA START END"
-            )));
-        };
-        let time = |word: &str| -> Result<Option<Timestamp>, ApiError> {
-            if word == "*" { Ok(None) } else { Ok(Some(word.parse::<Timestamp>()?)) }
-        };
-        Ok(Self {
-            network: network.to_owned(),
-            station: station.to_owned(),
-            location: location.to_owned(),
-            channel: channel.to_owned(),
-            start_time: time(start)?,
-            end_time: time(end)?,
-        })
-    }
-
-    /// Whether an epoch shares a moment with the window.
-    fn covers(&self, start: Option<Timestamp>, end: Option<Timestamp>) -> bool {
-        let begins = |from: Timestamp| end.is_none_or(|end| end > from);
-        let ends = |to: Timestamp| start.is_none_or(|start| start <= to);
-        self.start_time.is_none_or(begins) && self.end_time.is_none_or(ends)
-    }
-
-    fn takes_station(&self, station: &Station) -> bool {
-        matches(&self.network, &station.network)
-            && matches(&self.station, &station.station)
-            && self.covers(station.start_time, station.end_time)
-    }
-
-    fn takes_channel(&self, channel: &Channel) -> bool {
-        let id = &channel.source_id;
-        matches(&self.network, id.network())
-            && matches(&self.station, id.station())
-            && matches(&self.location, id.location())
-            && matches(&self.channel, &id.channel())
-            && self.covers(channel.start_time, channel.end_time)
-    }
-
-    /// Whether only channels of some codes are wanted.
-    fn names_channels(&self) -> bool {
-        self.location != "*" || self.channel != "*"
-    }
+fn takes_station(selection: &Selection, station: &Station) -> bool {
+    selection.network.take(&station.network)
+        && selection.station.take(&station.station)
+        && selection.covers(station.start_time, station.end_time)
 }
 
-/// Comma-separated patterns with `*` and `?`; `--` is the blank location.
-fn matches(patterns: &str, code: &str) -> bool {
-    patterns.split(',').map(str::trim).any(|pattern| {
-        let pattern = if pattern == "--" || pattern == "  " { "" } else { pattern };
-        wildcard(pattern.as_bytes(), code.as_bytes())
-    })
+fn takes_channel(selection: &Selection, channel: &Channel) -> bool {
+    selection.takes(&channel.source_id) && selection.covers(channel.start_time, channel.end_time)
 }
 
-fn wildcard(pattern: &[u8], text: &[u8]) -> bool {
-    match (pattern.split_first(), text.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => {
-            wildcard(rest, text) || text.split_first().is_some_and(|(_, text)| wildcard(pattern, text))
-        }
-        (Some((b'?', rest)), Some((_, text))) => wildcard(rest, text),
-        (Some((a, rest)), Some((b, text))) => a.eq_ignore_ascii_case(b) && wildcard(rest, text),
-        _ => false,
-    }
-}
-
-/// Longest pattern: the match backtracks.
-const PATTERN_LENGTH_MAX: usize = 4096;
-
-fn answer(
-    shared: &Shared,
-    request: &Request,
-    pairs: Vec<(String, String)>,
-    lines: Option<Vec<Selection>>,
-) -> Response {
-    match find(shared, request, pairs, lines) {
-        Ok(response) => response,
-        Err(error) => request.refuse(&error),
-    }
-}
-
-fn find(
-    shared: &Shared,
-    request: &Request,
-    pairs: Vec<(String, String)>,
-    lines: Option<Vec<Selection>>,
-) -> Result<Response, ApiError> {
-    let parameters = parameters::parse(pairs, PARAMETERS)?;
-    for name in ["network", "station", "location", "channel"] {
-        let text = parameters.text(name).unwrap_or("");
-        let stars = text.split(',').map(|pattern| pattern.matches('*').count()).max().unwrap_or(0);
-        if text.len() > PATTERN_LENGTH_MAX || stars > 4 {
-            return Err(ApiError::invalid(format!("{name}: the pattern is too long or has too many \"*\"")));
-        }
-    }
+async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
+    let Asked { parameters, selections } = asked;
     let level: Level = parameters.text("level").unwrap_or("station").parse().map_err(ApiError::invalid)?;
     let text = parameters.text("format") == Some("text");
     if text && level == Level::Response {
         return Err(ApiError::invalid("level=response can only be had as format=xml"));
     }
-    let selections = match lines {
-        Some(lines) => lines,
-        None => vec![Selection::from_parameters(&parameters)?],
+    let chosen = Chosen {
+        times: EpochTimes::from_parameters(&parameters)?,
+        areas: parameters::areas(&parameters)?,
+        with_restricted: parameters.text("includerestricted").is_none()
+            || parameters::flag(&parameters, "includerestricted")?,
+        updates: match parameters.time("updatedafter")? {
+            Some(time) => {
+                Some(Updates::after(&shared.state.sessions.session(AsOf::Latest).await?, time).await?)
+            }
+            None => None,
+        },
+        with_data: match parameters::flag(&parameters, "matchtimeseries")? {
+            true => Some(Held::of(shared, &selections).await?),
+            false => None,
+        },
+        level,
+        selections,
     };
-    let times = EpochTimes::from_parameters(&parameters)?;
-    let areas = parameters::areas(&parameters)?;
-    let found = select(&shared.state.stations.current(), &selections, &times, &areas, level);
+    let found = chosen.of(&shared.state.stations.current());
     if found.stations.is_empty() {
         return Ok(request.no_data(parameters::no_data(&parameters)));
     }
-    let (media_type, body) = if text {
-        let found = with_start_times(found);
-        ("text/plain; charset=utf-8", station_text::write(&found, level))
-    } else {
-        ("application/xml", stationxml::write(&found, level, request.submitted_at))
+    if text {
+        let body = station_text::write(&with_start_times(found), level);
+        return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
+    }
+    let held = match parameters::flag(&parameters, "includeavailability")? {
+        true => Some(Held::of(shared, &chosen.at_any_time()).await?),
+        false => None,
     };
-    Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
+    let availability = |channel: &Channel| held.as_ref().and_then(|held| held.within(channel));
+    let document = Document {
+        level,
+        created_at: request.submitted_at,
+        availability: if held.is_some() { Some(&availability) } else { None },
+    };
+    let body = stationxml::write_document(&found, &document);
+    Ok(([(header::CONTENT_TYPE, "application/xml")], body).into_response())
+}
+
+/// First and last sample that the lake holds of each channel.
+#[derive(Debug)]
+struct Held(HashMap<SourceId, (Timestamp, Timestamp)>);
+
+impl Held {
+    async fn of(shared: &Shared, selections: &[Selection]) -> Result<Self, ApiError> {
+        let context = shared.state.sessions.session(AsOf::Latest).await?;
+        Ok(Self(extents(&context, &SegmentsAt::snapshot(None), selections).await?))
+    }
+
+    /// What of it lies in the epoch of a channel.
+    fn within(&self, channel: &Channel) -> Option<(Timestamp, Timestamp)> {
+        let (first, last) = self.0.get(&channel.source_id)?;
+        let start = channel.start_time.map_or(*first, |start| start.max(*first));
+        let end = channel.end_time.map_or(*last, |end| end.min(*last));
+        (start <= end).then_some((start, end))
+    }
 }
 
 /// What FDSN text says where an epoch began before anybody wrote it down.
@@ -295,43 +207,84 @@ impl EpochTimes {
     }
 }
 
-/// Epochs that pass. Where channels are named, a station needs one of them.
-fn select(
-    inventory: &Inventory,
-    selections: &[Selection],
-    times: &EpochTimes,
-    areas: &[Area],
+/// Which epochs pass.
+#[derive(Debug)]
+struct Chosen {
+    selections: Vec<Selection>,
+    times: EpochTimes,
+    areas: Vec<Area>,
+    with_restricted: bool,
+    /// Only those that changed.
+    updates: Option<Updates>,
+    /// Only channels with data.
+    with_data: Option<Held>,
     level: Level,
-) -> Inventory {
-    let within = |latitude, longitude| areas.iter().all(|area| area.contains(latitude, longitude));
-    let channels: Vec<Channel> = inventory
-        .channels
-        .iter()
-        .filter(|channel| selections.iter().any(|selection| selection.takes_channel(channel)))
-        .filter(|channel| times.hold(channel.start_time, channel.end_time))
-        .filter(|channel| within(channel.latitude, channel.longitude))
-        .cloned()
-        .collect();
-    let has_channel = |station: &Station| {
-        channels.iter().any(|channel| {
-            channel.source_id.network() == station.network && channel.source_id.station() == station.station
-        })
-    };
-    let needs_channel = selections.iter().all(Selection::names_channels);
-    let stations: Vec<Station> = inventory
-        .stations
-        .iter()
-        .filter(|station| selections.iter().any(|selection| selection.takes_station(station)))
-        .filter(|station| level >= Level::Channel || times.hold(station.start_time, station.end_time))
-        .filter(|station| within(station.latitude, station.longitude))
-        .filter(|station| !needs_channel || has_channel(station))
-        .cloned()
-        .collect();
-    let known = |channel: &Channel| {
-        stations.iter().any(|station| {
-            channel.source_id.network() == station.network && channel.source_id.station() == station.station
-        })
-    };
-    let channels = channels.into_iter().filter(|channel| known(channel)).collect();
-    Inventory { stations, channels }
+}
+
+fn restricted(original: &Option<Arc<str>>) -> bool {
+    original.as_deref().is_some_and(is_restricted)
+}
+
+impl Chosen {
+    fn at_any_time(&self) -> Vec<Selection> {
+        let open = |selection: &Selection| Selection { window: Interval::default(), ..selection.clone() };
+        self.selections.iter().map(open).collect()
+    }
+
+    fn is_within(&self, latitude: f64, longitude: f64) -> bool {
+        self.areas.iter().all(|area| area.contains(latitude, longitude))
+    }
+
+    fn takes_channel(&self, channel: &Channel) -> bool {
+        self.selections.iter().any(|selection| takes_channel(selection, channel))
+            && self.times.hold(channel.start_time, channel.end_time)
+            && self.is_within(channel.latitude, channel.longitude)
+            && (self.with_restricted || !restricted(&channel.original))
+            && self.updates.as_ref().is_none_or(|updates| updates.hold_channel(channel))
+            && self.with_data.as_ref().is_none_or(|held| held.within(channel).is_some())
+    }
+
+    fn takes_station(&self, station: &Station) -> bool {
+        let open = !restricted(&station.original) && !restricted(&station.network_original);
+        self.selections.iter().any(|selection| takes_station(selection, station))
+            && (self.level >= Level::Channel || self.times.hold(station.start_time, station.end_time))
+            && self.is_within(station.latitude, station.longitude)
+            && (self.with_restricted || open)
+    }
+
+    /// Epochs that pass. Where channels are named, or must have data, a station needs one of them; where something must
+    /// have changed, the station itself or one of its channels.
+    fn of(&self, inventory: &Inventory) -> Inventory {
+        let stations: Vec<&Station> =
+            inventory.stations.iter().filter(|station| self.takes_station(station)).collect();
+        let known: HashSet<(&str, &str)> =
+            stations.iter().map(|station| (station.network.as_str(), station.station.as_str())).collect();
+        let code = |channel: &Channel| {
+            let id = &channel.source_id;
+            known.contains(&(id.network(), id.station())) || known.contains(&("", id.station()))
+        };
+        let channels: Vec<&Channel> = inventory
+            .channels
+            .iter()
+            .filter(|channel| code(channel) && self.takes_channel(channel))
+            .collect();
+        let present: HashSet<(&str, &str)> = channels
+            .iter()
+            .map(|channel| (channel.source_id.network(), channel.source_id.station()))
+            .collect();
+        let has_channel = |station: &Station| {
+            let (network, code) = (station.network.as_str(), station.station.as_str());
+            present.contains(&(network, code))
+                || network.is_empty() && present.iter().any(|(_, other)| *other == code)
+        };
+        let needs_channel = self.with_data.is_some() || self.selections.iter().all(Selection::names_channels);
+        let passes = |station: &Station| {
+            let changed = self.updates.as_ref().is_none_or(|updates| updates.hold_station(station));
+            if needs_channel { has_channel(station) } else { changed || has_channel(station) }
+        };
+        Inventory {
+            stations: stations.into_iter().filter(|station| passes(station)).cloned().collect(),
+            channels: channels.into_iter().cloned().collect(),
+        }
+    }
 }

@@ -4,23 +4,35 @@ use std::fmt::Write;
 
 use super::parameters::Parameter;
 
-/// Description of a service whose `query` takes `parameters` by GET and a body by POST.
-pub(super) fn write(service: &str, base: &str, parameters: &[Parameter], paths: &[&str]) -> String {
+/// Description of a service whose `queries` take `parameters` by GET and a body by POST, and whose `paths` take nothing.
+pub(super) fn write(
+    service: &str,
+    base: &str,
+    parameters: &[Parameter],
+    queries: &[&str],
+    paths: &[&str],
+) -> String {
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let base = base.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
     let _ = write!(
         xml,
         "<application xmlns=\"http://wadl.dev.java.net/2009/02\" \
          xmlns:xs=\"http://www.w3.org/2001/XMLSchema\">\n  <doc title=\"FDSN {service} web service 1.2\"/>\n  \
-         <resources base=\"{base}\">\n    <resource path=\"query\">\n      <method name=\"GET\" id=\"query\">\n        \
-         <request>\n"
+         <resources base=\"{base}\">\n"
     );
-    for parameter in parameters {
-        write_parameter(&mut xml, parameter);
+    for query in queries {
+        let _ = write!(
+            xml,
+            "    <resource path=\"{query}\">\n      <method name=\"GET\" id=\"{query}\">\n        <request>\n"
+        );
+        for parameter in parameters {
+            write_parameter(&mut xml, parameter);
+        }
+        let _ = write!(
+            xml,
+            "        </request>\n      </method>\n      <method name=\"POST\" id=\"{query}Post\"/>\n    </resource>\n"
+        );
     }
-    xml.push_str(
-        "        </request>\n      </method>\n      <method name=\"POST\" id=\"postQuery\"/>\n    </resource>\n",
-    );
     for path in paths {
         let _ = writeln!(
             xml,

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Extensions, HeaderMap, StatusCode, Uri, Version};
+use axum::http::{Extensions, HeaderMap, StatusCode, Uri, Version, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -79,9 +79,10 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .layer(CatchPanicLayer::custom(guard::panicked))
 }
 
-/// Errors go out as they are: ObsPy shows their bytes without unpacking them.
-fn answered(status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions) -> bool {
-    status.is_success()
+/// Errors go out as they are: ObsPy shows their bytes without unpacking them. Records are compressed already.
+fn answered(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    status.is_success() && !media_type.is_some_and(|name| name.starts_with("application/vnd.fdsn.mseed"))
 }
 
 async fn unknown_path(uri: Uri) -> ApiError {

@@ -147,6 +147,8 @@ impl StationBody {
                 start_time: channel.start_time.or(self.start_time),
                 end_time: channel.end_time.or(self.end_time),
                 response: channel.response,
+                original: None,
+                response_original: None,
             });
         }
         inventory.stations.push(Station {
@@ -158,6 +160,8 @@ impl StationBody {
             site_name: self.site_name,
             start_time: self.start_time,
             end_time: self.end_time,
+            original: None,
+            network_original: None,
         });
         Ok(())
     }

@@ -2,7 +2,8 @@
 
 use arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::prelude::SessionContext;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::{DataFrame, SessionContext};
 use seislake_model::{ErrorKind, Timestamp};
 
 use crate::error::{ApiError, ErrorCode};
@@ -75,19 +76,28 @@ impl Conditions {
         what: &str,
         sql: &str,
     ) -> Result<Vec<RecordBatch>, ApiError> {
+        self.frame(context, what, sql).await?.collect().await.map_err(|error| failure(what, &error))
+    }
+
+    /// The same, batch by batch as they are read; later errors are those of the engine, see [`failure`].
+    pub(crate) async fn stream(
+        self,
+        context: &SessionContext,
+        what: &str,
+        sql: &str,
+    ) -> Result<SendableRecordBatchStream, ApiError> {
+        self.frame(context, what, sql).await?.execute_stream().await.map_err(|error| failure(what, &error))
+    }
+
+    async fn frame(self, context: &SessionContext, what: &str, sql: &str) -> Result<DataFrame, ApiError> {
         let failed = |error| failure(what, &error);
         let frame = context.sql(sql).await.map_err(failed)?;
-        let frame = if self.values.is_empty() {
-            frame
-        } else {
-            frame.with_param_values(self.values).map_err(failed)?
-        };
-        frame.collect().await.map_err(failed)
+        if self.values.is_empty() { Ok(frame) } else { frame.with_param_values(self.values).map_err(failed) }
     }
 }
 
 /// What the caller should know: an error of the lake says itself what to do, others are ours.
-fn failure(what: &str, error: &DataFusionError) -> ApiError {
+pub(crate) fn failure(what: &str, error: &DataFusionError) -> ApiError {
     match error.find_root() {
         DataFusionError::External(cause) => match cause.downcast_ref::<seislake_catalog::Error>() {
             Some(error) if error.kind != ErrorKind::Internal => {

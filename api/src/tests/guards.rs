@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use datafusion::prelude::SessionContext;
-use seislake_model::SnapshotId;
+use seislake_model::{SnapshotId, Timestamp};
 use tower::ServiceExt;
 
 use super::{House, code_in, text_of};
@@ -28,6 +28,10 @@ impl Sessions for Silent {
 
     async fn snapshot_id(&self, _table: &str, _as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
         std::future::pending().await
+    }
+
+    async fn committed_at(&self, _: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
+        Ok(None)
     }
 }
 

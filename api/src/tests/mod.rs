@@ -1,5 +1,7 @@
 //! The doors in process, over a real lake in a temporary directory that was filled through its sinks.
 
+mod availability;
+mod dataselect;
 mod fdsn;
 mod graphql;
 mod guards;
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
 use datafusion::prelude::SessionContext;
 use seislake_catalog::{Lake, LakeSettings};
@@ -69,6 +71,11 @@ impl Sessions for LakeSessions {
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
         self.0.snapshot_id(table, as_of).await.map_err(|error| refused(&error))
+    }
+
+    async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
+        let found = self.0.find_snapshot(id).await.map_err(|error| refused(&error))?;
+        Ok(found.map(|found| found.committed_at))
     }
 }
 
@@ -286,6 +293,8 @@ fn inventory() -> Inventory {
         site_name: Some(format!("Site {index}")),
         start_time: Some(time("2010-01-01")),
         end_time: None,
+        original: None,
+        network_original: None,
     };
     let channel = Channel {
         source_id: channel("S0"),
@@ -300,6 +309,8 @@ fn inventory() -> Inventory {
         start_time: Some(time("2010-01-01")),
         end_time: None,
         response: None,
+        original: None,
+        response_original: None,
     };
     Inventory { stations: (0..3).map(station).collect(), channels: vec![channel] }
 }
@@ -378,6 +389,17 @@ impl House {
     ) -> (StatusCode, String) {
         let request = Request::post(path).header("content-type", media_type);
         self.send(request.body(Body::from(body.into())).unwrap()).await
+    }
+
+    /// Status, headers and bytes of a GET.
+    pub(crate) async fn get_bytes(&self, path: &str) -> (StatusCode, HeaderMap, Bytes) {
+        self.send_bytes(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn send_bytes(&self, request: Request<Body>) -> (StatusCode, HeaderMap, Bytes) {
+        let response = self.router().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        (status, headers, axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap())
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, String) {

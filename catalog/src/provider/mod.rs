@@ -10,6 +10,7 @@ mod table;
 mod view;
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ use table::LakeTable;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
+use crate::tables::TableDef;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
@@ -113,6 +115,17 @@ impl Lake {
             return view.provider(Arc::new(table)).await;
         }
         Ok(Arc::new(self.lake_table(namespace, name, as_of).await?))
+    }
+
+    /// The rows of some files of a snapshot.
+    pub(crate) async fn files_provider(
+        &self,
+        table: &TableDef,
+        snapshot: SnapshotId,
+        files: HashSet<String>,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let table = self.lake_table(table.namespace, table.name, AsOf::Snapshot(snapshot)).await?;
+        Ok(Arc::new(table.restricted_to(files)))
     }
 
     async fn lake_table(&self, namespace: &str, name: &str, as_of: AsOf) -> Result<LakeTable> {

@@ -5,6 +5,7 @@
 //! answered without reading.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
@@ -42,6 +43,8 @@ pub(super) struct LakeTable {
     /// `None`: the table has no rows yet.
     snapshot: Option<SnapshotRef>,
     schema: SchemaRef,
+    /// Paths of the only files to read; `None`: all of the snapshot.
+    only: Option<HashSet<String>>,
 }
 
 impl LakeTable {
@@ -55,7 +58,12 @@ impl LakeTable {
             _ => Arc::clone(metadata.current_schema()),
         };
         let schema = Arc::new(schema_to_arrow_schema(&schema).doing(what)?);
-        Ok(Self { lake, table, snapshot, schema })
+        Ok(Self { lake, table, snapshot, schema, only: None })
+    }
+
+    /// The same, with the rows of these files of the snapshot only.
+    pub(super) fn restricted_to(self, files: HashSet<String>) -> Self {
+        Self { only: Some(files), ..self }
     }
 
     /// Which of the containers described may hold rows that pass.
@@ -64,7 +72,9 @@ impl LakeTable {
         predicate: Option<&PruningPredicate>,
         described: Vec<Statistics>,
     ) -> DataFusionResult<Vec<bool>> {
-        let Some(predicate) = predicate else { return Ok(vec![true; described.len()]) };
+        let Some(predicate) = predicate.filter(|_| !described.is_empty()) else {
+            return Ok(vec![true; described.len()]);
+        };
         let described = described.into_iter().map(Arc::new).collect();
         predicate.prune(&PrunableStatistics::new(described, Arc::clone(&self.schema)))
     }
@@ -83,6 +93,9 @@ impl LakeTable {
             let wanted = self.may_match(predicate, described)?;
             found
                 .extend(files.iter().zip(wanted).filter(|(_, wanted)| *wanted).map(|(file, _)| file.clone()));
+        }
+        if let Some(only) = &self.only {
+            found.retain(|file| only.contains(file.file_path()));
         }
         Ok(found)
     }

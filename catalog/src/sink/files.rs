@@ -3,6 +3,7 @@
 //! Only keys are sorted; rows are gathered chunk by chunk, so that wide rows (samples) are never copied as a whole.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
@@ -30,6 +31,9 @@ const ROW_GROUP_BYTES: usize = 32 << 20;
 const PARALLEL_FILE_BYTES_MIN: usize = 32 << 20;
 /// Bytes of rows gathered at once.
 const GATHERED_BYTES: usize = 4 << 20;
+
+/// Rows that lie in so few pieces are written as they lie.
+const RUNS_MAX: usize = 16;
 
 /// Values of the partition fields of a row.
 type PartitionKey = Vec<Option<i32>>;
@@ -94,9 +98,9 @@ impl Writing {
         let sources: Vec<&RecordBatch> = self.batches.iter().collect();
         let mut writer = DataFileWriter::open(&self.loaded, self.table, partition, &self.properties).await?;
         for chunk in rows.chunks(gathered_rows(&self.batches, self.table.page_rows)) {
-            let batch = interleave_record_batch(&sources, chunk)
-                .doing(|| format!("gather rows of \"{}\"", self.table.full_name()))?;
-            writer.write(&batch).await?;
+            for batch in gather(&sources, chunk)? {
+                writer.write(&batch).await?;
+            }
         }
         writer.close().await
     }
@@ -152,6 +156,21 @@ impl<'a> DataFileWriter<'a> {
         }
         Ok(files)
     }
+}
+
+/// The rows asked for, in order: copied together, or as they lie where they mostly lie together already.
+fn gather(sources: &[&RecordBatch], rows: &[(usize, usize)]) -> Result<Vec<RecordBatch>> {
+    let mut runs: Vec<(usize, Range<usize>)> = Vec::new();
+    for &(batch, row) in rows {
+        match runs.last_mut() {
+            Some((last, run)) if *last == batch && run.end == row => run.end += 1,
+            _ => runs.push((batch, row..row + 1)),
+        }
+    }
+    if runs.len() <= RUNS_MAX {
+        return Ok(runs.into_iter().map(|(batch, run)| sources[batch].slice(run.start, run.len())).collect());
+    }
+    interleave_record_batch(sources, rows).doing(|| "gather rows").map(|batch| vec![batch])
 }
 
 /// Rows gathered at once: a page of them, fewer where rows are wide.
@@ -264,7 +283,7 @@ pub(crate) fn writer_properties(
             ColumnType::Time | ColumnType::Long => {
                 (ColumnPath::from(column.name), Encoding::DELTA_BINARY_PACKED)
             }
-            ColumnType::IntList(_) => (element(), Encoding::DELTA_BINARY_PACKED),
+            ColumnType::IntList(_) | ColumnType::LongList(_) => (element(), Encoding::DELTA_BINARY_PACKED),
             ColumnType::DoubleList(_) => (element(), Encoding::BYTE_STREAM_SPLIT),
             ColumnType::Binary => {
                 let path = ColumnPath::from(column.name);
@@ -279,7 +298,8 @@ pub(crate) fn writer_properties(
             }
             ColumnType::Int | ColumnType::Double | ColumnType::Text => continue,
         };
-        if matches!(column.kind, ColumnType::IntList(_) | ColumnType::DoubleList(_)) {
+        if matches!(column.kind, ColumnType::IntList(_) | ColumnType::LongList(_) | ColumnType::DoubleList(_))
+        {
             builder = builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
         }
         builder =

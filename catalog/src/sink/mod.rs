@@ -20,6 +20,7 @@ use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use iceberg::spec::{DataFile, TableMetadata};
 use seislake_model::{ErrorKind, Offsets, Rows, Sink, SinkError, SnapshotId};
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
@@ -42,32 +43,48 @@ pub(crate) struct TableSink {
     seen: Mutex<Offsets>,
     batches: Vec<RecordBatch>,
     batch_bytes: usize,
+    /// Rows on their way to files while more are buffered; one such task at a time.
+    spilling: Option<Spilling>,
     files: Vec<DataFile>,
+}
+
+struct Spilling {
+    task: JoinHandle<Result<Vec<DataFile>>>,
+    bytes: usize,
 }
 
 impl TableSink {
     pub(crate) async fn open(lake: Lake, table: &'static TableDef) -> Result<Self> {
         let loaded = lake.load(&table.ident()).await?;
         let seen = Mutex::new(offsets(loaded.metadata()));
-        Ok(Self { lake, table, seen, batches: Vec::new(), batch_bytes: 0, files: Vec::new() })
+        Ok(Self { lake, table, seen, batches: Vec::new(), batch_bytes: 0, spilling: None, files: Vec::new() })
     }
 
-    /// Writes what is buffered to files.
+    /// Begins to write what is buffered to files, once the rows before are written.
     async fn spill(&mut self) -> Result<()> {
+        self.spilled().await?;
         if self.batches.is_empty() {
             return Ok(());
         }
         let batches = std::mem::take(&mut self.batches);
-        let written = files::write(&self.lake, self.table, &batches).await;
-        drop(batches);
-        self.release();
-        self.files.extend(written?);
+        let bytes = std::mem::take(&mut self.batch_bytes);
+        let (lake, table) = (self.lake.clone(), self.table);
+        let task = tokio::spawn(async move { files::write(&lake, table, &batches).await });
+        self.spilling = Some(Spilling { task, bytes });
         Ok(())
     }
 
-    fn release(&mut self) {
-        self.lake.buffered().fetch_sub(self.batch_bytes, Ordering::Relaxed);
-        self.batch_bytes = 0;
+    /// Waits for the rows that are on their way to files.
+    async fn spilled(&mut self) -> Result<()> {
+        let Some(Spilling { task, bytes }) = self.spilling.take() else { return Ok(()) };
+        let written = task.await;
+        self.lake.buffered().fetch_sub(bytes, Ordering::Relaxed);
+        let broken = |error| {
+            let message = format!("writing rows of \"{}\" broke off: {error}", self.table.full_name());
+            Error::new(ErrorKind::Internal, message)
+        };
+        self.files.extend(written.map_err(broken)??);
+        Ok(())
     }
 
     async fn push(&mut self, rows: &Rows) -> Result<()> {
@@ -93,6 +110,7 @@ impl TableSink {
 
     async fn commit_rows(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>> {
         self.spill().await?;
+        self.spilled().await?;
         let files = std::mem::take(&mut self.files);
         let seen = self.seen().clone();
         let change = Change { table: self.table, files, replaced: Replaced::Nothing, covered, seen: &seen };
@@ -117,7 +135,12 @@ impl TableSink {
 
 impl Drop for TableSink {
     fn drop(&mut self) {
-        self.release();
+        let mut bytes = self.batch_bytes;
+        if let Some(spilling) = self.spilling.take() {
+            spilling.task.abort();
+            bytes += spilling.bytes;
+        }
+        self.lake.buffered().fetch_sub(bytes, Ordering::Relaxed);
     }
 }
 
@@ -127,7 +150,7 @@ impl Sink for TableSink {
         let table = self.lake.load(&self.table.ident()).await?;
         let offsets = offsets(table.metadata());
         // Without pending rows the caller starts anew from here.
-        if self.batches.is_empty() && self.files.is_empty() {
+        if self.batches.is_empty() && self.files.is_empty() && self.spilling.is_none() {
             *self.seen() = offsets.clone();
         }
         Ok(offsets)

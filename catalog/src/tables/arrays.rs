@@ -1,10 +1,11 @@
 //! Arrow arrays from the fields of rows: one function per column type; values may be `T` or `Option<T>`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, LargeBinaryArray,
-    ListBuilder, StringArray, TimestampMicrosecondArray,
+    ArrayRef, AsArray, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
+    LargeBinaryArray, ListBuilder, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
@@ -33,6 +34,24 @@ pub(super) fn optional_text<S: AsRef<str>>(values: impl Iterator<Item = Option<S
     Arc::new(values.collect::<StringArray>())
 }
 
+/// Texts of a column, equal ones in one place; nothing where there is no such column.
+pub(super) fn shared_texts(batch: &RecordBatch, column: &str) -> Vec<Option<Arc<str>>> {
+    let Some(texts) = batch.column_by_name(column).and_then(|column| column.as_string_opt::<i32>()) else {
+        return Vec::new();
+    };
+    let mut known = HashSet::<Arc<str>>::new();
+    let shared = texts.iter().map(|text| {
+        let text = text?;
+        if let Some(known) = known.get(text) {
+            return Some(Arc::clone(known));
+        }
+        let new = Arc::<str>::from(text);
+        known.insert(Arc::clone(&new));
+        Some(new)
+    });
+    shared.collect()
+}
+
 pub(super) fn binary<'a>(values: impl Iterator<Item = &'a [u8]>) -> ArrayRef {
     Arc::new(LargeBinaryArray::from_iter_values(values))
 }
@@ -48,11 +67,24 @@ fn element(id: i32, kind: DataType) -> Field {
         .with_metadata([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())].into())
 }
 
-pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32]>>) -> ArrayRef {
-    let mut builder = ListBuilder::new(Int32Builder::new()).with_field(element(id, DataType::Int32));
+pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32]>> + Clone) -> ArrayRef {
+    let sample_count = lists.clone().flatten().map(<[i32]>::len).sum();
+    let mut builder =
+        ListBuilder::new(Int32Builder::with_capacity(sample_count)).with_field(element(id, DataType::Int32));
     for list in lists {
         builder.values().append_slice(list.unwrap_or_default());
         builder.append(list.is_some());
+    }
+    Arc::new(builder.finish())
+}
+
+pub(super) fn long_lists<I: Iterator<Item = i64>>(id: i32, lists: impl Iterator<Item = I>) -> ArrayRef {
+    let mut builder = ListBuilder::new(Int64Builder::new()).with_field(element(id, DataType::Int64));
+    for list in lists {
+        for value in list {
+            builder.values().append_value(value);
+        }
+        builder.append(true);
     }
     Arc::new(builder.finish())
 }

@@ -5,7 +5,7 @@ use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
 use seislake_model::{Channel, ErrorKind, Timestamp};
 
 use super::ColumnType::{Double, Text, Time};
-use super::arrays::{double, optional_text, text, time};
+use super::arrays::{double, optional_text, shared_texts, text, time};
 use super::{Column, SortBy, TableDef, optional, required};
 use crate::error::{Doing, Error, Result};
 
@@ -43,6 +43,18 @@ const COLUMNS: &[Column] = &[
         Text,
         "Response as JSON: sensitivity (counts per input unit), its frequency, input unit, poles and zeros (rad/s).",
     ),
+    optional(
+        17,
+        "stationxml",
+        Text,
+        "The StationXML element it was read from, without its response; null where it came in another form.",
+    ),
+    optional(
+        18,
+        "response_stationxml",
+        Text,
+        "The StationXML element of its response, with all stages; null where there was none.",
+    ),
 ];
 
 pub(super) fn encode(rows: &[Channel]) -> Result<Vec<ArrayRef>> {
@@ -68,12 +80,23 @@ pub(super) fn encode(rows: &[Channel]) -> Result<Vec<ArrayRef>> {
         time(rows.iter().map(|row| row.start_time)),
         time(rows.iter().map(|row| row.end_time)),
         optional_text(responses.iter().map(|response| response.as_deref())),
+        optional_text(rows.iter().map(|row| row.original.as_deref())),
+        optional_text(rows.iter().map(|row| row.response_original.as_deref())),
     ])
 }
 
-/// Channels of a batch with the columns of this table, in order.
+/// Channels of a batch with the columns of this table, in order; the latest may be missing.
 pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Channel>> {
-    (0..batch.num_rows()).map(|row| decode_row(batch, row)).collect()
+    let originals = shared_texts(batch, "stationxml");
+    let responses = shared_texts(batch, "response_stationxml");
+    let with_originals = |row| {
+        Ok(Channel {
+            original: originals.get(row).cloned().flatten(),
+            response_original: responses.get(row).cloned().flatten(),
+            ..decode_row(batch, row)?
+        })
+    };
+    (0..batch.num_rows()).map(with_originals).collect()
 }
 
 fn decode_row(batch: &RecordBatch, row: usize) -> Result<Channel> {
@@ -109,5 +132,7 @@ fn decode_row(batch: &RecordBatch, row: usize) -> Result<Channel> {
             .map(serde_json::from_str)
             .transpose()
             .doing(|| format!("read the response of channel \"{source_id}\""))?,
+        original: None,
+        response_original: None,
     })
 }

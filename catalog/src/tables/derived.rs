@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use iceberg::TableCreation;
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{
     ListType, NestedField, NullOrder, PrimitiveType, Schema, SortDirection, SortField, SortOrder, Transform,
     Type, UnboundPartitionField, UnboundPartitionSpec,
 };
+use iceberg::{TableCreation, TableUpdate};
 use seislake_model::ErrorKind;
 
 use super::{Column, ColumnType, PartitionBy, SortBy, TableDef};
@@ -34,6 +34,18 @@ impl TableDef {
             .properties(properties)
             .schema(schema)
             .build())
+    }
+
+    /// The updates that bring a table of `schema` to this definition: optional columns that came later. `None` where
+    /// nothing is missing.
+    pub(crate) fn additions(&self, schema: &Schema) -> Result<Option<Vec<TableUpdate>>> {
+        let missing = |column: &&Column| schema.field_by_id(column.id).is_none();
+        if !self.columns.iter().filter(|column| !column.required).any(|column| missing(&column)) {
+            return Ok(None);
+        }
+        let schema = iceberg_schema(self)?;
+        // -1 is the schema added last.
+        Ok(Some(vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }]))
     }
 
     fn column(&self, name: &str) -> Result<&Column> {
@@ -77,6 +89,7 @@ fn field(column: &Column) -> NestedField {
         ColumnType::Binary => Type::Primitive(PrimitiveType::Binary),
         ColumnType::Time => Type::Primitive(PrimitiveType::Timestamptz),
         ColumnType::IntList(id) => list(id, PrimitiveType::Int),
+        ColumnType::LongList(id) => list(id, PrimitiveType::Long),
         ColumnType::DoubleList(id) => list(id, PrimitiveType::Double),
     };
     NestedField::new(column.id, column.name, kind, column.required).with_doc(column.doc)

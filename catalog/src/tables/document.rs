@@ -14,6 +14,7 @@ fn kind(kind: ColumnType) -> &'static str {
         ColumnType::Binary => "binary",
         ColumnType::Time => "timestamptz",
         ColumnType::IntList(_) => "list&lt;int&gt;",
+        ColumnType::LongList(_) => "list&lt;long&gt;",
         ColumnType::DoubleList(_) => "list&lt;double&gt;",
     }
 }

@@ -12,14 +12,19 @@ mod document;
 mod amplitudes;
 mod arrivals;
 mod channels;
+mod component_ratios;
+mod continuity;
 mod dead_letters;
 mod events;
+mod latency;
 mod magnitudes;
 mod origins;
 mod packets;
 mod picks;
 mod segments;
+mod signal_levels;
 mod stations;
+mod timing;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
@@ -42,6 +47,11 @@ pub static TABLES: &[TableDef] = &[
     amplitudes::TABLE,
     magnitudes::TABLE,
     events::TABLE,
+    continuity::TABLE,
+    latency::TABLE,
+    component_ratios::TABLE,
+    signal_levels::TABLE,
+    timing::TABLE,
     dead_letters::TABLE,
 ];
 
@@ -100,6 +110,8 @@ pub enum ColumnType {
     Time,
     /// List of 32-bit integers; holds the permanent id of the element.
     IntList(i32),
+    /// List of 64-bit integers; holds the permanent id of the element.
+    LongList(i32),
     /// List of 64-bit floats; holds the permanent id of the element.
     DoubleList(i32),
 }
@@ -164,6 +176,11 @@ pub fn encode(rows: &Rows) -> Result<RecordBatch> {
         Rows::Amplitudes(rows) => amplitudes::encode(rows),
         Rows::Magnitudes(rows) => magnitudes::encode(rows),
         Rows::Events(rows) => events::encode(rows),
+        Rows::Continuity(rows) => continuity::encode(rows),
+        Rows::Latency(rows) => latency::encode(rows),
+        Rows::ComponentRatios(rows) => component_ratios::encode(rows),
+        Rows::SignalLevels(rows) => signal_levels::encode(rows),
+        Rows::Timing(rows) => timing::encode(rows),
         Rows::DeadLetters(rows) => dead_letters::encode(rows),
     };
     RecordBatch::try_new(table.arrow_schema()?, arrays).doing(|| format!("encode rows of \"{name}\""))

@@ -25,7 +25,9 @@ async fn opening_creates_every_table_once_with_its_permanent_field_ids() {
         let defined: Vec<(i32, &str)> = table.columns.iter().map(|column| (column.id, column.name)).collect();
         assert_eq!(fields, defined, "{}", table.full_name());
         for column in table.columns {
-            if let ColumnType::IntList(id) | ColumnType::DoubleList(id) = column.kind {
+            if let ColumnType::IntList(id) | ColumnType::LongList(id) | ColumnType::DoubleList(id) =
+                column.kind
+            {
                 assert_eq!(schema.field_id_by_name(&format!("{}.element", column.name)), Some(id));
             }
         }
@@ -58,7 +60,7 @@ async fn namespaces_come_and_go_like_those_of_any_catalog() {
     let catalog = lake(home.path()).await.catalog();
     let names: Vec<String> =
         catalog.list_namespaces(None).await.unwrap().iter().map(NamespaceIdent::to_url_string).collect();
-    assert_eq!(names, ["bulletin", "network", "stream", "waveform"]);
+    assert_eq!(names, ["bulletin", "network", "quality", "stream", "waveform"]);
     let new = NamespaceIdent::new("tracks".into());
     let properties = std::collections::HashMap::from([("owner".to_owned(), "us".to_owned())]);
     catalog.create_namespace(&new, properties.clone()).await.unwrap();
@@ -83,6 +85,8 @@ fn inventory() -> Inventory {
             site_name: Some("Vatnajökull".into()),
             start_time: None,
             end_time: None,
+            original: Some("<Station code=\"S1\"/>".into()),
+            network_original: Some("<Network code=\"XX\"/>".into()),
         }],
         channels: vec![Channel {
             source_id: SourceId::from_nslc("XX", "S1", "", "HHZ"),
@@ -106,6 +110,8 @@ fn inventory() -> Inventory {
                     normalization_factor: 1.0,
                 }),
             }),
+            original: Some("<Channel code=\"HHZ\"/>".into()),
+            response_original: Some("<Response/>".into()),
         }],
     }
 }

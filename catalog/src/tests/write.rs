@@ -62,7 +62,9 @@ async fn a_process_that_dies_before_the_commit_leaves_files_but_no_rows() {
     small.write.sink_bytes_max = 1;
     let first = Lake::open(small).await.unwrap();
     let mut sink = first.sink("waveform.packets").await.unwrap();
-    sink.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
+    for _ in 0..2 {
+        sink.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
+    }
     assert!(parquet_files(home.path()) > 0, "rows were spilled");
     drop(sink);
     assert_eq!(first.metrics().buffered_bytes, 0);

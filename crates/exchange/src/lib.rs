@@ -3,6 +3,7 @@
 //! ```text
 //! StationXML, station CSV, FDSN text ─► Inventory            Inventory ─► StationXML, FDSN text
 //! QuakeML, GeoJSON, CSV/TSV, FDSN text ─► [CatalogueEvent]   Bulletin  ─► QuakeML, GeoJSON, CSV, FDSN text
+//! rows of quality ─► CSV, SVG
 //! ```
 //! Readers take what they can use and list the rest as [`Problem`]s; a document that is broken as a whole is one
 //! [`ReadError`], one sentence that names the place.
@@ -10,6 +11,8 @@
 
 pub mod catalogue_text;
 pub mod quakeml;
+pub mod quality_plots;
+pub mod quality_text;
 pub mod station_text;
 pub mod stationxml;
 mod table;

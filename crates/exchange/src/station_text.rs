@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 
-use crate::stationxml::Level;
+use crate::stationxml::{Level, network_summary, sensitivity};
 use crate::table::{Column, Row, Table, something_usable};
 use crate::{Parsed, Problem, ReadError, epoch_end, epoch_start, xml};
 
@@ -206,6 +206,8 @@ impl Columns {
             // A station's epoch is not that of one of its channels.
             start_time: start_time.filter(|_| !has_channel),
             end_time: end_time.filter(|_| !has_channel),
+            original: None,
+            network_original: None,
         };
         let channel = has_channel.then(|| Channel {
             source_id: SourceId::from_nslc(
@@ -225,6 +227,8 @@ impl Columns {
             start_time,
             end_time,
             response: None,
+            original: None,
+            response_original: None,
         });
         Ok((station, channel))
     }
@@ -275,6 +279,8 @@ fn gtsrce<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Station, Strin
         site_name: None,
         start_time: None,
         end_time: None,
+        original: None,
+        network_original: None,
     })
 }
 
@@ -297,16 +303,23 @@ fn field(text: Option<&String>) -> String {
 }
 
 fn write_networks(inventory: &Inventory) -> String {
-    let mut networks: Vec<&str> = inventory.stations.iter().map(|station| station.network.as_str()).collect();
+    let network_of = |station: &Station| (station.network.clone(), station.network_original.clone());
+    let mut networks: Vec<_> = inventory.stations.iter().map(network_of).collect();
     networks.sort_unstable();
     networks.dedup();
     let mut out = "#Network|Description|StartTime|EndTime|TotalStations\n".to_owned();
     for network in networks {
-        let of_network = inventory.stations.iter().filter(|station| station.network == network);
-        let mut codes: Vec<&str> = of_network.map(|station| station.station.as_str()).collect();
+        let stations = || inventory.stations.iter().filter(|station| network_of(station) == network);
+        let mut codes: Vec<&str> = stations().map(|station| station.station.as_str()).collect();
         codes.sort_unstable();
         codes.dedup();
-        let _ = writeln!(out, "{network}||||{}", codes.len());
+        let summary = network.1.as_deref().map(network_summary).unwrap_or_default();
+        // Where the network does not say, it lasts as long as its stations: clients do not read an empty begin.
+        let start = summary.start_time.or_else(|| stations().filter_map(|station| station.start_time).min());
+        let last = || stations().map(|station| station.end_time.unwrap_or(Timestamp::MAX)).max();
+        let end = summary.end_time.or_else(|| last().filter(|end| *end < Timestamp::MAX));
+        let (start, end, description) = (time(start), time(end), field(summary.description.as_ref()));
+        let _ = writeln!(out, "{}|{description}|{start}|{end}|{}", network.0, codes.len());
     }
     out
 }
@@ -331,10 +344,16 @@ fn write_channels(inventory: &Inventory) -> String {
         .to_owned();
     for c in &inventory.channels {
         let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-        let scale = c.response.as_ref().map_or("||".to_owned(), |response| {
-            let unit = crate::stationxml::unit_name(response.input_unit);
-            format!("{}|{}|{unit}", response.sensitivity, response.sensitivity_frequency_hz)
-        });
+        let scale = match (&c.response, c.response_original.as_deref().and_then(sensitivity)) {
+            (_, Some(total)) => {
+                format!("{}|{}|{}", total.value, total.frequency_hz, field(Some(&total.input_unit)))
+            }
+            (Some(response), None) => {
+                let unit = crate::stationxml::unit_name(response.input_unit);
+                format!("{}|{}|{unit}", response.sensitivity, response.sensitivity_frequency_hz)
+            }
+            (None, None) => "||".to_owned(),
+        };
         let id = &c.source_id;
         let _ = writeln!(
             out,

@@ -1,14 +1,28 @@
 //! FDSN StationXML: versions 1.0 to 1.2 in, 1.2 out.
 //!
-//! Read one channel at a time. Of a response the overall sensitivity and the first analogue poles-and-zeros stage are
-//! kept; digital filters, polynomials and response lists are not. Documents that break the schema in harmless ways
-//! (no namespace, no coordinates on a channel) are read; channels without a place are listed as problems.
+//! ```text
+//! <Network>  ─┐                    ┌─► what we understand: codes, places, epochs, sensitivity, poles and zeros
+//! <Station>  ─┼─ one at a time ────┤
+//! <Channel>  ─┘                    └─► the element as it was (`original`), written again as it was
+//! ```
+//! Of a response the overall sensitivity and the first analogue poles-and-zeros stage are understood. Everything else of
+//! a document (digital stages, equipment, comments, elements and attributes of other namespaces) survives in the
+//! originals; comments of XML itself and the layout do not. Documents that break the schema in harmless ways (no namespace,
+//! no coordinates on a channel) are read; channels without a place are listed as problems.
 
+mod original;
+mod write;
+
+use std::collections::HashSet;
 use std::f64::consts::TAU;
+use std::sync::Arc;
 
 use seislake_model::{Channel, InputUnit, Inventory, PolesZeros, Response, SourceId, Station, Timestamp};
 
-use crate::xml::{Element, Token, XmlReader, XmlWriter, decode};
+pub use original::{NetworkSummary, Sensitivity, is_restricted, network_summary, sensitivity};
+pub use write::{Document, write, write_document};
+
+use crate::xml::{Element, Token, XmlReader, decode};
 use crate::{Parsed, Problem, ReadError, epoch_end, epoch_start};
 
 const FORMAT: &str = "StationXML";
@@ -59,92 +73,154 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
             return Err(ReadError::OtherFormat { expected: FORMAT, found: "it holds no XML element".into() });
         }
     }
-    let mut inventory = Inventory::default();
-    let mut problems = Vec::new();
-    let mut network = String::new();
+    let mut parts = Parts::default();
     loop {
         match reader.next()? {
-            Token::Start(element) if element.name == "Network" => {
-                network = element.attribute("code").unwrap_or_default().to_owned();
-            }
-            Token::Start(element) if element.name == "Station" => {
-                read_station(&mut reader, &network, element, &mut inventory, &mut problems)?;
-            }
-            Token::Start(element) => {
-                reader.subtree(element)?;
-            }
-            Token::End => {}
-            Token::Eof => return Ok(Parsed { value: inventory, problems }),
-        }
-    }
-}
-
-fn read_station(
-    reader: &mut XmlReader<'_>,
-    network: &str,
-    mut start: Element,
-    inventory: &mut Inventory,
-    problems: &mut Vec<Problem>,
-) -> Result<(), ReadError> {
-    let first_channel = inventory.channels.len();
-    let mut channels = Vec::new();
-    loop {
-        match reader.next()? {
+            Token::Start(element) if element.name == "Network" => parts.network = Network::new(element),
+            Token::Start(element) if element.name == "Station" => parts.read_station(&mut reader, element)?,
             Token::Start(element) => {
                 let element = reader.subtree(element)?;
-                if element.name == "Channel" {
-                    channels.push(channel_head(element));
-                } else {
-                    start.children.push(element);
-                }
+                parts.network.element.children.push(element);
             }
-            Token::End => break,
-            Token::Eof => return Err(reader.broken("the document ends too early")),
+            // Of the network or of the document: what stands between them belongs to neither.
+            Token::End => parts.network = Network::default(),
+            Token::Eof => return Ok(Parsed { value: parts.inventory, problems: parts.problems }),
         }
     }
-    let station = match station(network, &start) {
-        Ok(station) => Some(station),
-        Err(reason) => {
-            problems.push(Problem { line: start.line, reason });
-            None
-        }
-    };
-    let code = start.attribute("code").unwrap_or_default();
-    for element in channels {
-        match channel(network, code, station.as_ref(), &element) {
-            Ok(channel) => inventory.channels.push(channel),
-            Err(reason) => problems.push(Problem { line: element.line, reason }),
-        }
-    }
-    // A station whose own place is unknown stands where its first channel stands.
-    let placed = station.or_else(|| {
-        let channel = inventory.channels.get(first_channel)?;
-        let (start_time, end_time) = epochs(&start).ok()?;
-        Some(Station {
-            network: network.to_owned(),
-            station: code.to_owned(),
-            latitude: channel.latitude,
-            longitude: channel.longitude,
-            elevation_m: channel.elevation_m,
-            site_name: None,
-            start_time,
-            end_time,
-        })
-    });
-    inventory.stations.extend(placed);
-    Ok(())
 }
 
-/// A channel without the stages that are not kept: most of a document is coefficients of digital filters.
-fn channel_head(mut channel: Element) -> Element {
-    if let Some(response) = channel.children.iter_mut().find(|child| child.name == "Response") {
-        for stage in &mut response.children {
-            stage
-                .children
-                .retain(|child| !matches!(child.name.as_str(), "Coefficients" | "FIR" | "ResponseList"));
-        }
+/// The network whose stations are being read.
+#[derive(Default)]
+struct Network {
+    code: String,
+    element: Element,
+    /// The element as text, made at the first station.
+    original: Option<Arc<str>>,
+}
+
+impl Network {
+    fn new(element: Element) -> Self {
+        let code = element.attribute("code").unwrap_or_default().to_owned();
+        Self { code, element, original: None }
     }
-    channel
+
+    fn original(&mut self) -> Option<Arc<str>> {
+        if self.original.is_none() && !self.element.name.is_empty() {
+            self.original = Some(original::text_of(&self.element));
+        }
+        self.original.clone()
+    }
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Parts {
+    network: Network,
+    inventory: Inventory,
+    problems: Vec<Problem>,
+    /// Each response once: the channels of an instrument share it.
+    responses: HashSet<Arc<str>>,
+}
+
+impl Parts {
+    fn read_station(&mut self, reader: &mut XmlReader<'_>, mut start: Element) -> Result<(), ReadError> {
+        let first_channel = self.inventory.channels.len();
+        let mut channels = Vec::new();
+        loop {
+            match reader.next()? {
+                Token::Start(element) => {
+                    let element = reader.subtree(element)?;
+                    if element.name == "Channel" && element.foreign.is_none() {
+                        channels.push(self.channel_head(element));
+                    } else {
+                        start.children.push(element);
+                    }
+                }
+                Token::End => break,
+                Token::Eof => return Err(reader.broken("the document ends too early")),
+            }
+        }
+        let network = self.network.code.clone();
+        let station = match station(&network, &start) {
+            Ok(station) => Some(station),
+            Err(reason) => {
+                self.problems.push(Problem { line: start.line, reason });
+                None
+            }
+        };
+        let code = start.attribute("code").unwrap_or_default();
+        for head in channels {
+            match channel(&network, code, station.as_ref(), &head.element) {
+                Ok(channel) => self.inventory.channels.push(Channel {
+                    original: Some(head.original),
+                    response_original: head.response_original,
+                    ..channel
+                }),
+                Err(reason) => self.problems.push(Problem { line: head.element.line, reason }),
+            }
+        }
+        // A station whose own place is unknown stands where its first channel stands, and is not written as it was.
+        let original = station.is_some().then(|| original::text_of(&start));
+        let placed = station.or_else(|| {
+            let channel = self.inventory.channels.get(first_channel)?;
+            let (start_time, end_time) = epochs(&start).ok()?;
+            Some(Station { start_time, end_time, ..station_of(channel) })
+        });
+        let network_original = self.network.original();
+        self.inventory.stations.extend(placed.map(|station| Station {
+            original,
+            network_original,
+            ..station
+        }));
+        Ok(())
+    }
+
+    /// A channel as text, and as an element without the stages that are not understood: most of a document is
+    /// coefficients of digital filters.
+    fn channel_head(&mut self, mut element: Element) -> ChannelHead {
+        let response = element.children.iter().position(|child| child.name == "Response");
+        let response = response.map(|index| element.children.remove(index));
+        let original = original::text_of(&element);
+        let response_original = response.as_ref().map(|response| {
+            let text = original::text_of(response);
+            let known = self.responses.get(&text).cloned();
+            known.unwrap_or_else(|| {
+                self.responses.insert(Arc::clone(&text));
+                text
+            })
+        });
+        if let Some(mut response) = response {
+            for stage in &mut response.children {
+                let known =
+                    |child: &Element| !matches!(child.name.as_str(), "Coefficients" | "FIR" | "ResponseList");
+                stage.children.retain(known);
+            }
+            element.children.push(response);
+        }
+        ChannelHead { element, original, response_original }
+    }
+}
+
+struct ChannelHead {
+    element: Element,
+    original: Arc<str>,
+    response_original: Option<Arc<str>>,
+}
+
+/// A station at the place of a channel.
+fn station_of(channel: &Channel) -> Station {
+    Station {
+        network: channel.source_id.network().to_owned(),
+        station: channel.source_id.station().to_owned(),
+        latitude: channel.latitude,
+        longitude: channel.longitude,
+        elevation_m: channel.elevation_m,
+        site_name: None,
+        start_time: channel.start_time,
+        end_time: channel.end_time,
+        original: None,
+        network_original: None,
+    }
 }
 
 fn epochs(element: &Element) -> Result<(Option<Timestamp>, Option<Timestamp>), String> {
@@ -172,6 +248,8 @@ fn station(network: &str, element: &Element) -> Result<Station, String> {
         site_name: element.text_of(&["Site", "Name"]).map(str::to_owned),
         start_time,
         end_time,
+        original: None,
+        network_original: None,
     })
 }
 
@@ -209,6 +287,8 @@ fn channel(
         start_time,
         end_time,
         response: element.child("Response").and_then(response),
+        original: None,
+        response_original: None,
     })
 }
 
@@ -308,164 +388,6 @@ pub(crate) const fn unit_name(unit: InputUnit) -> &'static str {
         InputUnit::Velocity => "m/s",
         InputUnit::Acceleration => "m/s**2",
     }
-}
-
-/// Writes StationXML 1.2. `created_at` is the time the document claims to be made at.
-/// Channels without a station epoch get one from their own place.
-pub fn write(inventory: &Inventory, level: Level, created_at: Timestamp) -> String {
-    let mut xml = XmlWriter::new();
-    xml.open("FDSNStationXML", &[("xmlns", "http://www.fdsn.org/xml/station/1"), ("schemaVersion", "1.2")]);
-    xml.leaf("Source", "Seislake");
-    xml.leaf("Created", &created_at.to_string());
-    let stations = stations_with_channels(inventory);
-    let mut networks: Vec<&str> = stations.iter().map(|(station, _)| station.network.as_str()).collect();
-    networks.sort_unstable();
-    networks.dedup();
-    for network in networks {
-        xml.open("Network", &[("code", network)]);
-        if level >= Level::Station {
-            for (station, channels) in stations.iter().filter(|(station, _)| station.network == network) {
-                write_station(&mut xml, station, channels, level);
-            }
-        }
-        xml.close();
-    }
-    xml.finish()
-}
-
-/// Each station epoch with the channels that begin in it; channels of no epoch go to the nearest one before, or to a
-/// station of their own.
-fn stations_with_channels(inventory: &Inventory) -> Vec<(Station, Vec<&Channel>)> {
-    let mut stations: Vec<(Station, Vec<&Channel>)> =
-        inventory.stations.iter().map(|station| (station.clone(), Vec::new())).collect();
-    for channel in &inventory.channels {
-        let (network, code) = (channel.source_id.network(), channel.source_id.station());
-        let of_station = |station: &Station| {
-            station.station == code && (station.network == network || station.network.is_empty())
-        };
-        let covers = |station: &Station| {
-            let start = channel.start_time.unwrap_or(Timestamp::MIN);
-            station.start_time.unwrap_or(Timestamp::MIN) <= start
-                && station.end_time.is_none_or(|end| start < end)
-        };
-        let position = stations
-            .iter()
-            .position(|(station, _)| of_station(station) && covers(station))
-            .or_else(|| stations.iter().position(|(station, _)| of_station(station)));
-        match position.and_then(|position| stations.get_mut(position)) {
-            Some((_, channels)) => channels.push(channel),
-            None => stations.push((station_of(channel), vec![channel])),
-        }
-    }
-    stations
-}
-
-fn station_of(channel: &Channel) -> Station {
-    Station {
-        network: channel.source_id.network().to_owned(),
-        station: channel.source_id.station().to_owned(),
-        latitude: channel.latitude,
-        longitude: channel.longitude,
-        elevation_m: channel.elevation_m,
-        site_name: None,
-        start_time: channel.start_time,
-        end_time: channel.end_time,
-    }
-}
-
-fn open_epoch(
-    xml: &mut XmlWriter,
-    name: &'static str,
-    codes: &[(&str, &str)],
-    epoch: (Option<Timestamp>, Option<Timestamp>),
-) {
-    let (start, end) = (epoch.0.map(|time| time.to_string()), epoch.1.map(|time| time.to_string()));
-    let mut attributes = codes.to_vec();
-    attributes.extend(start.as_deref().map(|start| ("startDate", start)));
-    attributes.extend(end.as_deref().map(|end| ("endDate", end)));
-    xml.open(name, &attributes);
-}
-
-fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], level: Level) {
-    open_epoch(xml, "Station", &[("code", &station.station)], (station.start_time, station.end_time));
-    xml.number("Latitude", station.latitude);
-    xml.number("Longitude", station.longitude);
-    xml.number("Elevation", station.elevation_m);
-    xml.open("Site", &[]);
-    xml.leaf("Name", station.site_name.as_deref().unwrap_or(&station.station));
-    xml.close();
-    if level >= Level::Channel {
-        for channel in channels {
-            write_channel(xml, channel, level);
-        }
-    }
-    xml.close();
-}
-
-fn write_channel(xml: &mut XmlWriter, channel: &Channel, level: Level) {
-    let (code, location) = (channel.source_id.channel(), channel.source_id.location());
-    let codes = [("code", code.as_str()), ("locationCode", location)];
-    open_epoch(xml, "Channel", &codes, (channel.start_time, channel.end_time));
-    xml.number("Latitude", channel.latitude);
-    xml.number("Longitude", channel.longitude);
-    xml.number("Elevation", channel.elevation_m);
-    xml.number("Depth", channel.depth_m);
-    for (name, value) in
-        [("Azimuth", channel.azimuth), ("Dip", channel.dip), ("SampleRate", channel.sample_rate_hz)]
-    {
-        if let Some(value) = value {
-            xml.number(name, value);
-        }
-    }
-    if let Some(sensor) = &channel.sensor {
-        xml.open("Sensor", &[]);
-        xml.leaf("Description", sensor);
-        xml.close();
-    }
-    if let Some(response) = &channel.response {
-        write_response(xml, response, level);
-    }
-    xml.close();
-}
-
-fn write_units(xml: &mut XmlWriter, input: InputUnit) {
-    for (element, name) in [("InputUnits", unit_name(input)), ("OutputUnits", "count")] {
-        xml.open(element, &[]);
-        xml.leaf("Name", name);
-        xml.close();
-    }
-}
-
-fn write_response(xml: &mut XmlWriter, response: &Response, level: Level) {
-    xml.open("Response", &[]);
-    xml.open("InstrumentSensitivity", &[]);
-    xml.number("Value", response.sensitivity);
-    xml.number("Frequency", response.sensitivity_frequency_hz);
-    write_units(xml, response.input_unit);
-    xml.close();
-    if let (Level::Response, Some(stage)) = (level, &response.poles_zeros) {
-        xml.open("Stage", &[("number", "1")]);
-        xml.open("PolesZeros", &[]);
-        write_units(xml, response.input_unit);
-        xml.leaf("PzTransferFunctionType", "LAPLACE (RADIANS/SECOND)");
-        xml.number("NormalizationFactor", stage.normalization_factor);
-        xml.number("NormalizationFrequency", response.sensitivity_frequency_hz);
-        for (name, roots) in [("Zero", &stage.zeros), ("Pole", &stage.poles)] {
-            for (index, (real, imaginary)) in roots.iter().enumerate() {
-                xml.open(name, &[("number", &index.to_string())]);
-                xml.number("Real", *real);
-                xml.number("Imaginary", *imaginary);
-                xml.close();
-            }
-        }
-        xml.close();
-        xml.open("StageGain", &[]);
-        xml.number("Value", response.sensitivity);
-        xml.number("Frequency", response.sensitivity_frequency_hz);
-        xml.close();
-        xml.close();
-    }
-    xml.close();
 }
 
 #[cfg(test)]

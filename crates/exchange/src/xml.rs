@@ -1,7 +1,8 @@
 //! XML as small trees: one channel or one event at a time, so that memory does not grow with the document.
 //!
-//! Names are local names (`bed:event` is `event`): documents in the wild use any prefix, or none. Only the five
-//! predefined entities and character references are resolved.
+//! Names are local names (`bed:event` is `event`): documents in the wild use any prefix, or none. Names of another
+//! namespace than the root element's keep prefix and URI beside it, so that what we do not understand can be written
+//! again as it was. Only the five predefined entities and character references are resolved.
 
 use std::borrow::Cow;
 
@@ -13,13 +14,35 @@ use crate::ReadError;
 /// Elements nested deeper than this are an attack, not metadata.
 const DEPTH_MAX: usize = 64;
 
+/// A namespace that is not the document's own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Namespace {
+    pub(crate) prefix: String,
+    pub(crate) uri: String,
+}
+
+/// An attribute; declarations of namespaces are none.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Attribute {
+    /// Local name.
+    pub(crate) name: String,
+    pub(crate) foreign: Option<Namespace>,
+    pub(crate) value: String,
+}
+
+/// What the prefix `xml` always stands for.
+const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+/// Prefix of foreign elements that had none.
+const DEFAULT_PREFIX: &str = "other";
+
 /// An element with everything inside.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Element {
     /// Local name.
     pub(crate) name: String,
-    /// Local names and values.
-    pub(crate) attributes: Vec<(String, String)>,
+    /// Where the name is of another namespace than the document.
+    pub(crate) foreign: Option<Namespace>,
+    pub(crate) attributes: Vec<Attribute>,
     /// Text directly inside, trimmed.
     pub(crate) text: String,
     pub(crate) children: Vec<Element>,
@@ -30,7 +53,7 @@ pub(crate) struct Element {
 impl Element {
     /// Value of an attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.attributes.iter().find(|attribute| attribute.name == name).map(|found| found.value.as_str())
     }
 
     /// First child of that name.
@@ -95,13 +118,26 @@ pub(crate) struct XmlReader<'a> {
     counted: (usize, u64),
     /// An empty element (`<a/>`) was started; its end is due.
     is_end_due: bool,
+    /// Namespaces in scope: depth of the declaration, prefix, URI.
+    namespaces: Vec<(usize, String, String)>,
+    /// Namespace of the root element.
+    own_uri: Option<String>,
 }
 
 impl<'a> XmlReader<'a> {
     /// Reader of `text`; `format` is named in errors.
     pub(crate) fn new(format: &'static str, text: &'a str) -> Self {
         let reader = quick_xml::Reader::from_str(text);
-        Self { format, text, reader, depth: 0, counted: (0, 1), is_end_due: false }
+        Self {
+            format,
+            text,
+            reader,
+            depth: 0,
+            counted: (0, 1),
+            is_end_due: false,
+            namespaces: Vec::new(),
+            own_uri: None,
+        }
     }
 
     /// Next start or end of an element; text between is skipped.
@@ -139,7 +175,7 @@ impl<'a> XmlReader<'a> {
 
     fn step(&mut self, text: &mut Option<&mut String>) -> Result<Option<Token>, ReadError> {
         if std::mem::take(&mut self.is_end_due) {
-            self.depth -= 1;
+            self.leave();
             return Ok(Some(Token::End));
         }
         let event = match self.reader.read_event() {
@@ -157,7 +193,7 @@ impl<'a> XmlReader<'a> {
                 return Ok(Some(Token::Start(element)));
             }
             Event::End(_) => {
-                self.depth = self.depth.saturating_sub(1);
+                self.leave();
                 return Ok(Some(Token::End));
             }
             Event::Eof if self.depth > 0 => return Err(self.broken("the document ends too early")),
@@ -184,10 +220,49 @@ impl<'a> XmlReader<'a> {
         for attribute in tag.attributes() {
             let attribute = attribute.map_err(|error| self.broken(&error.to_string()))?;
             let value = attribute.unescape_value().map_err(|error| self.broken(&error.to_string()))?;
-            attributes.push((local(attribute.key.local_name().as_ref()), value.trim().to_owned()));
+            let value = value.trim().to_owned();
+            let prefix = attribute.key.prefix().map(|prefix| local(prefix.as_ref()));
+            let name = local(attribute.key.local_name().as_ref());
+            match prefix.as_deref() {
+                None if name == "xmlns" => self.namespaces.push((self.depth, String::new(), value)),
+                Some("xmlns") => self.namespaces.push((self.depth, name, value)),
+                _ => attributes.push((prefix, name, value)),
+            }
         }
-        let line = self.line();
-        Ok(Element { name: local(tag.local_name().as_ref()), attributes, line, ..Element::default() })
+        let prefix = tag.name().prefix().map_or(String::new(), |prefix| local(prefix.as_ref()));
+        if self.depth == 1 {
+            self.own_uri = self.uri(&prefix).map(str::to_owned);
+        }
+        // An attribute without a prefix is of no namespace at all.
+        let attribute = |(prefix, name, value): (Option<String>, String, String)| {
+            let foreign = prefix.and_then(|prefix| self.foreign(&prefix));
+            Attribute { name, foreign, value }
+        };
+        let attributes = attributes.into_iter().map(attribute).collect();
+        let (foreign, name) = (self.foreign(&prefix), local(tag.local_name().as_ref()));
+        Ok(Element { name, foreign, attributes, line: self.line(), ..Element::default() })
+    }
+
+    /// Namespace that a prefix stands for here.
+    fn uri(&self, prefix: &str) -> Option<&str> {
+        if prefix == "xml" {
+            return Some(XML_NAMESPACE);
+        }
+        let found = self.namespaces.iter().rev().find(|(_, declared, _)| declared == prefix);
+        found.map(|(_, _, uri)| uri.as_str()).filter(|uri| !uri.is_empty())
+    }
+
+    fn foreign(&self, prefix: &str) -> Option<Namespace> {
+        let uri = self.uri(prefix).filter(|uri| self.own_uri.as_deref() != Some(uri))?;
+        let prefix = if prefix.is_empty() { DEFAULT_PREFIX } else { prefix };
+        Some(Namespace { prefix: prefix.to_owned(), uri: uri.to_owned() })
+    }
+
+    fn leave(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        while self.namespaces.last().is_some_and(|(depth, ..)| *depth > self.depth) {
+            self.namespaces.pop();
+        }
     }
 
     /// Line of the current position.
@@ -235,12 +310,18 @@ fn resolve(reference: &BytesRef<'_>) -> Option<String> {
 #[derive(Debug)]
 pub(crate) struct XmlWriter {
     out: String,
-    open: Vec<&'static str>,
+    open: Vec<String>,
 }
 
 impl XmlWriter {
+    /// A document.
     pub(crate) fn new() -> Self {
         Self { out: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned(), open: Vec::new() }
+    }
+
+    /// A part of a document, without its declaration.
+    pub(crate) fn fragment() -> Self {
+        Self { out: String::new(), open: Vec::new() }
     }
 
     fn indent(&mut self) {
@@ -257,10 +338,56 @@ impl XmlWriter {
     }
 
     /// Opens an element.
-    pub(crate) fn open(&mut self, name: &'static str, attributes: &[(&str, &str)]) {
+    pub(crate) fn open(&mut self, name: &str, attributes: &[(&str, &str)]) {
         self.tag(name, attributes);
         self.out.push_str(">\n");
+        self.open.push(name.to_owned());
+    }
+
+    /// Opens an element that was read, with its attributes; foreign namespaces are declared where they are used.
+    pub(crate) fn open_read(&mut self, element: &Element) {
+        let name = self.start_read(element);
+        self.out.push_str(">\n");
         self.open.push(name);
+    }
+
+    fn start_read(&mut self, element: &Element) -> String {
+        let name = qualified(element.foreign.as_ref(), &element.name);
+        self.tag(&name, &[]);
+        let mut declared: Vec<&str> = Vec::new();
+        let namespaces = element.attributes.iter().map(|attribute| &attribute.foreign);
+        for namespace in std::iter::once(&element.foreign).chain(namespaces).flatten() {
+            if namespace.uri != XML_NAMESPACE && !declared.contains(&namespace.prefix.as_str()) {
+                declared.push(&namespace.prefix);
+                let uri = escape(namespace.uri.as_str());
+                self.out.push_str(&format!(" xmlns:{}=\"{uri}\"", namespace.prefix));
+            }
+        }
+        for attribute in &element.attributes {
+            let key = qualified(attribute.foreign.as_ref(), &attribute.name);
+            self.out.push_str(&format!(" {key}=\"{}\"", escape(clean(&attribute.value).as_ref())));
+        }
+        name
+    }
+
+    /// An element that was read, with everything inside.
+    pub(crate) fn tree(&mut self, element: &Element) {
+        if element.children.is_empty() {
+            let name = self.start_read(element);
+            let text = escape(clean(&element.text).into_owned()).into_owned();
+            self.out.push_str(&format!(">{text}</{name}>\n"));
+            return;
+        }
+        self.open_read(element);
+        if !element.text.is_empty() {
+            self.indent();
+            self.out.push_str(&escape(clean(&element.text).as_ref()));
+            self.out.push('\n');
+        }
+        for child in &element.children {
+            self.tree(child);
+        }
+        self.close();
     }
 
     /// Closes the element opened last.
@@ -297,6 +424,10 @@ impl XmlWriter {
         }
         self.out
     }
+}
+
+fn qualified(namespace: Option<&Namespace>, name: &str) -> String {
+    namespace.map_or_else(|| name.to_owned(), |namespace| format!("{}:{name}", namespace.prefix))
 }
 
 /// Shortest decimal form that reads back as the same number; large and small ones with an exponent.

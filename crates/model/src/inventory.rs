@@ -1,5 +1,7 @@
 //! Stations, channels and instrument responses (StationXML words), by epoch.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{SourceId, Timestamp};
@@ -34,6 +36,12 @@ pub struct Station {
     pub start_time: Option<Timestamp>,
     /// End of the epoch; `None`: open.
     pub end_time: Option<Timestamp>,
+    /// The `<Station>` element it was read from, without its channels: everything a StationXML document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Arc<str>>,
+    /// The `<Network>` element it was read from, without its stations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_original: Option<Arc<str>>,
 }
 
 /// One epoch of a channel.
@@ -63,6 +71,12 @@ pub struct Channel {
     pub end_time: Option<Timestamp>,
     /// Response, where known.
     pub response: Option<Response>,
+    /// The `<Channel>` element it was read from, without its response: everything a StationXML document says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Arc<str>>,
+    /// The `<Response>` element it was read from, with all its stages. Channels of one instrument share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_original: Option<Arc<str>>,
 }
 
 /// Physical quantity at the input of a channel.
@@ -186,6 +200,8 @@ mod tests {
             site_name: None,
             start_time: start.map(Timestamp::from_nanos),
             end_time: end.map(Timestamp::from_nanos),
+            original: None,
+            network_original: None,
         }
     }
 

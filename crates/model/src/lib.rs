@@ -10,6 +10,7 @@ mod event;
 mod inventory;
 mod pick;
 mod port;
+mod quality;
 mod source_id;
 mod time;
 mod waveform;
@@ -22,6 +23,7 @@ pub use event::{
 pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Response, Station};
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, Rows, Sink, SinkError, SnapshotId};
+pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
 pub use source_id::{CodeError, SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};
 pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment, continues};

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Amplitude, Arrival, Channel, DeadLetter, Event, Magnitude, Origin, Packet, Pick, Segment, Station,
-    Timestamp,
+    Amplitude, Arrival, Channel, ComponentRatios, Continuity, DeadLetter, Event, Latency, Magnitude, Origin,
+    Packet, Pick, Segment, SignalLevel, Station, Timestamp, Timing,
 };
 
 /// Position in one partition of a topic; a covered offset is the *next* one to read.
@@ -55,6 +55,16 @@ pub enum Rows {
     Magnitudes(Vec<Magnitude>),
     /// `bulletin.events`
     Events(Vec<Event>),
+    /// `quality.continuity`
+    Continuity(Vec<Continuity>),
+    /// `quality.latency`
+    Latency(Vec<Latency>),
+    /// `quality.component_ratios`
+    ComponentRatios(Vec<ComponentRatios>),
+    /// `quality.signal_levels`
+    SignalLevels(Vec<SignalLevel>),
+    /// `quality.timing`
+    Timing(Vec<Timing>),
     /// `stream.dead_letters`
     DeadLetters(Vec<DeadLetter>),
 }
@@ -73,6 +83,11 @@ impl Rows {
             Self::Amplitudes(_) => "bulletin.amplitudes",
             Self::Magnitudes(_) => "bulletin.magnitudes",
             Self::Events(_) => "bulletin.events",
+            Self::Continuity(_) => "quality.continuity",
+            Self::Latency(_) => "quality.latency",
+            Self::ComponentRatios(_) => "quality.component_ratios",
+            Self::SignalLevels(_) => "quality.signal_levels",
+            Self::Timing(_) => "quality.timing",
             Self::DeadLetters(_) => "stream.dead_letters",
         }
     }

@@ -1,9 +1,9 @@
 //! seislake-mseed: miniSEED 2 and 3, read and written.
 //!
 //! ```text
-//! bytes ─ scan ─► Record (header, checksum) ─ decode ─► Samples ─ trace ─► gapless segments
-//!                     ▲                                    │
-//!                     └────────────── pack ────────────────┘
+//! bytes ─ scan ─► Record (header, checksum, blockettes) ─ decode ─► samples ─┬─ trace ─► segments, as libmseed joins
+//!                     ▲                                              │       └─ merge ─► one line, gaps, overlaps
+//!                     └───────────────────── pack ───────────────────┘
 //! ```
 //!
 //! Damaged input is normal: nothing here panics, loops or allocates by what a header merely claims.

@@ -62,12 +62,19 @@ struct Blockettes {
     broken_at: Option<usize>,
     /// The chain leaves the bytes at hand.
     leaves: bool,
-    /// Bytes that had to be looked at.
-    reach: usize,
+}
+
+/// How far a chain is followed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The first blockette 1000. It tells where the record ends; what lies behind must not decide.
+    Data,
+    /// The end of the chain.
+    End,
 }
 
 impl Blockettes {
-    fn read(bytes: &[u8], first: u16, order: ByteOrder) -> Self {
+    fn read(bytes: &[u8], first: u16, order: ByteOrder, until: Until) -> Self {
         let mut found = Self::default();
         let mut offset = usize::from(first);
         for _ in 0..BLOCKETTES_MAX {
@@ -82,8 +89,10 @@ impl Blockettes {
                 found.leaves = true;
                 return found;
             };
-            found.reach = found.reach.max(offset + 8);
             found.take(order.u16(kind), bytes, offset, order);
+            if found.data.is_some() && until == Until::Data {
+                return found;
+            }
             let next = usize::from(order.u16(next));
             if next != 0 && next < offset + 4 {
                 found.broken_at = Some(offset);
@@ -102,7 +111,7 @@ impl Blockettes {
         };
         match kind {
             100 => self.rate = Some(f32::from_bits(order.u32(body))),
-            1000 => self.data = Some((body[0], body[1], body[2])),
+            1000 => self.data = self.data.or(Some((body[0], body[1], body[2]))),
             1001 => self.timing = Some((body[0], body[1].cast_signed())),
             _ => {}
         }
@@ -112,7 +121,8 @@ impl Blockettes {
 pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> {
     let head = bytes.first_chunk::<HEADER_LENGTH>().ok_or(RecordError::NotARecord)?;
     let order = header_order(head)?;
-    let blockettes = Blockettes::read(bytes, order.u16([head[46], head[47]]), order);
+    let first = order.u16([head[46], head[47]]);
+    let blockettes = Blockettes::read(bytes, first, order, Until::Data);
     let length = match blockettes.data {
         Some((_, _, exponent)) if LENGTH_EXPONENTS.contains(&exponent) => 1_usize << exponent,
         Some((_, _, exponent)) => {
@@ -125,7 +135,7 @@ pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> 
         }
         // The fixed header counts blockettes; a lost blockette 1000 must not be taken for a missing one.
         None if head[39] > 0 && (blockettes.leaves || blockettes.broken_at.is_some()) => {
-            let offset = blockettes.broken_at.unwrap_or(order.u16([head[46], head[47]]).into());
+            let offset = blockettes.broken_at.unwrap_or(first.into());
             return Err(RecordError::BlocketteChain { offset }.into());
         }
         None => length_to_next_header(bytes, end)?,
@@ -136,11 +146,8 @@ pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> 
             ChunkEnd::Last => RecordError::Truncated { expected: length, available: bytes.len() }.into(),
         });
     };
-    // A chain that runs on is read once more within the record: blockettes of the next record are not ours.
-    let blockettes = match blockettes.reach <= length {
-        true => blockettes,
-        false => Blockettes::read(record, order.u16([head[46], head[47]]), order),
-    };
+    // The whole chain within the record alone: blockettes of the next record are not ours.
+    let blockettes = Blockettes::read(record, first, order, Until::End);
     if let Some(offset) = blockettes.broken_at {
         return Err(RecordError::BlocketteChain { offset }.into());
     }

@@ -6,8 +6,16 @@
 
 mod error;
 mod functions;
+pub mod quality;
 mod session;
+mod table_functions;
+
+#[cfg(test)]
+mod document;
+#[cfg(test)]
+mod slt;
 
 pub use error::{QueryError, Result};
-pub use functions::FUNCTIONS;
+pub use functions::{AGGREGATES, FUNCTIONS};
 pub use session::{CATALOG_NAME, SessionSettings, plan, query, session};
+pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

@@ -13,7 +13,8 @@ use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use seislake_model::ErrorKind;
 
 use crate::error::{QueryError, Result};
-use crate::functions::FUNCTIONS;
+use crate::functions::{AGGREGATES, FUNCTIONS};
+use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
 pub const CATALOG_NAME: &str = "seislake";
@@ -44,7 +45,8 @@ impl Default for SessionSettings {
     }
 }
 
-/// A session over `catalog`, with `information_schema` and the functions of [`FUNCTIONS`].
+/// A session over `catalog`, with `information_schema` and the functions of [`FUNCTIONS`] and
+/// [`TABLE_FUNCTIONS`].
 pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) -> Result<SessionContext> {
     let mut config = SessionConfig::new()
         .with_create_default_catalog_and_schema(false)
@@ -57,9 +59,16 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory_bytes_max), REPORTED_CONSUMERS);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
-    context.register_catalog(CATALOG_NAME, catalog);
+    context.register_catalog(CATALOG_NAME, Arc::clone(&catalog));
     for function in FUNCTIONS {
         context.register_udf(function());
+    }
+    for function in AGGREGATES {
+        context.register_udaf(function());
+    }
+    for function in TABLE_FUNCTIONS {
+        let over_catalog = OverCatalog { function, catalog: Arc::clone(&catalog) };
+        context.register_udtf(function.name, Arc::new(over_catalog));
     }
     Ok(context)
 }

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     Dlq(DlqArgs),
     /// Keep tables in shape: compact files, let old snapshots go, delete orphans.
     Maintain(MaintainArgs),
+    /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
+    Quality(QualityArgs),
     /// Show or check the configuration.
     Config(ConfigArgs),
     /// Measure, beside a peer where there is one.
@@ -210,8 +212,14 @@ pub(crate) enum ExportFormat {
     Csv,
     /// Stations as StationXML 1.2.
     Stationxml,
-    /// The original records, in one file.
+    /// Waveforms as miniSEED 2, in one file.
     Mseed,
+    /// Waveforms as miniSEED 3, in one file.
+    Mseed3,
+    /// Waveforms as miniSEED 2 in the SeisComP data structure: a directory, a file for each channel and day.
+    Sds,
+    /// The original records byte for byte, in one file; no server may be running.
+    Raw,
 }
 
 #[derive(Debug, Args)]
@@ -228,10 +236,10 @@ pub(crate) struct ExportArgs {
     /// Only what lies before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<Timestamp>,
-    /// Only this source id (mseed).
+    /// Only this channel: a source id, or NET.STA.LOC.CHA with * and ? (mseed, mseed3, sds; raw takes a source id).
     #[arg(long, value_name = "ID")]
     pub(crate) source: Option<String>,
-    /// File to write; standard output where absent.
+    /// File to write; standard output where absent. For sds a directory, which must be given.
     #[arg(long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -320,6 +328,49 @@ pub(crate) struct MaintainCommonArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: seislake quality update && seislake quality report --output ./quality")]
+pub(crate) struct QualityArgs {
+    #[command(subcommand)]
+    pub(crate) action: QualityAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityAction {
+    /// Bring the quality tables up to date: only channels and days with new data are made anew. May run beside a server.
+    #[command(after_help = "Example: seislake quality update --home ./seislake-home")]
+    Update {
+        #[command(flatten)]
+        home: HomeArgs,
+        /// Print what was done as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write plots (SVG) and numbers (CSV, JSON) of the quality tables as they stand.
+    #[command(
+        after_help = "Example: seislake quality report --from 2024-02-01 --to 2024-03-01 --source 'FDSN:IU_*_B_H_?' --output ./quality"
+    )]
+    Report(QualityReportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QualityReportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// From this time on (UTC); the first day there is where absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<Timestamp>,
+    /// Before this time (UTC); after the last day there is where absent.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<Timestamp>,
+    /// Only these source ids; * stands for any text, ? for one character. May be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) source: Vec<String>,
+    /// Directory to write into; it is made where absent.
+    #[arg(long, value_name = "DIR", default_value = "./quality-report")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example: seislake config show --config seislake.toml")]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -346,7 +397,7 @@ pub(crate) enum ConfigAction {
 #[command(after_help = "Example: seislake bench main --json")]
 pub(crate) struct BenchArgs {
     /// Which benchmark.
-    #[arg(value_name = "NAME", value_parser = ["main", "archive"])]
+    #[arg(value_name = "NAME", value_parser = ["main", "archive", "quality"])]
     pub(crate) name: String,
     /// Channel-days of 8.64 million samples that `archive` works on.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(4..=10_000))]

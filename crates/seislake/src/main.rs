@@ -18,6 +18,9 @@ use clap::error::ErrorKind;
 
 use crate::command_line::CommandLine;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Exit status of a failed command; 2 is a wrong command line.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;

@@ -58,6 +58,7 @@ impl Server {
         let stop = CancellationToken::new();
         let limits = HttpLimits {
             body_bytes_max: usize::try_from(settings.http.body_bytes)?,
+            fdsn_samples_max: settings.http.dataselect_samples,
             concurrent_requests_max: usize::try_from(settings.http.concurrency)?,
             request_time_max: Duration::from_secs_f64(settings.query.timeout_s),
             ..HttpLimits::default()
@@ -215,6 +216,11 @@ impl Sessions for LakeSessions {
             };
             ApiError::new(code, error.to_string())
         })
+    }
+
+    async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
+        let found = self.0.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
+        Ok(found.map(|found| found.committed_at))
     }
 }
 

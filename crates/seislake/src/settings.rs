@@ -73,6 +73,7 @@ pub(crate) struct QuerySettings {
 pub(crate) struct HttpSettings {
     pub(crate) address: String,
     pub(crate) body_bytes: u64,
+    pub(crate) dataselect_samples: u64,
     pub(crate) concurrency: u32,
 }
 

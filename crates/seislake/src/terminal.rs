@@ -58,6 +58,11 @@ pub(crate) fn data_progress(total_s: u64) -> ProgressBar {
     progress(total_s, "{bar:30} {pos}/{len} s of data {msg}")
 }
 
+/// A progress bar over days.
+pub(crate) fn days_progress(total: u64) -> ProgressBar {
+    progress(total, "{bar:30} {pos}/{len} days ETA {eta} {msg}")
+}
+
 fn progress(total: u64, template: &str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr_with_hz(4)

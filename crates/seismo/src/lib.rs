@@ -13,6 +13,7 @@ pub mod geometry;
 pub mod locate;
 pub mod magnitude;
 pub mod pick;
+pub mod quality;
 pub mod signal;
 pub mod synthetic;
 pub mod travel_time;

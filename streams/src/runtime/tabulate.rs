@@ -17,6 +17,9 @@ use crate::Error;
 use crate::message::{Envelope, Message, WATERMARK_KEY, Watermark, letter_of, watermark_of};
 use crate::topic::Record;
 
+/// A reader of a short window decodes at least one segment: longer ones are cut.
+const SEGMENT_SAMPLES_MAX: usize = 1 << 16;
+
 /// Rows that become visible together.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -110,6 +113,7 @@ impl RawTable {
     fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> Result<Vec<Segment>, Error> {
         pieces.sort_by_key(|piece| (piece.header.start_ns, piece.record.offset));
         let mut segments: Vec<Segment> = Vec::new();
+        let mut left: usize = pieces.iter().map(|piece| piece.header.sample_count as usize).sum();
         for Parsed { record, header, source_id } in pieces {
             let Some(kind) = header.encoding.sample_type() else { continue };
             if header.sample_count == 0 || header.rate_hz() <= 0.0 {
@@ -123,7 +127,7 @@ impl RawTable {
                     end_time: Timestamp::from_nanos(header.start_ns),
                     sample_rate_hz: header.rate_hz(),
                     encoding: header.encoding.as_str().to_owned(),
-                    samples: no_samples(kind),
+                    samples: no_samples(kind, left.min(SEGMENT_SAMPLES_MAX)),
                     position: self.position(record),
                 });
             }
@@ -131,6 +135,7 @@ impl RawTable {
                 append(header, &mut segment.samples).map_err(|error| self.damaged(record, error))?;
                 segment.end_time = Timestamp::from_nanos(header.last_sample_ns());
             }
+            left = left.saturating_sub(header.sample_count as usize);
         }
         Ok(segments)
     }
@@ -188,11 +193,12 @@ impl Tabulate for RawTable {
     }
 }
 
-fn no_samples(kind: SampleType) -> Samples {
+/// A buffer with room for `count` samples.
+fn no_samples(kind: SampleType, count: usize) -> Samples {
     match kind {
-        SampleType::Int32 => Samples::Int32(Vec::new()),
-        SampleType::Float32 => Samples::Float32(Vec::new()),
-        SampleType::Float64 => Samples::Float64(Vec::new()),
+        SampleType::Int32 => Samples::Int32(Vec::with_capacity(count)),
+        SampleType::Float32 => Samples::Float32(Vec::with_capacity(count)),
+        SampleType::Float64 => Samples::Float64(Vec::with_capacity(count)),
     }
 }
 
@@ -206,7 +212,8 @@ fn append(header: &seislake_mseed::Record<'_>, samples: &mut Samples) -> Result<
 }
 
 fn follows(segment: &Segment, header: &seislake_mseed::Record<'_>) -> bool {
-    segment.encoding == header.encoding.as_str()
+    segment.samples.len() + header.sample_count as usize <= SEGMENT_SAMPLES_MAX
+        && segment.encoding == header.encoding.as_str()
         && continues(segment.end_time.nanos(), segment.sample_rate_hz, header.start_ns, header.rate_hz())
 }
 
@@ -286,6 +293,11 @@ pub(super) fn row_count(rows: &Rows) -> usize {
         Rows::Amplitudes(rows) => rows.len(),
         Rows::Magnitudes(rows) => rows.len(),
         Rows::Events(rows) => rows.len(),
+        Rows::Continuity(rows) => rows.len(),
+        Rows::Latency(rows) => rows.len(),
+        Rows::ComponentRatios(rows) => rows.len(),
+        Rows::SignalLevels(rows) => rows.len(),
+        Rows::Timing(rows) => rows.len(),
         Rows::DeadLetters(rows) => rows.len(),
     }
 }

@@ -46,7 +46,7 @@ impl FileSequence {
         let mut taken = 0;
         while taken < bytes_max {
             let Some((cursor, file)) = self.current()? else { break };
-            let name = file.name.clone();
+            let name = std::sync::Arc::clone(&file.name);
             let next = cursor.next().map_err(|error| Error::io(format!("cannot read \"{name}\""), error))?;
             let Some(found) = next else {
                 self.open = None;

@@ -65,6 +65,8 @@ fn associate_config() -> AssociateConfig {
         site_name: None,
         start_time: None,
         end_time: None,
+        original: None,
+        network_original: None,
     });
     AssociateConfig {
         settings: AssociateSettings::default(),

@@ -88,5 +88,5 @@ fn station_text_and_back_is_the_same_inventory() {
                 XX|AAA|1.5|-2.25|1000|A place|2001-02-03T04:05:06|\n";
     let inventory = read(text.as_bytes(), None).unwrap().value;
     assert_eq!(read(write(&inventory, Level::Station).as_bytes(), None).unwrap().value, inventory);
-    assert!(write(&inventory, Level::Network).ends_with("XX||||1\n"));
+    assert!(write(&inventory, Level::Network).ends_with("XX||2001-02-03T04:05:06.000||1\n"));
 }

@@ -74,3 +74,102 @@ fn pressure_has_no_response_of_ground_motion() {
     let channels = read(CHANNEL.replace("NM/S", "PA").as_bytes()).unwrap().value.channels;
     assert_eq!(channels[0].response, None);
 }
+
+const FOREIGN: &str = r#"<?xml version="1.0"?>
+<FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" xmlns:a="urn:agency" schemaVersion="1.2">
+ <Source>someone</Source><Created>2020-01-01T00:00:00Z</Created>
+ <Network code="XX" startDate="2000-01-01T00:00:00Z" restrictedStatus="open" a:owner="me &amp; you">
+  <Description>A network</Description><Identifier type="DOI">10.1/XX</Identifier><a:grade>7</a:grade>
+  <SelectedNumberStations>1</SelectedNumberStations>
+  <Station code="AAA" startDate="2001-01-01T00:00:00Z" restrictedStatus="closed">
+   <Comment id="1"><Value>moved twice</Value></Comment>
+   <z:box xmlns:z="urn:z" z:size="3"><z:lid/>text</z:box>
+   <Latitude unit="DEGREES" plusError="0.1">1.5</Latitude><Longitude>2.5</Longitude><Elevation>100</Elevation>
+   <Site><Name>Here</Name><Town>There</Town></Site><Vault>deep</Vault>
+   <Channel code="BDF" locationCode="00"><Latitude>1.5</Latitude><Longitude>2.5</Longitude><Elevation>100</Elevation>
+    <Depth>5</Depth><Azimuth>0</Azimuth><Dip>0</Dip><SampleRate>20</SampleRate>
+    <Sensor resourceId="s/1"><Manufacturer>M</Manufacturer><SerialNumber>42</SerialNumber></Sensor>
+    <Response><InstrumentSensitivity><Value>4000</Value><Frequency>5</Frequency>
+      <InputUnits><Name>PA</Name></InputUnits><OutputUnits><Name>COUNTS</Name></OutputUnits></InstrumentSensitivity>
+     <Stage number="1"><FIR><InputUnits><Name>PA</Name></InputUnits><OutputUnits><Name>COUNTS</Name></OutputUnits>
+      <Symmetry>NONE</Symmetry><NumeratorCoefficient i="1">0.5</NumeratorCoefficient></FIR>
+      <StageGain><Value>4000</Value><Frequency>5</Frequency></StageGain></Stage></Response>
+   </Channel></Station></Network>
+</FDSNStationXML>"#;
+
+/// Text without the white space between elements.
+fn flat(xml: &str) -> String {
+    xml.lines().map(str::trim).collect()
+}
+
+#[test]
+fn what_is_not_understood_is_written_as_it_was() {
+    let inventory = read(FOREIGN.as_bytes()).unwrap().value;
+    assert_eq!(inventory.channels[0].response, None, "pressure is no ground motion");
+    let text = flat(&write(&inventory, Level::Response, Timestamp::from_nanos(0)));
+    for kept in [
+        r#"<Network xmlns:a="urn:agency" code="XX" startDate="2000-01-01T00:00:00Z" restrictedStatus="open" a:owner="me &amp; you">"#,
+        r#"<Identifier type="DOI">10.1/XX</Identifier><a:grade xmlns:a="urn:agency">7</a:grade><Station "#,
+        r#"restrictedStatus="closed"><Comment id="1"><Value>moved twice</Value></Comment>"#,
+        r#"<z:box xmlns:z="urn:z" z:size="3">text<z:lid xmlns:z="urn:z"></z:lid></z:box>"#,
+        r#"<Latitude unit="DEGREES" plusError="0.1">1.5</Latitude>"#,
+        "<Town>There</Town></Site><Vault>deep</Vault><Channel ",
+        r#"<Sensor resourceId="s/1"><Manufacturer>M</Manufacturer><SerialNumber>42</SerialNumber></Sensor><Response>"#,
+        r#"<NumeratorCoefficient i="1">0.5</NumeratorCoefficient></FIR><StageGain>"#,
+    ] {
+        assert!(text.contains(kept), "{kept}\nin {text}");
+    }
+    assert!(!text.contains("SelectedNumberStations"), "a count of another request");
+    let again = read(text.as_bytes()).unwrap().value;
+    assert_eq!(flat(&write(&again, Level::Response, Timestamp::from_nanos(0))), text);
+}
+
+#[test]
+fn levels_leave_out_what_lies_below() {
+    let inventory = read(FOREIGN.as_bytes()).unwrap().value;
+    let text = |level| flat(&write(&inventory, level, Timestamp::from_nanos(0)));
+    let network = text(Level::Network);
+    assert!(network.contains("<a:grade") && !network.contains("<Station "), "{network}");
+    let station = text(Level::Station);
+    assert!(station.contains("<Vault>deep</Vault>") && !station.contains("<Channel "), "{station}");
+    let channel = text(Level::Channel);
+    assert!(channel.contains("<Value>4000</Value>") && !channel.contains("<Stage "), "{channel}");
+}
+
+#[test]
+fn availability_stands_between_the_comments_and_the_place() {
+    let start = Timestamp::from_nanos(0);
+    let held = move |_: &Channel| Some((start, start.add_seconds(1.0)));
+    let with = Document { level: Level::Channel, created_at: start, availability: Some(&held) };
+    let generated = Inventory {
+        channels: vec![Channel {
+            original: None,
+            response_original: None,
+            ..read(FOREIGN.as_bytes()).unwrap().value.channels.remove(0)
+        }],
+        stations: vec![],
+    };
+    for inventory in [read(FOREIGN.as_bytes()).unwrap().value, generated] {
+        let text = flat(&write_document(&inventory, &with));
+        let expected = r#"<Channel code="BDF" locationCode="00"><DataAvailability><Extent start="1970-01-01T00:00:00.000Z" end="1970-01-01T00:00:01.000Z"/></DataAvailability><Latitude>"#;
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn originals_tell_restriction_summary_and_sensitivity() {
+    let inventory = read(FOREIGN.as_bytes()).unwrap().value;
+    let station = &inventory.stations[0];
+    assert!(is_restricted(station.original.as_ref().unwrap()));
+    let network = station.network_original.as_ref().unwrap();
+    assert!(!is_restricted(network) && !is_restricted("not XML"));
+    let summary = network_summary(network);
+    assert_eq!(summary.description.as_deref(), Some("A network"));
+    assert_eq!(summary.start_time, Some("2000-01-01".parse().unwrap()));
+    let total = sensitivity(inventory.channels[0].response_original.as_ref().unwrap()).unwrap();
+    assert_eq!((total.value, total.frequency_hz, total.input_unit.as_str()), (4000.0, 5.0, "PA"));
+    let text = crate::station_text::write(&inventory, Level::Network);
+    assert!(text.ends_with("\nXX|A network|2000-01-01T00:00:00.000||1\n"), "{text}");
+    let text = crate::station_text::write(&inventory, Level::Channel);
+    assert!(text.contains("|4000|5|PA|20|"), "{text}");
+}

@@ -45,7 +45,7 @@ impl Layout {
     }
 }
 
-/// The layouts of a scheme and byte order, by 2-bit code and the two top bits of the word.
+/// The layouts of a scheme and byte order, by the two top bits of the word and the 2-bit code.
 pub(super) fn table(scheme: Scheme, order: ByteOrder) -> &'static [Layout; 16] {
     match (scheme, order) {
         (Scheme::One, ByteOrder::Big) => &ONE_BIG,
@@ -58,7 +58,7 @@ pub(super) fn table(scheme: Scheme, order: ByteOrder) -> &'static [Layout; 16] {
 /// The layout of a word; only the two lowest bits of `code` count.
 #[inline(always)]
 pub(super) fn of(layouts: &[Layout; 16], code: u32, word: u32) -> &Layout {
-    let index = (code & 3) << 2 | word >> 30;
+    let index = word >> 28 & 12 | code & 3;
     #[allow(clippy::indexing_slicing, reason = "two bits and two bits are below 16")]
     &layouts[index as usize]
 }
@@ -73,33 +73,24 @@ const UNDEFINED: Layout = Layout { undefined: true, ..NOTHING };
 
 const fn steim1(order: ByteOrder) -> [Layout; 16] {
     let (bytes, halves, whole) = (parts(4, 8, order), parts(2, 16, order), parts(1, 32, order));
-    [
-        NOTHING, NOTHING, NOTHING, NOTHING, bytes, bytes, bytes, bytes, halves, halves, halves, halves,
-        whole, whole, whole, whole,
-    ]
+    rows([[NOTHING, bytes, halves, whole]; 4])
 }
 
 const fn steim2(order: ByteOrder) -> [Layout; 16] {
     const BIG: ByteOrder = ByteOrder::Big;
     let bytes = parts(4, 8, order);
-    [
-        NOTHING,
-        NOTHING,
-        NOTHING,
-        NOTHING,
-        bytes,
-        bytes,
-        bytes,
-        bytes,
-        UNDEFINED,
-        parts(1, 30, BIG),
-        parts(2, 15, BIG),
-        parts(3, 10, BIG),
-        parts(5, 6, BIG),
-        parts(6, 5, BIG),
-        parts(7, 4, BIG),
-        UNDEFINED,
-    ]
+    rows([
+        [NOTHING, bytes, UNDEFINED, parts(5, 6, BIG)],
+        [NOTHING, bytes, parts(1, 30, BIG), parts(6, 5, BIG)],
+        [NOTHING, bytes, parts(2, 15, BIG), parts(7, 4, BIG)],
+        [NOTHING, bytes, parts(3, 10, BIG), UNDEFINED],
+    ])
+}
+
+/// Layouts of the codes 0 to 3, a row for each value of the two top bits.
+const fn rows(rows: [[Layout; 4]; 4]) -> [Layout; 16] {
+    let [[a, b, c, d], [e, f, g, h], [i, j, k, l], [m, n, o, p]] = rows;
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }
 
 /// `count` differences of `bits` bits at the low end of the word, the first of them highest, or lowest where the

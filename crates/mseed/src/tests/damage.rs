@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    ChunkEnd, Encoding, FormatVersion, PackSettings, Record, RecordError, Samples, ScanState, Scanned,
-    Scanner, pack,
+    ChunkEnd, Encoding, FormatVersion, PackSettings, Record, RecordError, SampleType, Samples, ScanState,
+    Scanned, Scanner, pack,
 };
 
 /// A small archive: both formats, several encodings.
@@ -22,6 +22,22 @@ fn archive() -> Vec<u8> {
         settings.format_version = version;
         settings.encoding = encoding;
         bytes.extend(pack(&settings, &samples[..]).unwrap().concat());
+    }
+    bytes.extend(volume());
+    bytes
+}
+
+/// The end of a full SEED volume: a control header and records without blockette 1000, of two lengths.
+fn volume() -> Vec<u8> {
+    let mut bytes = b"000001S 0520058ANMO".to_vec();
+    bytes.resize(256, b' ');
+    for record_length in [256, 1024, 256] {
+        let mut settings = PackSettings::new("FDSN:XX_BARE__B_H_Z", 1_700_000_000_000_000_000, 20.0);
+        (settings.encoding, settings.record_length) = (Encoding::Steim1, record_length);
+        let mut record = pack(&settings, &[1, 2, 3][..]).unwrap().remove(0);
+        record[39] = 0;
+        record[46..64].fill(0);
+        bytes.extend(record);
     }
     bytes
 }
@@ -133,6 +149,35 @@ proptest! {
     }
 
     #[test]
+    fn any_payload_is_decoded_or_refused_and_appending_agrees(
+        payload in prop::collection::vec(any::<u8>(), 448),
+        code in 0..40_u8,
+        order in 0..2_u8,
+        count in any::<u16>(),
+    ) {
+        let mut bytes = pack(&PackSettings::new("FDSN:XX_TEST__H_H_Z", 0, 100.0), &[1][..]).unwrap().remove(0);
+        bytes[52..54].copy_from_slice(&[code, order]);
+        bytes[30..32].copy_from_slice(&count.to_be_bytes());
+        bytes[64..].copy_from_slice(&payload);
+        let record = Record::parse(&bytes).unwrap();
+        let mut samples = Samples::default();
+        let outcome = record.decode_into(&mut samples);
+        // The smallest difference has 4 bits.
+        prop_assert!(samples.len() <= 2 * payload.len());
+        match record.encoding.sample_type() {
+            Some(SampleType::Int32) => {
+                let mut out = vec![5];
+                prop_assert_eq!(record.append_int32(&mut out), outcome.clone());
+                let appended = Samples::Int32(out.split_off(1));
+                prop_assert_eq!(appended, if outcome.is_ok() { samples } else { Samples::default() });
+            }
+            Some(SampleType::Float32) => prop_assert_eq!(record.append_float32(&mut vec![0.5]).err(), outcome.err()),
+            Some(SampleType::Float64) => prop_assert_eq!(record.append_float64(&mut vec![0.5]).err(), outcome.err()),
+            None => prop_assert!(samples.is_empty()),
+        }
+    }
+
+    #[test]
     fn a_scan_does_not_depend_on_how_the_input_was_cut(bytes in damaged(), chunk_length in 1..2000_usize) {
         prop_assert_eq!(scan_chunks(&bytes, chunk_length), scan_whole(&bytes));
     }
@@ -186,4 +231,19 @@ fn a_claimed_count_does_not_reserve_memory() {
     bytes[28..32].copy_from_slice(&crc.to_le_bytes());
     let error = Record::parse(&bytes).unwrap().decode().unwrap_err();
     assert_eq!(error.to_string(), "only 3 samples of 4294967295 could be decoded");
+}
+
+/// Found by fuzzing: a chain that ran on into the next record took the length from there, if that was at hand.
+#[test]
+fn a_second_blockette_1000_behind_the_record_does_not_tell_its_length() {
+    let mut bytes = archive();
+    // Foreign bytes before it make the scanner doubt; the chain goes on to 512 + 48, where a blockette 1000 lies.
+    bytes[58..60].copy_from_slice(&560_u16.to_be_bytes());
+    bytes[512 + 54] = 8;
+    bytes.splice(0..0, *b"foreign");
+    let whole = scan_whole(&bytes);
+    assert!(whole[1].starts_with("7 FDSN:XX_TEST_00_H_H_Z 512 "), "{}", whole[1]);
+    for chunk_length in [100, 530, 600] {
+        assert_eq!(scan_chunks(&bytes, chunk_length), whole);
+    }
 }

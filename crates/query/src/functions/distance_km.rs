@@ -9,7 +9,8 @@ use arrow::array::{AsArray, Float64Array};
 use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::Result;
 use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+    ColumnarValue, DocSection, Documentation, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+    Volatility,
 };
 use seislake_seismo::geometry::distance_azimuth;
 
@@ -17,12 +18,26 @@ const ARGUMENT_COUNT: usize = 4;
 
 pub(super) fn function() -> ScalarUDF {
     let signature = Signature::exact(vec![DataType::Float64; ARGUMENT_COUNT], Volatility::Immutable);
-    ScalarUDF::new_from_impl(DistanceKm { signature })
+    ScalarUDF::new_from_impl(DistanceKm { signature, documentation: documentation() })
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct DistanceKm {
     signature: Signature,
+    documentation: Documentation,
+}
+
+fn documentation() -> Documentation {
+    let section = DocSection { include: true, label: "Geographic Functions", description: None };
+    let doc = "Geodesic distance on the WGS84 ellipsoid, km.";
+    let syntax = "distance_km(latitude, longitude, to_latitude, to_longitude)";
+    Documentation::builder(section, doc, syntax)
+        .with_sql_example("distance_km(64.0, -17.0, 64.1, -17.2)")
+        .with_argument("latitude", "Degrees north.")
+        .with_argument("longitude", "Degrees east.")
+        .with_argument("to_latitude", "Degrees north.")
+        .with_argument("to_longitude", "Degrees east.")
+        .build()
 }
 
 impl ScalarUDFImpl for DistanceKm {
@@ -55,5 +70,9 @@ impl ScalarUDFImpl for DistanceKm {
             Some(distance_azimuth(latitude?, longitude?, to_latitude?, to_longitude?).0)
         });
         Ok(ColumnarValue::Array(Arc::new(distances.collect::<Float64Array>())))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        Some(&self.documentation)
     }
 }

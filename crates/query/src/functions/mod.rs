@@ -1,8 +1,47 @@
-//! SQL functions: one file each and one line in [`FUNCTIONS`].
+//! SQL functions: one file for each family and one line in [`FUNCTIONS`] for each function.
 
+mod baseline;
+mod calculus;
+mod continuity;
+mod correlation;
 mod distance_km;
+mod filters;
+mod measures;
+mod remove_response;
+mod resampling;
+pub(crate) mod spectra;
+mod triggers;
+mod waveform;
 
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
 
-/// Constructors of every function of ours.
-pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[distance_km::function];
+/// Constructors of every function of ours, in the order of `docs/functions.md`.
+pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
+    baseline::demean,
+    baseline::detrend,
+    baseline::taper,
+    filters::bandpass,
+    filters::highpass,
+    filters::lowpass,
+    resampling::decimate,
+    resampling::resample,
+    calculus::integrate,
+    calculus::differentiate,
+    remove_response::remove_response,
+    triggers::sta_lta,
+    triggers::filter_picker,
+    triggers::aic,
+    triggers::aic_onset_s,
+    correlation::xcorr,
+    correlation::xcorr_lag_s,
+    spectra::spectrum,
+    spectra::psd,
+    spectra::envelope,
+    measures::rms,
+    measures::peak,
+    measures::energy,
+    distance_km::function,
+];
+
+/// Constructors of every aggregate function of ours.
+pub const AGGREGATES: &[fn() -> AggregateUDF] = &[continuity::function];

@@ -1,4 +1,8 @@
-//! `seislake export`: events, stations or records in an exchange format.
+//! `seislake export`: events, stations or waveforms in an exchange format.
+//!
+//! Waveforms come from the tables, sample for sample, beside a running server too; the original records (`raw`) from the log.
+
+mod sds;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -6,7 +10,9 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context, bail};
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
+use seislake_api::{ApiError, RecordBlock, RecordFormat};
+use seislake_catalog::AsOf;
 use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_geojson};
 use seislake_exchange::quakeml::{self, Bulletin};
 use seislake_exchange::stationxml;
@@ -23,6 +29,10 @@ use crate::settings::Settings;
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
+    if args.format == ExportFormat::Sds {
+        let folder = args.output.as_deref().context("--format sds needs --output DIRECTORY")?;
+        return sds::write(waveforms(&args, &lakehouse, RecordFormat::MiniSeed2).await?, folder).await;
+    }
     let mut out: Box<dyn Write + Send> = match &args.output {
         Some(path) => {
             let file = File::create(path).with_context(|| format!("cannot write \"{}\"", path.display()))?;
@@ -31,7 +41,13 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
         None => Box::new(std::io::stdout()),
     };
     let text = match args.format {
-        ExportFormat::Mseed => return records(&args, &settings, &lakehouse, &mut out).await,
+        ExportFormat::Mseed | ExportFormat::Sds => {
+            return one_file(waveforms(&args, &lakehouse, RecordFormat::MiniSeed2).await?, &mut out).await;
+        }
+        ExportFormat::Mseed3 => {
+            return one_file(waveforms(&args, &lakehouse, RecordFormat::MiniSeed3).await?, &mut out).await;
+        }
+        ExportFormat::Raw => return raw_records(&args, &settings, &lakehouse, &mut out).await,
         ExportFormat::Stationxml => {
             let inventory = lakehouse.lake().inventory().await?;
             stationxml::write(&inventory, stationxml::Level::Response, SystemClock.now())
@@ -62,9 +78,33 @@ async fn bulletin(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<Bu
     Ok(seislake_api::bulletin(&lakehouse.session()?, args.from, last).await?)
 }
 
+/// Records made of the samples of the tables, at one snapshot. `--from` is included, `--to` is not.
+async fn waveforms<'a>(
+    args: &'a ExportArgs,
+    lakehouse: &'a Lakehouse,
+    format: RecordFormat,
+) -> anyhow::Result<impl Stream<Item = Result<RecordBlock, ApiError>> + Send + use<'a>> {
+    let snapshot = lakehouse.lake().snapshot_id("waveform.segments", AsOf::Latest).await?;
+    let window = (args.from, args.to);
+    Ok(seislake_api::records(lakehouse.session()?, snapshot, args.source.as_deref(), window, format).await?)
+}
+
+async fn one_file(
+    blocks: impl Stream<Item = Result<RecordBlock, ApiError>> + Send,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let mut blocks = std::pin::pin!(blocks);
+    while let Some(block) = blocks.try_next().await? {
+        for record in &block.records {
+            out.write_all(record).context("cannot write the export")?;
+        }
+    }
+    out.flush().context("cannot write the export")
+}
+
 /// The original records from the log, byte for byte, by source id and time. Records that begin before `--to` and end
 /// at or after `--from` are taken.
-async fn records(
+async fn raw_records(
     args: &ExportArgs,
     settings: &Settings,
     lakehouse: &Lakehouse,

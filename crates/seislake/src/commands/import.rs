@@ -29,7 +29,7 @@ use crate::terminal::{bytes_progress, print_result, tell};
 use crate::velocity_model;
 
 /// Bytes of records handed to the gate at once.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: usize = 8 << 20;
 /// Batches read ahead of the gate.
 const BATCHES_AHEAD: usize = 2;
 

@@ -236,6 +236,7 @@ mod tests {
             pack(&settings, samples).unwrap().remove(0)
         };
         let mut log = record(0, &[1]);
+        log[15..18].copy_from_slice(b"LOG");
         log[52] = 0;
         log[30..32].copy_from_slice(&[0, 12]);
         log[64..76].copy_from_slice(b"clock is off");

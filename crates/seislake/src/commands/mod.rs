@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod inspect;
 mod maintain;
+mod quality;
 mod query;
 mod serve;
 
@@ -29,6 +30,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => wait(export::run(args)),
         Command::Dlq(args) => wait(dlq::run(args)),
         Command::Maintain(args) => wait(maintain::run(args)),
+        Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
     }

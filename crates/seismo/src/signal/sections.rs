@@ -76,6 +76,22 @@ impl SectionFilter {
         }
     }
 
+    /// The same cascade at rest.
+    #[must_use]
+    pub fn at_rest(&self) -> Self {
+        let rest = |section: &Section| Section::new(section.numerator, section.denominator);
+        Self { sections: self.sections.iter().map(rest).collect() }
+    }
+
+    /// Filters forwards and then backwards in place, both from rest: no delay, the gain squared. Needs the whole run,
+    /// so a stream cannot be filtered so. As the `zerophase` of ObsPy's filters.
+    pub fn apply_zero_phase(&self, samples: &mut [f64]) {
+        for _ in 0..2 {
+            self.at_rest().apply(samples);
+            samples.reverse();
+        }
+    }
+
     /// Sets states that have faded away to zero.
     pub(crate) fn settle(&mut self) {
         for section in &mut self.sections {

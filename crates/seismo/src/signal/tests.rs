@@ -5,6 +5,9 @@ use seislake_model::{InputUnit, PolesZeros, Response};
 
 use super::*;
 
+mod oracles;
+mod recordings;
+
 fn input() -> Vec<f64> {
     (0..40)
         .map(|i| {
@@ -228,5 +231,40 @@ proptest! {
         let mut second: WoodAnderson = serde_json::from_str(&text).unwrap();
         found.extend(whole[cut..].iter().map(|x| second.step(*x)));
         prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_filtered_stream_does_not_depend_on_how_it_was_cut(cuts in proptest::collection::vec(0..40_usize, 0..6)) {
+        let filter = butterworth(3, Band::BandPass { low_hz: 2.0, high_hz: 16.0 }, 100.0).unwrap();
+        let mut expected = input();
+        filter.at_rest().apply(&mut expected);
+        let mut cuts = cuts;
+        cuts.extend([0, 40]);
+        cuts.sort_unstable();
+        let (mut stream, mut found) = (filter, input());
+        for pair in cuts.windows(2) {
+            stream.apply(&mut found[pair[0]..pair[1]]);
+            stream = serde_json::from_str(&serde_json::to_string(&stream).unwrap()).unwrap();
+        }
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn any_run_keeps_its_length_and_stays_finite(samples in proptest::collection::vec(-1e9..1e9_f64, 0..60)) {
+        let filter = butterworth(2, Band::HighPass { corner_hz: 1.0 }, 50.0).unwrap();
+        let mut fourier = Fourier::default();
+        let response = broadband(InputUnit::Velocity);
+        let removal = ResponseRemoval::to(InputUnit::Displacement);
+        let mut values = samples.clone();
+        detrend(&mut values);
+        taper(&mut values, 0.3);
+        filter.apply_zero_phase(&mut values);
+        differentiate(&mut values, 50.0);
+        integrate(&mut values, 50.0);
+        fourier.envelope(&mut values);
+        fourier.remove_response(&mut values, 50.0, &response, &removal);
+        prop_assert_eq!(values.len(), samples.len());
+        prop_assert!(values.iter().all(|value| value.is_finite()));
+        prop_assert_eq!(resample(&samples, 2, 3).len(), (samples.len() * 2).div_ceil(3));
     }
 }

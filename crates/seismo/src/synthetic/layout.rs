@@ -67,6 +67,8 @@ pub(super) fn inventory(settings: &SyntheticSettings) -> Inventory {
             site_name: Some(format!("Synthetic station {}", index + 1)),
             start_time: None,
             end_time: None,
+            original: None,
+            network_original: None,
         };
         inventory.channels.extend(COMPONENTS.iter().map(|code| channel(settings, &station, code)));
         inventory.stations.push(station);
@@ -106,6 +108,8 @@ fn channel(settings: &SyntheticSettings, station: &Station, code: &str) -> Chann
                 normalization_factor: 1.0,
             }),
         }),
+        original: None,
+        response_original: None,
     }
 }
 

@@ -149,6 +149,11 @@ fn texts(rows: &Rows) -> Vec<String> {
         Rows::Amplitudes(rows) => all(rows),
         Rows::Magnitudes(rows) => all(rows),
         Rows::Events(rows) => all(rows),
+        Rows::Continuity(rows) => all(rows),
+        Rows::Latency(rows) => all(rows),
+        Rows::ComponentRatios(rows) => all(rows),
+        Rows::SignalLevels(rows) => all(rows),
+        Rows::Timing(rows) => all(rows),
         Rows::DeadLetters(rows) => all(rows),
     }
 }

@@ -77,11 +77,22 @@ fn describe_findings(text: &mut String, findings: &Findings) {
     });
     list(text, &findings.texts, |entry| {
         let time = Timestamp::from_nanos(entry.start_ns);
-        format!("at byte {}: {} {time}: {}", entry.offset, entry.source_id, entry.text.escape_debug())
+        format!(
+            "at byte {}: {} {time}: {}",
+            entry.offset,
+            entry.source_id,
+            entry.text.replace(char::is_control, " ")
+        )
     });
     list(text, &findings.events, |event| {
         let time = event.time_ns.map_or_else(String::new, |time| format!(" {}", Timestamp::from_nanos(time)));
-        format!("at byte {}: {} {}{time}: {}", event.offset, event.source_id, event.kind, event.description)
+        format!(
+            "at byte {}: {} {}{time}: {}",
+            event.offset,
+            event.source_id,
+            event.kind,
+            event.description.replace(char::is_control, " ")
+        )
     });
 }
 

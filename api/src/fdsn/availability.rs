@@ -1,0 +1,294 @@
+//! `fdsnws-availability` 1.0: `query` (time spans) and `extent`, by GET and POST, `version`, WADL.
+//!
+//! ```text
+//! metadata of waveform.segments ─ runs ─► spans ─ merge, group, order ─► text, GeoCSV, JSON, request lines
+//! ```
+//! Samples are never read. The lake keeps no quality letter of a segment: all are `D`, as `dataselect` writes them, and
+//! asking for another one makes no difference. `Updated` is when waveforms were last added to the lake.
+
+mod formats;
+mod spans;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{OriginalUri, RawQuery, State};
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use seislake_exchange::stationxml::is_restricted;
+use seislake_model::{Inventory, SourceId, Timestamp};
+
+use self::formats::{Method, Shown};
+use self::spans::{Merge, Order, Span};
+use super::error::Request;
+use super::parameters::{self, Kind, Parameter};
+use super::service::{Asked, Service};
+use crate::error::ApiError;
+use crate::http::{Body, Parameters, Shared};
+use crate::read::{Interval, SegmentsAt, Selection, pieces};
+use crate::records::{Run, runs};
+use crate::state::AsOf;
+
+const FORMATS: &[&str] = &["text", "geocsv", "json", "request"];
+const QUALITIES: &[&str] = &["*", "B", "D", "M", "Q", "R"];
+const ORDERS: &[&str] = &[
+    "nslc_time_quality_samplerate",
+    "latestupdate",
+    "latestupdate_desc",
+    "timespancount",
+    "timespancount_desc",
+];
+/// Quality of everything, see the head of this file.
+const QUALITY: char = 'D';
+
+static SERVICE: Service = Service {
+    name: "availability",
+    parameters: &[
+        Parameter::new("starttime", Kind::Time).alias("start"),
+        Parameter::new("endtime", Kind::Time).alias("end"),
+        Parameter::new("network", Kind::Text).alias("net"),
+        Parameter::new("station", Kind::Text).alias("sta"),
+        Parameter::new("location", Kind::Text).alias("loc"),
+        Parameter::new("channel", Kind::Text).alias("cha"),
+        Parameter::new("quality", Kind::Text).default("*"),
+        Parameter::new("merge", Kind::Text),
+        Parameter::new("mergegaps", Kind::Number),
+        Parameter::new("show", Kind::Text),
+        Parameter::new("orderby", Kind::Text).default("nslc_time_quality_samplerate").options(ORDERS),
+        Parameter::new("limit", Kind::Count),
+        Parameter::new("includerestricted", Kind::Flag).default("false"),
+        Parameter::new("format", Kind::Text).default("text").options(FORMATS),
+        Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
+    ],
+    queries: &["query", "extent"],
+};
+
+pub(super) fn routes() -> Router<Shared> {
+    let query = get(|shared, uri, headers, query| by_get(Method::Query, shared, uri, headers, query))
+        .post(|shared, uri, headers, body| by_post(Method::Query, shared, uri, headers, body));
+    let extent = get(|shared, uri, headers, query| by_get(Method::Extent, shared, uri, headers, query))
+        .post(|shared, uri, headers, body| by_post(Method::Extent, shared, uri, headers, body));
+    Router::new()
+        .route("/fdsnws/availability/1/query", query)
+        .route("/fdsnws/availability/1/extent", extent)
+        .merge(SERVICE.description())
+}
+
+async fn by_get(
+    method: Method,
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    answer(method, &shared, &uri, &headers, SERVICE.asked_by_get(query.as_deref())).await
+}
+
+async fn by_post(
+    method: Method,
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    answer(method, &shared, &uri, &headers, SERVICE.asked_by_post(body).await).await
+}
+
+async fn answer(
+    method: Method,
+    shared: &Shared,
+    uri: &Uri,
+    headers: &HeaderMap,
+    asked: Result<Asked, ApiError>,
+) -> Response {
+    let request = SERVICE.request(shared, uri, headers);
+    let answered = match asked {
+        Ok(asked) => find(method, shared, &request, asked).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| request.refuse(&error))
+}
+
+/// How rows are made and shown.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    merge: Merge,
+    order: Order,
+    limit: usize,
+    shown: Shown,
+}
+
+impl Wanted {
+    fn new(method: Method, parameters: &Parameters) -> Result<Self, ApiError> {
+        if let Some(quality) = words(parameters, "quality").find(|word| !QUALITIES.contains(word)) {
+            let known = QUALITIES.join(", ");
+            return Err(ApiError::invalid(format!("quality: \"{quality}\" is none of {known}")));
+        }
+        let mut merge = Merge { gaps_s: parameters.number("mergegaps")?, ..Merge::default() };
+        if merge.gaps_s.is_some_and(|gaps_s| gaps_s < 0.0) {
+            return Err(ApiError::invalid("mergegaps: a gap is not negative"));
+        }
+        for word in words(parameters, "merge") {
+            match word {
+                "quality" => merge.quality = true,
+                "samplerate" => merge.sample_rate = true,
+                "overlap" if method == Method::Query => merge.overlap = true,
+                other => {
+                    let message =
+                        format!("merge: \"{other}\" is none of quality, samplerate, overlap (query only)");
+                    return Err(ApiError::invalid(message));
+                }
+            }
+        }
+        let mut updated = false;
+        for word in words(parameters, "show") {
+            match word {
+                "latestupdate" if method == Method::Query => updated = true,
+                other => {
+                    return Err(ApiError::invalid(format!(
+                        "show: \"{other}\" is not latestupdate (query only)"
+                    )));
+                }
+            }
+        }
+        let order = match parameters.text("orderby") {
+            Some("latestupdate") => Order::Updated,
+            Some("latestupdate_desc") => Order::UpdatedDescending,
+            Some("timespancount") => Order::SpanCount,
+            Some("timespancount_desc") => Order::SpanCountDescending,
+            _ => Order::Channel,
+        };
+        if method == Method::Query && matches!(order, Order::SpanCount | Order::SpanCountDescending) {
+            return Err(ApiError::invalid("orderby: spans are counted by extent only"));
+        }
+        let limit = parameters.count("limit")?.unwrap_or(usize::MAX);
+        if limit == 0 {
+            return Err(ApiError::invalid("limit: 0 asks for nothing"));
+        }
+        let shown = Shown { method, quality: !merge.quality, sample_rate: !merge.sample_rate, updated };
+        Ok(Self { merge, order, limit, shown })
+    }
+
+    fn rows(&self, spans: Vec<Span>) -> Vec<Span> {
+        let mut rows = match self.shown.method {
+            Method::Query => spans::merged(spans, self.merge),
+            Method::Extent => spans::extents(spans, self.merge),
+        };
+        spans::sort(&mut rows, self.order);
+        rows
+    }
+}
+
+fn words<'a>(parameters: &'a Parameters, name: &str) -> impl Iterator<Item = &'a str> {
+    parameters
+        .text(name)
+        .into_iter()
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .filter(|word| !word.is_empty())
+}
+
+async fn find(
+    method: Method,
+    shared: &Shared,
+    request: &Request,
+    asked: Asked,
+) -> Result<Response, ApiError> {
+    let Asked { parameters, mut selections } = asked;
+    let wanted = Wanted::new(method, &parameters)?;
+    let with_restricted = parameters::flag(&parameters, "includerestricted")?;
+    let sessions = &shared.state.sessions;
+    let id = sessions.snapshot_id("waveform.segments", AsOf::Latest).await?;
+    let updated = match id {
+        Some(id) => sessions.committed_at(id).await?,
+        None => None,
+    };
+    let context = sessions.session(AsOf::Latest).await?;
+    let at = SegmentsAt::snapshot(id);
+    let windows = selections.clone();
+    if method == Method::Extent {
+        // A window chooses extents, it does not cut them.
+        selections.iter_mut().for_each(|selection| selection.window = Interval::default());
+    }
+    let found = pieces(&context, &at, &selections, shared.limits.fdsn_pieces_max).await?;
+    let updated = updated.unwrap_or(request.submitted_at);
+    let restrictions = Restrictions::of(&shared.state.stations.current());
+    let spans = runs(found, &selections).into_iter().map(|run| span(run, updated, &restrictions));
+    let spans = spans.filter(|span| with_restricted || !span.restricted).collect();
+    let mut rows = wanted.rows(spans);
+    if method == Method::Extent {
+        rows.retain(|row| {
+            let chosen = |selection: &Selection| {
+                selection.takes(&row.source_id) && selection.covers(Some(row.start), Some(row.end))
+            };
+            windows.iter().any(chosen)
+        });
+    }
+    rows.truncate(wanted.limit);
+    if rows.is_empty() {
+        return Ok(request.no_data(parameters::no_data(&parameters)));
+    }
+    let (media_type, body) = match parameters.text("format") {
+        Some("geocsv") => ("text/csv; charset=utf-8", formats::geocsv(&rows, wanted.shown)),
+        Some("json") => ("application/json", formats::json(&rows, wanted.shown, request.submitted_at)),
+        Some("request") => ("text/plain; charset=utf-8", formats::request(&rows)),
+        _ => ("text/plain; charset=utf-8", formats::text(&rows, wanted.shown)),
+    };
+    Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
+}
+
+fn span(run: Run, updated: Timestamp, restrictions: &Restrictions) -> Span {
+    let start = Timestamp::from_nanos(run.start_ns());
+    Span {
+        start,
+        end: Timestamp::from_nanos(run.end_ns()),
+        rate_hz: run.rate_hz(),
+        quality: QUALITY,
+        updated,
+        span_count: 1,
+        restricted: restrictions.hold(&run.source_id, start),
+        source_id: run.source_id,
+    }
+}
+
+/// Epochs whose StationXML says that their data are not open to all.
+#[derive(Debug, Default)]
+struct Restrictions {
+    channels: Vec<(SourceId, Epoch)>,
+    stations: Vec<(String, Epoch)>,
+}
+
+type Epoch = (Option<Timestamp>, Option<Timestamp>);
+
+impl Restrictions {
+    fn of(inventory: &Inventory) -> Self {
+        let restricted = |original: &Option<Arc<str>>| original.as_deref().is_some_and(is_restricted);
+        let channels = inventory.channels.iter().filter(|channel| restricted(&channel.original));
+        let stations = inventory
+            .stations
+            .iter()
+            .filter(|station| restricted(&station.original) || restricted(&station.network_original));
+        Self {
+            channels: channels
+                .map(|channel| (channel.source_id.clone(), (channel.start_time, channel.end_time)))
+                .collect(),
+            stations: stations
+                .map(|station| {
+                    let key = format!("{}_{}", station.network, station.station);
+                    (key, (station.start_time, station.end_time))
+                })
+                .collect(),
+        }
+    }
+
+    fn hold(&self, source_id: &SourceId, time: Timestamp) -> bool {
+        let within =
+            |epoch: &Epoch| epoch.0.is_none_or(|start| start <= time) && epoch.1.is_none_or(|end| time < end);
+        self.channels.iter().any(|(id, epoch)| id == source_id && within(epoch))
+            || self.stations.iter().any(|(key, epoch)| *key == source_id.station_key() && within(epoch))
+    }
+}
+
+#[cfg(test)]
+mod tests;

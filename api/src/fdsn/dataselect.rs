@@ -1,0 +1,120 @@
+//! `fdsnws-dataselect` 1.1: `query` (miniSEED 2 or 3) by GET and POST, `version`, WADL.
+//!
+//! The answer is planned from metadata, so that 204 and 413 are known before the first byte; then records are packed
+//! and sent as the client takes them. Windows are cut at sample precision, both ends included. What the records say
+//! (window, order, text channels) stands in [`crate::records`].
+
+use axum::Router;
+use axum::extract::{OriginalUri, RawQuery, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use futures::StreamExt;
+
+use super::error::Request;
+use super::parameters::{self, Kind, Parameter};
+use super::service::{Asked, Service};
+use crate::error::{ApiError, ErrorCode};
+use crate::http::{Body, Shared};
+use crate::read::SegmentsAt;
+use crate::records::{RecordBlock, RecordFormat, RecordLimits, RunFilter, plan};
+use crate::state::AsOf;
+
+const FORMATS: &[&str] = &["miniseed", "mseed", "miniseed2", "mseed2", "miniseed3", "mseed3"];
+const QUALITIES: &[&str] = &["B", "D", "M", "Q", "R"];
+
+static SERVICE: Service = Service {
+    name: "dataselect",
+    parameters: &[
+        Parameter::new("starttime", Kind::Time).alias("start"),
+        Parameter::new("endtime", Kind::Time).alias("end"),
+        Parameter::new("network", Kind::Text).alias("net"),
+        Parameter::new("station", Kind::Text).alias("sta"),
+        Parameter::new("location", Kind::Text).alias("loc"),
+        Parameter::new("channel", Kind::Text).alias("cha"),
+        Parameter::new("quality", Kind::Text).default("B").options(QUALITIES),
+        Parameter::new("minimumlength", Kind::Number).default("0.0"),
+        Parameter::new("longestonly", Kind::Flag).default("false"),
+        Parameter::new("format", Kind::Text).default("miniseed").options(FORMATS),
+        Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
+    ],
+    queries: &["query"],
+};
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/fdsnws/dataselect/1/query", get(by_get).post(by_post)).merge(SERVICE.description())
+}
+
+async fn by_get(
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Response {
+    let request = SERVICE.request(&shared, &uri, &headers);
+    answer(&shared, &request, SERVICE.asked_by_get(query.as_deref())).await
+}
+
+async fn by_post(
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let request = SERVICE.request(&shared, &uri, &headers);
+    answer(&shared, &request, SERVICE.asked_by_post(body).await).await
+}
+
+async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>) -> Response {
+    let answered = match asked {
+        Ok(asked) => find(shared, request, asked).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| request.refuse(&error))
+}
+
+async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
+    let Asked { parameters, selections } = asked;
+    let no_data = parameters::no_data(&parameters);
+    let minimum_length_s = parameters.number("minimumlength")?.unwrap_or(0.0);
+    if minimum_length_s < 0.0 {
+        return Err(ApiError::invalid(format!("minimumlength: {minimum_length_s} is negative")));
+    }
+    let filter = RunFilter { minimum_length_s, longest_only: parameters::flag(&parameters, "longestonly")? };
+    let format = match parameters.text("format") {
+        Some("miniseed3" | "mseed3") => RecordFormat::MiniSeed3,
+        _ => RecordFormat::MiniSeed2,
+    };
+    let limits = RecordLimits {
+        samples_max: shared.limits.fdsn_samples_max,
+        pieces_max: shared.limits.fdsn_pieces_max,
+    };
+    let sessions = &shared.state.sessions;
+    let at = SegmentsAt::snapshot(sessions.snapshot_id("waveform.segments", AsOf::Latest).await?);
+    let context = sessions.session(AsOf::Latest).await?;
+    let plan = plan(&context, at, &selections, filter, limits).await?;
+    if plan.is_empty() {
+        return Ok(request.no_data(no_data));
+    }
+    let mut blocks = Box::pin(plan.stream(context, format));
+    // What fails at once is told as an error, not as a body that ends early.
+    let Some(first) = blocks.next().await else {
+        return Err(ApiError::new(ErrorCode::Internal, "the records ended before they began"));
+    };
+    let first = first?;
+    let body = futures::stream::iter([Ok(first)]).chain(blocks).map(|block| block.map(bytes_of));
+    let (media_type, extension) = match format {
+        RecordFormat::MiniSeed2 => ("application/vnd.fdsn.mseed", "mseed"),
+        RecordFormat::MiniSeed3 => ("application/vnd.fdsn.mseed3", "mseed3"),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_DISPOSITION, request.attachment(extension)),
+    ];
+    Ok((headers, axum::body::Body::from_stream(body)).into_response())
+}
+
+fn bytes_of(block: RecordBlock) -> Bytes {
+    block.records.concat().into()
+}

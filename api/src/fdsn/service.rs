@@ -1,0 +1,111 @@
+//! What the services share: their description (`application.wadl`, `version`) and how a request comes in.
+//!
+//! ```text
+//! GET  ?name=value&…                       ─┐
+//! POST name=value lines, then NET STA LOC … ─┴─► Asked { parameters, selections }
+//! ```
+
+use axum::Router;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::error::Request;
+use super::parameters::{self, Parameter};
+use super::{SERVICE_VERSION, wadl};
+use crate::error::ApiError;
+use crate::http::{Body, Parameters, Shared, decode_query};
+use crate::read::{Patterns, Selection};
+
+/// One service.
+#[derive(Debug)]
+pub(super) struct Service {
+    /// Name in the path: `dataselect`.
+    pub(super) name: &'static str,
+    /// What `query` accepts.
+    pub(super) parameters: &'static [Parameter],
+    /// Methods that are described like `query`.
+    pub(super) queries: &'static [&'static str],
+}
+
+/// Methods without parameters.
+const PATHS: &[&str] = &["version", "application.wadl"];
+
+/// Largest POST body: parameters and lines of channels.
+const BODY_BYTES_MAX: usize = 4 << 20;
+/// Most lines of a POST body.
+const LINES_MAX: usize = 50_000;
+
+/// A request whose parameters are known and whose codes and times could be read.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) parameters: Parameters,
+    /// The lines of a POST body, or the one selection that the parameters make.
+    pub(super) selections: Vec<Selection>,
+}
+
+impl Service {
+    /// The request as its errors show it.
+    pub(super) fn request(&self, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Request {
+        Request::new(self.name, uri, headers, shared.state.clock.now())
+    }
+
+    /// `version`, `application.wadl` and the root of the service.
+    pub(super) fn description(&'static self) -> Router<Shared> {
+        let wadl = move |State(shared): State<Shared>, OriginalUri(uri): OriginalUri, headers: HeaderMap| async move {
+            self.wadl(&self.request(&shared, &uri, &headers))
+        };
+        Router::new()
+            .route(&format!("/fdsnws/{}/1/application.wadl", self.name), get(wadl))
+            .route(&format!("/fdsnws/{}/1/", self.name), get(wadl))
+            .route(&format!("/fdsnws/{}/1/version", self.name), get(|| async { SERVICE_VERSION }))
+    }
+
+    fn wadl(&self, request: &Request) -> Response {
+        let text = wadl::write(self.name, &request.service_uri(), self.parameters, self.queries, PATHS);
+        ([(header::CONTENT_TYPE, "application/xml")], text).into_response()
+    }
+
+    /// Reads a query string.
+    pub(super) fn asked_by_get(&self, query: Option<&str>) -> Result<Asked, ApiError> {
+        self.asked(decode_query(query.unwrap_or("")), Vec::new())
+    }
+
+    /// Reads a body.
+    pub(super) async fn asked_by_post(&self, body: Body) -> Result<Asked, ApiError> {
+        let bytes = body.read(BODY_BYTES_MAX).await?;
+        let mut lines = Vec::new();
+        let pairs = parameters::decode_body(&String::from_utf8_lossy(&bytes), |line| {
+            lines.push(Selection::from_line(line)?);
+            if lines.len() > LINES_MAX {
+                return Err(ApiError::invalid(format!(
+                    "the body has more than {LINES_MAX} lines of channels"
+                )));
+            }
+            Ok(())
+        })?;
+        self.asked(pairs, lines)
+    }
+
+    fn asked(&self, pairs: Vec<(String, String)>, lines: Vec<Selection>) -> Result<Asked, ApiError> {
+        let parameters = parameters::parse(pairs, self.parameters)?;
+        let selections = if lines.is_empty() { vec![selection(&parameters)?] } else { lines };
+        Ok(Asked { parameters, selections })
+    }
+}
+
+/// `network`, `station`, `location`, `channel`, `starttime` and `endtime`.
+fn selection(parameters: &Parameters) -> Result<Selection, ApiError> {
+    let patterns = |name: &str| match parameters.text(name) {
+        Some(text) => Patterns::parse(name, text),
+        None => Ok(Patterns::any()),
+    };
+    Ok(Selection {
+        network: patterns("network")?,
+        station: patterns("station")?,
+        location: patterns("location")?,
+        channel: patterns("channel")?,
+        window: parameters::times(parameters)?,
+    })
+}

@@ -1,0 +1,167 @@
+//! What `waveform.segments` holds of some channels, told from its metadata columns: sample files are not touched.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use seislake_model::{SourceId, Timestamp};
+use seislake_mseed::Encoding;
+
+use super::columns::{FromRow, Row, read};
+use super::selection::{Selection, add_conditions};
+use super::statement::{Conditions, failure};
+use crate::error::{ApiError, ErrorCode};
+
+/// One stored gapless piece.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Piece {
+    /// Time of the first sample, nanoseconds since 1970.
+    pub(crate) start_ns: i64,
+    /// Time of the last sample, nanoseconds since 1970.
+    pub(crate) end_ns: i64,
+    pub(crate) rate_hz: f64,
+    pub(crate) sample_count: u64,
+    pub(crate) encoding: Encoding,
+    /// Partition and offset of its first record: with the start it names the row.
+    pub(crate) partition: i64,
+    pub(crate) offset: i64,
+}
+
+/// Pieces of each channel by start.
+pub(crate) type Pieces = BTreeMap<SourceId, Vec<Piece>>;
+
+/// Which state of the table is read by all statements of a request: the name under which SQL knows it.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentsAt(String);
+
+impl SegmentsAt {
+    /// The snapshot of this id; the newest where there is none.
+    pub(crate) fn snapshot(id: Option<seislake_model::SnapshotId>) -> Self {
+        Self(id.map_or_else(|| "waveform.segments".to_owned(), |id| format!("waveform.\"segments@{id}\"")))
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Pieces that may share a moment with what is selected; refused where there are more than `pieces_max`.
+///
+/// Cost: one scan of the metadata columns of the files that the selection cannot leave out.
+pub(crate) async fn pieces(
+    context: &SessionContext,
+    at: &SegmentsAt,
+    selections: &[Selection],
+    pieces_max: usize,
+) -> Result<Pieces, ApiError> {
+    let mut conditions = Conditions::default();
+    add_conditions(selections, &mut conditions);
+    let sql = format!(
+        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, \
+         CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\" FROM {} WHERE {}",
+        at.table(),
+        conditions.joined(),
+    );
+    let mut batches = conditions.stream(context, WHAT, &sql).await?;
+    let mut found = HashMap::<String, Vec<Piece>>::new();
+    let mut count = 0;
+    while let Some(batch) = batches.try_next().await.map_err(|error| failure(WHAT, &error))? {
+        count += batch.num_rows();
+        if count > pieces_max {
+            return Err(ApiError::new(
+                ErrorCode::PageTooLarge,
+                format!("more than {pieces_max} pieces of waveform match; at most that many are looked at"),
+            )
+            .hint("ask for fewer channels or a shorter window"));
+        }
+        gather(&batch, &mut found)?;
+    }
+    let mut pieces = Pieces::new();
+    for (source_id, mut list) in found {
+        list.sort_by_key(|piece| (piece.start_ns, piece.partition, piece.offset));
+        let source_id = source_id.parse().map_err(|_| damaged("source_id"))?;
+        pieces.insert(source_id, list);
+    }
+    Ok(pieces)
+}
+
+/// First and last sample of each channel in the pieces that may share a moment with what is selected.
+pub(crate) async fn extents(
+    context: &SessionContext,
+    at: &SegmentsAt,
+    selections: &[Selection],
+) -> Result<HashMap<SourceId, (Timestamp, Timestamp)>, ApiError> {
+    let mut conditions = Conditions::default();
+    add_conditions(selections, &mut conditions);
+    let sql = format!(
+        "SELECT source_id, min(start_ns) AS first_ns, max(end_ns) AS last_ns FROM {} WHERE {} GROUP BY source_id",
+        at.table(),
+        conditions.joined(),
+    );
+    let rows: Vec<Extent> = read(&conditions.run(context, WHAT, &sql).await?)?;
+    Ok(rows.into_iter().map(|row| (row.source_id, (row.first, row.last))).collect())
+}
+
+struct Extent {
+    source_id: SourceId,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+impl FromRow for Extent {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        let source_id = row.source_id("source_id")?;
+        Ok(Self { source_id, first: row.nanos("first_ns")?, last: row.nanos("last_ns")? })
+    }
+}
+
+const WHAT: &str = "the index of waveform segments";
+
+fn damaged(column: &str) -> ApiError {
+    ApiError::new(ErrorCode::Corrupt, format!("column \"{column}\" of waveform.segments is damaged"))
+}
+
+fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, ApiError> {
+    let array = batch.column_by_name(name).ok_or_else(|| damaged(name))?;
+    if array.data_type() == kind {
+        return Ok(ArrayRef::clone(array));
+    }
+    cast(array, kind).map_err(|_| damaged(name))
+}
+
+/// Adds the rows of a batch. Rows of a file are sorted by channel, so the channel is looked up where it changes.
+fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Result<(), ApiError> {
+    let texts = |name| column(batch, name, &DataType::Utf8);
+    let longs = |name| column(batch, name, &DataType::Int64);
+    let (ids, encodings) = (texts("source_id")?, texts("encoding")?);
+    let rates = column(batch, "sample_rate_hz", &DataType::Float64)?;
+    let (ids, encodings) = (ids.as_string::<i32>(), encodings.as_string::<i32>());
+    let rates = rates.as_primitive::<Float64Type>().values();
+    let arrays =
+        [longs("start_ns")?, longs("end_ns")?, longs("sample_count")?, longs("partition")?, longs("offset")?];
+    let [starts, ends, counts, partitions, offsets] =
+        arrays.each_ref().map(|array| array.as_primitive::<Int64Type>().values());
+    let mut row = 0;
+    while row < batch.num_rows() {
+        let id = ids.value(row);
+        let run = (row..batch.num_rows()).take_while(|other| ids.value(*other) == id).count();
+        let list = match found.get_mut(id) {
+            Some(list) => list,
+            None => found.entry(id.to_owned()).or_default(),
+        };
+        list.extend((row..row + run).map(|row| Piece {
+            start_ns: starts[row],
+            end_ns: ends[row],
+            rate_hz: rates[row],
+            sample_count: counts[row].max(0).cast_unsigned(),
+            encoding: encodings.value(row).parse().unwrap_or(Encoding::Int32),
+            partition: partitions[row],
+            offset: offsets[row],
+        }));
+        row += run;
+    }
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! Waveforms of the lake as miniSEED records: what `dataselect` answers and `export` writes.
+//!
+//! ```text
+//! selections ─ metadata of waveform.segments ─► Plan (runs of cuts, sample counts: nothing decoded yet)
+//!                                                 │ chunks of two million samples
+//!                                                 ▼
+//!               statement by statement ─► packer (Steim 2, full records) ─► blocks of records, as they are asked for
+//! ```
+//! One chunk is read while the one before is packed; nothing grows with the length of the answer but the plan.
+//!
+//! Text records (log channels) hold no samples and are not rows of `waveform.segments`: they are not answered here, but
+//! the log keeps them, and `seislake export --format raw` writes them as they came.
+
+mod cut;
+mod packer;
+mod read;
+
+use std::sync::Arc;
+
+use datafusion::prelude::SessionContext;
+use futures::Stream;
+use seislake_model::{SnapshotId, SourceId, Timestamp};
+use tokio::sync::mpsc;
+
+pub(crate) use cut::{Run, runs};
+use packer::Packer;
+use read::{Chunk, Task, chunks};
+
+use crate::error::{ApiError, ErrorCode};
+use crate::read::{Interval, SegmentsAt, Selection, pieces};
+
+/// Generation of the records written. Channels whose codes miniSEED 2 cannot hold are written as miniSEED 3 anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// miniSEED 2, 512 bytes.
+    #[default]
+    MiniSeed2,
+    /// miniSEED 3, at most 512 bytes.
+    MiniSeed3,
+}
+
+/// How much one answer may hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordLimits {
+    /// Samples.
+    pub(crate) samples_max: u64,
+    /// Pieces looked at.
+    pub(crate) pieces_max: usize,
+}
+
+/// Which of the runs are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RunFilter {
+    /// Seconds that a run lasts at least.
+    pub(crate) minimum_length_s: f64,
+    /// Only the longest of each channel.
+    pub(crate) longest_only: bool,
+}
+
+/// What will be written, in order.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    at: SegmentsAt,
+    runs: Vec<Run>,
+}
+
+/// Records of one channel.
+#[derive(Clone, Debug)]
+pub struct RecordBlock {
+    /// Channel.
+    pub source_id: SourceId,
+    /// Records, each complete in itself.
+    pub records: Vec<Vec<u8>>,
+}
+
+/// Plans the answer from metadata alone.
+///
+/// # Errors
+/// `PAGE_TOO_LARGE` beyond the limits; those of the lake.
+pub(crate) async fn plan(
+    context: &SessionContext,
+    at: SegmentsAt,
+    selections: &[Selection],
+    filter: RunFilter,
+    limits: RecordLimits,
+) -> Result<Plan, ApiError> {
+    let pieces = pieces(context, &at, selections, limits.pieces_max).await?;
+    let mut runs = runs(pieces, selections);
+    runs.retain(|run| run.duration_s() >= filter.minimum_length_s);
+    if filter.longest_only {
+        runs = longest(runs);
+    }
+    let samples: u64 = runs.iter().map(Run::sample_count).sum();
+    if samples > limits.samples_max {
+        return Err(ApiError::new(
+            ErrorCode::PageTooLarge,
+            format!("{samples} samples match; at most {} are given at once", limits.samples_max),
+        )
+        .hint("ask for fewer channels or a shorter window"));
+    }
+    Ok(Plan { at, runs })
+}
+
+/// The longest run of each channel, the earliest of equal ones.
+fn longest(runs: Vec<Run>) -> Vec<Run> {
+    let mut kept: Vec<Run> = Vec::new();
+    for run in runs {
+        match kept.last_mut() {
+            Some(last) if last.source_id == run.source_id => {
+                if run.duration_s() > last.duration_s() {
+                    *last = run;
+                }
+            }
+            _ => kept.push(run),
+        }
+    }
+    kept
+}
+
+impl Plan {
+    /// Nothing matches.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// The records in the order of the plan. Work is done as far as the stream is read.
+    pub(crate) fn stream(
+        self,
+        context: SessionContext,
+        format: RecordFormat,
+    ) -> impl Stream<Item = Result<RecordBlock, ApiError>> + Send + 'static {
+        // One chunk waits while another is packed.
+        let (chunks_out, chunks_in) = mpsc::channel(1);
+        let (blocks_out, blocks_in) = mpsc::channel(8);
+        let plan = Arc::new(self);
+        tokio::spawn(read_chunks(context, Arc::clone(&plan), chunks_out));
+        tokio::spawn(pack_chunks(plan, format, chunks_in, blocks_out));
+        futures::stream::unfold(blocks_in, |mut blocks| async move { Some((blocks.recv().await?, blocks)) })
+    }
+}
+
+/// Reads until the plan is done or nobody listens any more.
+async fn read_chunks(context: SessionContext, plan: Arc<Plan>, out: mpsc::Sender<Result<Chunk, ApiError>>) {
+    let tasks: Vec<Task> = plan
+        .runs
+        .iter()
+        .enumerate()
+        .flat_map(|(run, of)| of.cuts.iter().map(move |cut| Task { run, cut: *cut }))
+        .collect();
+    let ids: Vec<String> = plan.runs.iter().map(|run| run.source_id.as_str().to_owned()).collect();
+    for range in chunks(&tasks) {
+        let tasks = tasks.get(range).unwrap_or_default().to_vec();
+        let chunk = Chunk::read(&context, &plan.at, &ids, tasks).await;
+        let failed = chunk.is_err();
+        if out.send(chunk).await.is_err() || failed {
+            return;
+        }
+    }
+}
+
+/// Packs chunk after chunk on a thread for work, and hands the blocks on.
+async fn pack_chunks(
+    plan: Arc<Plan>,
+    format: RecordFormat,
+    mut chunks: mpsc::Receiver<Result<Chunk, ApiError>>,
+    out: mpsc::Sender<Result<RecordBlock, ApiError>>,
+) {
+    let mut packing = Packing { plan, format, open: None };
+    while let Some(chunk) = chunks.recv().await {
+        let packed = match chunk {
+            Ok(chunk) => {
+                let work = tokio::task::spawn_blocking(move || {
+                    let blocks = packing.pack(&chunk);
+                    (packing, blocks)
+                });
+                match work.await {
+                    Ok((state, blocks)) => {
+                        packing = state;
+                        blocks
+                    }
+                    Err(error) => {
+                        let _ = out.send(Err(ApiError::internal("pack records", &error))).await;
+                        return;
+                    }
+                }
+            }
+            Err(error) => Err(error),
+        };
+        if !hand_on(packed, &out).await {
+            return;
+        }
+    }
+    let last = packing.finish();
+    hand_on(last, &out).await;
+}
+
+/// Whether to go on.
+async fn hand_on(
+    blocks: Result<Vec<RecordBlock>, ApiError>,
+    out: &mpsc::Sender<Result<RecordBlock, ApiError>>,
+) -> bool {
+    match blocks {
+        Ok(blocks) => {
+            for block in blocks {
+                if out.send(Ok(block)).await.is_err() {
+                    return false;
+                }
+            }
+            true
+        }
+        Err(error) => {
+            let _ = out.send(Err(error)).await;
+            false
+        }
+    }
+}
+
+/// The run that is being packed, across chunks.
+#[derive(Debug)]
+struct Packing {
+    plan: Arc<Plan>,
+    format: RecordFormat,
+    /// Index of the run, and its packer.
+    open: Option<(usize, Packer)>,
+}
+
+impl Packing {
+    fn pack(&mut self, chunk: &Chunk) -> Result<Vec<RecordBlock>, ApiError> {
+        let mut blocks = Vec::new();
+        for (index, task) in chunk.tasks.iter().enumerate() {
+            if self.open.as_ref().is_some_and(|(run, _)| *run != task.run) {
+                blocks.extend(self.finish()?);
+            }
+            let plan = Arc::clone(&self.plan);
+            let Some(run) = plan.runs.get(task.run) else { continue };
+            let records = chunk.with_samples(index, |samples| {
+                let rate_hz = task.cut.piece.rate_hz;
+                let fresh = || (task.run, Packer::new(&run.source_id, rate_hz, samples, self.format));
+                let (_, packer) = self.open.get_or_insert_with(fresh);
+                let mut records = Vec::new();
+                packer
+                    .push(task.cut.start_ns(), samples, &mut records)
+                    .map_err(|error| refused(run, &error))?;
+                Ok(records)
+            })?;
+            if !records.is_empty() {
+                blocks.push(RecordBlock { source_id: run.source_id.clone(), records });
+            }
+        }
+        Ok(blocks)
+    }
+
+    fn finish(&mut self) -> Result<Vec<RecordBlock>, ApiError> {
+        let Some((index, mut packer)) = self.open.take() else { return Ok(Vec::new()) };
+        let Some(run) = self.plan.runs.get(index) else { return Ok(Vec::new()) };
+        let mut records = Vec::new();
+        packer.finish(&mut records).map_err(|error| refused(run, &error))?;
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![RecordBlock { source_id: run.source_id.clone(), records }])
+    }
+}
+
+fn refused(run: &Run, error: &seislake_mseed::PackError) -> ApiError {
+    ApiError::internal(&format!("write records of \"{}\"", run.source_id), error)
+}
+
+/// Every record of an interval (start included, end not; open-ended where `None`) of the channels that `source` names:
+/// a source id, or `NET.STA.LOC.CHA` with wildcards, or all where `None`. Records come by channel and time; `snapshot`
+/// is the snapshot of `waveform.segments` to read, the newest at each statement where `None`.
+///
+/// # Errors
+/// Where `source` is neither; those of the session.
+pub async fn records(
+    context: SessionContext,
+    snapshot: Option<SnapshotId>,
+    source: Option<&str>,
+    window: (Option<Timestamp>, Option<Timestamp>),
+    format: RecordFormat,
+) -> Result<impl Stream<Item = Result<RecordBlock, ApiError>> + Send + 'static, ApiError> {
+    // A window ends where the sample at `to` would be taken: half a microsecond counts as the same moment.
+    let window = Interval { min: window.0, max: window.1.map(|to| to.add_nanos(-1000)) };
+    let selection = Selection::of_source(source, window)?;
+    let unlimited = RecordLimits { samples_max: u64::MAX, pieces_max: usize::MAX };
+    let at = SegmentsAt::snapshot(snapshot);
+    let plan = plan(&context, at, &[selection], RunFilter::default(), unlimited).await?;
+    Ok(plan.stream(context, format))
+}

@@ -1,0 +1,249 @@
+//! StationXML 1.2 out: originals as they were read, everything else from what is known of it.
+//!
+//! An element that was read is written again with its attributes and children; only counts of a former selection are
+//! left out, and availability is that of our own data. Channels come after what their station says of itself.
+
+use seislake_model::{Channel, InputUnit, Inventory, Response, Station, Timestamp};
+
+use super::original::element_of;
+use super::{Level, station_of, unit_name};
+use crate::xml::{Element, XmlWriter};
+
+/// First and last sample that are held of a channel in its epoch.
+type Availability<'a> = &'a dyn Fn(&Channel) -> Option<(Timestamp, Timestamp)>;
+
+/// How a document is written.
+#[derive(Clone, Copy)]
+pub struct Document<'a> {
+    /// How much it says.
+    pub level: Level,
+    /// The time it claims to be made at.
+    pub created_at: Timestamp,
+    /// What is held of a channel, where the document shall say so.
+    pub availability: Option<Availability<'a>>,
+}
+
+impl std::fmt::Debug for Document<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+/// Writes StationXML 1.2. `created_at` is the time the document claims to be made at.
+/// Channels without a station epoch get one from their own place.
+pub fn write(inventory: &Inventory, level: Level, created_at: Timestamp) -> String {
+    write_document(inventory, &Document { level, created_at, availability: None })
+}
+
+/// Writes StationXML 1.2 as `document` says.
+pub fn write_document(inventory: &Inventory, document: &Document<'_>) -> String {
+    let mut xml = XmlWriter::new();
+    xml.open("FDSNStationXML", &[("xmlns", "http://www.fdsn.org/xml/station/1"), ("schemaVersion", "1.2")]);
+    xml.leaf("Source", "Seislake");
+    xml.leaf("Created", &document.created_at.to_string());
+    let stations = stations_with_channels(inventory);
+    // A code may be used by several networks, one after the other: their originals tell them apart.
+    let network_of = |station: &Station| (station.network.clone(), station.network_original.clone());
+    let mut networks: Vec<_> = stations.iter().map(|(station, _)| network_of(station)).collect();
+    networks.sort_unstable();
+    networks.dedup();
+    for network in networks {
+        match network.1.as_deref().and_then(element_of) {
+            Some(element) => open_with_children(&mut xml, &element),
+            None => xml.open("Network", &[("code", &network.0)]),
+        }
+        if document.level >= Level::Station {
+            for (station, channels) in stations.iter().filter(|(station, _)| network_of(station) == network) {
+                write_station(&mut xml, station, channels, document);
+            }
+        }
+        xml.close();
+    }
+    xml.finish()
+}
+
+fn open_with_children(xml: &mut XmlWriter, element: &Element) {
+    xml.open_read(element);
+    for child in &element.children {
+        xml.tree(child);
+    }
+}
+
+/// Each station epoch with the channels that begin in it; channels of no epoch go to the nearest one before, or to a
+/// station of their own.
+fn stations_with_channels(inventory: &Inventory) -> Vec<(Station, Vec<&Channel>)> {
+    let mut stations: Vec<(Station, Vec<&Channel>)> =
+        inventory.stations.iter().map(|station| (station.clone(), Vec::new())).collect();
+    for channel in &inventory.channels {
+        let (network, code) = (channel.source_id.network(), channel.source_id.station());
+        let of_station = |station: &Station| {
+            station.station == code && (station.network == network || station.network.is_empty())
+        };
+        let covers = |station: &Station| {
+            let start = channel.start_time.unwrap_or(Timestamp::MIN);
+            station.start_time.unwrap_or(Timestamp::MIN) <= start
+                && station.end_time.is_none_or(|end| start < end)
+        };
+        let position = stations
+            .iter()
+            .position(|(station, _)| of_station(station) && covers(station))
+            .or_else(|| stations.iter().position(|(station, _)| of_station(station)));
+        match position.and_then(|position| stations.get_mut(position)) {
+            Some((_, channels)) => channels.push(channel),
+            None => stations.push((station_of(channel), vec![channel])),
+        }
+    }
+    stations
+}
+
+fn open_epoch(
+    xml: &mut XmlWriter,
+    name: &str,
+    codes: &[(&str, &str)],
+    epoch: (Option<Timestamp>, Option<Timestamp>),
+) {
+    let (start, end) = (epoch.0.map(|time| time.to_string()), epoch.1.map(|time| time.to_string()));
+    let mut attributes = codes.to_vec();
+    attributes.extend(start.as_deref().map(|start| ("startDate", start)));
+    attributes.extend(end.as_deref().map(|end| ("endDate", end)));
+    xml.open(name, &attributes);
+}
+
+fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], document: &Document<'_>) {
+    match station.original.as_deref().and_then(element_of) {
+        Some(element) => open_with_children(xml, &element),
+        None => open_station(xml, station),
+    }
+    if document.level >= Level::Channel {
+        for channel in channels {
+            write_channel(xml, channel, document);
+        }
+    }
+    xml.close();
+}
+
+fn open_station(xml: &mut XmlWriter, station: &Station) {
+    open_epoch(xml, "Station", &[("code", &station.station)], (station.start_time, station.end_time));
+    xml.number("Latitude", station.latitude);
+    xml.number("Longitude", station.longitude);
+    xml.number("Elevation", station.elevation_m);
+    xml.open("Site", &[]);
+    xml.leaf("Name", station.site_name.as_deref().unwrap_or(&station.station));
+    xml.close();
+}
+
+fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>) {
+    let held = document.availability.and_then(|availability| availability(channel));
+    match channel.original.as_deref().and_then(element_of) {
+        Some(element) => open_channel_read(xml, &element, document.availability.is_some(), held),
+        None => open_channel(xml, channel, held),
+    }
+    match channel.response_original.as_deref().and_then(element_of) {
+        Some(mut element) => {
+            if document.level < Level::Response {
+                element.children.retain(|child| child.name.starts_with("Instrument"));
+            }
+            xml.tree(&element);
+        }
+        None => {
+            if let Some(response) = &channel.response {
+                write_response(xml, response, document.level);
+            }
+        }
+    }
+    xml.close();
+}
+
+/// Elements that come before the availability.
+const BEFORE_AVAILABILITY: [&str; 3] = ["Description", "Identifier", "Comment"];
+
+fn open_channel_read(
+    xml: &mut XmlWriter,
+    element: &Element,
+    with_availability: bool,
+    held: Option<(Timestamp, Timestamp)>,
+) {
+    xml.open_read(element);
+    let head = element.children.iter().take_while(|child| BEFORE_AVAILABILITY.contains(&child.name.as_str()));
+    let head_count = head.count();
+    for child in element.children.iter().take(head_count) {
+        xml.tree(child);
+    }
+    write_availability(xml, held);
+    for child in element.children.iter().skip(head_count) {
+        if !(with_availability && child.name == "DataAvailability") {
+            xml.tree(child);
+        }
+    }
+}
+
+fn write_availability(xml: &mut XmlWriter, held: Option<(Timestamp, Timestamp)>) {
+    if let Some((start, end)) = held {
+        xml.open("DataAvailability", &[]);
+        xml.empty("Extent", &[("start", &start.to_string()), ("end", &end.to_string())]);
+        xml.close();
+    }
+}
+
+fn open_channel(xml: &mut XmlWriter, channel: &Channel, held: Option<(Timestamp, Timestamp)>) {
+    let (code, location) = (channel.source_id.channel(), channel.source_id.location());
+    let codes = [("code", code.as_str()), ("locationCode", location)];
+    open_epoch(xml, "Channel", &codes, (channel.start_time, channel.end_time));
+    write_availability(xml, held);
+    xml.number("Latitude", channel.latitude);
+    xml.number("Longitude", channel.longitude);
+    xml.number("Elevation", channel.elevation_m);
+    xml.number("Depth", channel.depth_m);
+    for (name, value) in
+        [("Azimuth", channel.azimuth), ("Dip", channel.dip), ("SampleRate", channel.sample_rate_hz)]
+    {
+        if let Some(value) = value {
+            xml.number(name, value);
+        }
+    }
+    if let Some(sensor) = &channel.sensor {
+        xml.open("Sensor", &[]);
+        xml.leaf("Description", sensor);
+        xml.close();
+    }
+}
+
+fn write_units(xml: &mut XmlWriter, input: InputUnit) {
+    for (element, name) in [("InputUnits", unit_name(input)), ("OutputUnits", "count")] {
+        xml.open(element, &[]);
+        xml.leaf("Name", name);
+        xml.close();
+    }
+}
+
+fn write_response(xml: &mut XmlWriter, response: &Response, level: Level) {
+    xml.open("Response", &[]);
+    xml.open("InstrumentSensitivity", &[]);
+    xml.number("Value", response.sensitivity);
+    xml.number("Frequency", response.sensitivity_frequency_hz);
+    write_units(xml, response.input_unit);
+    xml.close();
+    if let (Level::Response, Some(stage)) = (level, &response.poles_zeros) {
+        xml.open("Stage", &[("number", "1")]);
+        xml.open("PolesZeros", &[]);
+        write_units(xml, response.input_unit);
+        xml.leaf("PzTransferFunctionType", "LAPLACE (RADIANS/SECOND)");
+        xml.number("NormalizationFactor", stage.normalization_factor);
+        xml.number("NormalizationFrequency", response.sensitivity_frequency_hz);
+        for (name, roots) in [("Zero", &stage.zeros), ("Pole", &stage.poles)] {
+            for (index, (real, imaginary)) in roots.iter().enumerate() {
+                xml.open(name, &[("number", &index.to_string())]);
+                xml.number("Real", *real);
+                xml.number("Imaginary", *imaginary);
+                xml.close();
+            }
+        }
+        xml.close();
+        xml.open("StageGain", &[]);
+        xml.number("Value", response.sensitivity);
+        xml.number("Frequency", response.sensitivity_frequency_hz);
+        xml.close();
+        xml.close();
+    }
+    xml.close();
+}

@@ -1,0 +1,76 @@
+//! `remove_response`: ground motion from counts, with the response of the record's epoch.
+
+use datafusion::logical_expr::ScalarUDF;
+use seislake_model::InputUnit;
+use seislake_seismo::signal::ResponseRemoval;
+
+use super::waveform::{Argument, Refusal, Returns, SAMPLE_RATE_HZ, SAMPLES, WaveformFunction, refusal};
+
+static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
+    name: "remove_response",
+    doc: "Ground motion in m, m/s or m/s² from counts: demeaned, tapered by 5 %, divided by the response in the \
+          frequency domain, each gapless run by itself; gaps stay null. Null where the response is null. \
+          Equal to ObsPy's `remove_response` with the same poles and zeros within 1e-9 of the largest value; \
+          a recorder's digital filters, one in their pass band, are left out. A run that goes on into another epoch is \
+          to be asked for in two windows.",
+    arguments: &[
+        SAMPLES,
+        SAMPLE_RATE_HZ,
+        Argument::text(
+            "response",
+            "`response` of `network.channels`, of the epoch that holds the samples: join by `source_id` and time.",
+        ),
+        Argument::text("output", "`'DISP'`, `'VEL'` or `'ACC'`.").or("'VEL'"),
+        Argument::number(
+            "water_level_db",
+            "The response counts as no smaller than its largest value less so many dB.",
+        )
+        .or("60"),
+        Argument::list(
+            "pre_filter_hz",
+            "Corners `[f1, f2, f3, f4]` of a band with cosine flanks, Hz; an empty list: none.",
+        )
+        .or("[]"),
+    ],
+    returns: Returns::List,
+    example: "SELECT t.source_id, t.start_time, peak(remove_response(t.samples, t.sample_rate_hz, c.response, 'VEL')) \
+              FROM traces('XX.*.*.HHZ', '2024-03-01T00:00', '2024-03-01T01:00') t \
+              JOIN network.channels c ON c.source_id = t.source_id \
+              AND (c.start_time IS NULL OR c.start_time <= t.start_time) \
+              AND (c.end_time IS NULL OR c.end_time > t.start_time)",
+    apply: |arguments| {
+        let rate_hz = arguments.sample_rate_hz()?;
+        let output = quantity(arguments.text("output"))?;
+        let water_level_db = arguments.number("water_level_db");
+        if water_level_db.is_nan() || water_level_db < 0.0 {
+            return refusal(format!("water_level_db must not be negative, but is {water_level_db}"));
+        }
+        let pre_filter_hz = corners(&arguments.list("pre_filter_hz"))?;
+        let response = arguments.response("response")?;
+        let removal = ResponseRemoval { water_level_db, pre_filter_hz, ..ResponseRemoval::to(output) };
+        arguments.each_transform(|run, fourier| fourier.remove_response(run, rate_hz, &response, &removal))
+    },
+};
+
+pub(super) fn remove_response() -> ScalarUDF {
+    REMOVE_RESPONSE.udf()
+}
+
+fn quantity(name: &str) -> Result<InputUnit, Refusal> {
+    match name.to_ascii_uppercase().as_str() {
+        "DISP" => Ok(InputUnit::Displacement),
+        "VEL" => Ok(InputUnit::Velocity),
+        "ACC" => Ok(InputUnit::Acceleration),
+        _ => refusal(format!("output must be 'DISP', 'VEL' or 'ACC', not '{name}'")),
+    }
+}
+
+fn corners(list: &[f64]) -> Result<Option<[f64; 4]>, Refusal> {
+    if list.is_empty() {
+        return Ok(None);
+    }
+    match <[f64; 4]>::try_from(list) {
+        Ok(corners) if corners[0] >= 0.0 && corners.is_sorted_by(|a, b| a < b) => Ok(Some(corners)),
+        _ => refusal(format!("pre_filter_hz must be four rising frequencies, not {list:?}")),
+    }
+}

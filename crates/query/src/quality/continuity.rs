@@ -1,0 +1,104 @@
+//! Continuity of a UTC day from the metadata columns of `waveform.segments`; samples are never read.
+//!
+//! Files are sorted by channel and time, so each partition of the scan sees long runs of one channel: a row costs a
+//! comparison of names and a step of [`ChannelContinuity`]. Memory is bound by channels and breaks, not by rows.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Float64Type, Int64Type};
+use datafusion::error::Result as DataFusionResult;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use seislake_model::{Continuity, Timestamp};
+use seislake_seismo::quality::{ChannelContinuity, Piece, Window};
+
+use super::{MARGIN_NS, Wanted, gather, named};
+use crate::error::Result;
+
+/// The rows of the day in which `day` lies, by source id. Channels without a sample on the day have none; rows of
+/// segments that are no time series are left out.
+pub async fn continuity(
+    context: &SessionContext,
+    day: Timestamp,
+    wanted: Wanted<'_>,
+) -> Result<Vec<Continuity>> {
+    let window = Window::day_of(day);
+    let sql = format!(
+        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count FROM waveform.segments \
+         WHERE end_ns >= {} AND start_ns < {}{}",
+        window.start_ns.saturating_sub(MARGIN_NS),
+        window.end_ns,
+        named(wanted)
+    );
+    let wanted: Option<Arc<BTreeSet<String>>> = wanted.map(|wanted| Arc::new(wanted.clone()));
+    let partitions =
+        gather(context, &sql, |stream| Box::pin(channels(stream, window, wanted.clone()))).await?;
+    let mut all = HashMap::new();
+    for partition in partitions {
+        for (name, channel) in partition {
+            keep(&mut all, name, channel);
+        }
+    }
+    let rows = all.into_iter().filter_map(|(name, channel)| channel.finish(name.parse().ok()?));
+    let mut rows: Vec<Continuity> = rows.collect();
+    rows.sort_unstable_by(|one, other| one.source_id.cmp(&other.source_id));
+    Ok(rows)
+}
+
+type Channels = HashMap<String, ChannelContinuity>;
+
+fn keep(channels: &mut Channels, name: String, channel: ChannelContinuity) {
+    match channels.get_mut(&name) {
+        Some(known) => known.merge(channel),
+        None => drop(channels.insert(name, channel)),
+    }
+}
+
+async fn channels(
+    mut batches: SendableRecordBatchStream,
+    window: Window,
+    wanted: Option<Arc<BTreeSet<String>>>,
+) -> DataFusionResult<Channels> {
+    let mut channels = Channels::new();
+    let mut current: Option<(String, ChannelContinuity)> = None;
+    while let Some(batch) = batches.try_next().await? {
+        add(&batch, window, wanted.as_deref(), &mut channels, &mut current);
+    }
+    if let Some((name, channel)) = current {
+        keep(&mut channels, name, channel);
+    }
+    Ok(channels)
+}
+
+fn add(
+    batch: &RecordBatch,
+    window: Window,
+    wanted: Wanted<'_>,
+    channels: &mut Channels,
+    current: &mut Option<(String, ChannelContinuity)>,
+) {
+    let names = batch.column(0).as_string::<i32>();
+    let long = |column: usize| batch.column(column).as_primitive::<Int64Type>().values();
+    let (starts, ends, counts) = (long(1), long(2), long(4));
+    let rates = batch.column(3).as_primitive::<Float64Type>().values();
+    let pieces = starts.iter().zip(ends).zip(rates).zip(counts);
+    for (row, (((start, end), rate), count)) in pieces.enumerate() {
+        let name = names.value(row);
+        if current.as_ref().is_none_or(|(known, _)| known != name) {
+            if let Some((name, channel)) = current.take() {
+                keep(channels, name, channel);
+            }
+            if wanted.is_some_and(|wanted| !wanted.contains(name)) {
+                continue;
+            }
+            *current = Some((name.to_owned(), ChannelContinuity::new(window)));
+        }
+        let piece = Piece::new(*start, *end, *rate, u64::try_from(*count).unwrap_or(0));
+        if let (Some((_, channel)), Some(piece)) = (current.as_mut(), piece) {
+            channel.push(piece);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The report: plots and numbers of the quality tables as they stand.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use seislake_exchange::{quality_plots, quality_text};
+use seislake_model::Timestamp;
+use seislake_query::quality::{Stored, stored};
+
+use crate::command_line::QualityReportArgs;
+use crate::lakehouse::Lakehouse;
+use crate::settings::Settings;
+use crate::terminal::print_result;
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+pub(super) async fn run(args: QualityReportArgs) -> anyhow::Result<()> {
+    let settings = Settings::load(args.home.config.as_deref())?;
+    let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
+    let session = lakehouse.session()?;
+    let (from, to) = stretch(&args, &session).await?;
+    if from >= to {
+        bail!("--from {from} is not before --to {to}");
+    }
+    let found = stored(&session, from, to, &args.source).await?;
+    let counts = [
+        ("continuity", found.continuity.len()),
+        ("latency", found.latency.len()),
+        ("component_ratios", found.component_ratios.len()),
+        ("signal_levels", found.signal_levels.len()),
+        ("timing", found.timing.len()),
+    ];
+    if counts.iter().all(|(_, count)| *count == 0) {
+        bail!(
+            "no quality is known of these channels from {from} to {to}; run `seislake quality update`, or ask for others"
+        );
+    }
+    write(&args.output, &found, from, to)?;
+    let mut text = format!("{from} to {to}, in \"{}\"\n", args.output.display());
+    for (name, count) in counts {
+        text.push_str(&format!("{name:<18} {count} rows\n"));
+    }
+    print_result(&text)
+}
+
+/// What is asked for; what is not, from the days that there are.
+async fn stretch(
+    args: &QualityReportArgs,
+    session: &SessionContext,
+) -> anyhow::Result<(Timestamp, Timestamp)> {
+    if let (Some(from), Some(to)) = (args.from, args.to) {
+        return Ok((from, to));
+    }
+    const SQL: &str = "SELECT min(start_time), max(start_time) FROM quality.continuity";
+    let batches: Vec<_> = seislake_query::query(session, SQL).await?.try_collect().await?;
+    let moment = |column: usize| {
+        let column = batches.first()?.column(column).as_primitive::<TimestampMicrosecondType>();
+        column.is_valid(0).then(|| Timestamp::from_micros(column.value(0)))
+    };
+    let (Some(first), Some(last)) = (moment(0), moment(1)) else {
+        bail!("the home has no continuity yet; run `seislake quality update`, or give --from and --to");
+    };
+    Ok((args.from.unwrap_or(first), args.to.unwrap_or(last.add_nanos(DAY_NS))))
+}
+
+fn write(folder: &Path, found: &Stored, from: Timestamp, to: Timestamp) -> anyhow::Result<()> {
+    let json = serde_json::json!({
+        "from": from,
+        "to": to,
+        "continuity": found.continuity,
+        "latency": found.latency,
+        "component_ratios": found.component_ratios,
+        "signal_levels": found.signal_levels,
+        "timing": found.timing,
+    });
+    let files = [
+        ("continuity.svg", quality_plots::continuity_bars(&found.continuity, from, to)),
+        ("latency.svg", quality_plots::latency_violins(&found.latency)),
+        ("component_ratios.svg", quality_plots::ratio_curves(&found.component_ratios, from, to)),
+        ("continuity.csv", quality_text::continuity_csv(&found.continuity)),
+        ("latency.csv", quality_text::latency_csv(&found.latency)),
+        ("component_ratios.csv", quality_text::component_ratios_csv(&found.component_ratios)),
+        ("signal_levels.csv", quality_text::signal_levels_csv(&found.signal_levels)),
+        ("timing.csv", quality_text::timing_csv(&found.timing)),
+        ("quality.json", format!("{json}\n")),
+    ];
+    fs::create_dir_all(folder).with_context(|| format!("cannot make directory \"{}\"", folder.display()))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::write(&path, text).with_context(|| format!("cannot write \"{}\"", path.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+#![allow(clippy::disallowed_methods, reason = "tests read recordings")]
+//! Frequency responses of real StationXML documents against evalresp, which also knows the recorder's digital filters.
+
+use std::path::{Path, PathBuf};
+
+use rustfft::num_complex::Complex;
+
+use seislake_model::{InputUnit, Timestamp};
+
+use crate::signal::frequency_response;
+
+fn data() -> Option<PathBuf> {
+    let root = std::env::var("SEISLAKE_TEST_DATA")
+        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    if root.is_dir() {
+        return Some(root);
+    }
+    eprintln!("skipped: no recordings at {}", root.display());
+    None
+}
+
+/// Amplitudes agree within this share up to this part of the sample rate: filters of recorders are one to about 2 % there.
+const TOLERANCE: f64 = 0.03;
+const BAND: f64 = 0.2;
+
+/// Documents whose overall sensitivity is not the product of the gains of their stages, which evalresp takes.
+const CONTRADICT_THEMSELVES: [(&str, &str); 2] = [
+    ("metadata/stationxml/IU_ANMO_BH.xml", "IU.ANMO.00.BH1"),
+    ("metadata/stationxml/SL_BOJS_LHZ.xml", "SL.BOJS..LHZ"),
+];
+
+#[test]
+fn responses_of_agencies_are_those_of_evalresp() {
+    let Some(root) = data() else { return };
+    let text = std::fs::read_to_string(root.join("truth/response.json")).unwrap();
+    let truth: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let frequencies: Vec<f64> = truth["frequencies_hz"].as_array().unwrap().iter().map(number).collect();
+    let (mut agreeing, mut contradicting) = (0, 0);
+    for (file, entry) in truth["files"].as_object().unwrap() {
+        let Ok(parsed) = seislake_exchange::stationxml::read(&std::fs::read(root.join(file)).unwrap()) else {
+            continue;
+        };
+        for channel in entry["channels"].as_array().unwrap() {
+            let Some(expected) = channel["evalresp_VEL"].as_array() else { continue };
+            let id = channel["id"].as_str().unwrap();
+            let start: Timestamp = channel["start"].as_str().unwrap().parse().unwrap();
+            let found = parsed.value.channels.iter().find(|found| {
+                let source = &found.source_id;
+                let parts = [source.network(), source.station(), source.location(), &source.channel()];
+                parts.join(".") == id && found.start_time.unwrap_or(start) == start
+            });
+            let response = found.and_then(|found| found.response.as_ref());
+            let Some(response) = response else {
+                assert_eq!(channel["input_units"].as_str(), Some("COUNTS"), "{file} {id} has no response");
+                continue;
+            };
+            let band_hz = BAND * number(&channel["rate"]);
+            let differs =
+                frequencies.iter().zip(expected).filter(|(hz, _)| **hz <= band_hz).find(|(hz, expected)| {
+                    let expected = Complex::new(number(&expected[0]), number(&expected[1]));
+                    let found = frequency_response(response, InputUnit::Velocity, **hz);
+                    (found.norm() / expected.norm() - 1.0).abs() > TOLERANCE
+                });
+            if CONTRADICT_THEMSELVES.contains(&(file, id)) {
+                assert!(differs.is_some(), "{file} {id} agrees by now");
+                contradicting += 1;
+            } else {
+                assert_eq!(differs, None, "{file} {id}");
+                agreeing += 1;
+            }
+        }
+    }
+    assert_eq!((agreeing, contradicting), (123, 2), "channel epochs that agree, and that cannot");
+}

@@ -1,0 +1,75 @@
+//! `export` gives back the samples that were imported, bit for bit.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use seislake_mseed::{Samples, Scanned, Scanner, TraceList};
+
+use crate::seislake::{run, succeed, synthetic_archive, text};
+
+/// Every file below `folder`, sorted.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Start and samples of each gapless segment, by channel.
+fn traces(files: &[PathBuf]) -> BTreeMap<(String, i64), Samples> {
+    let mut list = TraceList::new();
+    for file in files {
+        for scanned in Scanner::new(&std::fs::read(file).unwrap()) {
+            match scanned {
+                Scanned::Record { record, .. } => list.add(&record, &record.decode().unwrap().samples),
+                other => panic!("{}: {other:?}", file.display()),
+            }
+        }
+    }
+    let segments = list.into_segments().into_iter();
+    segments.map(|segment| ((segment.source_id, segment.start_ns), segment.samples)).collect()
+}
+
+#[test]
+fn exported_waveforms_are_those_that_were_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (records, stations) = synthetic_archive(folder.path(), 3);
+    let home = folder.path().join("home");
+    succeed(&["import", "--home", text(&home), "--stations", text(&stations), "--", text(&records)]);
+    let imported = traces(&files(&records));
+    assert!(imported.len() >= 30, "{}", imported.len());
+
+    let file = folder.path().join("all");
+    for format in ["mseed", "mseed3", "raw"] {
+        succeed(&["export", "--home", text(&home), "--format", format, "--output", text(&file)]);
+        assert!(traces(std::slice::from_ref(&file)) == imported, "{format}");
+    }
+
+    let archive = folder.path().join("sds");
+    for _again in 0..2 {
+        succeed(&["export", "--home", text(&home), "--format", "sds", "--output", text(&archive)]);
+        assert!(traces(&files(&archive)) == imported, "sds");
+    }
+    let (source_id, _) = imported.keys().next().unwrap();
+    let codes: Vec<&str> = source_id.trim_start_matches("FDSN:").splitn(4, '_').collect();
+    let (network, station, channel) = (codes[0], codes[1], codes[3].replace('_', ""));
+    let place = format!("{network}/{station}/{channel}.D/{network}.{station}.{}.{channel}.D.", codes[2]);
+    assert!(files(&archive).iter().any(|path| text(path).contains(&place)), "no file {place}");
+
+    let pattern = format!("{network}.{station}.*.*");
+    let arguments = ["export", "--home", text(&home), "--format", "mseed", "--source", &pattern];
+    succeed(&[&arguments[..], &["--output", text(&file)]].concat());
+    let some = traces(std::slice::from_ref(&file));
+    let expected = imported.keys().filter(|key| key.0.contains(&format!("_{station}_")));
+    assert!(some.keys().eq(expected) && !some.is_empty());
+
+    let refused = run(&["export", "--home", text(&home), "--format", "sds"]);
+    let errors = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && errors.contains("needs --output DIRECTORY"), "{errors}");
+}
