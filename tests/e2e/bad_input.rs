@@ -127,8 +127,8 @@ fn wrong_sql_is_one_sentence() {
 fn a_statement_is_cut_off_when_its_time_is_up() {
     let folder = tempfile::tempdir().unwrap();
     let home = small_home(folder.path());
-    let tables = vec!["information_schema.columns"; 6].join(", ");
-    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {})", tables.replace(", ", " CROSS JOIN "));
+    let tables: Vec<String> = (0..6).map(|n| format!("information_schema.columns t{n}")).collect();
+    let sql = format!("SELECT count(t0.column_name || t5.column_name) FROM {}", tables.join(" CROSS JOIN "));
     let begin = std::time::Instant::now();
     refused(
         &["query", "--home", text(&home), "--timeout-s", "0.5", &sql],
@@ -137,7 +137,7 @@ fn a_statement_is_cut_off_when_its_time_is_up() {
     );
     assert!(begin.elapsed().as_secs() < 60, "it ran on: {:?}", begin.elapsed());
     succeed(&["query", "--home", text(&home), "--timeout-s", "600", "SELECT 1"]);
-    refused(&["query", "--home", text(&home), "--timeout-s", "-1", "SELECT 1"], 2, &["--timeout-s"]);
+    refused(&["query", "--home", text(&home), "--timeout-s", "0", "SELECT 1"], 2, &["--timeout-s"]);
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn keys_as_written(text: &str) -> Vec<&str> {
 async fn fields_are_answered_in_the_order_of_the_query() {
     let house = House::furnished().await;
     // What needs a statement is asked for before what is there already; the fragment adds to a field named before it.
-    let query = "query { z: events(first: 1) { totalCount snapshotId ...page nodes { magnitudes { uncertainty magnitude } \
+    let query = "query { z: events(first: 1, orderBy: ORIGIN_TIME_ASC) { totalCount snapshotId ...page nodes { magnitudes { uncertainty magnitude } \
                  revision eventId } } a: stations(first: 1) { totalCount } } \
                  fragment page on EventConnection { nodes { status } pageInfo { hasPreviousPage hasNextPage } }";
     let body = json!({ "query": query }).to_string();

@@ -50,6 +50,7 @@ fn settings_of_the_science_have_types_and_ranges() {
         "locate.depth_km_max must be 0 to 800, not inf",
         "locate.search_count must be 100 to 10000000, not 0",
         "magnitude.snr_min must be 0 or more, not -0.5",
+        "pick.s_window_min_s must be below pick.s_window_max_s",
         "streams.raw_partition_count must be 1 to 256, not 0",
         "test.toml: associate.margin_km must be a float",
         "test.toml: unknown key \"associate.no_such_key\"",
