@@ -12,7 +12,6 @@ pub(super) const RANGES: [(&str, f64, f64); 47] = [
     ("query.memory_bytes", 67_108_864.0, f64::MAX),
     ("query.timeout_s", 0.001, 1e9),
     ("http.body_bytes", 1.0, f64::MAX),
-    ("http.dataselect_samples", 1.0, f64::MAX),
     ("http.concurrency", 1.0, 1e6),
     ("http.dataselect_samples", 1.0, f64::MAX),
     ("pick.filter_window_s", 0.05, 100.0),
