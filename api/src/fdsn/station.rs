@@ -128,8 +128,9 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     if found.stations.is_empty() {
         return Ok(request.no_data(parameters::no_data(&parameters)));
     }
+    let found = with_start_times(found);
     if text {
-        let body = station_text::write(&with_start_times(found), level);
+        let body = station_text::write(&found, level);
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
     }
     let held = match parameters::flag(&parameters, "includeavailability")? {
@@ -165,10 +166,11 @@ impl Held {
     }
 }
 
-/// What FDSN text says where an epoch began before anybody wrote it down.
+/// What we say where an epoch began before anybody wrote it down.
 const SINCE_EVER: Timestamp = Timestamp::from_nanos(-2_208_988_800_000_000_000);
 
-/// FDSN text has no epochs without a begin, and ObsPy does not read them: they begin with the year 1900.
+/// FDSN text has no epochs without a begin, and ObsPy reads them neither in text nor, in its mass downloader, in
+/// StationXML: they begin with the year 1900.
 fn with_start_times(mut inventory: Inventory) -> Inventory {
     for station in &mut inventory.stations {
         station.start_time.get_or_insert(SINCE_EVER);

@@ -174,3 +174,65 @@ async fn stations_come_as_text_and_stationxml_at_each_level() {
     let (status, _) = house.get(&format!("{station}?level=everything")).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
 }
+
+/// Two stations, one of them closed to the public, as a document of somebody else.
+const DOCUMENT: &str = r#"<FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" schemaVersion="1.2">
+<Source>s</Source><Created>2020-01-01T00:00:00Z</Created><Network code="XX" startDate="2000-01-01T00:00:00Z">
+<Description>A network</Description>
+<Station code="S0" startDate="2010-01-01T00:00:00Z" restrictedStatus="open"><Latitude>64</Latitude>
+<Longitude>-17</Longitude><Elevation>5</Elevation><Site><Name>A</Name></Site><Vault>deep</Vault>
+<Channel code="HHZ" locationCode="" startDate="2010-01-01T00:00:00Z"><Latitude>64</Latitude><Longitude>-17</Longitude>
+<Elevation>5</Elevation><Depth>0</Depth><SampleRate>100</SampleRate></Channel></Station>
+<Station code="S9" startDate="2012-01-01T00:00:00Z" restrictedStatus="closed"><Latitude>60</Latitude>
+<Longitude>10</Longitude><Elevation>5</Elevation><Site><Name>B</Name></Site>
+<Channel code="HHZ" locationCode="" startDate="2012-01-01T00:00:00Z"><Latitude>60</Latitude><Longitude>10</Longitude>
+<Elevation>5</Elevation><Depth>0</Depth><SampleRate>100</SampleRate></Channel></Station></Network></FDSNStationXML>"#;
+
+#[tokio::test]
+async fn stations_are_chosen_by_restriction_data_and_change() {
+    let house = House::furnished().await;
+    let inventory = seislake_exchange::stationxml::read(DOCUMENT.as_bytes()).unwrap().value;
+    house.state.stations.upsert(inventory.clone()).await.unwrap();
+    house.lake.upsert_inventory(inventory).await.unwrap();
+    let station = "/fdsnws/station/1/query?format=text&net=XX";
+    for (query, expected) in [
+        ("level=station", vec!["S0", "S1", "S2", "S9"]),
+        ("level=station&includerestricted=false", vec!["S0", "S1", "S2"]),
+        ("level=station&matchtimeseries=true", vec!["S0"]),
+        ("level=channel", vec!["S0", "S9"]),
+        ("level=channel&matchtimeseries=true&start=2014-08-24&end=2014-08-25", vec!["S0"]),
+        ("level=channel&includerestricted=false", vec!["S0"]),
+        ("level=station&startafter=2011-01-01", vec!["S9"]),
+        ("level=station&updatedafter=2000-01-01", vec!["S0", "S9"]),
+    ] {
+        let (status, text) = house.get(&format!("{station}&{query}")).await;
+        let codes: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split('|').nth(1)).collect();
+        assert_eq!((status, codes), (StatusCode::OK, expected), "{query}: {text}");
+    }
+    for query in ["matchtimeseries=true&start=2020-01-01", "updatedafter=2100-01-01"] {
+        let (status, text) = house.get(&format!("{station}&{query}")).await;
+        assert_eq!((status, text.as_str()), (StatusCode::NO_CONTENT, ""), "{query}");
+    }
+    let (_, networks) = house.get(&format!("{station}&level=network&sta=S9")).await;
+    assert!(networks.ends_with("\nXX|A network|2000-01-01T00:00:00.000||1\n"), "{networks}");
+}
+
+#[tokio::test]
+async fn stationxml_keeps_what_it_was_given_and_tells_what_is_held() {
+    let house = House::furnished().await;
+    let inventory = seislake_exchange::stationxml::read(DOCUMENT.as_bytes()).unwrap().value;
+    house.state.stations.upsert(inventory).await.unwrap();
+    let (_, xml) = house.get("/fdsnws/station/1/query?level=channel&sta=S0&includeavailability=true").await;
+    let flat: String = xml.lines().map(str::trim).collect();
+    for part in [
+        "<Vault>deep</Vault><Channel ",
+        "<Extent start=\"2014-08-24T00:00:10.000Z\" end=\"2014-08-24T00:00:30.990Z\"/>",
+        "<Description>A network</Description>",
+    ] {
+        assert!(flat.contains(part), "{part} in {flat}");
+    }
+    let (_, xml) = house.get("/fdsnws/station/1/query?level=channel&sta=S9&includeavailability=true").await;
+    assert!(xml.contains("restrictedStatus=\"closed\"") && !xml.contains("<Extent"), "{xml}");
+    let (_, extents) = house.get("/fdsnws/availability/1/extent?sta=S9&includerestricted=true").await;
+    assert_eq!(extents, "", "nothing is held of it");
+}

@@ -155,3 +155,26 @@ fn every_kind_of_rows_fits_its_table() {
         assert_eq!(batch.schema().fields().len(), batch.num_columns(), "{}", rows.table());
     }
 }
+
+#[tokio::test]
+async fn a_lake_of_before_gets_the_columns_that_came_later() {
+    let home = tempfile::tempdir().unwrap();
+    let before = lake(home.path()).await;
+    let table = TABLES.iter().find(|table| table.name == "channels").unwrap();
+    let schema = before.load(&table.ident()).await.unwrap().metadata().current_schema().as_ref().clone();
+    let older = schema.as_struct().fields().iter().filter(|field| field.id < 17).cloned();
+    let older = iceberg::spec::Schema::builder().with_fields(older.collect::<Vec<_>>()).build().unwrap();
+    let updates = vec![
+        iceberg::TableUpdate::AddSchema { schema: older },
+        iceberg::TableUpdate::SetCurrentSchema { schema_id: -1 },
+    ];
+    before.catalog().commit(&table.ident(), Vec::new(), updates).await.unwrap();
+    let mut read_only = settings(home.path());
+    read_only.read_only = true;
+    let reader = Lake::open(read_only).await.unwrap();
+    assert_eq!(reader.inventory().await.unwrap(), Inventory::default(), "a reader adds nothing");
+    let after = lake(home.path()).await;
+    let schema = after.load(&table.ident()).await.unwrap().metadata().current_schema().clone();
+    assert!(schema.field_by_id(17).is_some() && schema.field_by_id(18).is_some());
+    assert_eq!(after.upsert_inventory(inventory()).await.unwrap(), inventory());
+}

@@ -157,6 +157,15 @@ fn availability_stands_between_the_comments_and_the_place() {
 }
 
 #[test]
+fn a_begin_that_the_document_did_not_say_is_added_where_it_is_known() {
+    let mut inventory = read(FOREIGN.as_bytes()).unwrap().value;
+    inventory.channels[0].start_time = Some(Timestamp::from_nanos(0));
+    let text = flat(&write(&inventory, Level::Channel, Timestamp::from_nanos(0)));
+    let expected = r#"<Channel code="BDF" locationCode="00" startDate="1970-01-01T00:00:00.000Z">"#;
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn originals_tell_restriction_summary_and_sensitivity() {
     let inventory = read(FOREIGN.as_bytes()).unwrap().value;
     let station = &inventory.stations[0];

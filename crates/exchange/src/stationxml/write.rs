@@ -7,7 +7,7 @@ use seislake_model::{Channel, InputUnit, Inventory, Response, Station, Timestamp
 
 use super::original::element_of;
 use super::{Level, station_of, unit_name};
-use crate::xml::{Element, XmlWriter};
+use crate::xml::{Attribute, Element, XmlWriter};
 
 /// First and last sample that are held of a channel in its epoch.
 type Availability<'a> = &'a dyn Fn(&Channel) -> Option<(Timestamp, Timestamp)>;
@@ -111,7 +111,7 @@ fn open_epoch(
 
 fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], document: &Document<'_>) {
     match station.original.as_deref().and_then(element_of) {
-        Some(element) => open_with_children(xml, &element),
+        Some(element) => open_with_children(xml, &with_start(element, station.start_time)),
         None => open_station(xml, station),
     }
     if document.level >= Level::Channel {
@@ -120,6 +120,15 @@ fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], 
         }
     }
     xml.close();
+}
+
+/// The element with the begin of its epoch, where it is known and the document did not say it.
+fn with_start(mut element: Element, start_time: Option<Timestamp>) -> Element {
+    if let (None, Some(start)) = (element.attribute("startDate"), start_time) {
+        let (name, value) = ("startDate".to_owned(), start.to_string());
+        element.attributes.push(Attribute { name, foreign: None, value });
+    }
+    element
 }
 
 fn open_station(xml: &mut XmlWriter, station: &Station) {
@@ -135,7 +144,10 @@ fn open_station(xml: &mut XmlWriter, station: &Station) {
 fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>) {
     let held = document.availability.and_then(|availability| availability(channel));
     match channel.original.as_deref().and_then(element_of) {
-        Some(element) => open_channel_read(xml, &element, document.availability.is_some(), held),
+        Some(element) => {
+            let element = with_start(element, channel.start_time);
+            open_channel_read(xml, &element, document.availability.is_some(), held);
+        }
         None => open_channel(xml, channel, held),
     }
     match channel.response_original.as_deref().and_then(element_of) {
