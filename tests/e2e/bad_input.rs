@@ -157,8 +157,10 @@ fn a_moved_home_says_where_it_was_made() {
 fn an_export_of_nothing_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let home = small_home(folder.path());
-    let export = ["export", "--home", text(&home), "--format", "mseed", "--source", "FDSN:XX_NONE__H_H_Z"];
-    refused(&export, 1, &["no records", "FDSN:XX_NONE__H_H_Z"]);
+    for format in ["mseed", "raw"] {
+        let export = ["export", "--home", text(&home), "--format", format, "--source", "FDSN:XX_NONE__H_H_Z"];
+        refused(&export, 1, &["no records", "FDSN:XX_NONE__H_H_Z"]);
+    }
 }
 
 #[test]

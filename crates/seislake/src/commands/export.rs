@@ -42,10 +42,12 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     };
     let text = match args.format {
         ExportFormat::Mseed | ExportFormat::Sds => {
-            return one_file(waveforms(&args, &lakehouse, RecordFormat::MiniSeed2).await?, &mut out).await;
+            return one_file(&args, waveforms(&args, &lakehouse, RecordFormat::MiniSeed2).await?, &mut out)
+                .await;
         }
         ExportFormat::Mseed3 => {
-            return one_file(waveforms(&args, &lakehouse, RecordFormat::MiniSeed3).await?, &mut out).await;
+            return one_file(&args, waveforms(&args, &lakehouse, RecordFormat::MiniSeed3).await?, &mut out)
+                .await;
         }
         ExportFormat::Raw => return raw_records(&args, &settings, &lakehouse, &mut out).await,
         ExportFormat::Stationxml => {
@@ -90,16 +92,20 @@ async fn waveforms<'a>(
 }
 
 async fn one_file(
+    args: &ExportArgs,
     blocks: impl Stream<Item = Result<RecordBlock, ApiError>> + Send,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let mut blocks = std::pin::pin!(blocks);
+    let mut record_count = 0;
     while let Some(block) = blocks.try_next().await? {
+        record_count += block.records.len();
         for record in &block.records {
             out.write_all(record).context("cannot write the export")?;
         }
     }
-    out.flush().context("cannot write the export")
+    out.flush().context("cannot write the export")?;
+    refuse_nothing(args, record_count)
 }
 
 /// The original records from the log, byte for byte, by source id and time. Records that begin before `--to` and end
@@ -127,7 +133,7 @@ async fn raw_records(
     let log = Log::open(home.path(), LogSettings::default());
     let raw = log.topic(WAVEFORMS_RAW, settings.streams.raw_partition_count)?;
     let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
-    let mut record_count = 0_u64;
+    let mut record_count = 0_usize;
     while let Some(batch) = batches.try_next().await? {
         let partitions = batch.column(0).as_primitive::<Int64Type>();
         let offsets = batch.column(1).as_primitive::<Int64Type>();
@@ -140,10 +146,15 @@ async fn raw_records(
         }
     }
     out.flush().context("cannot write the export")?;
-    if record_count == 0 {
-        let source = args.source.as_ref().map_or_else(String::new, |source| format!(" of \"{source}\""));
-        let time = if args.from.or(args.to).is_some() { " in this time" } else { "" };
-        bail!("the home holds no records{source}{time}; the export is empty");
+    refuse_nothing(args, record_count)
+}
+
+/// An export that found nothing is an error: a misspelt source would go unnoticed.
+fn refuse_nothing(args: &ExportArgs, record_count: usize) -> anyhow::Result<()> {
+    if record_count > 0 {
+        return Ok(());
     }
-    Ok(())
+    let source = args.source.as_ref().map_or_else(String::new, |source| format!(" of \"{source}\""));
+    let time = if args.from.or(args.to).is_some() { " in this time" } else { "" };
+    bail!("the home holds no records{source}{time}; the export is empty")
 }
