@@ -174,7 +174,8 @@ async fn a_lake_of_before_gets_the_columns_that_came_later() {
     let reader = Lake::open(read_only).await.unwrap();
     assert_eq!(reader.inventory().await.unwrap(), Inventory::default(), "a reader adds nothing");
     let after = lake(home.path()).await;
-    let schema = after.load(&table.ident()).await.unwrap().metadata().current_schema().clone();
+    let loaded = after.load(&table.ident()).await.unwrap();
+    let schema = loaded.metadata().current_schema();
     assert!(schema.field_by_id(17).is_some() && schema.field_by_id(18).is_some());
     assert_eq!(after.upsert_inventory(inventory()).await.unwrap(), inventory());
 }
