@@ -106,7 +106,7 @@ impl Warehouse {
     }
 
     /// Makes a local file durable before a commit names it; object stores are durable when a write returns.
-    async fn sync(&self, path: &Path) -> std::io::Result<()> {
+    pub(crate) async fn sync(&self, path: &Path) -> std::io::Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
         tokio::fs::File::open(directory.join(path.as_ref())).await?.sync_all().await
     }

@@ -69,11 +69,11 @@ fn packet(offset: u64) -> Packet {
         sample_count: 400,
         expected_count: 400,
         sample_rate_hz: 100.0,
-        encoding: "steim2".into(),
+        encoding: "steim2",
         quality: "D".into(),
         timing_quality: None,
         byte_count: 512,
-        sha256: format!("{offset:064x}"),
+        sha256: [offset as u8; 32],
         object_uri: None,
         position: position(offset),
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::seislake::{command, run, spawn, succeed, synthetic_archive, text};
+use crate::seislake::{Server, command, run, succeed, synthetic_archive, text};
 
 /// The command fails with `status` and one line on standard error that contains every one of `words`.
 fn refused(arguments: &[&str], status: i32, words: &[&str]) {
@@ -195,15 +195,7 @@ fn a_directory_with_other_things_is_not_made_a_home() {
 fn a_second_process_is_told_whose_home_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let home = small_home(folder.path());
-    let addresses = home.join("run/addresses.json");
-    let mut server =
-        spawn(&["serve", "--home", text(&home), "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"]);
-    let begin = std::time::Instant::now();
-    while !addresses.exists() {
-        assert!(begin.elapsed().as_secs() < 60, "the server did not start");
-        assert!(server.try_wait().unwrap().is_none(), "the server ended");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    let _server = Server::start(&home, &[]);
     refused(
         &["import", "--home", text(&home), "--", text(folder.path())],
         1,
@@ -214,6 +206,4 @@ fn a_second_process_is_told_whose_home_it_is() {
         .output()
         .unwrap();
     assert!(output.status.success(), "reading beside a server: {}", String::from_utf8_lossy(&output.stderr));
-    server.kill().unwrap();
-    server.wait().unwrap();
 }

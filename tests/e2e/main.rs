@@ -11,3 +11,4 @@ mod import;
 mod layering;
 mod quality;
 mod seislake;
+mod serve;

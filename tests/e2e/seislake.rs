@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use seislake_exchange::stationxml::{self, Level};
 use seislake_mseed::{PackSettings, pack};
@@ -123,4 +124,30 @@ pub(crate) fn synthetic_archive(folder: &Path, minutes: u32) -> (PathBuf, PathBu
         std::fs::write(records.join(format!("{name}.mseed")), bytes).unwrap();
     }
     (records, stations)
+}
+
+/// A running server; killed at the end.
+pub(crate) struct Server(Child);
+
+impl Server {
+    /// Starts `serve` on free ports with further arguments, and waits until it listens.
+    pub(crate) fn start(home: &Path, arguments: &[&str]) -> Self {
+        let mut all = vec!["serve", "--home", text(home), "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0"];
+        all.extend(arguments);
+        let mut server = Self(spawn(&all));
+        let begin = Instant::now();
+        while !home.join("run/addresses.json").exists() {
+            assert!(begin.elapsed().as_secs() < 60, "the server did not start");
+            assert!(server.0.try_wait().unwrap().is_none(), "the server ended");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

@@ -1,6 +1,7 @@
 //! The doors in process, over a real lake in a temporary directory that was filled through its sinks.
 
 mod availability;
+mod corpus;
 mod dataselect;
 mod fdsn;
 mod graphql;

@@ -29,8 +29,8 @@ const PAGE_BYTES: usize = 256 << 10;
 const ROW_GROUP_BYTES: usize = 32 << 20;
 /// Rows of a partition are not spread over several files below this, bytes in memory.
 const PARALLEL_FILE_BYTES_MIN: usize = 32 << 20;
-/// Bytes of rows gathered at once.
-const GATHERED_BYTES: usize = 4 << 20;
+/// Bytes of rows gathered at once: what the encoder makes of them fits the caches of a core.
+const GATHERED_BYTES: usize = 512 << 10;
 
 /// Rows that lie in so few pieces are written as they lie.
 const RUNS_MAX: usize = 16;
@@ -47,11 +47,8 @@ pub(crate) async fn write(
 ) -> Result<Vec<DataFile>> {
     let loaded = lake.load(&table.ident()).await?;
     let order = sorted(table, batches)?;
-    let mut rows_of = BTreeMap::<PartitionKey, Vec<(usize, usize)>>::new();
     let keys = partition_keys(loaded.metadata(), batches)?;
-    for (batch, row) in order {
-        rows_of.entry(keys[batch][row].clone()).or_default().push((batch, row));
-    }
+    let rows_of = by_partition(order, &keys);
     let nan = |column: &str| has_nan(batches, column);
     let properties = writer_properties(table, nan, lake.write_settings().zstd_level)?;
     let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
@@ -232,10 +229,29 @@ fn hilbert(longitudes: &ArrayRef, latitudes: &ArrayRef) -> ArrayRef {
     Arc::new(indices.collect::<UInt64Array>())
 }
 
+/// Values of each partition field for the rows of a batch.
+type BatchKeys = Vec<Vec<Option<i32>>>;
+
+/// Rows of each partition, in their order: neighbours mostly belong together.
+fn by_partition(
+    order: Vec<(usize, usize)>,
+    keys: &[BatchKeys],
+) -> BTreeMap<PartitionKey, Vec<(usize, usize)>> {
+    let alike = |a: (usize, usize), b: (usize, usize)| {
+        keys[a.0].iter().zip(&keys[b.0]).all(|(left, right)| left[a.1] == right[b.1])
+    };
+    let mut rows_of = BTreeMap::<PartitionKey, Vec<(usize, usize)>>::new();
+    for run in order.chunk_by(|a, b| alike(*a, *b)) {
+        let Some(&(batch, row)) = run.first() else { continue };
+        let key = keys[batch].iter().map(|values| values[row]).collect();
+        rows_of.entry(key).or_default().extend_from_slice(run);
+    }
+    rows_of
+}
+
 /// Partition of each row of each batch.
-fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<Vec<Vec<PartitionKey>>> {
-    let mut keys: Vec<Vec<PartitionKey>> =
-        batches.iter().map(|batch| vec![PartitionKey::new(); batch.num_rows()]).collect();
+fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<Vec<BatchKeys>> {
+    let mut keys: Vec<BatchKeys> = vec![BatchKeys::new(); batches.len()];
     for field in metadata.default_partition_spec().fields() {
         let what = || format!("partition by \"{}\"", field.name);
         let function = create_transform_function(&field.transform).doing(what)?;
@@ -243,8 +259,7 @@ fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<V
         for (batch, keys) in batches.iter().zip(&mut keys) {
             let unknown = || Error::new(ErrorKind::Internal, format!("there is no column \"{name}\""));
             let source = batch.column_by_name(name).ok_or_else(unknown)?;
-            let values = integers(&function.transform(Arc::clone(source)).doing(what)?, &field.name)?;
-            keys.iter_mut().zip(values).for_each(|(key, value)| key.push(value));
+            keys.push(integers(&function.transform(Arc::clone(source)).doing(what)?, &field.name)?);
         }
     }
     Ok(keys)

@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::tables::{TableDef, encode};
+use crate::tables::{TableDef, encode_owned};
 
 pub(crate) use append::{Change, Committed, Replaced, commit};
 pub(crate) use files::{DataFileWriter, gathered_rows, sorted, write as write_files, writer_properties};
@@ -87,17 +87,16 @@ impl TableSink {
         Ok(())
     }
 
-    async fn push(&mut self, rows: &Rows) -> Result<()> {
+    async fn push(&mut self, rows: Rows) -> Result<()> {
         if rows.table() != self.table.full_name() {
             let message = format!("rows of \"{}\" in a sink of \"{}\"", rows.table(), self.table.full_name());
             return Err(Error::new(ErrorKind::Internal, message));
         }
-        let batch = encode(rows)?;
-        if batch.num_rows() == 0 {
-            return Ok(());
+        let mut bytes = 0;
+        for batch in encode_owned(rows)?.into_iter().filter(|batch| batch.num_rows() > 0) {
+            bytes += batch.get_array_memory_size();
+            self.batches.push(batch);
         }
-        let bytes = batch.get_array_memory_size();
-        self.batches.push(batch);
         self.batch_bytes += bytes;
         let all = self.lake.buffered().fetch_add(bytes, Ordering::Relaxed) + bytes;
         let limits = self.lake.write_settings();
@@ -157,7 +156,7 @@ impl Sink for TableSink {
     }
 
     async fn write(&mut self, rows: Rows) -> Result<(), SinkError> {
-        Ok(self.push(&rows).await?)
+        Ok(self.push(rows).await?)
     }
 
     async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError> {

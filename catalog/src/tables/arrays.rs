@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use arrow::array::{
     ArrayRef, AsArray, Float64Array, Float64Builder, Int32Array, Int32Builder, Int64Array, Int64Builder,
-    LargeBinaryArray, ListBuilder, RecordBatch, StringArray, TimestampMicrosecondArray,
+    LargeBinaryArray, ListArray, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    TimestampMicrosecondArray,
 };
+use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use seislake_model::Timestamp;
@@ -28,6 +30,22 @@ pub(super) fn double<V: Into<Option<f64>>>(values: impl Iterator<Item = V>) -> A
 
 pub(super) fn text<S: AsRef<str>>(values: impl Iterator<Item = S>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
+}
+
+/// Bytes as lower-case hexadecimal.
+pub(super) fn hex_text<'a, const N: usize>(values: impl Iterator<Item = &'a [u8; N]>) -> ArrayRef {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let mut builder = StringBuilder::with_capacity(values.size_hint().0, 2 * N * values.size_hint().0);
+    let mut text = String::with_capacity(2 * N);
+    for value in values {
+        text.clear();
+        for byte in value {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        }
+        builder.append_value(&text);
+    }
+    Arc::new(builder.finish())
 }
 
 pub(super) fn optional_text<S: AsRef<str>>(values: impl Iterator<Item = Option<S>>) -> ArrayRef {
@@ -76,6 +94,13 @@ pub(super) fn int_lists<'a>(id: i32, lists: impl Iterator<Item = Option<&'a [i32
         builder.append(list.is_some());
     }
     Arc::new(builder.finish())
+}
+
+/// One list: the memory of `values` becomes the array's.
+pub(super) fn int_list(id: i32, values: Vec<i32>) -> ArrayRef {
+    let offsets = OffsetBuffer::from_lengths([values.len()]);
+    let field = Arc::new(element(id, DataType::Int32));
+    Arc::new(ListArray::new(field, offsets, Arc::new(Int32Array::from(values)), None))
 }
 
 pub(super) fn long_lists<I: Iterator<Item = i64>>(id: i32, lists: impl Iterator<Item = I>) -> ArrayRef {

@@ -98,14 +98,15 @@ fn field(column: &Column) -> NestedField {
 fn partition_spec(table: &TableDef) -> Result<UnboundPartitionSpec> {
     let mut fields = Vec::new();
     for (field_id, partition) in (PARTITION_FIELD_ID_FIRST..).zip(table.partition) {
-        let (column, transform) = match partition {
-            PartitionBy::Day(column) => (column, Transform::Day),
-            PartitionBy::Month(column) => (column, Transform::Month),
+        let (column, transform, suffix) = match partition {
+            PartitionBy::Day(column) => (column, Transform::Day, "day"),
+            PartitionBy::Month(column) => (column, Transform::Month, "month"),
+            PartitionBy::Bucket(column, count) => (column, Transform::Bucket(*count), "bucket"),
         };
         fields.push(UnboundPartitionField {
             source_id: table.column(column)?.id,
             field_id: Some(field_id),
-            name: format!("{column}_{transform}"),
+            name: format!("{column}_{suffix}"),
             transform,
         });
     }

@@ -23,6 +23,7 @@ fn layout(table: &TableDef) -> String {
     let partition = table.partition.iter().map(|by| match by {
         PartitionBy::Day(column) => format!("day({column})"),
         PartitionBy::Month(column) => format!("month({column})"),
+        PartitionBy::Bucket(column, count) => format!("bucket({count}, {column})"),
     });
     let partition = partition.collect::<Vec<_>>().join(", ");
     let partition = if partition.is_empty() { "none".to_owned() } else { partition };
@@ -36,7 +37,7 @@ fn layout(table: &TableDef) -> String {
 }
 
 fn page() -> String {
-    let mut page = String::from("# Tables\n\nGenerated from `catalog/src/tables` by `just bless`.\n");
+    let mut page = String::from("# Tables\n\nGenerated from `catalog/src/tables` by `make bless`.\n");
     for table in TABLES {
         let _ = write!(page, "\n## {}\n\n{}\n{}\n\n", table.full_name(), table.doc, layout(table));
         page.push_str("| id | column | type | null | meaning |\n|---|---|---|---|---|\n");

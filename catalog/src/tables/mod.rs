@@ -123,6 +123,8 @@ pub enum PartitionBy {
     Day(&'static str),
     /// UTC month of a time column.
     Month(&'static str),
+    /// One of so many buckets of a text column, by Iceberg's hash.
+    Bucket(&'static str, u32),
 }
 
 /// Order of rows within a data file.
@@ -184,6 +186,21 @@ pub fn encode(rows: &Rows) -> Result<RecordBatch> {
         Rows::DeadLetters(rows) => dead_letters::encode(rows),
     };
     RecordBatch::try_new(table.arrow_schema()?, arrays).doing(|| format!("encode rows of \"{name}\""))
+}
+
+/// Rows to be written: as [`encode`], but long samples stay where they are, in batches of their own.
+pub(crate) fn encode_owned(rows: Rows) -> Result<Vec<RecordBatch>> {
+    match rows {
+        Rows::Segments(rows) => {
+            let (long, short): (Vec<_>, Vec<_>) = rows.into_iter().partition(segments::is_long);
+            let schema = segments::TABLE.arrow_schema()?;
+            let arrays = long.into_iter().map(segments::encode_long);
+            let arrays = arrays.chain(std::iter::once(segments::encode(&short)));
+            let batches = arrays.map(|arrays| RecordBatch::try_new(SchemaRef::clone(&schema), arrays));
+            batches.collect::<Result<_, _>>().doing(|| "encode segments")
+        }
+        rows => Ok(vec![encode(&rows)?]),
+    }
 }
 
 /// Rows of one partition, in the order of the table, as they are kept for long: pieces of a waveform that were cut

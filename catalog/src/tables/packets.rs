@@ -6,7 +6,7 @@ use arrow::array::ArrayRef;
 use seislake_model::Packet;
 
 use super::ColumnType::{Double, Int, Long, Text, Time};
-use super::arrays::{double, int, long, optional_text, text, time};
+use super::arrays::{double, hex_text, int, long, optional_text, text, time};
 use super::{Column, PartitionBy, SortBy, TableDef, optional, required};
 
 pub(super) const TABLE: TableDef = TableDef {
@@ -39,7 +39,7 @@ const COLUMNS: &[Column] = &[
     optional(15, "timing_quality", Int, "Timing quality in percent, where recorded."),
     required(16, "byte_count", Long, "Length of the record in bytes."),
     required(17, "sha256", Text, "SHA-256 of the record, lower-case hexadecimal."),
-    optional(18, "object_uri", Text, "Where the original is stored, if it is kept."),
+    optional(18, "object_uri", Text, "Where the original is stored, if it is kept: object#bytes=FIRST-LAST."),
     required(19, "topic", Text, "Topic of the record."),
     required(20, "partition", Int, "Partition of the topic."),
     required(21, "offset", Long, "Offset in the partition."),
@@ -59,11 +59,11 @@ pub(super) fn encode(rows: &[Packet]) -> Vec<ArrayRef> {
         long(rows.iter().map(|row| i64::from(row.sample_count))),
         long(rows.iter().map(|row| i64::from(row.expected_count))),
         double(rows.iter().map(|row| row.sample_rate_hz)),
-        text(rows.iter().map(|row| row.encoding.as_str())),
+        text(rows.iter().map(|row| row.encoding)),
         text(rows.iter().map(|row| row.quality.as_str())),
         int(rows.iter().map(|row| row.timing_quality.map(i32::from))),
         long(rows.iter().map(|row| i64::from(row.byte_count))),
-        text(rows.iter().map(|row| row.sha256.as_str())),
+        hex_text(rows.iter().map(|row| &row.sha256)),
         optional_text(rows.iter().map(|row| row.object_uri.as_deref())),
         text(rows.iter().map(|row| row.position.topic.as_str())),
         int(rows.iter().map(|row| row.position.partition as i32)),

@@ -13,9 +13,12 @@ use arrow::error::ArrowError;
 use seislake_model::{Samples, Segment, continues};
 
 use super::ColumnType::{Double, DoubleList, Int, IntList, Long, Text, Time};
-use super::arrays::{double, double_lists, int, int_lists, long, text, time};
+use super::arrays::{double, double_lists, int, int_list, int_lists, long, text, time};
 use super::{Column, PartitionBy, SortBy, TableDef, optional, required};
 
+/// Files of a day by stations: what one compaction rewrites stays small on a national network, and an engine that
+/// knows the transform reads one of eight for a station.
+const STATION_BUCKETS: u32 = 8;
 /// Pieces are joined up to this length, samples: a reader of a short window decodes at least one piece.
 const JOINED_SAMPLES_MAX: i64 = 1 << 16;
 /// Field ids of the elements of the lists.
@@ -27,7 +30,7 @@ pub(super) const TABLE: TableDef = TableDef {
     name: "segments",
     doc: "One gapless piece of a channel's waveform.",
     columns: COLUMNS,
-    partition: &[PartitionBy::Day("start_time")],
+    partition: &[PartitionBy::Day("start_time"), PartitionBy::Bucket("station", STATION_BUCKETS)],
     sort: SortBy::Columns(&["source_id", "start_time"]),
     identity: &["topic", "partition", "offset", "start_ns"],
     page_rows: 512,
@@ -55,6 +58,19 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn encode(rows: &[Segment]) -> Vec<ArrayRef> {
+    let sample_counts = long(rows.iter().map(|row| row.samples.len() as i64));
+    columns(rows, sample_counts, int_lists(SAMPLE_ID, rows.iter().map(|row| counts(&row.samples))))
+}
+
+/// One row, as [`encode`]: counts become the array they are in, without a copy.
+pub(super) fn encode_long(mut row: Segment) -> Vec<ArrayRef> {
+    let Samples::Int32(samples) = &mut row.samples else { return encode(&[row]) };
+    let samples = std::mem::take(samples);
+    let sample_count = long(std::iter::once(samples.len() as i64));
+    columns(&[row], sample_count, int_list(SAMPLE_ID, samples))
+}
+
+fn columns(rows: &[Segment], sample_counts: ArrayRef, samples: ArrayRef) -> Vec<ArrayRef> {
     vec![
         text(rows.iter().map(|row| row.source_id.as_str())),
         text(rows.iter().map(|row| row.source_id.network())),
@@ -66,14 +82,21 @@ pub(super) fn encode(rows: &[Segment]) -> Vec<ArrayRef> {
         long(rows.iter().map(|row| row.start_time.nanos())),
         long(rows.iter().map(|row| row.end_time.nanos())),
         double(rows.iter().map(|row| row.sample_rate_hz)),
-        long(rows.iter().map(|row| row.samples.len() as i64)),
+        sample_counts,
         text(rows.iter().map(|row| row.encoding.as_str())),
-        int_lists(SAMPLE_ID, rows.iter().map(|row| counts(&row.samples))),
+        samples,
         double_lists(SAMPLE_FLOAT_ID, rows.iter().map(|row| floats(&row.samples))),
         text(rows.iter().map(|row| row.position.topic.as_str())),
         int(rows.iter().map(|row| row.position.partition as i32)),
         long(rows.iter().map(|row| row.position.offset as i64)),
     ]
+}
+
+/// Samples of which copying costs more than a batch of their own.
+const LONG_SAMPLES_MIN: usize = 1 << 14;
+
+pub(super) fn is_long(row: &Segment) -> bool {
+    matches!(&row.samples, Samples::Int32(samples) if samples.len() >= LONG_SAMPLES_MIN)
 }
 
 fn counts(samples: &Samples) -> Option<&[i32]> {

@@ -45,11 +45,11 @@ async fn compaction_keeps_every_sample_and_joins_pieces() {
     let before = samples(&lake, TABLE).await;
     assert_eq!(before.len(), 1 + 3 * 9 * 100);
     let dry = CompactSettings { dry_run: true, ..CompactSettings::default() };
-    assert_eq!(lake.compact(TABLE, dry).await.unwrap().files_before, 9);
-    assert_eq!(parquet_files(home.path()), 9, "a dry run changes nothing");
+    assert_eq!(lake.compact(TABLE, dry).await.unwrap().files_before, 27);
+    assert_eq!(parquet_files(home.path()), 27, "a dry run changes nothing");
 
     let report = lake.compact(TABLE, CompactSettings::default()).await.unwrap();
-    assert_eq!((report.partitions, report.files_before, report.files_after), (1, 9, 1));
+    assert_eq!((report.partitions, report.files_before, report.files_after), (3, 27, 3), "a bucket each");
     assert_eq!(
         (report.rows_before, report.rows_after),
         (27, 6),
@@ -64,7 +64,7 @@ async fn compaction_keeps_every_sample_and_joins_pieces() {
     let table = lake.load(&crate::table_def(TABLE).unwrap().ident()).await.unwrap();
     let summary = table.metadata().current_snapshot().unwrap().summary().clone();
     assert_eq!(summary.operation, iceberg::spec::Operation::Replace);
-    assert_eq!(summary.additional_properties["total-data-files"], "1");
+    assert_eq!(summary.additional_properties["total-data-files"], "3");
     assert_eq!(summary.additional_properties["total-records"], "6");
     assert_eq!(lake.sink(TABLE).await.unwrap().committed().await.unwrap(), covered(0, 10));
     let again = lake.compact(TABLE, CompactSettings::default()).await.unwrap();
@@ -81,14 +81,14 @@ async fn the_past_is_readable_until_it_expires() {
     lake.compact(TABLE, CompactSettings::default()).await.unwrap();
     let past = format!("waveform.\"segments@{old}\"");
     assert_eq!(samples(&lake, &past).await, before);
-    assert_eq!(parquet_files(home.path()), 10);
+    assert_eq!(parquet_files(home.path()), 30);
 
     let keep = RetentionSettings { snapshots_kept: 1, history_days: 0, ..RetentionSettings::default() };
     let report = lake.expire(TABLE, &ExpireSettings { keep: keep.clone(), dry_run: true }).await.unwrap();
-    assert_eq!(parquet_files(home.path()), 10);
+    assert_eq!(parquet_files(home.path()), 30);
     assert_eq!(lake.expire(TABLE, &ExpireSettings { keep, dry_run: false }).await.unwrap(), report);
-    assert_eq!((report.snapshots, report.snapshots_left), (9, 1));
-    assert_eq!(parquet_files(home.path()), 1, "files that only the past needed are gone");
+    assert_eq!((report.snapshots, report.snapshots_left), (11, 1));
+    assert_eq!(parquet_files(home.path()), 3, "files that only the past needed are gone");
     assert_eq!(samples(&lake, TABLE).await, before);
 }
 

@@ -22,7 +22,7 @@ pub use event::{
 };
 pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Response, Station};
 pub use pick::{Onset, Phase, Pick, Polarity};
-pub use port::{Clock, ErrorKind, Offset, Offsets, Rows, Sink, SinkError, SnapshotId};
+pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, Rows, Sink, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
 pub use source_id::{CodeError, SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};

@@ -1,4 +1,5 @@
-//! The ports through which the shells meet without knowing each other: `streams` calls [`Sink`], `catalog` implements it.
+//! The ports through which the shells meet without knowing each other: `streams` calls [`Sink`] and [`RawStore`],
+//! `catalog` implements them.
 
 use std::collections::BTreeMap;
 
@@ -137,6 +138,15 @@ pub trait Sink: Send {
     /// offsets; a commit of offsets already covered is a no-op that drops the pending rows).
     /// Returns the snapshot that covers them; `None` where the table has none yet.
     async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError>;
+}
+
+/// Keeps original records beside the tables.
+#[async_trait]
+pub trait RawStore: std::fmt::Debug + Send + Sync {
+    /// URI of the object at `path`, whether it is there or not.
+    fn uri(&self, path: &str) -> String;
+    /// Stores an object, durable when it returns. One that is there already is replaced.
+    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), SinkError>;
 }
 
 /// The time of day, as a port so that tests can set it.

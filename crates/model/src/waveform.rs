@@ -60,16 +60,16 @@ pub struct Packet {
     /// Sample rate.
     pub sample_rate_hz: f64,
     /// Encoding, the SEED word in small letters, e.g. `steim2`.
-    pub encoding: String,
+    pub encoding: &'static str,
     /// Data quality letter (miniSEED 2: D, R, Q, M) or publication version number (miniSEED 3).
     pub quality: String,
     /// Timing quality in percent, where recorded.
     pub timing_quality: Option<u8>,
     /// Length of the record in bytes.
     pub byte_count: u32,
-    /// SHA-256 of the record, lower-case hex.
-    pub sha256: String,
-    /// URI of the stored original, where kept.
+    /// SHA-256 of the record.
+    pub sha256: [u8; 32],
+    /// URI of the stored original, where kept: the object, and behind `#bytes=` its first and last byte there.
     pub object_uri: Option<String>,
     /// Position in the stream.
     pub position: RecordPosition,

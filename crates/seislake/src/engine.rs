@@ -9,8 +9,7 @@ use seislake_model::{Inventory, Sink};
 use seislake_seismo::travel_time::TravelTime;
 use seislake_streams::gate::{Gate, LiveSettings};
 use seislake_streams::runtime::{
-    BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings, StageSet,
-    StageSettings, TABLES,
+    BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings, StageSettings, TABLES,
 };
 use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::{Log, LogSettings};
@@ -31,15 +30,23 @@ pub(crate) struct Engine {
 /// What the engine works for: records that come in live, or files that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Workload {
-    /// Live, the whole path.
+    /// Soon visible.
     Live,
-    /// Live, records only.
-    LiveArchive,
-    /// Files, the whole path.
+    /// Soon done.
     Bulk,
-    /// Files, records only.
-    BulkArchive,
 }
+
+impl Workload {
+    /// Bytes of the log to keep in memory, by partition: imports wait for their readers within so much.
+    fn recent_bytes(self) -> usize {
+        match self {
+            Self::Live => LogSettings::default().recent_bytes,
+            Self::Bulk => BULK_RECENT_BYTES,
+        }
+    }
+}
+
+const BULK_RECENT_BYTES: usize = 40 << 20;
 
 /// While files are imported, tables are committed this often: fewer, larger files.
 const BULK_COMMIT_INTERVAL: Duration = Duration::from_secs(20);
@@ -48,21 +55,25 @@ const BULK_COMMIT_ROWS: usize = 1_000_000;
 const BULK_BLOCK_RECORDS: u64 = 1 << 16;
 
 impl Engine {
-    /// Opens the home's lake, adds `stations`, opens the log and starts all stages and sinks.
+    /// Opens the home's lake, adds `stations`, opens the log and starts all sinks, and all stages where there is a
+    /// `travel_time` for them.
     pub(crate) async fn start(
         home: &Home,
         settings: &Settings,
         workload: Workload,
         stations: Inventory,
-        travel_time: Arc<dyn TravelTime>,
+        travel_time: Option<Arc<dyn TravelTime>>,
     ) -> anyhow::Result<Self> {
         let lakehouse = Lakehouse::open(home, settings).await?;
         let lake = lakehouse.lake();
         let inventory =
             InventoryHandle::new(lake.upsert_inventory(stations).await.context("cannot store the stations")?);
         let partitions = settings.streams.raw_partition_count;
-        let log_settings =
-            LogSettings { segment_bytes: settings.streams.segment_bytes, ..LogSettings::default() };
+        let log_settings = LogSettings {
+            segment_bytes: settings.streams.segment_bytes,
+            recent_bytes: workload.recent_bytes(),
+            ..LogSettings::default()
+        };
         let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
         let gate = Gate::open(&log, partitions, Some(home.path())).await.context("cannot open the log")?;
         let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
@@ -74,10 +85,6 @@ impl Engine {
             raw_partitions: partitions,
             checkpoints: CheckpointStore::open(home.path()).context("cannot open the checkpoints")?,
             settings: PipelineSettings {
-                stages: match workload {
-                    Workload::Live | Workload::Bulk => StageSet::All,
-                    Workload::LiveArchive | Workload::BulkArchive => StageSet::Archive,
-                },
                 stage: StageSettings::default(),
                 sink: sink_settings(settings, workload),
                 pick: settings.pick.clone(),
@@ -88,6 +95,7 @@ impl Engine {
             inventory: inventory.clone(),
             travel_time,
             sinks,
+            raw_store: settings.archive.keep_raw.then(|| lake.raw_store()),
         };
         let pipeline = Pipeline::start(parts).await.context("cannot start the pipeline")?;
         Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory })
@@ -122,8 +130,8 @@ fn sink_settings(settings: &Settings, workload: Workload) -> SinkSettings {
         ..SinkSettings::default()
     };
     match workload {
-        Workload::Live | Workload::LiveArchive => live,
-        Workload::Bulk | Workload::BulkArchive => SinkSettings {
+        Workload::Live => live,
+        Workload::Bulk => SinkSettings {
             commit_interval: BULK_COMMIT_INTERVAL,
             commit_rows: BULK_COMMIT_ROWS,
             block_records: BULK_BLOCK_RECORDS,

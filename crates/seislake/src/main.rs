@@ -9,6 +9,7 @@ mod server;
 mod settings;
 mod synthetic_stream;
 mod terminal;
+mod upkeep;
 mod velocity_model;
 
 use std::process::ExitCode;

@@ -22,6 +22,7 @@ use crate::engine::Engine;
 use crate::home::Home;
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
+use crate::upkeep;
 
 /// How long open requests may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -140,6 +141,7 @@ pub(crate) async fn serve_until_stopped(
     };
     let ended: anyhow::Result<()> = tokio::select! {
         () = asked_to_stop() => Ok(()),
+        () = Box::pin(upkeep::run(&engine.lakehouse, &settings.upkeep)), if settings.upkeep.any() => Ok(()),
         error = engine.pipeline.failed() => Err(error.into()),
         ended = follow => ended,
     };

@@ -24,6 +24,8 @@ const OF_SEVERAL_TYPES: &str = "magnitude.attenuation";
 pub(crate) struct Settings {
     pub(crate) streams: StreamsSettings,
     pub(crate) lake: LakeSection,
+    pub(crate) archive: ArchiveSection,
+    pub(crate) upkeep: UpkeepSection,
     pub(crate) velocity_model: VelocityModelSettings,
     pub(crate) query: QuerySettings,
     pub(crate) http: HttpSettings,
@@ -53,6 +55,29 @@ pub(crate) struct LakeSection {
     pub(crate) s3_allow_http: bool,
     pub(crate) commit_interval_s: f64,
     pub(crate) commit_row_count: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ArchiveSection {
+    pub(crate) keep_raw: bool,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UpkeepSection {
+    pub(crate) quality_interval_s: f64,
+    pub(crate) compact_interval_s: f64,
+    pub(crate) clean_interval_s: f64,
+}
+
+impl UpkeepSection {
+    /// There is something to keep up.
+    pub(crate) fn any(&self) -> bool {
+        [self.quality_interval_s, self.compact_interval_s, self.clean_interval_s]
+            .iter()
+            .any(|interval| *interval > 0.0)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -77,7 +77,7 @@ fn check_record(
         Err(error) => return [refuse(format!("samples cannot be decoded: {error} ({})", place())), None],
     };
     let record = Checked::Record {
-        key: key_of(header.start_ns, &incoming.bytes),
+        key: key_of(source_id.as_str(), header.start_ns, &incoming.bytes),
         partition: partition_of(&source_id, partitions),
         record: NewRecord {
             key: Bytes::from(source_id.as_str().to_owned()),
@@ -97,16 +97,14 @@ fn refused(refusal: Refusal) -> Checked {
 
 /// What identifies a record of the log.
 pub(super) fn record_key(bytes: &[u8]) -> RecordKey {
-    let start_ns = seislake_mseed::Record::parse(bytes).map_or(0, |header| header.start_ns);
-    key_of(start_ns, bytes)
+    let header = seislake_mseed::Record::parse(bytes).ok();
+    let source_id: Option<SourceId> = header.as_ref().and_then(|header| header.source_id().parse().ok());
+    let start_ns = header.map_or(0, |header| header.start_ns);
+    key_of(source_id.as_ref().map_or("", SourceId::as_str), start_ns, bytes)
 }
 
-fn key_of(start_ns: i64, bytes: &[u8]) -> RecordKey {
-    let mut key = [0; 24];
-    // Flipping the sign makes bytes sort as the times do: neighbours in time are neighbours in the index.
-    key[..8].copy_from_slice(&(start_ns ^ i64::MIN).to_be_bytes());
-    key[8..].copy_from_slice(&Sha256::digest(bytes)[..16]);
-    key
+fn key_of(source_id: &str, start_ns: i64, bytes: &[u8]) -> RecordKey {
+    RecordKey::new(source_id, start_ns, &Sha256::digest(bytes).into())
 }
 
 /// What identifies a dead letter: its bytes and the reason, not where the file lay.

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future;
 use seislake_model::{DeadLetter, Offset, RecordPosition, SourceId, Timestamp};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::message::{
@@ -140,7 +140,12 @@ impl Gate {
         let seen = Seen::open(directory, raw_partitions as usize)?;
         let live = live::LiveTimes::new(raw_partitions as usize);
         let gate = Self { raw, letters, inner: Mutex::new(Inner { seen, live }) };
-        gate.catch_up().await?;
+        {
+            let mut inner = gate.inner.lock().await;
+            gate.catch_up(&mut inner).await?;
+            gate.complete_session(&mut inner).await?;
+            inner.seen.sync()?;
+        }
         Ok(gate)
     }
 
@@ -191,25 +196,35 @@ impl Gate {
     }
 
     async fn take(&self, inner: &mut Inner, checked: Vec<Checked>) -> Result<IngestReport, Error> {
-        let mut batch = self.sort_out(inner, checked)?;
-        let letters_base = self.letters.end_offset(0)?;
-        let raw = std::mem::take(&mut batch.raw);
-        let appends = raw.into_iter().enumerate().filter(|(_, records)| !records.is_empty()).map(
-            |(partition, records)| async move {
-                let appended = self.raw.append(partition as u32, records).await?;
-                Ok::<_, Error>((partition, appended.next))
-            },
-        );
-        for (partition, next) in future::try_join_all(appends).await? {
-            batch.state.partitions[partition].covered = next;
+        let Batch { raw, letters, records, letter_keys, mut state, report } =
+            self.sort_out(inner, checked)?;
+        for (partition, records) in raw.iter().enumerate() {
+            state.partitions[partition].covered += records.len() as Offset;
         }
-        if !batch.letters.is_empty() {
-            let letters = std::mem::take(&mut batch.letters);
-            batch.state.letters_covered = self.letters.append(0, letters).await?.next;
-            debug_assert!(batch.state.letters_covered > letters_base);
+        state.letters_covered += letters.len() as Offset;
+        let mut appends = JoinSet::new();
+        for (partition, records) in raw.into_iter().enumerate().filter(|(_, records)| !records.is_empty()) {
+            let topic = Arc::clone(&self.raw);
+            appends.spawn(async move { topic.append(partition as u32, records).await });
         }
-        inner.seen.add(&batch.records, &batch.letter_keys, batch.state)?;
-        let report = batch.report;
+        if !letters.is_empty() {
+            let topic = Arc::clone(&self.letters);
+            appends.spawn(async move { topic.append(0, letters).await });
+        }
+        // While the log is synced, the index takes what was appended before.
+        let indexed = inner.seen.write_held();
+        let mut appended = Ok(());
+        while let Some(ended) = appends.join_next().await {
+            appended = appended.and(ended.map_err(Error::task).flatten().map(drop));
+        }
+        indexed?;
+        if let Err(error) = appended {
+            // Some partitions may hold their part: that is read back.
+            self.catch_up(inner).await?;
+            return Err(error);
+        }
+        inner.seen.hold(records, letter_keys, state)?;
+        inner.seen.sync_sometimes()?;
         metrics::counter!("seislake_ingest_records_total").increment(report.accepted);
         metrics::counter!("seislake_ingest_samples_total").increment(report.samples);
         metrics::counter!("seislake_ingest_duplicates_total").increment(report.duplicates);
@@ -228,13 +243,12 @@ impl Gate {
             state,
             report: IngestReport::default(),
         };
-        let known = inner.seen.lookup()?;
-        let mut fresh = seen::Fresh::default();
+        let mut known = inner.seen.lookup()?;
         let letters_base = self.letters.end_offset(0)?;
         for one in checked {
             match one {
                 Checked::Record { key, partition, record, sample_count, last_sample_time } => {
-                    if known.record(&key)? || !fresh.record(key) {
+                    if !known.is_new_record(&key)? {
                         batch.report.duplicates += 1;
                         continue;
                     }
@@ -246,7 +260,7 @@ impl Gate {
                     batch.report.samples += sample_count;
                 }
                 Checked::Refused { key, refusal } => {
-                    if known.letter(&key)? || !fresh.letter(key) {
+                    if !known.is_new_letter(&key)? {
                         continue;
                     }
                     let offset = letters_base + batch.letters.len() as Offset;
@@ -272,8 +286,7 @@ impl Gate {
     }
 
     /// Reads what the log holds beyond the index of things seen.
-    async fn catch_up(&self) -> Result<(), Error> {
-        let mut inner = self.inner.lock().await;
+    async fn catch_up(&self, inner: &mut Inner) -> Result<(), Error> {
         for partition in 0..self.raw.partitions() {
             let mut next = inner.seen.state().partitions[partition as usize].covered;
             loop {
@@ -283,7 +296,8 @@ impl Gate {
                 let mut state = inner.seen.state().clone();
                 let keys = replay(&records, &mut state.partitions[partition as usize])?;
                 state.partitions[partition as usize].covered = next;
-                inner.seen.add(&keys, &[], state)?;
+                inner.seen.hold(keys, Vec::new(), state)?;
+                inner.seen.sync_sometimes()?;
             }
         }
         loop {
@@ -297,10 +311,9 @@ impl Gate {
             }
             let mut state = inner.seen.state().clone();
             state.letters_covered = last.offset + 1;
-            inner.seen.add(&[], &keys, state)?;
+            inner.seen.hold(Vec::new(), keys, state)?;
         }
-        self.complete_session(&mut inner).await?;
-        inner.seen.sync()
+        Ok(())
     }
 
     /// Ends the session in the partitions that a crash kept from hearing of its end.
@@ -315,7 +328,7 @@ impl Gate {
                 kept.end_session();
             }
         }
-        inner.seen.add(&[], &[], state)
+        inner.seen.hold(Vec::new(), Vec::new(), state)
     }
 }
 

@@ -1,26 +1,63 @@
 //! The index of what the log holds: a small database `state/seen.redb`, so that memory stays bounded.
 //!
+//! ```text
+//! records   source checksum · ten minutes · number  ─►  entries: start time · half the SHA-256
+//! letters   half the SHA-256                        ─►  –
+//! ```
+//! Records of a channel come in the order of time, so those of ten minutes share a value and are looked up together.
+//!
 //! Every entry is written together with the log offsets it covers. The log is ahead of the index, never behind: after
 //! a crash the gate reads the rest of the log.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet, hash_map};
 use std::path::Path;
 
-use redb::{Database, Durability, ReadOnlyTable, ReadableDatabase, TableDefinition};
+use redb::{
+    Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, Table,
+    TableDefinition,
+};
 use seislake_model::{ErrorKind, Offset, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::message::Watermark;
 
-/// Start time, sortable, and half the SHA-256 of a record.
-pub(super) type RecordKey = [u8; 24];
+/// What identifies a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RecordKey {
+    bucket: Bucket,
+    entry: Entry,
+}
+
+/// Checksum of the source id and ten minutes, in the order of time.
+type Bucket = [u8; 12];
+/// Start time and half the SHA-256.
+type Entry = [u8; ENTRY_BYTES];
+
+const ENTRY_BYTES: usize = 24;
+const BUCKET_NS: i64 = 600_000_000_000;
+/// Entries of a value: it fits a page.
+const ENTRIES_MAX: usize = 160;
+
+impl RecordKey {
+    pub(super) fn new(source_id: &str, start_ns: i64, sha256: &[u8; 32]) -> Self {
+        let (mut bucket, mut entry) = ([0; 12], [0; ENTRY_BYTES]);
+        bucket[..4].copy_from_slice(&crc32c::crc32c(source_id.as_bytes()).to_be_bytes());
+        // Flipping the sign makes bytes sort as the times do.
+        let minutes = start_ns.div_euclid(BUCKET_NS) ^ i64::MIN;
+        bucket[4..].copy_from_slice(&minutes.to_be_bytes());
+        entry[..8].copy_from_slice(&start_ns.to_be_bytes());
+        entry[8..].copy_from_slice(&sha256[..16]);
+        Self { bucket, entry }
+    }
+}
+
 /// Half the SHA-256 of a dead letter.
 pub(super) type LetterKey = [u8; 16];
 
-const RECORDS: TableDefinition<'static, &[u8; 24], ()> = TableDefinition::new("records");
+const RECORDS: TableDefinition<'static, &[u8; 16], &[u8]> = TableDefinition::new("records_by_source");
 const LETTERS: TableDefinition<'static, &[u8; 16], ()> = TableDefinition::new("letters");
-const STATE: TableDefinition<'static, (), &[u8]> = TableDefinition::new("state");
+const STATE: TableDefinition<'static, (), &[u8]> = TableDefinition::new("state_by_source");
 
 /// Pages kept in memory.
 const CACHE_BYTES: usize = 64 << 20;
@@ -79,8 +116,18 @@ impl SeenState {
 #[derive(Debug)]
 pub(super) struct Seen {
     database: Database,
+    /// State of what is written.
     state: SeenState,
+    /// What the log holds and the index not yet.
+    held: Option<Held>,
     writes_since_sync: u32,
+}
+
+#[derive(Debug)]
+struct Held {
+    records: Vec<RecordKey>,
+    letters: Vec<LetterKey>,
+    state: SeenState,
 }
 
 impl Seen {
@@ -100,7 +147,7 @@ impl Seen {
                 .create_with_backend(redb::backends::InMemoryBackend::new())
                 .map_err(|e| Error::state("create an index in memory", e))?,
         };
-        let mut seen = Self { database, state: SeenState::default(), writes_since_sync: 0 };
+        let mut seen = Self { database, state: SeenState::default(), held: None, writes_since_sync: 0 };
         seen.create_tables()?;
         if let Some(state) = seen.stored_state()? {
             seen.state = state;
@@ -110,43 +157,67 @@ impl Seen {
     }
 
     pub(super) fn state(&self) -> &SeenState {
-        &self.state
+        self.held.as_ref().map_or(&self.state, |held| &held.state)
     }
 
-    /// What the index holds now.
+    /// What is known now.
     pub(super) fn lookup(&self) -> Result<Lookup, Error> {
         let transaction = self.database.begin_read().map_err(|e| Error::state(READ, e))?;
-        Ok(Lookup {
+        let mut lookup = Lookup {
             records: transaction.open_table(RECORDS).map_err(|e| Error::state(READ, e))?,
             letters: transaction.open_table(LETTERS).map_err(|e| Error::state(READ, e))?,
-        })
+            buckets: HashMap::new(),
+            fresh_letters: HashSet::new(),
+        };
+        if let Some(held) = &self.held {
+            for key in &held.records {
+                lookup.is_new_record(key)?;
+            }
+            lookup.fresh_letters.extend(&held.letters);
+        }
+        Ok(lookup)
     }
 
-    /// Adds entries and the state that includes them.
-    pub(super) fn add(
+    /// Takes note of what the log holds from now on. It is written by the next call of [`Seen::write_held`], while the
+    /// log takes the next records.
+    pub(super) fn hold(
         &mut self,
-        records: &[RecordKey],
-        letters: &[LetterKey],
+        records: Vec<RecordKey>,
+        letters: Vec<LetterKey>,
         state: SeenState,
     ) -> Result<(), Error> {
+        self.write_held()?;
+        self.held = Some(Held { records, letters, state });
+        Ok(())
+    }
+
+    /// Writes what is held; on disk only after [`Seen::sync`].
+    pub(super) fn write_held(&mut self) -> Result<(), Error> {
+        let Some(Held { records, letters, state }) = self.held.take() else { return Ok(()) };
         let unchanged = records.is_empty() && letters.is_empty() && state == self.state;
         if unchanged {
             return Ok(());
         }
         self.writes_since_sync += 1;
-        let durability =
-            if self.writes_since_sync >= WRITES_PER_SYNC { Durability::Immediate } else { Durability::None };
-        self.write(durability, records, letters, &state)?;
+        self.write(Durability::None, &records, &letters, &state)?;
         self.state = state;
         Ok(())
     }
 
-    /// Makes everything added durable.
+    /// Makes everything written durable once in a while.
+    pub(super) fn sync_sometimes(&mut self) -> Result<(), Error> {
+        if self.writes_since_sync >= WRITES_PER_SYNC { self.sync() } else { Ok(()) }
+    }
+
+    /// Makes everything written durable.
     pub(super) fn sync(&mut self) -> Result<(), Error> {
+        self.write_held()?;
         if self.writes_since_sync == 0 {
             return Ok(());
         }
-        self.write(Durability::Immediate, &[], &[], &self.state.clone())
+        self.write(Durability::Immediate, &[], &[], &self.state.clone())?;
+        self.writes_since_sync = 0;
+        Ok(())
     }
 
     fn write(
@@ -157,13 +228,12 @@ impl Seen {
         state: &SeenState,
     ) -> Result<(), Error> {
         let state = rmp_serde::to_vec(state).map_err(|e| Error::caused(ErrorKind::Internal, WRITE, e))?;
-        let synced = matches!(durability, Durability::Immediate);
         let mut transaction = self.database.begin_write().map_err(|e| Error::state(WRITE, e))?;
         transaction.set_durability(durability).map_err(|e| Error::state(WRITE, e))?;
         {
             let mut table = transaction.open_table(RECORDS).map_err(|e| Error::state(WRITE, e))?;
-            for key in records {
-                table.insert(key, ()).map_err(|e| Error::state(WRITE, e))?;
+            for keys in records.chunk_by(|a, b| a.bucket == b.bucket) {
+                add(&mut table, keys).map_err(|e| Error::state(WRITE, e))?;
             }
             let mut table = transaction.open_table(LETTERS).map_err(|e| Error::state(WRITE, e))?;
             for key in letters {
@@ -172,11 +242,7 @@ impl Seen {
             let mut table = transaction.open_table(STATE).map_err(|e| Error::state(WRITE, e))?;
             table.insert((), state.as_slice()).map_err(|e| Error::state(WRITE, e))?;
         }
-        transaction.commit().map_err(|e| Error::state(WRITE, e))?;
-        if synced {
-            self.writes_since_sync = 0;
-        }
-        Ok(())
+        transaction.commit().map_err(|e| Error::state(WRITE, e))
     }
 
     fn create_tables(&self) -> Result<(), Error> {
@@ -195,41 +261,76 @@ impl Seen {
     }
 }
 
+/// Adds the entries of one bucket behind those that are there.
+fn add(
+    table: &mut Table<'_, &'static [u8; 16], &'static [u8]>,
+    keys: &[RecordKey],
+) -> Result<(), StorageError> {
+    let Some(RecordKey { bucket, .. }) = keys.first() else { return Ok(()) };
+    let (first, last) = (key_of(bucket, 0), key_of(bucket, u32::MAX));
+    let (mut number, mut value) = match table.range::<&[u8; 16]>(&first..=&last)?.next_back().transpose()? {
+        Some((key, value)) => (number_of(key.value()), value.value().to_vec()),
+        None => (0, Vec::new()),
+    };
+    for key in keys {
+        if value.len() >= ENTRIES_MAX * ENTRY_BYTES {
+            table.insert(&key_of(bucket, number), value.as_slice())?;
+            number += 1;
+            value.clear();
+        }
+        value.extend_from_slice(&key.entry);
+    }
+    table.insert(&key_of(bucket, number), value.as_slice()).map(drop)
+}
+
+fn key_of(bucket: &Bucket, number: u32) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..12].copy_from_slice(bucket);
+    key[12..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn number_of(key: &[u8; 16]) -> u32 {
+    let [.., a, b, c, d] = *key;
+    u32::from_be_bytes([a, b, c, d])
+}
+
 const READ: &str = "read the index of records seen";
 const WRITE: &str = "write the index of records seen";
 
-/// What the index held at one moment.
+/// What the index held at one moment, and what was asked for since.
 #[derive(Debug)]
 pub(super) struct Lookup {
-    records: ReadOnlyTable<&'static [u8; 24], ()>,
+    records: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     letters: ReadOnlyTable<&'static [u8; 16], ()>,
+    /// Entries of the buckets looked at.
+    buckets: HashMap<Bucket, HashSet<Entry>>,
+    fresh_letters: HashSet<LetterKey>,
 }
 
 impl Lookup {
-    pub(super) fn record(&self, key: &RecordKey) -> Result<bool, Error> {
-        Ok(self.records.get(key).map_err(|e| Error::state(READ, e))?.is_some())
+    /// True the first time, if the index has it not.
+    pub(super) fn is_new_record(&mut self, key: &RecordKey) -> Result<bool, Error> {
+        let entries = match self.buckets.entry(key.bucket) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(unknown) => {
+                let (first, last) = (key_of(&key.bucket, 0), key_of(&key.bucket, u32::MAX));
+                let mut entries = HashSet::new();
+                for found in
+                    self.records.range::<&[u8; 16]>(&first..=&last).map_err(|e| Error::state(READ, e))?
+                {
+                    let (_, value) = found.map_err(|e| Error::state(READ, e))?;
+                    entries.extend(value.value().as_chunks::<ENTRY_BYTES>().0);
+                }
+                unknown.insert(entries)
+            }
+        };
+        Ok(entries.insert(key.entry))
     }
 
-    pub(super) fn letter(&self, key: &LetterKey) -> Result<bool, Error> {
-        Ok(self.letters.get(key).map_err(|e| Error::state(READ, e))?.is_some())
-    }
-}
-
-/// What is new in one call.
-#[derive(Debug, Default)]
-pub(super) struct Fresh {
-    records: HashSet<RecordKey>,
-    letters: HashSet<LetterKey>,
-}
-
-impl Fresh {
-    /// True the first time.
-    pub(super) fn record(&mut self, key: RecordKey) -> bool {
-        self.records.insert(key)
-    }
-
-    /// True the first time.
-    pub(super) fn letter(&mut self, key: LetterKey) -> bool {
-        self.letters.insert(key)
+    /// True the first time, if the index has it not.
+    pub(super) fn is_new_letter(&mut self, key: &LetterKey) -> Result<bool, Error> {
+        let known = self.letters.get(key).map_err(|e| Error::state(READ, e))?.is_some();
+        Ok(!known && self.fresh_letters.insert(*key))
     }
 }

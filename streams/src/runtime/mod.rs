@@ -18,7 +18,7 @@ mod tests;
 
 pub use checkpoint::CheckpointStore;
 pub use feed::FeedItem;
-pub use pipeline::{Lag, Pipeline, PipelineParts, PipelineSettings, StageSet, TABLES};
+pub use pipeline::{Lag, Mark, Pipeline, PipelineParts, PipelineSettings, TABLES};
 pub use sink_runner::SinkSettings;
 pub use stage::{Output, Stage};
 pub use stage_runner::{StageRunner, StageSettings, StageWiring};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use seislake_model::{ErrorKind, Offset, Sink};
+use seislake_model::{ErrorKind, Offset, RawStore, Sink};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::MagnitudeSettings;
@@ -52,21 +52,9 @@ pub const TABLES: [&str; 9] = [
     "stream.dead_letters",
 ];
 
-/// Which stages run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StageSet {
-    /// From picks to magnitudes.
-    #[default]
-    All,
-    /// None: records are archived only.
-    Archive,
-}
-
 /// Settings of the path.
 #[derive(Clone, Debug, Default)]
 pub struct PipelineSettings {
-    /// Which stages run.
-    pub stages: StageSet,
     /// How stages are run.
     pub stage: StageSettings,
     /// When tables are committed.
@@ -93,10 +81,12 @@ pub struct PipelineParts {
     pub settings: PipelineSettings,
     /// Stations and responses.
     pub inventory: InventoryHandle,
-    /// Earth model.
-    pub travel_time: Arc<dyn TravelTime>,
+    /// Earth model of the stages from picks to magnitudes; `None`: no stage runs, records are archived only.
+    pub travel_time: Option<Arc<dyn TravelTime>>,
     /// One sink for each of [`TABLES`]; others are ignored.
     pub sinks: BTreeMap<String, Box<dyn Sink>>,
+    /// Where original records are kept; `None`: in the log only.
+    pub raw_store: Option<Arc<dyn RawStore>>,
 }
 
 impl fmt::Debug for PipelineParts {
@@ -104,6 +94,10 @@ impl fmt::Debug for PipelineParts {
         f.debug_struct("PipelineParts").field("sinks", &self.sinks.keys()).finish_non_exhaustive()
     }
 }
+
+/// A place in `waveforms.raw`, by partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark(Vec<Offset>);
 
 /// How far a stage is behind its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,6 +129,9 @@ pub struct Pipeline {
     tasks: Mutex<JoinSet<()>>,
     /// In the order of the path: a stage comes behind the one that feeds it.
     stages: Vec<StageProgress>,
+    raw: Arc<dyn Topic>,
+    /// Next offset of everybody who reads a partition of `raw`.
+    raw_readers: Vec<(u32, watch::Receiver<Offset>)>,
     flush: watch::Sender<u64>,
     flushed: Vec<watch::Receiver<u64>>,
     failure: watch::Receiver<Option<Arc<Error>>>,
@@ -145,12 +142,12 @@ impl Pipeline {
     /// Opens all topics, restores all stages and starts working.
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
         let topics = Topics::open(&parts.log, parts.raw_partitions)?;
-        let PipelineParts { checkpoints, settings, inventory, travel_time, sinks, .. } = parts;
-        let mut builder = Builder::new(checkpoints, settings.stage);
-        if settings.stages == StageSet::All {
-            builder.add_stages(&settings, &inventory, &travel_time, &topics).await?;
+        let PipelineParts { checkpoints, settings, inventory, travel_time, sinks, raw_store, .. } = parts;
+        let mut builder = Builder::new(checkpoints, settings.stage, Arc::clone(&topics.raw));
+        if let Some(travel_time) = &travel_time {
+            builder.add_stages(&settings, &inventory, travel_time, &topics).await?;
         }
-        builder.add_sinks(sinks, settings.sink, &topics).await?;
+        builder.add_sinks(sinks, settings.sink, raw_store, &topics).await?;
         builder.add_feed(&topics)?;
         Ok(builder.pipeline)
     }
@@ -174,6 +171,24 @@ impl Pipeline {
                 })
             })
             .collect()
+    }
+
+    /// Ends of the partitions of `waveforms.raw` now: for [`Pipeline::passed`].
+    pub fn mark(&self) -> Result<Mark, Error> {
+        (0..self.raw.partitions())
+            .map(|partition| self.raw.end_offset(partition))
+            .collect::<Result<_, _>>()
+            .map(Mark)
+    }
+
+    /// Waits until all who read `waveforms.raw` have come to `mark`. A source that appends faster than they read waits
+    /// for them so: what they read next is in memory still.
+    pub async fn passed(&self, mark: &Mark) -> Result<(), Error> {
+        for (partition, next) in &self.raw_readers {
+            let end = mark.0.get(*partition as usize).copied().unwrap_or(0);
+            wait_for(next.clone(), end).await?;
+        }
+        Ok(())
     }
 
     /// Waits until everything appended so far has passed all stages and is committed in all tables. Raw records behind
@@ -299,12 +314,14 @@ struct Builder {
 }
 
 impl Builder {
-    fn new(checkpoints: CheckpointStore, settings: StageSettings) -> Self {
+    fn new(checkpoints: CheckpointStore, settings: StageSettings, raw: Arc<dyn Topic>) -> Self {
         let (failure, failed) = watch::channel(None);
         let pipeline = Pipeline {
             stop: CancellationToken::new(),
             tasks: Mutex::default(),
             stages: Vec::new(),
+            raw,
+            raw_readers: Vec::new(),
             flush: watch::Sender::new(0),
             flushed: Vec::new(),
             failure: failed,
@@ -355,6 +372,9 @@ impl Builder {
         let (input, partition) = (Arc::clone(&wiring.input), wiring.partition);
         let runner = StageRunner::<S>::open(config, wiring, self.settings, self.checkpoints.clone()).await?;
         let next = runner.progress();
+        if input.name() == self.pipeline.raw.name() {
+            self.pipeline.raw_readers.push((partition, next.clone()));
+        }
         self.pipeline.stages.push(StageProgress { stage: S::NAME, input, partition, next });
         let stop = self.pipeline.stop.clone();
         self.spawn(S::NAME, runner.run(stop));
@@ -365,6 +385,7 @@ impl Builder {
         &mut self,
         mut sinks: BTreeMap<String, Box<dyn Sink>>,
         settings: SinkSettings,
+        raw_store: Option<Arc<dyn RawStore>>,
         topics: &Topics,
     ) -> Result<(), Error> {
         let blocks = BlockSettings {
@@ -377,8 +398,9 @@ impl Builder {
                 .map(|partition| SinkInput { topic: Arc::clone(topic), partition, table: table(partition) })
                 .collect()
         };
-        let raw =
-            every(&topics.raw, &|partition| Box::new(RawTable::new(topics.raw.name(), partition, blocks)));
+        let raw = every(&topics.raw, &|partition| {
+            Box::new(RawTable::new(topics.raw.name(), partition, blocks, raw_store.clone()))
+        });
         let picks = every(&topics.picks, &|_| Box::new(MessageTable));
         let mut bulletin = every(&topics.locations, &|_| Box::new(MessageTable));
         bulletin.extend(every(&topics.magnitudes, &|_| Box::new(MessageTable)));
@@ -402,8 +424,9 @@ impl Builder {
                 taken.push((*table, sink));
             }
             let wanted = self.pipeline.flush.subscribe();
-            let runner = SinkRunner::open(name, settings, taken, inputs, wanted).await?;
+            let runner = SinkRunner::open(name, settings, taken, inputs, raw_store.clone(), wanted).await?;
             self.pipeline.flushed.push(runner.flushed());
+            self.pipeline.raw_readers.extend(runner.progress_in(self.pipeline.raw.name()));
             let stop = self.pipeline.stop.clone();
             self.spawn(name, runner.run(stop));
         }

@@ -7,12 +7,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::future;
-use seislake_model::{Offset, Offsets, Sink};
+use futures::{StreamExt, TryStreamExt, future, stream};
+use seislake_model::{Offset, Offsets, RawStore, Sink};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::tabulate::{Block, BlockEnd, Tabulate, row_count};
+use super::tabulate::{Block, BlockEnd, RawObject, Tabulate, row_count};
 use crate::Error;
 use crate::topic::{Record, Topic};
 
@@ -49,6 +49,9 @@ impl Default for SinkSettings {
     }
 }
 
+/// Originals stored at the same time.
+const PUTS_AT_ONCE: usize = 8;
+
 /// One partition that is read.
 pub(super) struct SinkInput {
     pub(super) topic: Arc<dyn Topic>,
@@ -71,6 +74,8 @@ struct Input {
     partition: u32,
     table: Option<Box<dyn Tabulate>>,
     read_next: Offset,
+    /// `read_next` for others to see.
+    progress: watch::Sender<Offset>,
     /// Next offset of the last block written.
     written_next: Offset,
     /// Places where tables were committed before the start, behind `read_next`, smallest first.
@@ -83,6 +88,7 @@ pub(super) struct SinkRunner {
     settings: SinkSettings,
     slots: Vec<Slot>,
     inputs: Vec<Input>,
+    raw_store: Option<Arc<dyn RawStore>>,
     pending_bytes: usize,
     pending_since: Option<Instant>,
     flush_wanted: watch::Receiver<u64>,
@@ -108,6 +114,7 @@ impl SinkRunner {
         settings: SinkSettings,
         sinks: Vec<(&'static str, Box<dyn Sink>)>,
         sources: Vec<SinkInput>,
+        raw_store: Option<Arc<dyn RawStore>>,
         flush_wanted: watch::Receiver<u64>,
     ) -> Result<Self, Error> {
         let mut slots = Vec::new();
@@ -128,18 +135,35 @@ impl SinkRunner {
                 partition,
                 table: Some(table),
                 read_next,
+                progress: watch::Sender::new(read_next),
                 written_next: read_next,
                 boundaries,
             });
         }
         let (pending_bytes, pending_since) = (0, None);
         let flushed = watch::Sender::new(0);
-        Ok(Self { name, settings, slots, inputs, pending_bytes, pending_since, flush_wanted, flushed })
+        Ok(Self {
+            name,
+            settings,
+            slots,
+            inputs,
+            raw_store,
+            pending_bytes,
+            pending_since,
+            flush_wanted,
+            flushed,
+        })
     }
 
     /// Number of the last flush that is done.
     pub(super) fn flushed(&self) -> watch::Receiver<u64> {
         self.flushed.subscribe()
+    }
+
+    /// Next offset to be read of each partition of `topic`.
+    pub(super) fn progress_in(&self, topic: &str) -> Vec<(u32, watch::Receiver<Offset>)> {
+        let inputs = self.inputs.iter().filter(|input| input.topic.name() == topic);
+        inputs.map(|input| (input.partition, input.progress.subscribe())).collect()
     }
 
     /// Works until `stop`; then commits what is complete.
@@ -235,8 +259,12 @@ impl SinkRunner {
             input.boundaries.remove(0);
         }
         let blocks = tabulate(input, records, at_boundary).await?;
+        input.progress.send_replace(input.read_next);
         let (topic, partition) = (Arc::clone(&input.topic), input.partition);
-        for block in blocks {
+        for mut block in blocks {
+            if let Some(store) = &self.raw_store {
+                put(&**store, std::mem::take(&mut block.objects)).await?;
+            }
             input.written_next = block.next;
             write(&mut self.slots, &*topic, partition, block, &mut self.pending_bytes).await?;
         }
@@ -297,6 +325,13 @@ async fn tabulate(input: &mut Input, records: Vec<Record>, at_boundary: bool) ->
     .map_err(Error::task)??;
     input.table = Some(table);
     Ok(blocks)
+}
+
+/// Stores originals, several at once: they are there before a row says so.
+async fn put(store: &dyn RawStore, objects: Vec<RawObject>) -> Result<(), Error> {
+    let puts = objects.into_iter().map(|object| async move { store.put(&object.path, object.bytes).await });
+    stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
+    Ok(())
 }
 
 async fn write(

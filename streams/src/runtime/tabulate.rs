@@ -5,10 +5,12 @@
 //! the same whenever and however often they are made. Messages and dead letters make one row each: any cut will do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use seislake_model::{
-    ErrorKind, Offset, Packet, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp, continues,
+    ErrorKind, Offset, Packet, RawStore, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp,
+    continues,
 };
 use seislake_mseed::{DecodeError, SampleType};
 use sha2::{Digest, Sha256};
@@ -26,8 +28,17 @@ pub(super) struct Block {
     /// Offset after the last record of the block.
     pub(super) next: Offset,
     pub(super) rows: Vec<Rows>,
+    /// Originals of the rows, to be stored before them.
+    pub(super) objects: Vec<RawObject>,
     /// Rough size of the rows in memory.
     pub(super) byte_count: usize,
+}
+
+/// Original records, one behind the other.
+#[derive(Debug)]
+pub(super) struct RawObject {
+    pub(super) path: String,
+    pub(super) bytes: Vec<u8>,
 }
 
 /// Makes rows of the records of one partition.
@@ -61,13 +72,41 @@ pub(super) struct RawTable {
     topic: String,
     partition: u32,
     settings: BlockSettings,
+    /// Where originals are kept, if they are.
+    raw_store: Option<Arc<dyn RawStore>>,
     open: Vec<Record>,
     open_bytes: usize,
 }
 
 impl RawTable {
-    pub(super) fn new(topic: &str, partition: u32, settings: BlockSettings) -> Self {
-        Self { topic: topic.to_owned(), partition, settings, open: Vec::new(), open_bytes: 0 }
+    pub(super) fn new(
+        topic: &str,
+        partition: u32,
+        settings: BlockSettings,
+        raw_store: Option<Arc<dyn RawStore>>,
+    ) -> Self {
+        Self { topic: topic.to_owned(), partition, settings, raw_store, open: Vec::new(), open_bytes: 0 }
+    }
+
+    /// Originals by station and day, `raw/NETWORK/STATION/YYYY/MM/DD/PARTITION-OFFSET.mseed`; the packets learn where
+    /// they lie. A block made again makes the same objects.
+    fn objects(&self, store: &dyn RawStore, parsed: &[Parsed<'_>], packets: &mut [Packet]) -> Vec<RawObject> {
+        let mut objects = BTreeMap::<String, RawObject>::new();
+        for (Parsed { record, source_id, .. }, packet) in parsed.iter().zip(packets) {
+            let named = |code: &str| if code.is_empty() { "_".to_owned() } else { code.to_owned() };
+            let day: String = packet.start_time.to_string().chars().take(10).collect();
+            let folder =
+                [named(source_id.network()), named(source_id.station()), day.replace('-', "/")].join("/");
+            let object = objects.entry(folder).or_insert_with_key(|folder| RawObject {
+                path: format!("raw/{folder}/{}-{:020}.mseed", self.partition, record.offset),
+                bytes: Vec::new(),
+            });
+            let first = object.bytes.len();
+            object.bytes.extend_from_slice(&record.value);
+            let last = object.bytes.len() - 1;
+            packet.object_uri = Some(format!("{}#bytes={first}-{last}", store.uri(&object.path)));
+        }
+        objects.into_values().collect()
     }
 
     fn position(&self, record: &Record) -> RecordPosition {
@@ -98,11 +137,11 @@ impl RawTable {
             sample_count,
             expected_count: header.sample_count,
             sample_rate_hz: header.rate_hz(),
-            encoding: header.encoding.as_str().to_owned(),
+            encoding: header.encoding.as_str(),
             quality: header.quality.to_string(),
             timing_quality: header.timing_quality,
             byte_count: record.value.len() as u32,
-            sha256: hex::encode(Sha256::digest(&record.value)),
+            sha256: Sha256::digest(&record.value).into(),
             object_uri: None,
             position: self.position(record),
         }
@@ -177,7 +216,11 @@ impl Tabulate for RawTable {
             .filter(|record| record.key.as_ref() != WATERMARK_KEY)
             .map(|record| self.parse(record))
             .collect::<Result<_, _>>()?;
-        let packets: Vec<Packet> = parsed.par_iter().map(|parsed| self.packet(parsed)).collect();
+        let mut packets: Vec<Packet> = parsed.par_iter().map(|parsed| self.packet(parsed)).collect();
+        let objects = match &self.raw_store {
+            Some(store) => self.objects(&**store, &parsed, &mut packets),
+            None => Vec::new(),
+        };
         let mut by_source = BTreeMap::<&SourceId, Vec<&Parsed<'_>>>::new();
         for parsed in &parsed {
             by_source.entry(&parsed.source_id).or_default().push(parsed);
@@ -189,7 +232,7 @@ impl Tabulate for RawTable {
         let sample_bytes: usize = segments.iter().map(|segment| 4 * segment.samples.len()).sum();
         let byte_count = packets.len() * size_of::<Packet>() + sample_bytes;
         let rows = vec![Rows::Packets(packets), Rows::Segments(segments)];
-        Ok(Some(Block { next, rows, byte_count }))
+        Ok(Some(Block { next, rows, objects, byte_count }))
     }
 }
 
@@ -254,7 +297,7 @@ impl Tabulate for MessageTable {
             Rows::Magnitudes(magnitudes),
             Rows::Events(events),
         ];
-        Ok(vec![Block { next, rows, byte_count }])
+        Ok(vec![Block { next, rows, objects: Vec::new(), byte_count }])
     }
 
     fn close(&mut self) -> Result<Option<Block>, Error> {
@@ -272,7 +315,7 @@ impl Tabulate for LetterTable {
         let next = last.offset + 1;
         let byte_count = records.iter().map(|record| record.value.len()).sum();
         let letters = records.iter().map(letter_of).collect::<Result<_, _>>()?;
-        Ok(vec![Block { next, rows: vec![Rows::DeadLetters(letters)], byte_count }])
+        Ok(vec![Block { next, rows: vec![Rows::DeadLetters(letters)], objects: Vec::new(), byte_count }])
     }
 
     fn close(&mut self) -> Result<Option<Block>, Error> {

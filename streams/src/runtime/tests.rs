@@ -82,12 +82,13 @@ fn settings() -> PipelineSettings {
 async fn start(log: &Arc<Log>, checkpoints: &CheckpointStore, tables: &Tables, fuel: &Fuel) -> Pipeline {
     let world = world();
     let parts = PipelineParts {
+        raw_store: None,
         log: Arc::clone(log),
         raw_partitions: PARTITIONS,
         checkpoints: checkpoints.clone(),
         settings: settings(),
         inventory: InventoryHandle::new(world.network.inventory().clone()),
-        travel_time: Arc::<TravelTimeTable>::clone(&world.travel_time),
+        travel_time: Some(Arc::<TravelTimeTable>::clone(&world.travel_time)),
         sinks: tables.sinks(fuel),
     };
     Pipeline::start(parts).await.unwrap()

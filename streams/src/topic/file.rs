@@ -5,14 +5,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use seislake_model::{ErrorKind, Offset};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use super::batch::HEADER_BYTES;
+use super::recent::{Append, Recent};
 use super::segment::{Last, Segment};
 use super::{
     Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
@@ -133,6 +136,7 @@ struct Partition {
     /// Held while an append is written and synced.
     writer: Mutex<()>,
     segments: RwLock<Vec<Segment>>,
+    recent: Mutex<Recent>,
     end: watch::Sender<Offset>,
 }
 
@@ -165,7 +169,15 @@ impl Partition {
             segments.push(Segment::open(&directory.join(format!("{base:020}.log")), *base, last)?);
         }
         let end = watch::Sender::new(segments.last().map_or(0, Segment::next));
-        Ok(Self { directory, settings, writer: Mutex::default(), segments: RwLock::new(segments), end })
+        let recent = Mutex::new(Recent::new(settings.recent_bytes));
+        Ok(Self {
+            directory,
+            settings,
+            writer: Mutex::default(),
+            segments: RwLock::new(segments),
+            recent,
+            end,
+        })
     }
 
     fn start(&self) -> Offset {
@@ -179,14 +191,14 @@ impl Partition {
         if records.is_empty() {
             return Ok(Appended { base, next: base, durable });
         }
-        let encoded = batch::encode(base, records);
+        let encoded = Bytes::from(batch::encode(base, records));
         self.roll(base)?;
-        {
+        let header = {
             let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
             let segment =
                 segments.last_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "no open segment"))?;
-            segment.write(&encoded)?;
-        }
+            segment.write(&encoded)?
+        };
         if durable && let Err(error) = self.sync() {
             let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
             if let Some(segment) = segments.last_mut() {
@@ -194,9 +206,14 @@ impl Partition {
             }
             return Err(error);
         }
-        let next = base + records.len() as Offset;
+        self.recent().add(header, encoded.slice(HEADER_BYTES..));
+        let next = header.next();
         self.end.send_replace(next);
         Ok(Appended { base, next, durable })
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sync(&self) -> Result<(), Error> {
@@ -221,6 +238,34 @@ impl Partition {
 
     fn read(&self, from: Offset, bytes_max: usize) -> Result<Vec<Record>, Error> {
         let end = *self.end.borrow();
+        let recent = self.recent().since(from, bytes_max);
+        let mut records = match recent {
+            Some(appends) => self.decode(from, appends)?,
+            None => self.read_files(from, bytes_max)?,
+        };
+        // What is written but not yet synced is not there yet.
+        records.truncate(end.saturating_sub(from) as usize);
+        if records.first().is_some_and(|record| record.offset != from) {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("log partition \"{}\" begins behind offset {from}", self.directory.display()),
+            ));
+        }
+        Ok(records)
+    }
+
+    fn decode(&self, from: Offset, appends: Vec<Append>) -> Result<Vec<Record>, Error> {
+        let mut records = Vec::new();
+        for (header, body) in appends {
+            batch::decode(&header, body, from, &mut records).ok_or_else(|| {
+                let message = format!("an append to \"{}\" changed in memory", self.directory.display());
+                Error::new(ErrorKind::Internal, message)
+            })?;
+        }
+        Ok(records)
+    }
+
+    fn read_files(&self, from: Offset, bytes_max: usize) -> Result<Vec<Record>, Error> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let first = segments.partition_point(|segment| segment.next() <= from);
         let mut records = Vec::new();
@@ -230,15 +275,6 @@ impl Partition {
                 break;
             }
             read_bytes += segment.read(from, bytes_max - read_bytes.min(bytes_max), &mut records)?;
-        }
-        drop(segments);
-        // What is written but not yet synced is not there yet.
-        records.truncate(end.saturating_sub(from) as usize);
-        if records.first().is_some_and(|record| record.offset != from) {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("log partition \"{}\" begins behind offset {from}", self.directory.display()),
-            ));
         }
         Ok(records)
     }

@@ -8,6 +8,7 @@
 mod batch;
 mod file;
 mod memory;
+mod recent;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -147,11 +148,13 @@ pub struct LogSettings {
     pub segment_bytes: u64,
     /// When records reach the disk.
     pub durability: Durability,
+    /// Bytes of its last appends that a partition keeps in memory for readers close behind.
+    pub recent_bytes: usize,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, durability: Durability::EveryAppend }
+        Self { segment_bytes: 64 << 20, durability: Durability::EveryAppend, recent_bytes: 4 << 20 }
     }
 }
 

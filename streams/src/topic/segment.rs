@@ -94,7 +94,7 @@ impl Segment {
     }
 
     /// Writes an encoded batch at the end of the file. A failed write leaves the segment as it was.
-    pub(super) fn write(&mut self, encoded: &[u8]) -> Result<(), Error> {
+    pub(super) fn write(&mut self, encoded: &[u8]) -> Result<BatchHeader, Error> {
         let context = |e| Error::io(format!("append to log segment \"{}\"", self.path.display()), e);
         if let Err(error) = self.file.write_all_at(encoded, self.byte_count) {
             self.file.set_len(self.byte_count).map_err(context)?;
@@ -103,7 +103,7 @@ impl Segment {
         let header = BatchHeader::parse(encoded)
             .ok_or_else(|| Error::new(ErrorKind::Internal, "a log batch was encoded wrongly"))?;
         self.note(&header);
-        Ok(())
+        Ok(header)
     }
 
     /// Takes back the last write, `encoded_bytes` long, because it could not be made durable.

@@ -73,8 +73,9 @@ static FILTER_PICKER: WaveformFunction = WaveformFunction {
         let mut onsets_s = vec![];
         for run in runs(&samples) {
             let mut picker = FilterPicker::new(&settings, rate_hz);
-            let triggers = samples[run.clone()].iter().filter_map(|sample| picker.step(*sample).1);
-            onsets_s.extend(triggers.map(|trigger| (run.start as f64 + trigger.index as f64) / rate_hz));
+            picker.push(&samples[run.clone()], |_, trigger| {
+                onsets_s.push((run.start as f64 + trigger.index as f64) / rate_hz);
+            });
         }
         Ok(Answer::List(onsets_s))
     },

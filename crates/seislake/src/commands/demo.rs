@@ -57,7 +57,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let network = SyntheticNetwork::new(synthetic, travel_time.as_ref());
     let workload = if args.exit { Workload::Bulk } else { Workload::Live };
     let metrics = install_metrics()?;
-    let engine = Engine::start(&home, &settings, workload, network.inventory().clone(), travel_time).await?;
+    let engine =
+        Engine::start(&home, &settings, workload, network.inventory().clone(), Some(travel_time)).await?;
     if args.exit {
         let comparison = run_through(&engine, &network, rate_hz, minutes).await?;
         engine.stop().await?;

@@ -6,9 +6,11 @@ mod sds;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use datafusion::arrow::array::AsArray;
+use bytes::Bytes;
+use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::Int64Type;
 use futures::{Stream, TryStreamExt};
 use seislake_api::{ApiError, RecordBlock, RecordFormat};
@@ -18,7 +20,7 @@ use seislake_exchange::quakeml::{self, Bulletin};
 use seislake_exchange::stationxml;
 use seislake_model::{Clock, Timestamp};
 use seislake_streams::message::WAVEFORMS_RAW;
-use seislake_streams::topic::{Log, LogSettings};
+use seislake_streams::topic::{Log, LogSettings, Topic};
 
 use crate::command_line::{ExportArgs, ExportFormat};
 use crate::home::Home;
@@ -108,7 +110,35 @@ async fn one_file(
     refuse_nothing(args, record_count)
 }
 
-/// The original records from the log, byte for byte, by source id and time. Records that begin before `--to` and end
+/// The log of the home, opened once a record is needed from it.
+struct Logged<'a> {
+    args: &'a ExportArgs,
+    settings: &'a Settings,
+    opened: Option<(Home, Arc<dyn Topic>)>,
+}
+
+impl Logged<'_> {
+    async fn read(&mut self, partition: i64, offset: i64) -> anyhow::Result<Bytes> {
+        const READ_BYTES: usize = 64 << 10;
+        let (_, raw) = match &mut self.opened {
+            Some(opened) => opened,
+            None => {
+                let home = Home::open(&self.args.home.home)
+                    .context("records are read from the log, which only one process may open")?;
+                let log = Log::open(home.path(), LogSettings::default());
+                let raw = log.topic(WAVEFORMS_RAW, self.settings.streams.raw_partition_count)?;
+                self.opened.insert((home, raw))
+            }
+        };
+        let (partition, offset) = (u32::try_from(partition)?, u64::try_from(offset)?);
+        let found = raw.read(partition, offset, READ_BYTES, std::time::Duration::ZERO).await?;
+        let record = found.into_iter().next();
+        Ok(record.with_context(|| format!("the log no longer holds offset {offset}"))?.value)
+    }
+}
+
+/// The original records, byte for byte, by source id and time: from the warehouse where they are kept there, else from
+/// the log. Records that begin before `--to` and end
 /// at or after `--from` are taken.
 async fn raw_records(
     args: &ExportArgs,
@@ -116,7 +146,6 @@ async fn raw_records(
     lakehouse: &Lakehouse,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    const READ_BYTES: usize = 64 << 10;
     let mut clauses = vec!["true".to_owned()];
     let literal = |time: &Timestamp| format!("TIMESTAMP '{time}'");
     clauses.extend(args.from.as_ref().map(|from| format!("last_sample_time >= {}", literal(from))));
@@ -124,24 +153,24 @@ async fn raw_records(
     clauses
         .extend(args.source.as_ref().map(|source| format!("source_id = '{}'", source.replace('\'', "''"))));
     let sql = format!(
-        "SELECT CAST(partition AS BIGINT), CAST(\"offset\" AS BIGINT) FROM waveform.packets WHERE {} \
+        "SELECT CAST(partition AS BIGINT), CAST(\"offset\" AS BIGINT), object_uri FROM waveform.packets WHERE {} \
          ORDER BY source_id, start_ns, sha256",
         clauses.join(" AND ")
     );
-    let home = Home::open(&args.home.home)
-        .context("records are read from the log, which only one process may open")?;
-    let log = Log::open(home.path(), LogSettings::default());
-    let raw = log.topic(WAVEFORMS_RAW, settings.streams.raw_partition_count)?;
+    let mut originals = lakehouse.lake().originals();
+    let mut logged = Logged { args, settings, opened: None };
     let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
     let mut record_count = 0_usize;
     while let Some(batch) = batches.try_next().await? {
         let partitions = batch.column(0).as_primitive::<Int64Type>();
         let offsets = batch.column(1).as_primitive::<Int64Type>();
-        for (partition, offset) in partitions.values().iter().zip(offsets.values()) {
-            let (partition, offset) = (u32::try_from(*partition)?, u64::try_from(*offset)?);
-            let found = raw.read(partition, offset, READ_BYTES, std::time::Duration::ZERO).await?;
-            let record = found.first().with_context(|| format!("the log no longer holds offset {offset}"))?;
-            out.write_all(&record.value).context("cannot write the export")?;
+        let uris = batch.column(2).as_string::<i32>();
+        for row in 0..batch.num_rows() {
+            let record = match uris.is_valid(row) {
+                true => originals.read(uris.value(row)).await?,
+                false => logged.read(partitions.value(row), offsets.value(row)).await?,
+            };
+            out.write_all(&record).context("cannot write the export")?;
             record_count += 1;
         }
     }

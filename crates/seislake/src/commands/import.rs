@@ -5,7 +5,7 @@
 //! ```
 //! A run that is killed is continued by running it again: the gate knows what the log holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,9 +29,12 @@ use crate::terminal::{bytes_progress, print_result, tell};
 use crate::velocity_model;
 
 /// Bytes of records handed to the gate at once.
-const BATCH_BYTES: usize = 8 << 20;
+pub(crate) const BATCH_BYTES: usize = 8 << 20;
 /// Batches read ahead of the gate.
 const BATCHES_AHEAD: usize = 2;
+
+/// Batches that the tables and stages may be behind: these are in memory still when they are read.
+const BATCHES_BEHIND: usize = 3;
 
 /// Damaged files that are named; the others are counted.
 const DAMAGED_FILES_NAMED: usize = 10;
@@ -64,24 +67,21 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
             bail!("\"{}\" does not exist", path.display());
         }
     }
-    let (home, workload) = match args.shard {
-        Some((share, of)) => {
-            let home = Home::open_share(&args.home.home, share, of)?;
-            home.settle(Purpose::Archive { shards: of })?;
-            (home, Workload::BulkArchive)
-        }
-        None => {
-            let home = Home::open(&args.home.home)?;
-            let (purpose, workload) = match args.archive_only {
-                true => (Purpose::Archive { shards: 1 }, Workload::BulkArchive),
-                false => (Purpose::Whole, Workload::Bulk),
-            };
-            home.settle(purpose)?;
-            (home, workload)
-        }
+    let (home, purpose) = match args.shard {
+        Some((share, of)) => (Home::open_share(&args.home.home, share, of)?, Purpose::Archive { shards: of }),
+        None if args.archive_only => (Home::open(&args.home.home)?, Purpose::Archive { shards: 1 }),
+        None => (Home::open(&args.home.home)?, Purpose::Whole),
     };
-    let travel_time = velocity_model::travel_time(&home, &settings, args.velocity_model.as_deref())?;
-    let engine = Engine::start(&home, &settings, workload, stations, travel_time).await?;
+    home.settle(purpose)?;
+    let velocity_model = args.velocity_model.as_deref();
+    let travel_time = match purpose {
+        Purpose::Whole => Some(velocity_model::travel_time(&home, &settings, velocity_model)?),
+        Purpose::Archive { .. } => None,
+    };
+    if let (Some(name), None) = (velocity_model, &travel_time) {
+        bail!("--velocity-model {name} is for locating events: an archive takes records only");
+    }
+    let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
     let file_settings = FileSettings { shard: args.shard, ..FileSettings::default() };
     let planned = scan(args.paths.clone(), file_settings).await?;
     warn_of_damage(&planned.damaged_files, &args);
@@ -104,7 +104,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         rows: BTreeMap::new(),
     };
     let ingested = tokio::select! {
-        ingested = ingest(&engine, planned, workload) => ingested?,
+        ingested = ingest(&engine, planned, purpose) => ingested?,
         error = engine.pipeline.failed() => return Err(error.into()),
         () = asked_to_stop() => {
             engine.stop().await?;
@@ -190,13 +190,13 @@ fn warn_of_damage(files: &[DamagedFile], args: &ImportArgs) {
 
 /// Reads on a thread of its own, checks the next records while the last ones are appended: files, gate and stages work
 /// side by side.
-async fn ingest(engine: &Engine, planned: Plan, workload: Workload) -> anyhow::Result<IngestReport> {
+async fn ingest(engine: &Engine, planned: Plan, purpose: Purpose) -> anyhow::Result<IngestReport> {
     let bar = bytes_progress(planned.total_bytes);
     let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
     let read_bytes = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read_bytes);
     let reader = tokio::task::spawn_blocking(move || {
-        let mut source = Source::of(planned, workload);
+        let mut source = Source::of(planned, purpose);
         loop {
             let (offers, bytes) = source.next(BATCH_BYTES)?;
             counted.store(bytes, Ordering::Relaxed);
@@ -209,8 +209,15 @@ async fn ingest(engine: &Engine, planned: Plan, workload: Workload) -> anyhow::R
     let checked = batches.map(|offers| engine.gate.check(offers)).buffered(BATCHES_AHEAD);
     let mut checked = std::pin::pin!(checked);
     let mut total = IngestReport::default();
+    let mut marks = VecDeque::new();
     while let Some(offers) = checked.next().await {
         total.add(engine.gate.append(offers?).await?);
+        marks.push_back(engine.pipeline.mark()?);
+        if marks.len() > BATCHES_BEHIND
+            && let Some(mark) = marks.pop_front()
+        {
+            engine.pipeline.passed(&mark).await?;
+        }
         bar.set_position(read_bytes.load(Ordering::Relaxed));
     }
     reader.await??;
@@ -227,10 +234,10 @@ enum Source {
 }
 
 impl Source {
-    fn of(planned: Plan, workload: Workload) -> Self {
-        match workload {
-            Workload::BulkArchive | Workload::LiveArchive => Self::Sequence(planned.sequence()),
-            Workload::Bulk | Workload::Live => Self::Merged(planned.stream()),
+    fn of(planned: Plan, purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Archive { .. } => Self::Sequence(planned.sequence()),
+            Purpose::Whole => Self::Merged(planned.stream()),
         }
     }
 

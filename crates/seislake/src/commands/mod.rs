@@ -9,7 +9,7 @@ mod export;
 mod import;
 mod inspect;
 mod maintain;
-mod quality;
+pub(crate) mod quality;
 mod query;
 mod serve;
 

@@ -16,12 +16,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let home = Home::open(&args.home.home)?;
     home.remove_addresses();
     let metrics = install_metrics()?;
-    let travel_time = velocity_model::travel_time(&home, &settings, None)?;
-    let workload = match home.purpose()? {
-        Some(Purpose::Archive { .. }) => Workload::LiveArchive,
-        Some(Purpose::Whole) | None => Workload::Live,
+    let travel_time = match home.purpose()? {
+        Some(Purpose::Archive { .. }) => None,
+        Some(Purpose::Whole) | None => Some(velocity_model::travel_time(&home, &settings, None)?),
     };
-    let engine = Engine::start(&home, &settings, workload, Inventory::default(), travel_time).await?;
+    let engine = Engine::start(&home, &settings, Workload::Live, Inventory::default(), travel_time).await?;
     let server = Server::start(&engine, &settings, metrics).await?;
     home.write_addresses(&server.http.to_string(), &server.flight.to_string())?;
     tell(&format!("HTTP        http://{}/", server.http));

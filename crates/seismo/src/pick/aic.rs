@@ -46,6 +46,9 @@ pub fn aic(samples: &[f64]) -> Vec<f64> {
     values
 }
 
+/// Splits this much worse than the best weigh nothing, AIC.
+const WORSE_MAX: f64 = 80.0;
+
 /// The minimum of [`aic`], at least `margin` samples from both ends. `None` where the window is too short or flat.
 pub fn split(samples: &[f64], margin: usize) -> Option<Split> {
     let values = aic(samples);
@@ -56,7 +59,7 @@ pub fn split(samples: &[f64], margin: usize) -> Option<Split> {
     let inner = margin..values.len() - margin;
     let index = inner.clone().min_by(|a, b| values[*a].total_cmp(&values[*b]))?;
     let (mut weights, mut squares) = (0.0, 0.0);
-    for k in inner {
+    for k in inner.filter(|k| values[*k] - values[index] < WORSE_MAX) {
         let weight = (-0.5 * (values[k] - values[index])).exp();
         let distance = k as f64 - index as f64;
         weights += weight;

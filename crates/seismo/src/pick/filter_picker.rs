@@ -8,6 +8,11 @@
 //! there is, so a short recording can be picked after its first seconds. F is cut at five thresholds before it enters
 //! the statistics. After a trigger the picker is blind until the largest F falls below 2.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use crate::signal::exact;
@@ -39,11 +44,17 @@ pub struct Trigger {
 }
 
 const LANES: usize = 4;
+/// Samples between two looks at whether anything happened.
+const BLOCK: usize = 64;
+/// Samples after which states that have faded away are set to zero.
+const SETTLE_INTERVAL: u64 = 4096;
+/// Rounding keeps F² below the threshold's square where it is below this part of it.
+const SURELY_BELOW: f64 = 1.0 - 1e-12;
 /// Cut of F, in units of the trigger threshold.
 const CUT: f64 = 5.0;
 /// F must fall below this before the next trigger.
 const REARM: f64 = 2.0;
-/// F of a band that has risen.
+/// F of a band that has risen; bands compare the square of the envelope with the variance itself.
 const RISEN: f64 = 1.0;
 /// Variances below this are those of a dead channel.
 const VARIANCE_MIN: f64 = 1e-100;
@@ -73,37 +84,57 @@ struct Bands {
     rise: [f64; LANES],
 }
 
+/// What a sample makes of four bands.
+struct Envelope {
+    /// The envelope above its mean, negative below.
+    excess: [f64; LANES],
+    /// Square of it where it is positive: F² is this over the variance.
+    positive_squared: [f64; LANES],
+    variance: [f64; LANES],
+}
+
 impl Bands {
     /// One sample: `change` is the difference to the last one. Gives the squared F of the four bands.
-    #[inline]
     fn step(&mut self, change: f64, gain: f64, cut_squared: f64, position: f64) -> [f64; LANES] {
+        let Envelope { mut excess, positive_squared, variance } = self.envelope(change, position);
         let mut squared = [0.0; LANES];
-        let mut excess = [0.0; LANES];
-        let mut cut = false;
+        for k in 0..LANES {
+            squared[k] = positive_squared[k] / variance[k];
+            if squared[k] > cut_squared && self.variance[k] > VARIANCE_MIN {
+                excess[k] = (cut_squared * self.variance[k]).sqrt();
+            }
+        }
+        self.learn(excess, gain);
+        squared
+    }
+
+    /// The filters, and the envelope beside its statistics.
+    #[inline(always)]
+    fn envelope(&mut self, change: f64, position: f64) -> Envelope {
+        let (mut excess, mut positive_squared, mut variance) = ([0.0; LANES], [0.0; LANES], [0.0; LANES]);
         for k in 0..LANES {
             let before = self.high[k];
             self.high[k] = self.high_gain[k] * (before + change);
             self.high_twice[k] = self.high_gain[k] * (self.high_twice[k] + self.high[k] - before);
             self.low[k] += self.low_gain[k] * (self.high_twice[k] - self.low[k]);
             excess[k] = self.low[k] * self.low[k] - self.mean[k];
-            let positive = excess[k].max(0.0);
-            squared[k] = positive * positive / self.variance[k].max(VARIANCE_MIN);
-            self.rise[k] = if squared[k] < RISEN { position } else { self.rise[k] };
-            cut |= squared[k] > cut_squared;
+            // Not `max`, which looks at NaN first: there is none.
+            let positive = if excess[k] > 0.0 { excess[k] } else { 0.0 };
+            positive_squared[k] = positive * positive;
+            variance[k] = if self.variance[k] > VARIANCE_MIN { self.variance[k] } else { VARIANCE_MIN };
+            self.rise[k] = if positive_squared[k] < variance[k] { position } else { self.rise[k] };
         }
-        if cut {
-            for k in 0..LANES {
-                if squared[k] > cut_squared && self.variance[k] > VARIANCE_MIN {
-                    excess[k] = (cut_squared * self.variance[k]).sqrt();
-                }
-            }
-        }
+        Envelope { excess, positive_squared, variance }
+    }
+
+    /// Mean and variance follow the envelope.
+    #[inline(always)]
+    fn learn(&mut self, excess: [f64; LANES], gain: f64) {
         for (k, excess) in excess.into_iter().enumerate() {
             self.mean[k] += gain * excess;
             let deviation = (1.0 - gain) * excess;
             self.variance[k] += gain * (deviation * deviation - self.variance[k]);
         }
-        squared
     }
 
     fn settle(&mut self) {
@@ -137,6 +168,49 @@ pub struct FilterPicker {
     armed: bool,
     /// A crossing that waits for its integral.
     crossing: Option<Crossing>,
+}
+
+/// A block of samples in which nothing happens, if so.
+#[derive(Clone, Copy)]
+struct Quiet {
+    last_sample: f64,
+    /// Index of the first sample.
+    position: f64,
+    gain: f64,
+    /// F² that no band may reach.
+    limit: f64,
+}
+
+impl Quiet {
+    /// The bands behind `samples`; `None` where one of them reaches the limit.
+    fn pass<const N: usize>(self, bands: [Bands; N], samples: &[f64]) -> Option<[Bands; N]> {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the only condition of the callee is a processor with AVX2, and the line above has asked it.
+            #[allow(unsafe_code, reason = "no safe call leads to code compiled for a detected feature")]
+            return unsafe { self.pass_wide(bands, samples) };
+        }
+        self.pass_plain(bands, samples)
+    }
+
+    /// [`Quiet::pass`] for any processor.
+    fn pass_plain<const N: usize>(mut self, mut bands: [Bands; N], samples: &[f64]) -> Option<[Bands; N]> {
+        let mut beyond = [f64::NEG_INFINITY; LANES];
+        for sample in samples {
+            let change = sample - self.last_sample;
+            self.last_sample = *sample;
+            for bands in &mut bands {
+                let Envelope { excess, positive_squared, variance } = bands.envelope(change, self.position);
+                for k in 0..LANES {
+                    let difference = positive_squared[k] - self.limit * variance[k];
+                    beyond[k] = if difference > beyond[k] { difference } else { beyond[k] };
+                }
+                bands.learn(excess, self.gain);
+            }
+            self.position += 1.0;
+        }
+        beyond.iter().all(|difference| *difference < 0.0).then_some(bands)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -190,9 +264,64 @@ impl FilterPicker {
         bands
     }
 
+    /// Takes samples; shows each trigger and the sample that declared it.
+    ///
+    /// Noise is the rule: a block in which no band reaches the threshold only moves filters and statistics, all bands
+    /// at once; any other is gone through sample by sample.
+    pub fn push(&mut self, samples: &[f64], mut declared: impl FnMut(u64, Trigger)) {
+        let mut rest = samples;
+        while !rest.is_empty() {
+            let until_settled = SETTLE_INTERVAL - self.count % SETTLE_INTERVAL;
+            let (block, later) = rest.split_at(rest.len().min(BLOCK).min(until_settled as usize));
+            rest = later;
+            if !self.pass_quietly(block) {
+                for sample in block {
+                    if let (_, Some(trigger)) = self.step(*sample) {
+                        declared(self.count - 1, trigger);
+                    }
+                }
+            }
+            if self.count.is_multiple_of(SETTLE_INTERVAL) {
+                self.settle();
+            }
+        }
+    }
+
+    /// Takes samples none of which can change more than filters and statistics; false, and nothing taken, where one may.
+    fn pass_quietly(&mut self, samples: &[f64]) -> bool {
+        let grown_up = 1.0 / ((self.count + 1) as f64) <= self.gain_min;
+        if !grown_up || !self.armed || self.crossing.is_some() {
+            return false;
+        }
+        let quiet = match self.bands.len() {
+            1 => self.passed::<1>(samples),
+            2 => self.passed::<2>(samples),
+            3 => self.passed::<3>(samples),
+            4 => self.passed::<4>(samples),
+            _ => false,
+        };
+        if let Some(last) = samples.last().filter(|_| quiet) {
+            self.last_sample = *last;
+            self.count += samples.len() as u64;
+        }
+        quiet
+    }
+
+    fn passed<const N: usize>(&mut self, samples: &[f64]) -> bool {
+        let Ok(bands) = <&mut [Bands; N]>::try_from(self.bands.as_mut_slice()) else { return false };
+        let quiet = Quiet {
+            last_sample: self.last_sample,
+            position: self.count as f64,
+            gain: self.gain_min,
+            limit: self.threshold * self.threshold * SURELY_BELOW,
+        };
+        let Some(passed) = quiet.pass(bands.clone(), samples) else { return false };
+        *bands = passed;
+        true
+    }
+
     /// Takes one sample; gives the largest F of all bands and a trigger where one is declared by this sample.
-    #[inline]
-    pub fn step(&mut self, sample: f64) -> (f64, Option<Trigger>) {
+    pub(crate) fn step(&mut self, sample: f64) -> (f64, Option<Trigger>) {
         if self.count == 0 {
             self.last_sample = sample;
         }
@@ -246,8 +375,8 @@ impl FilterPicker {
         None
     }
 
-    /// Sets states that have faded away to zero. Call at moments that do not depend on how the stream is cut.
-    pub(crate) fn settle(&mut self) {
+    /// Sets states that have faded away to zero, now and then by the count of samples.
+    fn settle(&mut self) {
         self.bands.iter_mut().for_each(Bands::settle);
     }
 }

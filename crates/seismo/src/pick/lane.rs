@@ -10,6 +10,7 @@ use crate::signal::{Band, SectionFilter, WoodAnderson, butterworth};
 
 /// Bins of a tenth of a second, aligned to the second: the grid on which channels are compared.
 pub(super) const BIN_NANOS: i64 = 100_000_000;
+const BINS_A_SECOND: i64 = 1_000_000_000 / BIN_NANOS;
 /// Energies are those of this band, or what the sample rate leaves of it.
 const BAND_LOW_HZ: f64 = 2.0;
 const BAND_HIGH_HZ: f64 = 16.0;
@@ -160,11 +161,13 @@ impl Lane {
 
     /// Takes samples (finite) that follow the last ones without a gap.
     pub(super) fn push(&mut self, samples: &[f64], found: &mut Vec<Found>) {
+        let Some(first) = samples.first() else { return };
+        if self.count == 0 {
+            self.level = *first;
+        }
+        self.detect(samples);
         let mut rest = samples;
         while !rest.is_empty() {
-            if self.count == 0 {
-                self.level = rest[0];
-            }
             if self.bin.count == 0 {
                 self.open_bin();
             }
@@ -181,32 +184,43 @@ impl Lane {
         }
     }
 
-    /// The inner loop: nothing here allocates except a declared trigger.
+    /// FilterPicker runs ahead of the rest of the lane: what it triggers waits for samples behind it anyway.
+    fn detect(&mut self, samples: &[f64]) {
+        let (pending, after) = (&mut self.pending, (TRIGGER_SEARCH.after_s * self.rate_hz).ceil() as u64);
+        self.picker.push(samples, |declared, trigger| {
+            let ready_at = (trigger.index + after).max(declared + 1);
+            pending.push(Pending { detector: Detector::Trigger, index: trigger.index, ready_at });
+        });
+    }
+
+    /// The inner loops: nothing here allocates.
     fn run(&mut self, samples: &[f64]) {
-        let mut at = (self.count % self.ring.0.len() as u64) as usize;
-        for &sample in samples {
-            self.ring.0[at] = sample;
-            at = if at + 1 == self.ring.0.len() { 0 } else { at + 1 };
-            let (_, trigger) = self.picker.step(sample);
-            if let Some(trigger) = trigger {
-                let ready_at = trigger.index + (TRIGGER_SEARCH.after_s * self.rate_hz).ceil() as u64;
-                self.pending.push(Pending {
-                    detector: Detector::Trigger,
-                    index: trigger.index,
-                    ready_at: ready_at.max(self.count + 1),
-                });
+        self.remember(samples);
+        let (level, bin) = (self.level, &mut self.bin);
+        self.band
+            .each(samples.iter().map(|sample| sample - level), |filtered| bin.energy += filtered * filtered);
+        bin.count += samples.len() as u32;
+        if let Some(wood_anderson) = &mut self.wood_anderson {
+            wood_anderson.each(samples, |millimetres| {
+                bin.peak_mm = bin.peak_mm.max(millimetres.abs());
+                bin.square_sum += millimetres * millimetres;
+            });
+            for sample in samples {
+                self.clip.step(*sample);
+                bin.clipped |= self.clip.clipped;
             }
-            let filtered = self.band.step(sample - self.level);
-            self.bin.energy += filtered * filtered;
-            self.bin.count += 1;
-            self.clip.step(sample);
-            if let Some(wood_anderson) = &mut self.wood_anderson {
-                let millimetres = wood_anderson.step(sample);
-                self.bin.peak_mm = self.bin.peak_mm.max(millimetres.abs());
-                self.bin.square_sum += millimetres * millimetres;
-                self.bin.clipped |= self.clip.clipped;
-            }
-            self.count += 1;
+        }
+        self.count += samples.len() as u64;
+    }
+
+    /// Keeps samples for what is detected later.
+    fn remember(&mut self, samples: &[f64]) {
+        let ring = &mut self.ring.0;
+        let (mut at, mut rest) = ((self.count % ring.len() as u64) as usize, samples);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rest.len().min(ring.len() - at));
+            ring[at..at + now.len()].copy_from_slice(now);
+            (at, rest) = (0, later);
         }
     }
 
@@ -224,13 +238,13 @@ impl Lane {
     }
 
     fn close_bin(&mut self, found: &mut Vec<Found>) {
-        self.picker.settle();
-        self.band.settle();
+        if self.bin.number.rem_euclid(BINS_A_SECOND) == 0 {
+            self.settle();
+        }
         let bin = &self.bin;
         let energy = bin.energy / f64::from(bin.count.max(1));
         found.push(Found::Energy { bin: bin.number, energy });
-        if let Some(wood_anderson) = &mut self.wood_anderson {
-            wood_anderson.settle();
+        if self.wood_anderson.is_some() {
             found.push(Found::Amplitude {
                 bin: bin.number,
                 peak_mm: bin.peak_mm,
@@ -243,6 +257,14 @@ impl Lane {
         self.bin_count += 1;
         self.bin.count = 0;
         self.look_for_rise();
+    }
+
+    /// Sets the states of filters that have faded away to zero.
+    fn settle(&mut self) {
+        self.band.settle();
+        if let Some(wood_anderson) = &mut self.wood_anderson {
+            wood_anderson.settle();
+        }
     }
 
     /// Is the moment `RISE_AFTER + RISE_NEIGHBOURS` bins ago one at which energy rose most?
@@ -259,9 +281,12 @@ impl Lane {
             if before > 0.0 { mean(newest, RISE_AFTER) / before } else { 0.0 }
         };
         let centre = ratio(RISE_NEIGHBOURS);
+        if centre < RISE_MIN {
+            return;
+        }
         let newer = (0..RISE_NEIGHBOURS).all(|back| ratio(back) <= centre);
         let older = (RISE_NEIGHBOURS + 1..=2 * RISE_NEIGHBOURS).all(|back| ratio(back) < centre);
-        if centre >= RISE_MIN && newer && older {
+        if newer && older {
             let index = self.bin_starts[slot(RISE_NEIGHBOURS + RISE_AFTER - 1)];
             let ready_at = self.count;
             self.pending.push(Pending { detector: Detector::Rise, index, ready_at });
@@ -273,9 +298,10 @@ impl Lane {
         if self.pending.iter().all(|pending| pending.ready_at > now) {
             return;
         }
-        let (ready, waiting): (Vec<_>, Vec<_>) =
+        let (mut ready, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.ready_at <= now);
         self.pending = waiting;
+        ready.sort_by_key(|pending| (pending.ready_at, pending.index, pending.detector));
         found.extend(ready.iter().filter_map(|pending| self.refine(pending)));
     }
 

@@ -41,7 +41,7 @@ pub use remove_response::{ResponseRemoval, frequency_response};
 pub use resample::{RATIO_MAX, rate_ratio, resample};
 pub use sections::{Section, SectionFilter};
 pub use spectral_density::SpectralWindow;
-pub use sta_lta::{classic_sta_lta, recursive_sta_lta};
+pub use sta_lta::{classic_sta_lta, recursive_sta_lta, trigger_onsets};
 pub use taper::taper;
 pub use trend::{demean, detrend};
 pub use wood_anderson::WoodAnderson;

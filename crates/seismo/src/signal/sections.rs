@@ -76,6 +76,17 @@ impl SectionFilter {
         }
     }
 
+    /// Takes samples, shows each filtered one: as [`SectionFilter::step`], with the state of short cascades at hand.
+    #[inline]
+    pub(crate) fn each(&mut self, samples: impl Iterator<Item = f64>, mut see: impl FnMut(f64)) {
+        match self.sections.as_mut_slice() {
+            [first] => cascade([first], samples, see),
+            [first, second] => cascade([first, second], samples, see),
+            [first, second, third] => cascade([first, second, third], samples, see),
+            _ => samples.for_each(|sample| see(self.step(sample))),
+        }
+    }
+
     /// The same cascade at rest.
     #[must_use]
     pub fn at_rest(&self) -> Self {
@@ -126,6 +137,22 @@ impl SectionFilter {
             None => sections.push(Section::new([gain, 0.0, 0.0], [0.0, 0.0])),
         }
         Self { sections }
+    }
+}
+
+/// Samples through sections that stay in registers meanwhile.
+#[inline]
+fn cascade<const N: usize>(
+    sections: [&mut Section; N],
+    samples: impl Iterator<Item = f64>,
+    mut see: impl FnMut(f64),
+) {
+    let mut held = sections.each_ref().map(|section| Section::clone(section));
+    for sample in samples {
+        see(held.iter_mut().fold(sample, |value, section| section.step(value)));
+    }
+    for (section, held) in sections.into_iter().zip(held) {
+        *section = held;
     }
 }
 

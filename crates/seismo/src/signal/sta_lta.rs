@@ -44,3 +44,22 @@ pub fn classic_sta_lta(samples: &[f64], sta_count: usize, lta_count: usize) -> V
     }
     ratio
 }
+
+/// First and last index of each stretch that begins above `on` and lasts while the ratio stays above `off`; one at the
+/// end of the array ends there. `off` is at most `on`. Equal to ObsPy's `trigger_onset`. Linear in time.
+pub fn trigger_onsets(ratio: &[f64], on: f64, off: f64) -> Vec<(usize, usize)> {
+    let mut onsets = Vec::new();
+    let mut begin = None;
+    for (index, value) in ratio.iter().enumerate() {
+        match begin {
+            None if *value > on => begin = Some(index),
+            Some(first) if *value <= off => {
+                onsets.push((first, index - 1));
+                begin = None;
+            }
+            _ => {}
+        }
+    }
+    onsets.extend(begin.map(|first| (first, ratio.len() - 1)));
+    onsets
+}

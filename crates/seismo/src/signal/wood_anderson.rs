@@ -66,6 +66,18 @@ impl WoodAnderson {
         self.filter.step(sample - self.level)
     }
 
+    /// Takes samples in counts, shows each trace amplitude in mm.
+    #[inline]
+    pub(crate) fn each(&mut self, samples: &[f64], see: impl FnMut(f64)) {
+        let Some(first) = samples.first() else { return };
+        if !self.started {
+            self.started = true;
+            self.level = *first;
+        }
+        let level = self.level;
+        self.filter.each(samples.iter().map(|sample| sample - level), see);
+    }
+
     /// Sets states that have faded away to zero.
     pub(crate) fn settle(&mut self) {
         self.filter.settle();

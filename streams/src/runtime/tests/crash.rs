@@ -87,8 +87,11 @@ fn live(ground: &Ground<'_>, tables: &Tables, fuel: &Fuel) -> bool {
         let (log, checkpoints, directory) = match ground {
             Ground::Memory(log, checkpoints) => (fuelled(log, fuel), (*checkpoints).clone(), None),
             Ground::Files(directory) => {
-                let settings =
-                    LogSettings { durability: Durability::OperatingSystem, segment_bytes: 100_000 };
+                let settings = LogSettings {
+                    durability: Durability::OperatingSystem,
+                    segment_bytes: 100_000,
+                    ..LogSettings::default()
+                };
                 let log = Log::open(directory, settings);
                 (fuelled(&log, fuel), CheckpointStore::open(directory).unwrap(), Some(*directory))
             }

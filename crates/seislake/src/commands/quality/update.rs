@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
 use seislake_catalog::{Channels, Lake, Upkeep};
 use seislake_model::{ErrorKind, Rows, SnapshotId, Timestamp};
 use seislake_query::quality::{self, SensorDay, Wanted};
@@ -80,23 +81,34 @@ impl Job {
 }
 
 /// Runs every job; tables whose source has nothing new are left as they are.
-pub(crate) async fn run(lake: &Lake, context: &SessionContext) -> anyhow::Result<Vec<Done>> {
+///
+/// `progress` makes the bar of a job over so many days.
+pub(crate) async fn run(
+    lake: &Lake,
+    context: &SessionContext,
+    progress: impl Fn(u64) -> ProgressBar + Send + Sync,
+) -> anyhow::Result<Vec<Done>> {
     let mut done = Vec::new();
     for job in Job::ALL {
-        done.extend(run_job(lake, context, job).await?);
+        done.extend(run_job(lake, context, job, &progress).await?);
     }
     Ok(done)
 }
 
 /// Keeps up `quality.continuity` alone.
 pub(crate) async fn run_continuity(lake: &Lake, context: &SessionContext) -> anyhow::Result<Vec<Done>> {
-    run_job(lake, context, Job::Continuity).await
+    run_job(lake, context, Job::Continuity, &days_progress).await
 }
 
-async fn run_job(lake: &Lake, context: &SessionContext, job: Job) -> anyhow::Result<Vec<Done>> {
+async fn run_job(
+    lake: &Lake,
+    context: &SessionContext,
+    job: Job,
+    progress: &(impl Fn(u64) -> ProgressBar + Send + Sync),
+) -> anyhow::Result<Vec<Done>> {
     let mut attempt = 1;
     loop {
-        match attempt_job(lake, context, job).await {
+        match attempt_job(lake, context, job, progress).await {
             Err(error) if attempt < ATTEMPTS_MAX && overtaken(&error) => attempt += 1,
             outcome => return outcome,
         }
@@ -108,13 +120,18 @@ fn overtaken(error: &anyhow::Error) -> bool {
     error.downcast_ref::<seislake_catalog::Error>().is_some_and(|error| error.kind == ErrorKind::Conflict)
 }
 
-async fn attempt_job(lake: &Lake, context: &SessionContext, job: Job) -> anyhow::Result<Vec<Done>> {
+async fn attempt_job(
+    lake: &Lake,
+    context: &SessionContext,
+    job: Job,
+    progress: &(impl Fn(u64) -> ProgressBar + Send + Sync),
+) -> anyhow::Result<Vec<Done>> {
     let mut upkeeps: Vec<(&'static str, Upkeep)> = Vec::new();
     for table in job.tables() {
         upkeeps.extend(lake.upkeep(table, job.source()).await?.map(|upkeep| (*table, upkeep)));
     }
     let days = touched(upkeeps.iter().map(|(_, upkeep)| upkeep));
-    let bar = days_progress(days.len() as u64);
+    let bar = progress(days.len() as u64);
     bar.set_message(job.tables().join(" "));
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (day, channels) in &days {

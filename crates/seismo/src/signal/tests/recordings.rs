@@ -1,13 +1,15 @@
 #![allow(clippy::disallowed_methods, reason = "tests read recordings")]
-//! Frequency responses of real StationXML documents against evalresp, which also knows the recorder's digital filters.
+//! Frequency responses of real StationXML documents against evalresp, which also knows the recorder's digital filters;
+//! STA/LTA of real recordings against ObsPy.
 
 use std::path::{Path, PathBuf};
 
 use rustfft::num_complex::Complex;
 
 use seislake_model::{InputUnit, Timestamp};
+use seislake_mseed::{Samples, Scanned, Scanner};
 
-use crate::signal::frequency_response;
+use crate::signal::{classic_sta_lta, demean, frequency_response, recursive_sta_lta, trigger_onsets};
 
 fn data() -> Option<PathBuf> {
     let root = std::env::var("SEISLAKE_TEST_DATA")
@@ -72,4 +74,70 @@ fn responses_of_agencies_are_those_of_evalresp() {
         }
     }
     assert_eq!((agreeing, contradicting), (123, 2), "channel epochs that agree, and that cannot");
+}
+
+/// Largest ratios agree to the digits that the truth gives.
+const RATIO_TOLERANCE: f64 = 1e-6;
+/// The truth lists the first onsets of a trace.
+const ONSETS_LISTED: usize = 50;
+
+/// The samples of the channel `id` (`NET.STA.LOC.CHA`) in `file`, one record behind the other.
+fn samples_of(file: &Path, id: &str) -> Vec<f64> {
+    let bytes = std::fs::read(file).unwrap();
+    let mut all = Vec::new();
+    for scanned in Scanner::new(&bytes) {
+        let Scanned::Record { record, .. } = scanned else { continue };
+        let source: seislake_model::SourceId = record.source_id().parse().unwrap();
+        let parts = [source.network(), source.station(), source.location(), &source.channel()];
+        if parts.join(".") != id {
+            continue;
+        }
+        match record.decode().unwrap().samples {
+            Samples::Int32(samples) => all.extend(samples.into_iter().map(f64::from)),
+            Samples::Float32(samples) => all.extend(samples.into_iter().map(f64::from)),
+            Samples::Float64(samples) => all.extend(samples),
+        }
+    }
+    all
+}
+
+#[test]
+fn sta_lta_of_recordings_is_that_of_obspy() {
+    let Some(root) = data() else { return };
+    let text = std::fs::read_to_string(root.join("truth/stalta.json")).unwrap();
+    let truth: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let truth = truth.as_object().unwrap();
+    let (mut compared, mut texts) = (0, 0);
+    for (name, expected) in truth {
+        let (file, id) = name.split_once('#').unwrap();
+        if file.ends_with(".slist.gz") {
+            texts += 1;
+            continue;
+        }
+        let mut samples = samples_of(&root.join(file), id);
+        assert_eq!(samples.len() as u64, expected["npts"].as_u64().unwrap(), "{name}");
+        demean(&mut samples);
+        let count = |key: &str| expected[key].as_u64().unwrap() as usize;
+        let number = |value: &serde_json::Value| value.as_f64().unwrap();
+        let (sta, lta) = (count("nsta"), count("nlta"));
+        let ratios = [
+            ("classic", classic_sta_lta(&samples, sta, lta)),
+            ("recursive", recursive_sta_lta(&samples, sta, lta)),
+        ];
+        for (kind, ratio) in ratios {
+            let expected = &expected[kind];
+            let (place, largest) =
+                ratio.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+            assert!(
+                (largest / number(&expected["max"]) - 1.0).abs() < RATIO_TOLERANCE,
+                "{name} {kind}: {largest}"
+            );
+            assert_eq!(place as u64, expected["argmax"].as_u64().unwrap(), "{name} {kind}");
+            let mut onsets = trigger_onsets(&ratio, number(&truth[name]["on"]), number(&truth[name]["off"]));
+            onsets.truncate(ONSETS_LISTED);
+            assert_eq!(serde_json::json!(onsets), expected["onsets"], "{name} {kind}");
+        }
+        compared += 1;
+    }
+    assert_eq!((compared, texts), (68, 6), "traces compared, and those that are no miniSEED");
 }

@@ -1,0 +1,78 @@
+//! What a server does beside serving: small files are put together, quality tables follow their sources, and files
+//! that no kept snapshot needs go away.
+//!
+//! Each job commits on its own, by compare and swap, beside whoever else writes: a job that loses or fails says so in
+//! the log and tries again when it is due next.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::commands::quality::update;
+use crate::lakehouse::Lakehouse;
+use crate::settings::UpkeepSection;
+
+/// Small files of a partition that make it worth rewriting while more of them come in.
+const SMALL_FILES_MIN: usize = 16;
+
+/// Younger files may belong to a commit under way.
+const ORPHAN_AGE: Duration = Duration::from_secs(86_400);
+
+/// Works for ever; drop it to stop.
+pub(crate) async fn run(lakehouse: &Lakehouse, settings: &UpkeepSection) {
+    tokio::join!(
+        every(settings.quality_interval_s, "update the quality tables", || quality(lakehouse)),
+        every(settings.compact_interval_s, "compact the tables", || compact(lakehouse.lake())),
+        every(settings.clean_interval_s, "clean the warehouse", || clean(lakehouse.lake())),
+    );
+}
+
+/// Does `job` every `interval_s` seconds, the first time one interval from now; never where that is 0.
+async fn every<F: Future<Output = anyhow::Result<()>>>(interval_s: f64, what: &str, job: impl Fn() -> F) {
+    if interval_s == 0.0 {
+        return;
+    }
+    let interval = Duration::from_secs_f64(interval_s);
+    let mut ticks = tokio::time::interval_at(Instant::now() + interval, interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let begin = Instant::now();
+        match job().await {
+            Ok(()) => tracing::info!(job = what, elapsed_s = begin.elapsed().as_secs_f64(), "upkeep done"),
+            Err(error) => {
+                metrics::counter!("seislake_upkeep_failures_total", "job" => what.to_owned()).increment(1);
+                tracing::warn!(
+                    job = what,
+                    error = format!("{error:#}"),
+                    "upkeep failed and is tried again later"
+                );
+            }
+        }
+    }
+}
+
+async fn quality(lakehouse: &Lakehouse) -> anyhow::Result<()> {
+    update::run(lakehouse.lake(), &lakehouse.session()?, |_| ProgressBar::hidden()).await.map(drop)
+}
+
+async fn compact(lake: &Lake) -> anyhow::Result<()> {
+    let settings = CompactSettings { files_min: SMALL_FILES_MIN, ..CompactSettings::default() };
+    for table in Lake::table_names() {
+        let report = lake.compact(&table, settings).await?;
+        metrics::counter!("seislake_compacted_files_total", "table" => table)
+            .increment(report.files_before as u64);
+    }
+    Ok(())
+}
+
+async fn clean(lake: &Lake) -> anyhow::Result<()> {
+    let expired = ExpireSettings { keep: RetentionSettings::default(), dry_run: false };
+    for table in Lake::table_names() {
+        lake.expire(&table, &expired).await?;
+        lake.delete_orphans(&table, ORPHAN_AGE, false).await?;
+    }
+    Ok(())
+}
