@@ -42,8 +42,10 @@ pub struct WriteSettings {
     pub sink_bytes_max: usize,
     /// The same for all sinks of the lake together: beyond it the sink that writes spills.
     pub buffer_bytes_max: usize,
-    /// Compression level of zstd.
+    /// Compression level of zstd for files as they are written first.
     pub zstd_level: i32,
+    /// The same for files that compaction makes, which stay.
+    pub compacted_zstd_level: i32,
     /// Attempts at a commit before giving up to rival writers.
     pub commit_attempts_max: u32,
     /// Manifests of a table before an append merges the small ones.
@@ -53,9 +55,10 @@ pub struct WriteSettings {
 impl Default for WriteSettings {
     fn default() -> Self {
         Self {
-            sink_bytes_max: 48 << 20,
-            buffer_bytes_max: 160 << 20,
-            zstd_level: 3,
+            sink_bytes_max: 40 << 20,
+            buffer_bytes_max: 128 << 20,
+            zstd_level: 1,
+            compacted_zstd_level: 3,
             commit_attempts_max: 20,
             manifests_max: 64,
         }

@@ -62,6 +62,7 @@ fn a_server_keeps_quality_tables_up_and_puts_small_files_together() {
             text(&home),
             "--stations",
             text(&stations),
+            "--",
             text(file),
         ]);
     }

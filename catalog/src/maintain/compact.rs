@@ -179,7 +179,7 @@ impl Lake {
         let nan = |name: &str| {
             table.columns.iter().any(|column| column.name == name && !nan_free.contains(&column.id))
         };
-        let properties = writer_properties(table, nan, self.write_settings().zstd_level)?;
+        let properties = writer_properties(table, nan, self.write_settings().compacted_zstd_level)?;
         let rewriter = Arc::new(Rewriter { lake: self.clone(), loaded, table, partition, files, properties });
         let outputs = rewriter.plan(target_bytes).await?;
         let at_once = std::thread::available_parallelism().map_or(1, usize::from);

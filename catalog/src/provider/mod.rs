@@ -5,6 +5,7 @@
 
 mod field_ids;
 mod manifests;
+mod row_groups;
 mod statistics;
 mod table;
 mod view;

@@ -12,12 +12,13 @@ use arrow::datatypes::SchemaRef;
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Statistics};
 use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::utils::conjunction;
@@ -31,9 +32,14 @@ use iceberg::table::Table;
 use object_store::ObjectMeta;
 
 use super::field_ids::FieldIds;
+use super::row_groups::{Footers, spread};
 use super::statistics;
 use crate::error::{Doing, Result};
 use crate::lake::Lake;
+
+/// Compressed bytes of rows read at once, about.
+const BATCH_BYTES: usize = 1 << 20;
+const BATCH_ROWS_MIN: usize = 8;
 
 /// A table at one snapshot; a statement sees one state however long it runs.
 #[derive(Debug)]
@@ -118,6 +124,13 @@ impl LakeTable {
         Ok(PruningPredicate::try_new(filter, Arc::clone(&self.schema)).ok())
     }
 
+    fn projected(&self, projection: Option<&Vec<usize>>) -> DataFusionResult<SchemaRef> {
+        Ok(match projection {
+            Some(indices) => Arc::new(self.schema.project(indices)?),
+            None => Arc::clone(&self.schema),
+        })
+    }
+
     fn partitioned(&self, file: &DataFile, statistics: &Statistics) -> DataFusionResult<PartitionedFile> {
         let location = self
             .lake
@@ -134,6 +147,15 @@ impl LakeTable {
         };
         Ok(PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics.clone())))
     }
+}
+
+/// Rows read at once: fewer where they are wide, so that an array of samples is not grown again and again.
+fn batch_rows(files: &[Statistics]) -> usize {
+    let sum = |value: fn(&Statistics) -> Precision<usize>| {
+        files.iter().filter_map(|file| value(file).get_value().copied()).sum::<usize>()
+    };
+    let (rows, bytes) = (sum(|file| file.num_rows), sum(|file| file.total_byte_size));
+    (BATCH_BYTES * rows / bytes.max(1)).max(BATCH_ROWS_MIN)
 }
 
 #[async_trait]
@@ -167,40 +189,45 @@ impl TableProvider for LakeTable {
         let predicate = self.pruning_predicate(state, filters)?;
         let files = self.files(predicate.as_ref()).await?;
         if files.is_empty() {
-            let schema = match projection {
-                Some(indices) => Arc::new(self.schema.project(indices)?),
-                None => Arc::clone(&self.schema),
-            };
-            return Ok(Arc::new(EmptyExec::new(schema)));
+            return Ok(Arc::new(EmptyExec::new(self.projected(projection)?)));
         }
         let known: Vec<Statistics> =
             files.iter().map(|file| statistics::for_plan(file, &self.schema)).collect();
         let total = Statistics::try_merge_iter(known.iter(), &self.schema)?;
         let files = files.iter().zip(&known).map(|(file, statistics)| self.partitioned(file, statistics));
-        let groups = FileGroup::new(files.collect::<DataFusionResult<_>>()?)
-            .split_files(state.config().target_partitions());
+        let files = files.collect::<DataFusionResult<_>>()?;
 
         let catalog = self.lake.catalog();
         let warehouse = catalog.warehouse();
         let runtime = state.runtime_env();
         runtime.register_object_store(warehouse.store_url().as_ref(), warehouse.store());
-        let footers = runtime.cache_manager.get_file_metadata_cache();
-        let options = TableParquetOptions {
+        let footers =
+            Footers { store: warehouse.store(), cache: runtime.cache_manager.get_file_metadata_cache() };
+        let partitions = state.config().target_partitions();
+        let groups = spread(files, partitions, &self.schema, predicate.as_ref(), &footers).await?;
+        if groups.is_empty() {
+            return Ok(Arc::new(EmptyExec::new(self.projected(projection)?)));
+        }
+        let mut options = TableParquetOptions {
             global: state.config_options().execution.parquet.clone(),
             ..Default::default()
         };
+        // Rows that do not pass are dropped before their samples are decoded, and nobody copies those that do.
+        options.global.pushdown_filters = true;
+        let batch_rows = batch_rows(&known).min(state.config().batch_size());
         // The predicate reaches the source through the optimizer; set here it would be evaluated twice.
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                warehouse.store(),
-                footers,
+                footers.store,
+                footers.cache,
             )));
         let config = FileScanConfigBuilder::new(warehouse.store_url().clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(total)
             .with_projection_indices(projection.cloned())?
             .with_limit(limit)
+            .with_batch_size(Some(batch_rows))
             .with_expr_adapter(Some(Arc::new(FieldIds)))
             .build();
         Ok(DataSourceExec::from_data_source(config))

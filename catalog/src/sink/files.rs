@@ -25,8 +25,8 @@ use crate::tables::{ColumnType, SortBy, TableDef};
 
 /// Bytes of a page: what a reader of a short piece of a waveform has to decode at least.
 const PAGE_BYTES: usize = 256 << 10;
-/// Bytes of a row group: what a writer holds in memory.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+/// Bytes of a row group: what a writer holds in memory. Those of a channel-day are several, so that all cores read it.
+const ROW_GROUP_BYTES: usize = 4 << 20;
 /// Rows of a partition are not spread over several files below this, bytes in memory.
 const PARALLEL_FILE_BYTES_MIN: usize = 32 << 20;
 /// Bytes of rows gathered at once: what the encoder makes of them fits the caches of a core.

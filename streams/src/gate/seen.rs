@@ -193,7 +193,8 @@ impl Seen {
 
     /// Writes what is held; on disk only after [`Seen::sync`].
     pub(super) fn write_held(&mut self) -> Result<(), Error> {
-        let Some(Held { records, letters, state }) = self.held.take() else { return Ok(()) };
+        let Some(Held { mut records, letters, state }) = self.held.take() else { return Ok(()) };
+        records.sort_unstable_by_key(|key| key.bucket);
         let unchanged = records.is_empty() && letters.is_empty() && state == self.state;
         if unchanged {
             return Ok(());

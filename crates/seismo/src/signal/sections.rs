@@ -29,7 +29,8 @@ impl Section {
         let [b0, b1, b2] = self.numerator;
         let [a1, a2] = self.denominator;
         let output = b0 * input + self.memory[0];
-        self.memory[0] = b1 * input - a1 * output + self.memory[1];
+        // What does not wait for the output comes first: the next sample waits for this sum.
+        self.memory[0] = (b1 * input + self.memory[1]) - a1 * output;
         self.memory[1] = b2 * input - a2 * output;
         output
     }

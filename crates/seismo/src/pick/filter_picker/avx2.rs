@@ -87,8 +87,7 @@ impl Quiet {
             let (change, at) = (_mm256_set1_pd(sample - last_sample), _mm256_set1_pd(position));
             last_sample = *sample;
             position += 1.0;
-            for k in 0..N {
-                let bands = &mut wide[k];
+            for bands in &mut wide {
                 let before = bands.high;
                 bands.high = _mm256_mul_pd(bands.high_gain, _mm256_add_pd(before, change));
                 let high_twice = _mm256_sub_pd(_mm256_add_pd(bands.high_twice, bands.high), before);
