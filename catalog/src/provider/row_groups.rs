@@ -16,12 +16,15 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::RowGroupMetaData;
 
 /// More files than this are spread as files: reading their footers first would hold up the query.
 const FILES_MAX: usize = 32;
+
+const FOOTERS_AT_ONCE: usize = 8;
 
 /// Row groups one behind the other in a file.
 struct Run {
@@ -47,10 +50,12 @@ pub(super) async fn spread(
     let Some(predicate) = predicate.filter(|_| files.len() <= FILES_MAX && partitions > 1) else {
         return Ok(FileGroup::new(files).split_files(partitions));
     };
-    let mut needed = Vec::new();
+    let mut reads = Vec::new();
     for (index, file) in files.iter().enumerate() {
-        needed.extend(row_groups(index, file, schema, predicate, footers).await?);
+        reads.push(row_groups(index, file, schema, predicate, footers));
     }
+    let read: Vec<Vec<(Run, i64)>> = stream::iter(reads).buffered(FOOTERS_AT_ONCE).try_collect().await?;
+    let needed: Vec<(Run, i64)> = read.into_iter().flatten().collect();
     let total: i64 = needed.iter().map(|(_, bytes)| bytes).sum();
     let share = (total / partitions as i64).max(1);
     let mut groups: Vec<Vec<Run>> = Vec::new();

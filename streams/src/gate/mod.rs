@@ -106,16 +106,22 @@ pub fn partition_of(source_id: &SourceId, partitions: u32) -> u32 {
 #[derive(Debug)]
 pub struct CheckedOffers(Vec<Checked>);
 
-/// The gate. Share it behind an `Arc`; offers of one call stay together and in order.
+/// The gate. Share it behind an `Arc`; offers of one call stay together and in order. A call that was begun goes on to
+/// its end when the caller stops waiting for it: the log and the index must not part ways.
 #[derive(Debug)]
 pub struct Gate {
-    raw: Arc<dyn Topic>,
-    letters: Arc<dyn Topic>,
-    inner: Mutex<Inner>,
+    shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct Shared {
+    raw: Arc<dyn Topic>,
+    letters: Arc<dyn Topic>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
     seen: Seen,
     live: live::LiveTimes,
 }
@@ -139,14 +145,14 @@ impl Gate {
         let letters = log.topic(&dead_letter_topic(WAVEFORMS_RAW), 1 + raw_partitions)?;
         let seen = Seen::open(directory, raw_partitions as usize)?;
         let live = live::LiveTimes::new(raw_partitions as usize);
-        let gate = Self { raw, letters, inner: Mutex::new(Inner { seen, live }) };
+        let shared = Shared { raw, letters, known: Mutex::new(Known { seen, live }) };
         {
-            let mut inner = gate.inner.lock().await;
-            gate.catch_up(&mut inner).await?;
-            gate.complete_session(&mut inner).await?;
-            inner.seen.sync()?;
+            let mut known = shared.known.lock().await;
+            shared.catch_up(&mut known).await?;
+            shared.complete_session(&mut known).await?;
+            known.seen.sync()?;
         }
-        Ok(gate)
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Appends what is new among `offers`, in their order within each partition.
@@ -156,7 +162,7 @@ impl Gate {
 
     /// The first half of [`Gate::ingest`], which needs no turn: the next offers may be checked while these are appended.
     pub async fn check(&self, offers: Vec<Offer>) -> Result<CheckedOffers, Error> {
-        let partitions = self.raw.partitions();
+        let partitions = self.shared.raw.partitions();
         let checked =
             tokio::task::spawn_blocking(move || check(offers, partitions)).await.map_err(Error::task)?;
         Ok(CheckedOffers(checked))
@@ -164,8 +170,12 @@ impl Gate {
 
     /// The second half: appends what is new.
     pub async fn append(&self, checked: CheckedOffers) -> Result<IngestReport, Error> {
-        let mut inner = self.inner.lock().await;
-        self.take(&mut inner, checked.0).await
+        let shared = Arc::clone(&self.shared);
+        let appended = async move {
+            let mut known = shared.known.lock().await;
+            shared.take(&mut known, checked.0).await
+        };
+        tokio::spawn(appended).await.map_err(Error::task)?
     }
 
     /// Promises that nothing older than `watermark` follows in any partition. Says nothing where no session is open.
@@ -175,29 +185,39 @@ impl Gate {
 
     /// Ends the session, if one is open: everything held back by stages comes out. True where there was one.
     pub async fn finish(&self) -> Result<bool, Error> {
-        let mut inner = self.inner.lock().await;
-        let open = inner.seen.state().open();
-        if open {
-            self.take(&mut inner, vec![Checked::Watermark(Watermark::MAX)]).await?;
-        }
-        inner.seen.sync()?;
-        Ok(open)
+        let shared = Arc::clone(&self.shared);
+        let finished = async move {
+            let mut known = shared.known.lock().await;
+            let open = known.seen.state().open();
+            if open {
+                shared.take(&mut known, vec![Checked::Watermark(Watermark::MAX)]).await?;
+            }
+            known.seen.sync()?;
+            Ok(open)
+        };
+        tokio::spawn(finished).await.map_err(Error::task)?
     }
 
     /// For live records: punctuates each partition by the times of the records it got, and those that got none for
     /// `idle_after_s` by the others'. `now` is the caller's clock. Call it every second or so.
     pub async fn follow(&self, now: Timestamp, settings: &LiveSettings) -> Result<(), Error> {
-        let mut inner = self.inner.lock().await;
-        let due = inner.live.due(now, settings);
-        let checked = due
-            .into_iter()
-            .map(|(partition, watermark)| Checked::PartitionWatermark { partition, watermark });
-        self.take(&mut inner, checked.collect()).await.map(drop)
+        let (shared, settings) = (Arc::clone(&self.shared), *settings);
+        let followed = async move {
+            let mut known = shared.known.lock().await;
+            let due = known.live.due(now, &settings);
+            let checked = due
+                .into_iter()
+                .map(|(partition, watermark)| Checked::PartitionWatermark { partition, watermark });
+            shared.take(&mut known, checked.collect()).await.map(drop)
+        };
+        tokio::spawn(followed).await.map_err(Error::task)?
     }
+}
 
-    async fn take(&self, inner: &mut Inner, checked: Vec<Checked>) -> Result<IngestReport, Error> {
+impl Shared {
+    async fn take(&self, known: &mut Known, checked: Vec<Checked>) -> Result<IngestReport, Error> {
         let Batch { raw, letters, records, letter_keys, mut state, report } =
-            self.sort_out(inner, checked)?;
+            self.sort_out(known, checked)?;
         for (partition, records) in raw.iter().enumerate() {
             state.partitions[partition].covered += records.len() as Offset;
         }
@@ -212,7 +232,7 @@ impl Gate {
             appends.spawn(async move { topic.append(0, letters).await });
         }
         // While the log is synced, the index takes what was appended before.
-        let indexed = inner.seen.write_held();
+        let indexed = known.seen.write_held();
         let mut appended = Ok(());
         while let Some(ended) = appends.join_next().await {
             appended = appended.and(ended.map_err(Error::task).flatten().map(drop));
@@ -220,11 +240,11 @@ impl Gate {
         indexed?;
         if let Err(error) = appended {
             // Some partitions may hold their part: that is read back.
-            self.catch_up(inner).await?;
+            self.catch_up(known).await?;
             return Err(error);
         }
-        inner.seen.hold(records, letter_keys, state)?;
-        inner.seen.sync_sometimes()?;
+        known.seen.hold(records, letter_keys, state)?;
+        known.seen.sync_sometimes()?;
         metrics::counter!("seislake_ingest_records_total").increment(report.accepted);
         metrics::counter!("seislake_ingest_samples_total").increment(report.samples);
         metrics::counter!("seislake_ingest_duplicates_total").increment(report.duplicates);
@@ -233,8 +253,8 @@ impl Gate {
     }
 
     /// Decides what is new, without appending it yet.
-    fn sort_out(&self, inner: &mut Inner, checked: Vec<Checked>) -> Result<Batch, Error> {
-        let state = inner.seen.state().clone();
+    fn sort_out(&self, known: &mut Known, checked: Vec<Checked>) -> Result<Batch, Error> {
+        let state = known.seen.state().clone();
         let mut batch = Batch {
             raw: vec![Vec::new(); state.partitions.len()],
             letters: Vec::new(),
@@ -243,16 +263,16 @@ impl Gate {
             state,
             report: IngestReport::default(),
         };
-        let mut known = inner.seen.lookup()?;
+        let mut lookup = known.seen.lookup()?;
         let letters_base = self.letters.end_offset(0)?;
         for one in checked {
             match one {
                 Checked::Record { key, partition, record, sample_count, last_sample_time } => {
-                    if !known.is_new_record(&key)? {
+                    if !lookup.is_new_record(&key)? {
                         batch.report.duplicates += 1;
                         continue;
                     }
-                    inner.live.note(partition as usize, last_sample_time, record.arrival_time);
+                    known.live.note(partition as usize, last_sample_time, record.arrival_time);
                     batch.state.partitions[partition as usize].open = true;
                     batch.raw[partition as usize].push(record);
                     batch.records.push(key);
@@ -260,7 +280,7 @@ impl Gate {
                     batch.report.samples += sample_count;
                 }
                 Checked::Refused { key, refusal } => {
-                    if !known.is_new_letter(&key)? {
+                    if !lookup.is_new_letter(&key)? {
                         continue;
                     }
                     let offset = letters_base + batch.letters.len() as Offset;
@@ -286,22 +306,22 @@ impl Gate {
     }
 
     /// Reads what the log holds beyond the index of things seen.
-    async fn catch_up(&self, inner: &mut Inner) -> Result<(), Error> {
+    async fn catch_up(&self, known: &mut Known) -> Result<(), Error> {
         for partition in 0..self.raw.partitions() {
-            let mut next = inner.seen.state().partitions[partition as usize].covered;
+            let mut next = known.seen.state().partitions[partition as usize].covered;
             loop {
                 let records = self.raw.read(partition, next, SCAN_BYTES, Duration::ZERO).await?;
                 let Some(last) = records.last() else { break };
                 next = last.offset + 1;
-                let mut state = inner.seen.state().clone();
+                let mut state = known.seen.state().clone();
                 let keys = replay(&records, &mut state.partitions[partition as usize])?;
                 state.partitions[partition as usize].covered = next;
-                inner.seen.hold(keys, Vec::new(), state)?;
-                inner.seen.sync_sometimes()?;
+                known.seen.hold(keys, Vec::new(), state)?;
+                known.seen.sync_sometimes()?;
             }
         }
         loop {
-            let next = inner.seen.state().letters_covered;
+            let next = known.seen.state().letters_covered;
             let records = self.letters.read(0, next, SCAN_BYTES, Duration::ZERO).await?;
             let Some(last) = records.last() else { break };
             let mut keys = Vec::new();
@@ -309,16 +329,16 @@ impl Gate {
                 let letter = letter_of(record)?;
                 keys.push(check::letter_key(&letter.reason, &letter.record));
             }
-            let mut state = inner.seen.state().clone();
+            let mut state = known.seen.state().clone();
             state.letters_covered = last.offset + 1;
-            inner.seen.hold(Vec::new(), keys, state)?;
+            known.seen.hold(Vec::new(), keys, state)?;
         }
         Ok(())
     }
 
     /// Ends the session in the partitions that a crash kept from hearing of its end.
-    async fn complete_session(&self, inner: &mut Inner) -> Result<(), Error> {
-        let mut state = inner.seen.state().clone();
+    async fn complete_session(&self, known: &mut Known) -> Result<(), Error> {
+        let mut state = known.seen.state().clone();
         let most = state.partitions.iter().map(|partition| partition.sessions).max().unwrap_or(0);
         for (partition, kept) in state.partitions.iter_mut().enumerate() {
             if kept.sessions < most {
@@ -328,7 +348,7 @@ impl Gate {
                 kept.end_session();
             }
         }
-        inner.seen.hold(Vec::new(), Vec::new(), state)
+        known.seen.hold(Vec::new(), Vec::new(), state)
     }
 }
 

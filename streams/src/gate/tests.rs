@@ -192,3 +192,23 @@ async fn silent_partitions_follow_the_time_of_the_others() {
         assert_eq!(partition.last().unwrap(), "1970-01-01T00:02:08.990Z");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_stops_waiting_leaves_no_record_unknown() {
+    let home = tempfile::tempdir().unwrap();
+    let log = Log::open(home.path(), LogSettings::default());
+    let gate = Gate::open(&log, PARTITIONS, Some(home.path())).await.unwrap();
+    for round in 0..40 {
+        let offers: Vec<Offer> =
+            (0..20).map(|n| record(["A", "B", "C"][n % 3], 100 * round + n as i64)).collect();
+        let patience = Duration::from_micros(50 * round as u64);
+        let hasty = tokio::time::timeout(patience, gate.ingest(offers.clone())).await;
+        let report = gate.ingest(offers).await.unwrap();
+        if let Ok(first) = hasty {
+            assert_eq!((first.unwrap().accepted, report.accepted), (20, 0));
+        }
+        assert_eq!(report.accepted + report.duplicates, 20);
+    }
+    let count: usize = contents(&log).await.iter().map(Vec::len).sum();
+    assert_eq!(count, 800, "each record once");
+}
