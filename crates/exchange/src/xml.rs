@@ -281,6 +281,9 @@ impl<'a> XmlReader<'a> {
     }
 
     fn broken_at(&self, position: usize, reason: String) -> ReadError {
+        // A reason may quote the document, line breaks and all.
+        let reason: String =
+            reason.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
         let before = self.text.as_bytes().get(..position).unwrap_or(self.text.as_bytes());
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count() as u64;
         let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count() as u64;
