@@ -46,7 +46,7 @@ impl Workload {
     }
 }
 
-const BULK_RECENT_BYTES: usize = 24 << 20;
+const BULK_RECENT_BYTES: usize = 32 << 20;
 
 /// While files are imported, tables are committed this often: fewer, larger files.
 const BULK_COMMIT_INTERVAL: Duration = Duration::from_secs(20);

@@ -34,7 +34,7 @@ pub(crate) const BATCH_BYTES: usize = 8 << 20;
 const BATCHES_AHEAD: usize = 2;
 
 /// Batches that the tables and stages may be behind: these are in memory still when they are read.
-const BATCHES_BEHIND: usize = 2;
+const BATCHES_BEHIND: usize = 3;
 
 /// Damaged files that are named; the others are counted.
 const DAMAGED_FILES_NAMED: usize = 10;

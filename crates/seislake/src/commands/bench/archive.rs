@@ -6,6 +6,7 @@
 //! Imports and servers run as processes of their own. Peers that are not installed (`--python`) are left out.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -117,7 +118,10 @@ fn make_input(folder: &Path, hour: &[Vec<i32>], channel_days: usize, length: usi
             let mut settings = PackSettings::new(source_id, START_NS, RATE_HZ);
             settings.record_length = length;
             let bytes = pack(&settings, samples.as_slice())?.concat();
-            fs::write(folder.join(format!("XX.B{station:04}..HH{orientation}.mseed")), &bytes)?;
+            let mut file = fs::File::create(folder.join(format!("XX.B{station:04}..HH{orientation}.mseed")))?;
+            file.write_all(&bytes)?;
+            // Else the disk is busy with the input while an import is timed.
+            file.sync_all()?;
             Ok(bytes.len())
         })
         .collect();
