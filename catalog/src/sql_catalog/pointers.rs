@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use iceberg::{NamespaceIdent, TableIdent};
 use seislake_model::ErrorKind;
@@ -16,6 +16,8 @@ use crate::error::{Doing, Error, Result};
 const CATALOG_NAME: &str = "seislake";
 /// How long a statement waits for the lock of another process.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before a busy database is opened again.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 const CONNECTIONS_MAX: u32 = 4;
 
 /// The layout shared by the SQL catalogs of Iceberg's Java, Python and Rust libraries.
@@ -39,6 +41,23 @@ const SCHEMA: [&str; 2] = [
 /// Every namespace has this property, so that it exists without tables.
 const EXISTS: &str = "exists";
 
+async fn connect(options: SqliteConnectOptions, read_only: bool) -> sqlx::Result<SqlitePool> {
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
+    if !read_only {
+        for statement in SCHEMA {
+            sqlx::query(statement).execute(&pool).await?;
+        }
+    }
+    Ok(pool)
+}
+
+/// Somebody else holds the lock; the low byte of SQLite's codes is the kind of the error.
+fn is_busy(error: &sqlx::Error) -> bool {
+    const BUSY: u32 = 5;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == BUSY)
+}
+
 #[derive(Debug)]
 pub(super) struct Pointers {
     pool: SqlitePool,
@@ -60,17 +79,16 @@ impl Pointers {
             false => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full),
         };
         let what = || format!("open catalog \"{}\"", database.display());
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .connect_with(options)
-            .await
-            .doing(what)?;
-        if !read_only {
-            for statement in SCHEMA {
-                sqlx::query(statement).execute(&pool).await.doing(what)?;
+        let begin = Instant::now();
+        loop {
+            match connect(options.clone(), read_only).await {
+                // Of several processes that make the same database, SQLite turns all but one away without waiting.
+                Err(error) if is_busy(&error) && begin.elapsed() < BUSY_TIMEOUT => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                }
+                connected => return Ok(Self { pool: connected.doing(what)? }),
             }
         }
-        Ok(Self { pool })
     }
 
     pub(super) async fn namespaces(&self) -> Result<Vec<String>> {

@@ -40,6 +40,18 @@ async fn opening_creates_every_table_once_with_its_permanent_field_ids() {
     assert_eq!(location(lake(home.path()).await).await, before, "opening again changes nothing");
 }
 
+/// As the shares of an import do, from processes of their own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn several_may_begin_the_same_lake_at_once() {
+    for _ in 0..8 {
+        let home = tempfile::tempdir().unwrap();
+        let opened = (0..6).map(|_| tokio::spawn(Lake::open(settings(home.path()))));
+        for lake in futures::future::join_all(opened).await {
+            assert_eq!(lake.unwrap().unwrap().tables().await.unwrap().len(), TABLES.len());
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_lake_that_is_not_there_is_not_created_for_reading() {
     let home = tempfile::tempdir().unwrap();

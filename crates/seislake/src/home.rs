@@ -167,22 +167,27 @@ impl Home {
 
 /// A directory in which somebody keeps other things is not made a home.
 fn refuse_foreign(path: &Path) -> anyhow::Result<()> {
-    if !path.is_dir() || path.join(PURPOSE_FILE).is_file() || path.join(CATALOG_FILE).is_file() {
+    if !path.is_dir() {
         return Ok(());
     }
     let named = || format!("cannot open the home \"{}\"", path.display());
+    let mut foreign = None;
     for entry in fs::read_dir(path).with_context(named)? {
         let name = entry.with_context(named)?.file_name();
         if !FOLDERS.iter().chain(&BEGINNINGS).any(|ours| name == **ours) {
-            bail!(
-                "\"{}\" is not a home of seislake and not empty (it holds \"{}\"); give an empty or a new directory as \
-                 --home",
-                path.display(),
-                name.to_string_lossy()
-            );
+            foreign = Some(name);
         }
     }
-    Ok(())
+    // Asked last: another share may be making the home meanwhile.
+    match foreign {
+        Some(name) if !path.join(PURPOSE_FILE).is_file() && !path.join(CATALOG_FILE).is_file() => bail!(
+            "\"{}\" is not a home of seislake and not empty (it holds \"{}\"); give an empty or a new directory as \
+             --home",
+            path.display(),
+            name.to_string_lossy()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// The home for reading: no lock, but it must hold a lake.
