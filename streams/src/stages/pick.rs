@@ -41,7 +41,7 @@ pub struct PickStage {
 
 impl Stage for PickStage {
     const NAME: &'static str = "pick";
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
     type Config = PickConfig;
     type State = BTreeMap<String, StationPicker>;
 

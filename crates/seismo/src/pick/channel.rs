@@ -187,8 +187,7 @@ fn print(response: &Response) -> u64 {
     bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME)).max(1)
 }
 
-/// Mean energy of a channel in bins of a tenth of a second, in thousandths of a decade: 0.2 % are precise enough to
-/// compare channels, and a snapshot stays small.
+/// Mean energy of a channel in bins of a tenth of a second, counts².
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Energies {
     runs: Vec<EnergyRun>,
@@ -197,20 +196,29 @@ pub(super) struct Energies {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct EnergyRun {
     first: i64,
-    levels: Vec<i16>,
+    energies: Vec<f32>,
 }
 
+impl EnergyRun {
+    /// The bin that follows.
+    fn end(&self) -> i64 {
+        self.first + self.energies.len() as i64
+    }
+}
+
+/// Less is nothing: the steps of a dead channel are not told apart.
+const ENERGY_MIN: f32 = 1e-30;
 /// Bins kept where nobody calls `advance`: two hours.
 const BIN_COUNT_MAX: usize = 72_000;
 
 impl Energies {
     fn add(&mut self, bin: i64, energy: f64) {
-        let level = (1000.0 * energy.max(1e-30).log10()).round().clamp(-30_000.0, 30_000.0) as i16;
-        match self.runs.iter_mut().find(|run| run.first + run.levels.len() as i64 == bin) {
-            Some(run) => run.levels.push(level),
-            None => self.runs.push(EnergyRun { first: bin, levels: vec![level] }),
+        let energy = energy.clamp(f64::from(ENERGY_MIN), f64::from(f32::MAX)) as f32;
+        match self.runs.iter_mut().find(|run| run.end() == bin) {
+            Some(run) => run.energies.push(energy),
+            None => self.runs.push(EnergyRun { first: bin, energies: vec![energy] }),
         }
-        let count: usize = self.runs.iter().map(|run| run.levels.len()).sum();
+        let count: usize = self.runs.iter().map(|run| run.energies.len()).sum();
         if count > BIN_COUNT_MAX + BIN_COUNT_MAX / 8 {
             self.forget_before(bin - BIN_COUNT_MAX as i64);
         }
@@ -220,9 +228,8 @@ impl Energies {
     pub(super) fn mean(&self, from: i64, to: i64) -> Option<f64> {
         let (mut sum, mut count) = (0.0, 0_i64);
         for run in &self.runs {
-            let end = run.first + run.levels.len() as i64;
-            for bin in from.max(run.first)..to.min(end) {
-                sum += 10_f64.powf(f64::from(run.levels[(bin - run.first) as usize]) / 1000.0);
+            for bin in from.max(run.first)..to.min(run.end()) {
+                sum += f64::from(run.energies[(bin - run.first) as usize]);
                 count += 1;
             }
         }
@@ -231,10 +238,10 @@ impl Energies {
 
     pub(super) fn forget_before(&mut self, bin: i64) {
         for run in &mut self.runs {
-            let drop = (bin - run.first).clamp(0, run.levels.len() as i64);
-            run.levels.drain(..drop as usize);
+            let drop = (bin - run.first).clamp(0, run.energies.len() as i64);
+            run.energies.drain(..drop as usize);
             run.first += drop;
         }
-        self.runs.retain(|run| !run.levels.is_empty());
+        self.runs.retain(|run| !run.energies.is_empty());
     }
 }

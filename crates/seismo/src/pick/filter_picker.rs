@@ -8,8 +8,6 @@
 //! there is, so a short recording can be picked after its first seconds. F is cut at five thresholds before it enters
 //! the statistics. After a trigger the picker is blind until the largest F falls below 2.
 
-#[cfg(target_arch = "x86_64")]
-mod avx2;
 #[cfg(test)]
 mod tests;
 
@@ -43,9 +41,11 @@ pub struct Trigger {
     pub rise_index: u64,
 }
 
-const LANES: usize = 4;
-/// Samples between two looks at whether anything happened.
+const LANES: usize = 8;
+/// Samples between two looks at whether anything happened ...
 const BLOCK: usize = 64;
+/// ... and where something did: noise alone reaches the threshold now and then, for a moment.
+const SMALL_BLOCK: usize = 8;
 /// Samples after which states that have faded away are set to zero.
 const SETTLE_INTERVAL: u64 = 4096;
 /// Rounding keeps F² below the threshold's square where it is below this part of it.
@@ -95,13 +95,18 @@ struct Envelope {
 
 impl Bands {
     /// One sample: `change` is the difference to the last one. Gives the squared F of the four bands.
+    #[inline(always)]
     fn step(&mut self, change: f64, gain: f64, cut_squared: f64, position: f64) -> [f64; LANES] {
         let Envelope { mut excess, positive_squared, variance } = self.envelope(change, position);
         let mut squared = [0.0; LANES];
         for k in 0..LANES {
             squared[k] = positive_squared[k] / variance[k];
-            if squared[k] > cut_squared && self.variance[k] > VARIANCE_MIN {
-                excess[k] = (cut_squared * self.variance[k]).sqrt();
+        }
+        if squared.iter().any(|squared| *squared > cut_squared) {
+            for k in 0..LANES {
+                if squared[k] > cut_squared && self.variance[k] > VARIANCE_MIN {
+                    excess[k] = (cut_squared * self.variance[k]).sqrt();
+                }
             }
         }
         self.learn(excess, gain);
@@ -185,15 +190,34 @@ impl Quiet {
     /// The bands behind `samples`; `None` where one of them reaches the limit.
     fn pass<const N: usize>(self, bands: [Bands; N], samples: &[f64]) -> Option<[Bands; N]> {
         #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx512f") {
+            // SAFETY: the only condition of the callee is a processor with AVX-512F, and the line above has asked it.
+            #[allow(unsafe_code, reason = "no safe call leads to code compiled for a detected feature")]
+            return unsafe { self.pass_avx512(bands, samples) };
+        }
+        #[cfg(target_arch = "x86_64")]
         if std::arch::is_x86_feature_detected!("avx2") {
             // SAFETY: the only condition of the callee is a processor with AVX2, and the line above has asked it.
             #[allow(unsafe_code, reason = "no safe call leads to code compiled for a detected feature")]
-            return unsafe { self.pass_wide(bands, samples) };
+            return unsafe { self.pass_avx2(bands, samples) };
         }
         self.pass_plain(bands, samples)
     }
 
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    fn pass_avx512<const N: usize>(self, bands: [Bands; N], samples: &[f64]) -> Option<[Bands; N]> {
+        self.pass_plain(bands, samples)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn pass_avx2<const N: usize>(self, bands: [Bands; N], samples: &[f64]) -> Option<[Bands; N]> {
+        self.pass_plain(bands, samples)
+    }
+
     /// [`Quiet::pass`] for any processor.
+    #[inline(always)]
     fn pass_plain<const N: usize>(mut self, mut bands: [Bands; N], samples: &[f64]) -> Option<[Bands; N]> {
         let mut beyond = [f64::NEG_INFINITY; LANES];
         for sample in samples {
@@ -275,9 +299,9 @@ impl FilterPicker {
             let (block, later) = rest.split_at(rest.len().min(BLOCK).min(until_settled as usize));
             rest = later;
             if !self.pass_quietly(block) {
-                for sample in block {
-                    if let (_, Some(trigger)) = self.step(*sample) {
-                        declared(self.count - 1, trigger);
+                for block in block.chunks(SMALL_BLOCK) {
+                    if !self.pass_quietly(block) {
+                        self.step_through(block, &mut declared);
                     }
                 }
             }
@@ -296,8 +320,6 @@ impl FilterPicker {
         let quiet = match self.bands.len() {
             1 => self.passed::<1>(samples),
             2 => self.passed::<2>(samples),
-            3 => self.passed::<3>(samples),
-            4 => self.passed::<4>(samples),
             _ => false,
         };
         if let Some(last) = samples.last().filter(|_| quiet) {
@@ -320,7 +342,35 @@ impl FilterPicker {
         true
     }
 
+    /// Takes samples one by one.
+    fn step_through(&mut self, samples: &[f64], declared: impl FnMut(u64, Trigger)) {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the only condition of the callee is a processor with AVX2, and the line above has asked it.
+            #[allow(unsafe_code, reason = "no safe call leads to code compiled for a detected feature")]
+            return unsafe { self.step_through_wide(samples, declared) };
+        }
+        self.step_through_plain(samples, declared);
+    }
+
+    /// The same, four bands to a register.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn step_through_wide(&mut self, samples: &[f64], declared: impl FnMut(u64, Trigger)) {
+        self.step_through_plain(samples, declared);
+    }
+
+    #[inline(always)]
+    fn step_through_plain(&mut self, samples: &[f64], mut declared: impl FnMut(u64, Trigger)) {
+        for sample in samples {
+            if let (_, Some(trigger)) = self.step(*sample) {
+                declared(self.count - 1, trigger);
+            }
+        }
+    }
+
     /// Takes one sample; gives the largest F of all bands and a trigger where one is declared by this sample.
+    #[inline(always)]
     pub(crate) fn step(&mut self, sample: f64) -> (f64, Option<Trigger>) {
         if self.count == 0 {
             self.last_sample = sample;
@@ -331,15 +381,20 @@ impl FilterPicker {
         self.count += 1;
         let gain = self.gain_min.max(1.0 / self.count as f64);
         let cut_squared = (CUT * self.threshold) * (CUT * self.threshold);
-        let mut largest = 0.0;
-        let mut rise = 0.0;
+        // Lane by lane, then over the lanes.
+        let (mut lanes, mut rises) = ([0.0; LANES], [0.0; LANES]);
         for bands in &mut self.bands {
             let squared = bands.step(change, gain, cut_squared, index as f64);
-            for (squared, band_rise) in squared.into_iter().zip(bands.rise) {
-                if squared > largest {
-                    largest = squared;
-                    rise = band_rise;
-                }
+            for k in 0..LANES {
+                let larger = squared[k] > lanes[k];
+                lanes[k] = if larger { squared[k] } else { lanes[k] };
+                rises[k] = if larger { bands.rise[k] } else { rises[k] };
+            }
+        }
+        let (mut largest, mut rise) = (0.0, 0.0);
+        for (squared, lane_rise) in lanes.into_iter().zip(rises) {
+            if squared > largest {
+                (largest, rise) = (squared, lane_rise);
             }
         }
         if largest < RISEN {
@@ -353,6 +408,7 @@ impl FilterPicker {
     }
 
     /// The state machine behind the characteristic function.
+    #[inline]
     fn follow(&mut self, value: f64, index: u64, rise_index: u64) -> Option<Trigger> {
         if value < REARM {
             self.armed = true;

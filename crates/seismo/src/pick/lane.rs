@@ -1,9 +1,11 @@
 //! A gapless run of one channel: the filters and detectors that see every sample.
 
+use std::ops::Range;
+
 use seislake_model::{Response, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::onset::{Refined, SETTLE_S, Search, refine};
+use super::onset::{OnsetFilters, Refined, SETTLE_S, Search, refine};
 use super::{FilterPicker, PickSettings};
 use crate::signal::exact::{self, ExactList};
 use crate::signal::{Band, SectionFilter, WoodAnderson, butterworth};
@@ -19,8 +21,10 @@ const NYQUIST_PART: f64 = 0.4;
 /// AIC windows around a trigger and around a rise of energy.
 const TRIGGER_SEARCH: Search = Search { before_s: 2.0, after_s: 0.5 };
 const RISE_SEARCH: Search = Search { before_s: 0.5, after_s: 0.4 };
-/// Samples kept: noise and settling before a window whose detection is confirmed late.
+/// Samples kept: noise and settling before a window whose detection is confirmed late, and a portion behind it.
 const RING_S: f64 = 5.0;
+/// Samples that go through the filters before bins and detections see them.
+const PORTION_S: f64 = 1.0;
 
 /// A rise compares so many bins after with so many before a moment, and must be the largest around.
 const RISE_AFTER: usize = 5;
@@ -88,7 +92,7 @@ pub(super) struct Lane {
     level: f64,
     ring: ExactList,
     bin: Bin,
-    /// Energies of the last bins, the newest at `bin_count % RISE_BINS`.
+    /// Energies of the last bins, the newest last.
     #[serde(with = "exact::array")]
     energies: [f64; RISE_BINS],
     bin_count: u64,
@@ -99,6 +103,20 @@ pub(super) struct Lane {
     response_print: u64,
     clip: Clip,
     warm_up_count: u64,
+    #[serde(skip)]
+    portion: Portion,
+    /// Made with the first detection.
+    #[serde(skip)]
+    onset_filters: Option<OnsetFilters>,
+}
+
+/// A portion of samples behind the filters; empty between two calls.
+#[derive(Clone, Debug, Default)]
+struct Portion {
+    /// In the band of energies.
+    banded: Vec<f64>,
+    /// Wood-Anderson displacement, mm; empty without a response.
+    displacement_mm: Vec<f64>,
 }
 
 impl Lane {
@@ -124,6 +142,8 @@ impl Lane {
             response_print: 0,
             clip: Clip::default(),
             warm_up_count: (settings.warm_up_s * rate_hz).round() as u64,
+            portion: Portion::default(),
+            onset_filters: None,
         }
     }
 
@@ -165,22 +185,11 @@ impl Lane {
         if self.count == 0 {
             self.level = *first;
         }
-        self.detect(samples);
-        let mut rest = samples;
-        while !rest.is_empty() {
-            if self.bin.count == 0 {
-                self.open_bin();
-            }
-            let next_ready = self.pending.iter().map(|pending| pending.ready_at).min().unwrap_or(u64::MAX);
-            let until = self.bin.end_index.min(next_ready).max(self.count + 1);
-            let (now, later) = rest.split_at(rest.len().min((until - self.count) as usize));
-            self.run(now);
-            rest = later;
-            // A bin is closed by its last sample, not by the next one: that may never come.
-            if self.count >= self.bin.end_index {
-                self.close_bin(found);
-            }
-            self.complete(found, self.count);
+        for samples in samples.chunks((PORTION_S * self.rate_hz).ceil().max(1.0) as usize) {
+            self.detect(samples);
+            self.remember(samples);
+            self.filter(samples);
+            self.sort_into_bins(samples, found);
         }
     }
 
@@ -191,26 +200,6 @@ impl Lane {
             let ready_at = (trigger.index + after).max(declared + 1);
             pending.push(Pending { detector: Detector::Trigger, index: trigger.index, ready_at });
         });
-    }
-
-    /// The inner loops: nothing here allocates.
-    fn run(&mut self, samples: &[f64]) {
-        self.remember(samples);
-        let (level, bin) = (self.level, &mut self.bin);
-        self.band
-            .each(samples.iter().map(|sample| sample - level), |filtered| bin.energy += filtered * filtered);
-        bin.count += samples.len() as u32;
-        if let Some(wood_anderson) = &mut self.wood_anderson {
-            wood_anderson.each(samples, |millimetres| {
-                bin.peak_mm = bin.peak_mm.max(millimetres.abs());
-                bin.square_sum += millimetres * millimetres;
-            });
-            for sample in samples {
-                self.clip.step(*sample);
-                bin.clipped |= self.clip.clipped;
-            }
-        }
-        self.count += samples.len() as u64;
     }
 
     /// Keeps samples for what is detected later.
@@ -224,10 +213,71 @@ impl Lane {
         }
     }
 
+    /// Samples that the ring holds still.
+    fn remembered(&self, range: Range<u64>) -> Vec<f64> {
+        let ring = &self.ring.0;
+        let count = range.end.saturating_sub(range.start) as usize;
+        let begin = (range.start % ring.len() as u64) as usize;
+        let first = count.min(ring.len() - begin);
+        [&ring[begin..begin + first], &ring[..count - first]].concat()
+    }
+
+    fn filter(&mut self, samples: &[f64]) {
+        let (level, Portion { banded, displacement_mm }) = (self.level, &mut self.portion);
+        banded.clear();
+        banded.extend(samples.iter().map(|sample| sample - level));
+        self.band.apply(banded);
+        displacement_mm.clear();
+        if let Some(wood_anderson) = &mut self.wood_anderson {
+            displacement_mm.extend_from_slice(samples);
+            wood_anderson.apply(displacement_mm);
+        }
+    }
+
+    /// Goes through a filtered portion from one end of a bin or detection that is ready to the next.
+    fn sort_into_bins(&mut self, samples: &[f64], found: &mut Vec<Found>) {
+        let begin = self.count;
+        let end = begin + samples.len() as u64;
+        while self.count < end {
+            if self.bin.count == 0 {
+                self.open_bin();
+            }
+            let next_ready = self.pending.iter().map(|pending| pending.ready_at).min().unwrap_or(u64::MAX);
+            let until = self.bin.end_index.min(next_ready).max(self.count + 1).min(end);
+            let range = (self.count - begin) as usize..(until - begin) as usize;
+            self.measure(&samples[range.clone()], range);
+            self.count = until;
+            // A bin is closed by its last sample, not by the next one: that may never come.
+            if self.count >= self.bin.end_index {
+                self.close_bin(found);
+            }
+            self.complete(found, self.count, end);
+        }
+    }
+
+    /// Adds a range of the portion to the bin.
+    fn measure(&mut self, samples: &[f64], range: Range<usize>) {
+        let bin = &mut self.bin;
+        bin.count += samples.len() as u32;
+        for filtered in &self.portion.banded[range.clone()] {
+            bin.energy += filtered * filtered;
+        }
+        if self.wood_anderson.is_some() {
+            for millimetres in &self.portion.displacement_mm[range] {
+                bin.peak_mm = bin.peak_mm.max(millimetres.abs());
+                bin.square_sum += millimetres * millimetres;
+            }
+            for sample in samples {
+                self.clip.step(*sample);
+                bin.clipped |= self.clip.clipped;
+            }
+        }
+    }
+
     fn open_bin(&mut self) {
         let number = self.next_time().nanos().div_euclid(BIN_NANOS);
         self.bin = Bin { number, end_index: self.end_of_bin(number), ..Bin::default() };
-        self.bin_starts[(self.bin_count % RISE_BINS as u64) as usize] = self.count;
+        append(&mut self.bin_starts, self.count);
     }
 
     /// First sample at or after the end of bin `number`.
@@ -253,7 +303,7 @@ impl Lane {
                 clipped: bin.clipped,
             });
         }
-        self.energies[(self.bin_count % RISE_BINS as u64) as usize] = energy;
+        append(&mut self.energies, energy);
         self.bin_count += 1;
         self.bin.count = 0;
         self.look_for_rise();
@@ -272,13 +322,10 @@ impl Lane {
         if self.bin_count < RISE_BINS as u64 || self.count < self.warm_up_count {
             return;
         }
-        let slot = |back: usize| ((self.bin_count - 1 - back as u64) % RISE_BINS as u64) as usize;
-        let mean = |newest: usize, count: usize| {
-            (newest..newest + count).map(|back| self.energies[slot(back)]).sum::<f64>() / count as f64
-        };
-        let ratio = |newest: usize| {
-            let before = mean(newest + RISE_AFTER, RISE_BEFORE);
-            if before > 0.0 { mean(newest, RISE_AFTER) / before } else { 0.0 }
+        let ratio = |back: usize| {
+            let until = &self.energies[..RISE_BINS - back];
+            let before = mean::<RISE_BEFORE>(&until[..until.len() - RISE_AFTER]);
+            if before > 0.0 { mean::<RISE_AFTER>(until) / before } else { 0.0 }
         };
         let centre = ratio(RISE_NEIGHBOURS);
         if centre < RISE_MIN {
@@ -287,14 +334,14 @@ impl Lane {
         let newer = (0..RISE_NEIGHBOURS).all(|back| ratio(back) <= centre);
         let older = (RISE_NEIGHBOURS + 1..=2 * RISE_NEIGHBOURS).all(|back| ratio(back) < centre);
         if newer && older {
-            let index = self.bin_starts[slot(RISE_NEIGHBOURS + RISE_AFTER - 1)];
+            let index = self.bin_starts[RISE_BINS - RISE_NEIGHBOURS - RISE_AFTER];
             let ready_at = self.count;
             self.pending.push(Pending { detector: Detector::Rise, index, ready_at });
         }
     }
 
-    /// Refines the pending detections that are ready at sample `now`.
-    fn complete(&mut self, found: &mut Vec<Found>, now: u64) {
+    /// Refines the pending detections that are ready at sample `now`; the ring holds what comes before `end`.
+    fn complete(&mut self, found: &mut Vec<Found>, now: u64, end: u64) {
         if self.pending.iter().all(|pending| pending.ready_at > now) {
             return;
         }
@@ -302,7 +349,9 @@ impl Lane {
             std::mem::take(&mut self.pending).into_iter().partition(|pending| pending.ready_at <= now);
         self.pending = waiting;
         ready.sort_by_key(|pending| (pending.ready_at, pending.index, pending.detector));
-        found.extend(ready.iter().filter_map(|pending| self.refine(pending)));
+        for pending in ready {
+            found.extend(self.refine(&pending, end));
+        }
     }
 
     /// The run has ended: what is pending has to do with the samples there are.
@@ -310,27 +359,41 @@ impl Lane {
         if self.bin.count > 0 {
             self.close_bin(found);
         }
-        self.complete(found, u64::MAX);
+        self.complete(found, u64::MAX, self.count);
     }
 
-    fn refine(&self, pending: &Pending) -> Option<Found> {
+    fn refine(&mut self, pending: &Pending, end: u64) -> Option<Found> {
+        let rate_hz = self.rate_hz;
         let search = match pending.detector {
             Detector::Trigger => TRIGGER_SEARCH,
             Detector::Rise => RISE_SEARCH,
         };
         // The window depends on the detection alone, not on how much came after it.
-        let before = ((search.before_s + SETTLE_S) * self.rate_hz).ceil() as u64;
-        let after = (search.after_s * self.rate_hz).ceil() as u64;
-        let oldest = self.count.saturating_sub(self.ring.0.len() as u64);
+        let before = ((search.before_s + SETTLE_S) * rate_hz).ceil() as u64;
+        let after = (search.after_s * rate_hz).ceil() as u64;
+        let oldest = end.saturating_sub(self.ring.0.len() as u64);
         let begin = pending.index.saturating_sub(before).max(oldest);
         let end = (pending.index + after).min(self.count);
-        let window: Vec<f64> =
-            (begin..end).map(|index| self.ring.0[(index % self.ring.0.len() as u64) as usize]).collect();
+        let window = self.remembered(begin..end);
         let detection = pending.index.checked_sub(begin)? as usize;
-        let refined = refine(&window, detection, self.rate_hz, search)?;
+        let filters = self.onset_filters.get_or_insert_with(|| OnsetFilters::new(rate_hz));
+        let refined = refine(&window, detection, rate_hz, search, filters)?;
         let time = self.time_of(begin + refined.index as u64);
         Some(Found::Onset { detector: pending.detector, time, refined })
     }
+}
+
+/// The newest last; the oldest goes.
+fn append<T: Copy>(list: &mut [T; RISE_BINS], newest: T) {
+    list.copy_within(1.., 0);
+    list[RISE_BINS - 1] = newest;
+}
+
+/// Mean of the last `N` values, which is a multiple of five.
+fn mean<const N: usize>(values: &[f64]) -> f64 {
+    let fives = values[values.len() - N..].as_chunks::<5>().0;
+    // In pairs: a sum waits for one addition less than it has terms.
+    fives.iter().map(|[a, b, c, d, e]| (a + b) + (c + d) + e).sum::<f64>() / N as f64
 }
 
 /// Tells flat tops at the ends of the scale: a run of equal samples far out of the ordinary.

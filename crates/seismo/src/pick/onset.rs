@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use seislake_model::{Onset, Polarity};
 
-use super::aic::split;
-use crate::signal::{Band, OnePoleHighPass, butterworth};
+use super::aic::Minimum;
+use crate::signal::{Band, OnePoleHighPass, SectionFilter, butterworth};
 
 /// An onset in a window of samples.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +47,13 @@ const FIRST_MOTION_SNR: f64 = 3.0;
 const IMPULSIVE_UNCERTAINTY_S: f64 = 0.06;
 
 /// Looks for the onset near `detection` in `raw` (counts, gapless). `None` where there is none to be had.
-pub(super) fn refine(raw: &[f64], detection: usize, rate_hz: f64, search: Search) -> Option<Refined> {
+pub(super) fn refine(
+    raw: &[f64],
+    detection: usize,
+    rate_hz: f64,
+    search: Search,
+    filters: &OnsetFilters,
+) -> Option<Refined> {
     let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
     let begin = detection.saturating_sub(counts(search.before_s));
     let end = (detection + counts(search.after_s)).min(raw.len());
@@ -55,36 +61,67 @@ pub(super) fn refine(raw: &[f64], detection: usize, rate_hz: f64, search: Search
         return None;
     }
     // The mild filter keeps the onset sharp; the strong one wins where slow or fast noise hides it.
-    let mut mild = OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz);
+    let mut mild = filters.mild.clone();
     let mildly: Vec<f64> = raw.iter().map(|x| mild.step(*x)).collect();
-    let sharp = onset(&mildly, begin..end, rate_hz)?;
-    let high_hz = NOISY_HIGH_HZ.min(0.4 * rate_hz);
-    let pass = Band::BandPass { low_hz: NOISY_LOW_HZ, high_hz };
-    let Ok(mut strong) = butterworth(2, pass, rate_hz) else { return Some(sharp) };
-    let strongly: Vec<f64> = raw.iter().map(|x| strong.step(*x - raw[0])).collect();
-    let blunt = onset(&strongly, begin..end, rate_hz);
-    Some(blunt.filter(|blunt| blunt.snr > NOISY_GAIN * sharp.snr).unwrap_or(sharp))
+    let sharp = Break::find(&mildly, begin..end, rate_hz)?;
+    let Some(mut strong) = filters.strong.clone() else { return Some(sharp.refined(&mildly, rate_hz)) };
+    let mut strongly: Vec<f64> = raw.iter().map(|x| x - raw[0]).collect();
+    strong.apply(&mut strongly);
+    let blunt = Break::find(&strongly, begin..end, rate_hz);
+    Some(match blunt.filter(|blunt| blunt.snr > NOISY_GAIN * sharp.snr) {
+        Some(blunt) => blunt.refined(&strongly, rate_hz),
+        None => sharp.refined(&mildly, rate_hz),
+    })
 }
 
-/// The onset in one filtered window; AIC looks at `range` of it.
-fn onset(filtered: &[f64], range: Range<usize>, rate_hz: f64) -> Option<Refined> {
-    let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
-    let margin = counts(0.1).max(3);
-    let first = range.start + split(&filtered[range.clone()], margin)?.index;
-    let closer = first.saturating_sub(counts(SECOND_BEFORE_S)).max(range.start)
-        ..(first + counts(SECOND_AFTER_S)).min(filtered.len());
-    let second = split(&filtered[closer.clone()], margin.min(closer.len() / 4))?;
-    let index = closer.start + second.index;
-    let noise = rms(&filtered[index.saturating_sub(counts(NOISE_S))..index]);
-    let signal = &filtered[index..(index + counts(SIGNAL_S)).min(filtered.len())];
-    if spike(signal) || noise <= 0.0 {
-        return None;
+/// The filters before AIC, at rest.
+#[derive(Clone, Debug)]
+pub(super) struct OnsetFilters {
+    mild: OnePoleHighPass,
+    /// `None` where the sample rate leaves no band.
+    strong: Option<SectionFilter>,
+}
+
+impl OnsetFilters {
+    pub(super) fn new(rate_hz: f64) -> Self {
+        let high_hz = NOISY_HIGH_HZ.min(0.4 * rate_hz);
+        let pass = Band::BandPass { low_hz: NOISY_LOW_HZ, high_hz };
+        Self { mild: OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz), strong: butterworth(2, pass, rate_hz).ok() }
     }
-    let snr = rms(signal) / noise;
-    let uncertainty_s = uncertainty(second.sigma_samples / rate_hz, snr, rate_hz);
-    let onset = if uncertainty_s <= IMPULSIVE_UNCERTAINTY_S { Onset::Impulsive } else { Onset::Emergent };
-    let polarity = first_motion(filtered, index, counts(FIRST_MOTION_S).max(3), noise);
-    Some(Refined { index, uncertainty_s, snr, polarity, onset })
+}
+
+/// Where one filtered window breaks in two.
+struct Break {
+    index: usize,
+    /// AIC of the second look.
+    minimum: Minimum,
+    noise: f64,
+    snr: f64,
+}
+
+impl Break {
+    /// AIC looks at `range` of the window.
+    fn find(filtered: &[f64], range: Range<usize>, rate_hz: f64) -> Option<Self> {
+        let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
+        let margin = counts(0.1).max(3);
+        let first = range.start + Minimum::of(&filtered[range.clone()], margin)?.index;
+        let closer = first.saturating_sub(counts(SECOND_BEFORE_S)).max(range.start)
+            ..(first + counts(SECOND_AFTER_S)).min(filtered.len());
+        let minimum = Minimum::of(&filtered[closer.clone()], margin.min(closer.len() / 4))?;
+        let index = closer.start + minimum.index;
+        let noise = rms(&filtered[index.saturating_sub(counts(NOISE_S))..index]);
+        let signal = &filtered[index..(index + counts(SIGNAL_S)).min(filtered.len())];
+        let usable = !spike(signal) && noise > 0.0;
+        usable.then(|| Self { index, minimum, noise, snr: rms(signal) / noise })
+    }
+
+    fn refined(&self, filtered: &[f64], rate_hz: f64) -> Refined {
+        let uncertainty_s = uncertainty(self.minimum.sigma_samples() / rate_hz, self.snr, rate_hz);
+        let onset = if uncertainty_s <= IMPULSIVE_UNCERTAINTY_S { Onset::Impulsive } else { Onset::Emergent };
+        let motion_count = ((FIRST_MOTION_S * rate_hz).round() as usize).max(3);
+        let polarity = first_motion(filtered, self.index, motion_count, self.noise);
+        Refined { index: self.index, uncertainty_s, snr: self.snr, polarity, onset }
+    }
 }
 
 /// The width of the AIC minimum, half a sample at least, and what a human reader could tell at this ratio.

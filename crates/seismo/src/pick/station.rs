@@ -43,7 +43,7 @@ const INSTRUMENTS: &str = "HLNGP";
 /// Picks the phases of one station. Its serde form is the snapshot: restoring it goes on bit for bit.
 ///
 /// Memory: about 5 s of samples and 40 s of energies a channel once `advance` was called; between calls it grows by
-/// some 20 bytes a second and channel, up to two hours of them (call `advance` more often than that).
+/// some 40 bytes a second and channel, up to two hours of them (call `advance` more often than that).
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StationPicker {
     settings: PickSettings,

@@ -1,5 +1,6 @@
 //! Floats in snapshots, bit for bit: JSON readers may round the last digit, and JSON has no infinity.
-//! A single float is the integer of its bits, a list is one text of sixteen hex digits a value.
+//! A single float is the integer of its bits; a list is the bytes of its values, little-endian, or in formats for human
+//! readers one text of sixteen hex digits a value.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -54,12 +55,16 @@ pub(crate) mod array {
 
 mod list {
     use super::{Deserialize, Deserializer, Serializer};
-    use serde::de::Error;
-    use std::fmt::Write;
+    use serde::de::{Error, Visitor};
+    use std::fmt::{self, Write};
 
     const DIGITS: usize = 16;
 
     pub(super) fn serialize<S: Serializer>(values: &[f64], serializer: S) -> Result<S::Ok, S::Error> {
+        if !serializer.is_human_readable() {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            return serializer.serialize_bytes(&bytes);
+        }
         let mut text = String::with_capacity(values.len() * DIGITS);
         for value in values {
             let _ = write!(text, "{:016x}", value.to_bits());
@@ -68,6 +73,9 @@ mod list {
     }
 
     pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+        if !deserializer.is_human_readable() {
+            return deserializer.deserialize_bytes(LittleEndian);
+        }
         let text = String::deserialize(deserializer)?;
         if !text.len().is_multiple_of(DIGITS) {
             return Err(D::Error::custom("floats are not sixteen hex digits each"));
@@ -82,5 +90,24 @@ mod list {
                     .ok_or_else(|| D::Error::custom("a float is not hex"))
             })
             .collect()
+    }
+
+    /// Reads eight bytes a value.
+    struct LittleEndian;
+
+    impl Visitor<'_> for LittleEndian {
+        type Value = Vec<f64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("eight bytes a float")
+        }
+
+        fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<f64>, E> {
+            let (values, rest) = bytes.as_chunks();
+            if !rest.is_empty() {
+                return Err(E::invalid_length(bytes.len(), &self));
+            }
+            Ok(values.iter().map(|value| f64::from_le_bytes(*value)).collect())
+        }
     }
 }

@@ -70,21 +70,13 @@ impl SectionFilter {
         self.sections.iter_mut().fold(sample, |value, section| section.step(value))
     }
 
-    /// Filters in place.
+    /// Filters in place: as [`SectionFilter::step`], with the state of short cascades at hand.
     pub fn apply(&mut self, samples: &mut [f64]) {
-        for sample in samples {
-            *sample = self.step(*sample);
-        }
-    }
-
-    /// Takes samples, shows each filtered one: as [`SectionFilter::step`], with the state of short cascades at hand.
-    #[inline]
-    pub(crate) fn each(&mut self, samples: impl Iterator<Item = f64>, mut see: impl FnMut(f64)) {
         match self.sections.as_mut_slice() {
-            [first] => cascade([first], samples, see),
-            [first, second] => cascade([first, second], samples, see),
-            [first, second, third] => cascade([first, second, third], samples, see),
-            _ => samples.for_each(|sample| see(self.step(sample))),
+            [first] => cascade([first], samples),
+            [first, second] => cascade([first, second], samples),
+            [first, second, third] => cascade([first, second, third], samples),
+            _ => samples.iter_mut().for_each(|sample| *sample = self.step(*sample)),
         }
     }
 
@@ -142,15 +134,10 @@ impl SectionFilter {
 }
 
 /// Samples through sections that stay in registers meanwhile.
-#[inline]
-fn cascade<const N: usize>(
-    sections: [&mut Section; N],
-    samples: impl Iterator<Item = f64>,
-    mut see: impl FnMut(f64),
-) {
+fn cascade<const N: usize>(sections: [&mut Section; N], samples: &mut [f64]) {
     let mut held = sections.each_ref().map(|section| Section::clone(section));
     for sample in samples {
-        see(held.iter_mut().fold(sample, |value, section| section.step(value)));
+        *sample = held.iter_mut().fold(*sample, |value, section| section.step(value));
     }
     for (section, held) in sections.into_iter().zip(held) {
         *section = held;

@@ -66,16 +66,16 @@ impl WoodAnderson {
         self.filter.step(sample - self.level)
     }
 
-    /// Takes samples in counts, shows each trace amplitude in mm.
-    #[inline]
-    pub(crate) fn each(&mut self, samples: &[f64], see: impl FnMut(f64)) {
+    /// Samples in counts become trace amplitudes in mm, in place.
+    pub(crate) fn apply(&mut self, samples: &mut [f64]) {
         let Some(first) = samples.first() else { return };
         if !self.started {
             self.started = true;
             self.level = *first;
         }
         let level = self.level;
-        self.filter.each(samples.iter().map(|sample| sample - level), see);
+        samples.iter_mut().for_each(|sample| *sample -= level);
+        self.filter.apply(samples);
     }
 
     /// Sets states that have faded away to zero.
