@@ -56,7 +56,7 @@ impl Default for WriteSettings {
     fn default() -> Self {
         Self {
             sink_bytes_max: 40 << 20,
-            buffer_bytes_max: 128 << 20,
+            buffer_bytes_max: 96 << 20,
             zstd_level: 1,
             compacted_zstd_level: 3,
             commit_attempts_max: 20,

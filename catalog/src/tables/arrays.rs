@@ -1,5 +1,6 @@
 //! Arrow arrays from the fields of rows: one function per column type; values may be `T` or `Option<T>`.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
-use seislake_model::Timestamp;
+use seislake_model::{SourceId, Timestamp};
 
 /// Time zone of `timestamptz` in Arrow.
 const UTC: &str = "+00:00";
@@ -30,6 +31,28 @@ pub(super) fn double<V: Into<Option<f64>>>(values: impl Iterator<Item = V>) -> A
 
 pub(super) fn text<S: AsRef<str>>(values: impl Iterator<Item = S>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
+}
+
+/// Source identifiers and their network, station, location and channel codes; neighbours with the same identifier are
+/// taken apart once.
+pub(super) fn source_texts<'a>(source_ids: impl Iterator<Item = &'a SourceId>) -> [ArrayRef; 5] {
+    let mut builders: [StringBuilder; 5] = Default::default();
+    let mut last: Option<(&SourceId, [Cow<'a, str>; 4])> = None;
+    for source_id in source_ids {
+        let codes = match &mut last {
+            Some((known, codes)) if *known == source_id => codes,
+            _ => {
+                let (network, station) = (source_id.network().into(), source_id.station().into());
+                let codes = [network, station, source_id.location().into(), source_id.channel().into()];
+                &mut last.insert((source_id, codes)).1
+            }
+        };
+        let texts = std::iter::once(source_id.as_str()).chain(codes.iter().map(|code| &**code));
+        for (builder, text) in builders.iter_mut().zip(texts) {
+            builder.append_value(text);
+        }
+    }
+    builders.map(|mut builder| Arc::new(builder.finish()) as ArrayRef)
 }
 
 /// Bytes as lower-case hexadecimal.

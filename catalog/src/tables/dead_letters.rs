@@ -32,7 +32,7 @@ const COLUMNS: &[Column] = &[
 
 pub(super) fn encode(rows: &[DeadLetter]) -> Vec<ArrayRef> {
     vec![
-        text(rows.iter().map(|row| row.position.topic.as_str())),
+        text(rows.iter().map(|row| &*row.position.topic)),
         int(rows.iter().map(|row| row.position.partition as i32)),
         long(rows.iter().map(|row| row.position.offset as i64)),
         int(rows.iter().map(|row| row.index as i32)),

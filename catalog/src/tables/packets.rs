@@ -6,7 +6,7 @@ use arrow::array::ArrayRef;
 use seislake_model::Packet;
 
 use super::ColumnType::{Double, Int, Long, Text, Time};
-use super::arrays::{double, hex_text, int, long, optional_text, text, time};
+use super::arrays::{double, hex_text, int, long, optional_text, source_texts, text, time};
 use super::{Column, PartitionBy, SortBy, TableDef, optional, required};
 
 pub(super) const TABLE: TableDef = TableDef {
@@ -46,12 +46,14 @@ const COLUMNS: &[Column] = &[
 ];
 
 pub(super) fn encode(rows: &[Packet]) -> Vec<ArrayRef> {
+    let [source_ids, networks, stations, locations, channels] =
+        source_texts(rows.iter().map(|row| &row.source_id));
     vec![
-        text(rows.iter().map(|row| row.source_id.as_str())),
-        text(rows.iter().map(|row| row.source_id.network())),
-        text(rows.iter().map(|row| row.source_id.station())),
-        text(rows.iter().map(|row| row.source_id.location())),
-        text(rows.iter().map(|row| row.source_id.channel())),
+        source_ids,
+        networks,
+        stations,
+        locations,
+        channels,
         time(rows.iter().map(|row| row.start_time)),
         long(rows.iter().map(|row| row.start_time.nanos())),
         time(rows.iter().map(|row| row.last_sample_time)),
@@ -60,12 +62,12 @@ pub(super) fn encode(rows: &[Packet]) -> Vec<ArrayRef> {
         long(rows.iter().map(|row| i64::from(row.expected_count))),
         double(rows.iter().map(|row| row.sample_rate_hz)),
         text(rows.iter().map(|row| row.encoding)),
-        text(rows.iter().map(|row| row.quality.as_str())),
+        text(rows.iter().map(|row| &*row.quality)),
         int(rows.iter().map(|row| row.timing_quality.map(i32::from))),
         long(rows.iter().map(|row| i64::from(row.byte_count))),
         hex_text(rows.iter().map(|row| &row.sha256)),
         optional_text(rows.iter().map(|row| row.object_uri.as_deref())),
-        text(rows.iter().map(|row| row.position.topic.as_str())),
+        text(rows.iter().map(|row| &*row.position.topic)),
         int(rows.iter().map(|row| row.position.partition as i32)),
         long(rows.iter().map(|row| row.position.offset as i64)),
     ]

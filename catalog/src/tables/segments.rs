@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 use seislake_model::{Samples, Segment, continues};
 
 use super::ColumnType::{Double, DoubleList, Int, IntList, Long, Text, Time};
-use super::arrays::{double, double_lists, int, int_list, int_lists, long, text, time};
+use super::arrays::{double, double_lists, int, int_list, int_lists, long, source_texts, text, time};
 use super::{Column, PartitionBy, SortBy, TableDef, optional, required};
 
 /// Files of a day by stations: what one compaction rewrites stays small on a national network, and an engine that
@@ -71,12 +71,14 @@ pub(super) fn encode_long(mut row: Segment) -> Vec<ArrayRef> {
 }
 
 fn columns(rows: &[Segment], sample_counts: ArrayRef, samples: ArrayRef) -> Vec<ArrayRef> {
+    let [source_ids, networks, stations, locations, channels] =
+        source_texts(rows.iter().map(|row| &row.source_id));
     vec![
-        text(rows.iter().map(|row| row.source_id.as_str())),
-        text(rows.iter().map(|row| row.source_id.network())),
-        text(rows.iter().map(|row| row.source_id.station())),
-        text(rows.iter().map(|row| row.source_id.location())),
-        text(rows.iter().map(|row| row.source_id.channel())),
+        source_ids,
+        networks,
+        stations,
+        locations,
+        channels,
         time(rows.iter().map(|row| row.start_time)),
         time(rows.iter().map(|row| row.end_time)),
         long(rows.iter().map(|row| row.start_time.nanos())),
@@ -86,7 +88,7 @@ fn columns(rows: &[Segment], sample_counts: ArrayRef, samples: ArrayRef) -> Vec<
         text(rows.iter().map(|row| row.encoding.as_str())),
         samples,
         double_lists(SAMPLE_FLOAT_ID, rows.iter().map(|row| floats(&row.samples))),
-        text(rows.iter().map(|row| row.position.topic.as_str())),
+        text(rows.iter().map(|row| &*row.position.topic)),
         int(rows.iter().map(|row| row.position.partition as i32)),
         long(rows.iter().map(|row| row.position.offset as i64)),
     ]

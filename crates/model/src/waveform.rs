@@ -1,5 +1,8 @@
 //! What is kept of a waveform: packets as received, gapless segments, and what could not be read.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Offset, SourceId, Timestamp};
@@ -34,8 +37,8 @@ impl Samples {
 /// Where a record stands in the stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RecordPosition {
-    /// Topic name.
-    pub topic: String,
+    /// Topic name, shared by all its records.
+    pub topic: Arc<str>,
     /// Partition.
     pub partition: u32,
     /// Offset.
@@ -62,7 +65,7 @@ pub struct Packet {
     /// Encoding, the SEED word in small letters, e.g. `steim2`.
     pub encoding: &'static str,
     /// Data quality letter (miniSEED 2: D, R, Q, M) or publication version number (miniSEED 3).
-    pub quality: String,
+    pub quality: Cow<'static, str>,
     /// Timing quality in percent, where recorded.
     pub timing_quality: Option<u8>,
     /// Length of the record in bytes.

@@ -37,7 +37,7 @@ pub(crate) enum Workload {
 }
 
 impl Workload {
-    /// Bytes of the log to keep in memory, by partition: imports wait for their readers within so much.
+    /// Bytes of a topic to keep in memory: imports wait for their readers within so much.
     fn recent_bytes(self) -> usize {
         match self {
             Self::Live => LogSettings::default().recent_bytes,

@@ -270,7 +270,7 @@ fn cut_records(request: &IngestRequest, origin: &Arc<str>) -> (Vec<Offer>, Vec<s
                 let reason = format!("{reason} (at byte {offset} of the body)");
                 letters.push(seislake_model::DeadLetter {
                     position: seislake_model::RecordPosition {
-                        topic: dead_letter_topic(WAVEFORMS_RAW),
+                        topic: dead_letter_topic(WAVEFORMS_RAW).into(),
                         partition: 0,
                         offset,
                     },

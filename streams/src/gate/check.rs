@@ -35,8 +35,8 @@ pub(super) enum Checked {
 pub(super) fn check(offers: Vec<Offer>, partitions: u32) -> Vec<Checked> {
     offers
         .into_par_iter()
-        .map_init(seislake_mseed::Samples::default, |samples, offer| match offer {
-            Offer::Record(incoming) => check_record(incoming, partitions, samples),
+        .map_init(Checker::default, |checker, offer| match offer {
+            Offer::Record(incoming) => checker.check(incoming, partitions),
             Offer::Refused(refusal) => [Some(refused(refusal)), None],
             Offer::Watermark(watermark) => [Some(Checked::Watermark(watermark)), None],
         })
@@ -45,49 +45,74 @@ pub(super) fn check(offers: Vec<Offer>, partitions: u32) -> Vec<Checked> {
         .collect()
 }
 
-/// The record or the reason why not; both, where it is kept although something is odd about it.
-fn check_record(
-    incoming: Incoming,
-    partitions: u32,
-    samples: &mut seislake_mseed::Samples,
-) -> [Option<Checked>; 2] {
-    let refuse = |reason: String| {
-        let (bytes, origin) = (incoming.bytes.clone(), incoming.origin.clone());
-        Some(refused(Refusal { bytes, reason, origin }))
-    };
-    let header = match seislake_mseed::Record::parse(&incoming.bytes) {
-        Ok(header) => header,
-        Err(error) => return [refuse(format!("not a miniSEED record: {error}")), None],
-    };
-    let source_id: SourceId = match header.source_id().parse() {
-        Ok(source_id) => source_id,
-        Err(error) => return [refuse(format!("unusable source identifier: {error}")), None],
-    };
-    if let Err(error) = source_id.check_recorded() {
-        return [refuse(format!("unusable source identifier: {error}")), None];
+/// What one thread keeps from record to record.
+#[derive(Default)]
+struct Checker {
+    samples: seislake_mseed::Samples,
+    /// Source of the last record: mostly that of the next one too.
+    last: Option<Source>,
+}
+
+/// A source that records may have.
+#[derive(Clone)]
+struct Source {
+    source_id: SourceId,
+    /// Key in the log.
+    key: Bytes,
+    partition: u32,
+}
+
+impl Source {
+    fn of(text: &str, partitions: u32) -> Result<Self, String> {
+        let unusable = |error: &dyn std::error::Error| format!("unusable source identifier: {error}");
+        let source_id: SourceId = text.parse().map_err(|error| unusable(&error))?;
+        source_id.check_recorded().map_err(|error| unusable(&error))?;
+        let key = Bytes::copy_from_slice(source_id.as_str().as_bytes());
+        let partition = partition_of(&source_id, partitions);
+        Ok(Self { source_id, key, partition })
     }
-    if header.length() != incoming.bytes.len() {
-        let (promised, given) = (header.length(), incoming.bytes.len());
-        return [refuse(format!("record of {promised} bytes in a message of {given}")), None];
+}
+
+impl Checker {
+    /// The record or the reason why not; both, where it is kept although something is odd about it.
+    fn check(&mut self, incoming: Incoming, partitions: u32) -> [Option<Checked>; 2] {
+        let refuse = |reason: String| {
+            let (bytes, origin) = (incoming.bytes.clone(), incoming.origin.clone());
+            Some(refused(Refusal { bytes, reason, origin }))
+        };
+        let header = match seislake_mseed::Record::parse(&incoming.bytes) {
+            Ok(header) => header,
+            Err(error) => return [refuse(format!("not a miniSEED record: {error}")), None],
+        };
+        let source = match &self.last {
+            Some(last) if last.source_id.as_str() == header.source_id() => last.clone(),
+            _ => match Source::of(header.source_id(), partitions) {
+                Ok(source) => self.last.insert(source).clone(),
+                Err(reason) => return [refuse(reason), None],
+            },
+        };
+        if header.length() != incoming.bytes.len() {
+            let (promised, given) = (header.length(), incoming.bytes.len());
+            return [refuse(format!("record of {promised} bytes in a message of {given}")), None];
+        }
+        let Source { source_id, key, partition } = source;
+        let place = || format!("{source_id} at {}", Timestamp::from_nanos(header.start_ns));
+        let oddity = match header.decode_into(&mut self.samples) {
+            Ok(None) => None,
+            Ok(Some(mismatch)) => refuse(format!("kept, but suspect: {mismatch} ({})", place())),
+            Err(error) => {
+                return [refuse(format!("samples cannot be decoded: {error} ({})", place())), None];
+            }
+        };
+        let record = Checked::Record {
+            key: key_of(source_id.as_str(), header.start_ns, &incoming.bytes),
+            partition,
+            record: NewRecord { key, value: incoming.bytes.clone(), arrival_time: incoming.arrival_time },
+            sample_count: self.samples.len() as u64,
+            last_sample_time: Timestamp::from_nanos(header.last_sample_ns()),
+        };
+        [Some(record), oddity]
     }
-    let place = || format!("{source_id} at {}", Timestamp::from_nanos(header.start_ns));
-    let oddity = match header.decode_into(samples) {
-        Ok(None) => None,
-        Ok(Some(mismatch)) => refuse(format!("kept, but suspect: {mismatch} ({})", place())),
-        Err(error) => return [refuse(format!("samples cannot be decoded: {error} ({})", place())), None],
-    };
-    let record = Checked::Record {
-        key: key_of(source_id.as_str(), header.start_ns, &incoming.bytes),
-        partition: partition_of(&source_id, partitions),
-        record: NewRecord {
-            key: Bytes::from(source_id.as_str().to_owned()),
-            value: incoming.bytes.clone(),
-            arrival_time: incoming.arrival_time,
-        },
-        sample_count: samples.len() as u64,
-        last_sample_time: Timestamp::from_nanos(header.last_sample_ns()),
-    };
-    [Some(record), oddity]
 }
 
 fn refused(refusal: Refusal) -> Checked {

@@ -363,7 +363,7 @@ impl Batch {
 
 fn letter(refusal: Refusal, topic: &str, offset: Offset) -> DeadLetter {
     DeadLetter {
-        position: RecordPosition { topic: topic.to_owned(), partition: 0, offset },
+        position: RecordPosition { topic: topic.into(), partition: 0, offset },
         index: 0,
         stage: STAGE.to_owned(),
         reason: refusal.reason,

@@ -60,7 +60,7 @@ const LETTERS: TableDefinition<'static, &[u8; 16], ()> = TableDefinition::new("l
 const STATE: TableDefinition<'static, (), &[u8]> = TableDefinition::new("state_by_source");
 
 /// Pages kept in memory.
-const CACHE_BYTES: usize = 64 << 20;
+const CACHE_BYTES: usize = 32 << 20;
 /// One of so many writes is synced: what is lost in between is read back from the log.
 const WRITES_PER_SYNC: u32 = 32;
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redb::{Database, TableDefinition};
 use seislake_model::{ErrorKind, Offset};
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::Error;
 
 const STAGES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("stages");
+/// Pages kept in memory: checkpoints are written, and read once at the start.
+const CACHE_BYTES: usize = 4 << 20;
 
 /// One checkpoint of one stage on one input partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +26,7 @@ pub(super) struct Checkpoint {
     /// The same for the dead-letter partition.
     pub(super) letters_next: Offset,
     /// The stage's state; `None` before its first record.
-    pub(super) state: Option<Vec<u8>>,
+    pub(super) state: Option<Bytes>,
 }
 
 /// Where checkpoints are kept: a small database, one entry per stage and input partition. Cheap to clone.
@@ -39,7 +42,9 @@ impl CheckpointStore {
         let path = directory.join("checkpoints.redb");
         std::fs::create_dir_all(&directory)
             .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
-        let database = Database::create(&path)
+        let database = Database::builder()
+            .set_cache_size(CACHE_BYTES)
+            .create(&path)
             .map_err(|e| Error::state(format!("open checkpoints \"{}\"", path.display()), e))?;
         Ok(Self { database: Arc::new(database) })
     }

@@ -43,7 +43,7 @@ impl Default for SinkSettings {
             commit_bytes: 128 << 20,
             commit_interval: Duration::from_secs(2),
             block_records: 2048,
-            block_bytes: 16 << 20,
+            block_bytes: 8 << 20,
             block_end: BlockEnd::Punctuation,
         }
     }

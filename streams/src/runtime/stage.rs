@@ -96,7 +96,7 @@ impl Output {
     pub fn reject(&mut self, record: &Record, reason: impl Into<String>) -> Result<(), Error> {
         let letter = DeadLetter {
             position: RecordPosition {
-                topic: self.topic.clone(),
+                topic: self.topic.as_str().into(),
                 partition: self.partition,
                 offset: self.offset,
             },

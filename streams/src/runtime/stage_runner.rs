@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use seislake_model::{ErrorKind, Offset};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -197,7 +198,7 @@ impl<S: Stage> StageRunner<S> {
     async fn checkpoint(&mut self) -> Result<(), Error> {
         let begin = Instant::now();
         let state = self.stage.as_ref().map(|stage| rmp_serde::to_vec(&stage.snapshot()));
-        let state = state.transpose().map_err(|e| {
+        let state = state.transpose().map(|state| state.map(Bytes::from)).map_err(|e| {
             Error::caused(ErrorKind::Internal, format!("encode checkpoint \"{}\"", self.key), e)
         })?;
         // While the replay has not yet passed what was said before, the next life must find it again.

@@ -4,6 +4,7 @@
 //! partition's offsets, at punctuation ([`BlockEnd`]) and at a size: places that only the log decides, so the segments cut there are
 //! the same whenever and however often they are made. Messages and dead letters make one row each: any cut will do.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use seislake_model::{
     ErrorKind, Offset, Packet, RawStore, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp,
     continues,
 };
-use seislake_mseed::{DecodeError, SampleType};
+use seislake_mseed::{DecodeError, Quality, SampleType};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
@@ -69,7 +70,7 @@ pub enum BlockEnd {
 /// miniSEED records to packets and segments.
 #[derive(Debug)]
 pub(super) struct RawTable {
-    topic: String,
+    topic: Arc<str>,
     partition: u32,
     settings: BlockSettings,
     /// Where originals are kept, if they are.
@@ -85,7 +86,7 @@ impl RawTable {
         settings: BlockSettings,
         raw_store: Option<Arc<dyn RawStore>>,
     ) -> Self {
-        Self { topic: topic.to_owned(), partition, settings, raw_store, open: Vec::new(), open_bytes: 0 }
+        Self { topic: topic.into(), partition, settings, raw_store, open: Vec::new(), open_bytes: 0 }
     }
 
     /// Originals by station and day, `raw/NETWORK/STATION/YYYY/MM/DD/PARTITION-OFFSET.mseed`; the packets learn where
@@ -110,7 +111,7 @@ impl RawTable {
     }
 
     fn position(&self, record: &Record) -> RecordPosition {
-        RecordPosition { topic: self.topic.clone(), partition: self.partition, offset: record.offset }
+        RecordPosition { topic: Arc::clone(&self.topic), partition: self.partition, offset: record.offset }
     }
 
     fn damaged(&self, record: &Record, why: impl std::fmt::Display) -> Error {
@@ -118,10 +119,18 @@ impl RawTable {
         Error::new(ErrorKind::Corrupt, format!("tabulate {place}: {why}"))
     }
 
-    fn parse<'a>(&self, record: &'a Record) -> Result<Parsed<'a>, Error> {
+    /// `last` is the source of the record before: mostly that of this one too.
+    fn parse<'a>(&self, record: &'a Record, last: &mut Option<SourceId>) -> Result<Parsed<'a>, Error> {
         let header =
             seislake_mseed::Record::parse(&record.value).map_err(|error| self.damaged(record, error))?;
-        let source_id = header.source_id().parse().map_err(|error| self.damaged(record, error))?;
+        let source_id = match last {
+            Some(last) if last.as_str() == header.source_id() => last.clone(),
+            _ => {
+                let new: SourceId =
+                    header.source_id().parse().map_err(|error| self.damaged(record, error))?;
+                last.insert(new).clone()
+            }
+        };
         Ok(Parsed { record, header, source_id })
     }
 
@@ -138,7 +147,7 @@ impl RawTable {
             expected_count: header.sample_count,
             sample_rate_hz: header.rate_hz(),
             encoding: header.encoding.as_str(),
-            quality: header.quality.to_string(),
+            quality: quality(header.quality),
             timing_quality: header.timing_quality,
             byte_count: record.value.len() as u32,
             sha256: Sha256::digest(&record.value).into(),
@@ -214,7 +223,7 @@ impl Tabulate for RawTable {
         let parsed: Vec<Parsed<'_>> = records
             .par_iter()
             .filter(|record| record.key.as_ref() != WATERMARK_KEY)
-            .map(|record| self.parse(record))
+            .map_init(|| None, |last, record| self.parse(record, last))
             .collect::<Result<_, _>>()?;
         let mut packets: Vec<Packet> = parsed.par_iter().map(|parsed| self.packet(parsed)).collect();
         let objects = match &self.raw_store {
@@ -233,6 +242,16 @@ impl Tabulate for RawTable {
         let byte_count = packets.len() * size_of::<Packet>() + sample_bytes;
         let rows = vec![Rows::Packets(packets), Rows::Segments(segments)];
         Ok(Some(Block { next, rows, objects, byte_count }))
+    }
+}
+
+fn quality(quality: Quality) -> Cow<'static, str> {
+    match quality {
+        Quality::Letter('D') => "D".into(),
+        Quality::Letter('R') => "R".into(),
+        Quality::Letter('Q') => "Q".into(),
+        Quality::Letter('M') => "M".into(),
+        other => other.to_string().into(),
     }
 }
 

@@ -52,7 +52,7 @@ pub struct FileSettings {
 impl Default for FileSettings {
     fn default() -> Self {
         Self {
-            merge_bytes_max: 96 << 20,
+            merge_bytes_max: 48 << 20,
             watermark_interval_s: 30.0,
             problems_per_file_max: 1000,
             shard: None,

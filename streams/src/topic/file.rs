@@ -74,8 +74,13 @@ impl FileTopic {
                 partitions
             }
         };
+        let recent = Arc::new(Mutex::new(Recent::new(count as usize, settings.recent_bytes)));
         let partitions = (0..count)
-            .map(|partition| Partition::open(directory.join(partition.to_string()), settings).map(Arc::new))
+            .map(|partition| {
+                let directory = directory.join(partition.to_string());
+                let recent = Arc::clone(&recent);
+                Partition::open(directory, partition as usize, settings, recent).map(Arc::new)
+            })
             .collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), partitions })
     }
@@ -132,16 +137,23 @@ impl Topic for FileTopic {
 #[derive(Debug)]
 struct Partition {
     directory: PathBuf,
+    number: usize,
     settings: LogSettings,
     /// Held while an append is written and synced.
     writer: Mutex<()>,
     segments: RwLock<Vec<Segment>>,
-    recent: Mutex<Recent>,
+    /// Of the topic.
+    recent: Arc<Mutex<Recent>>,
     end: watch::Sender<Offset>,
 }
 
 impl Partition {
-    fn open(directory: PathBuf, settings: LogSettings) -> Result<Self, Error> {
+    fn open(
+        directory: PathBuf,
+        number: usize,
+        settings: LogSettings,
+        recent: Arc<Mutex<Recent>>,
+    ) -> Result<Self, Error> {
         let context = |e| Error::io(format!("open log partition \"{}\"", directory.display()), e);
         fs::create_dir_all(&directory).map_err(context)?;
         let mut bases = Vec::new();
@@ -169,9 +181,9 @@ impl Partition {
             segments.push(Segment::open(&directory.join(format!("{base:020}.log")), *base, last)?);
         }
         let end = watch::Sender::new(segments.last().map_or(0, Segment::next));
-        let recent = Mutex::new(Recent::new(settings.recent_bytes));
         Ok(Self {
             directory,
+            number,
             settings,
             writer: Mutex::default(),
             segments: RwLock::new(segments),
@@ -206,7 +218,7 @@ impl Partition {
             }
             return Err(error);
         }
-        self.recent().add(header, encoded.slice(HEADER_BYTES..));
+        self.recent().add(self.number, header, encoded.slice(HEADER_BYTES..));
         let next = header.next();
         self.end.send_replace(next);
         Ok(Appended { base, next, durable })
@@ -238,7 +250,7 @@ impl Partition {
 
     fn read(&self, from: Offset, bytes_max: usize) -> Result<Vec<Record>, Error> {
         let end = *self.end.borrow();
-        let recent = self.recent().since(from, bytes_max);
+        let recent = self.recent().since(self.number, from, bytes_max);
         let mut records = match recent {
             Some(appends) => self.decode(from, appends)?,
             None => self.read_files(from, bytes_max)?,

@@ -148,13 +148,13 @@ pub struct LogSettings {
     pub segment_bytes: u64,
     /// When records reach the disk.
     pub durability: Durability,
-    /// Bytes of its last appends that a partition keeps in memory for readers close behind.
+    /// Bytes of its last appends that a topic keeps in memory for readers close behind.
     pub recent_bytes: usize,
 }
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, durability: Durability::EveryAppend, recent_bytes: 4 << 20 }
+        Self { segment_bytes: 64 << 20, durability: Durability::EveryAppend, recent_bytes: 16 << 20 }
     }
 }
 

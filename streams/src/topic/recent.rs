@@ -1,4 +1,6 @@
-//! The last appends of a partition in memory: a reader close behind the writer shares its bytes and reads no file.
+//! The last appends of a topic in memory: a reader close behind the writer shares its bytes and reads no file.
+//!
+//! Partitions share the room, so that it suffices whether records come for one partition or for all.
 
 use std::collections::VecDeque;
 
@@ -13,33 +15,39 @@ pub(super) type Append = (BatchHeader, Bytes);
 /// The last appends, as many as fit.
 #[derive(Debug)]
 pub(super) struct Recent {
-    appends: VecDeque<Append>,
+    partitions: Vec<VecDeque<Append>>,
+    /// Partition of each append, the oldest first.
+    order: VecDeque<usize>,
     byte_count: usize,
     bytes_max: usize,
 }
 
 impl Recent {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { appends: VecDeque::new(), byte_count: 0, bytes_max }
+    pub(super) fn new(partitions: usize, bytes_max: usize) -> Self {
+        let partitions = vec![VecDeque::new(); partitions];
+        Self { partitions, order: VecDeque::new(), byte_count: 0, bytes_max }
     }
 
     /// Adds an append behind the others; the oldest make room.
-    pub(super) fn add(&mut self, header: BatchHeader, body: Bytes) {
+    pub(super) fn add(&mut self, partition: usize, header: BatchHeader, body: Bytes) {
         self.byte_count += body.len();
-        self.appends.push_back((header, body));
+        self.partitions[partition].push_back((header, body));
+        self.order.push_back(partition);
         while self.byte_count > self.bytes_max {
-            let Some((_, oldest)) = self.appends.pop_front() else { break };
+            let Some(partition) = self.order.pop_front() else { break };
+            let Some((_, oldest)) = self.partitions[partition].pop_front() else { break };
             self.byte_count -= oldest.len();
         }
     }
 
     /// Appends from that on which holds `from`, until `bytes_max` is reached; `None` where that one is older.
-    pub(super) fn since(&self, from: Offset, bytes_max: usize) -> Option<Vec<Append>> {
-        let first = self.appends.partition_point(|(header, _)| header.next() <= from);
-        let oldest = self.appends.get(first).filter(|(header, _)| header.base <= from)?;
+    pub(super) fn since(&self, partition: usize, from: Offset, bytes_max: usize) -> Option<Vec<Append>> {
+        let appends = &self.partitions[partition];
+        let first = appends.partition_point(|(header, _)| header.next() <= from);
+        let oldest = appends.get(first).filter(|(header, _)| header.base <= from)?;
         let mut taken = vec![oldest.clone()];
         let mut byte_count = oldest.1.len();
-        for append in self.appends.range(first + 1..) {
+        for append in appends.range(first + 1..) {
             if byte_count >= bytes_max {
                 break;
             }
