@@ -36,7 +36,8 @@ use arrow_flight::{
 use datafusion::catalog::SchemaProvider;
 use datafusion::datasource::TableType;
 use datafusion::error::DataFusionError;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use seislake_model::ErrorKind;
@@ -68,15 +69,14 @@ impl FlightSql {
         FlightServiceServer::new(Self { session })
     }
 
-    async fn plan(&self, sql: &str) -> Result<DataFrame, Status> {
+    async fn plan(&self, sql: &str) -> Result<LogicalPlan, Status> {
         if sql.len() > STATEMENT_BYTES_MAX {
             return Err(Status::invalid_argument(format!(
                 "the statement has {} bytes; at most {STATEMENT_BYTES_MAX} are allowed",
                 sql.len()
             )));
         }
-        let plan = seislake_query::plan(&self.session, sql).await.map_err(|error| status(&error))?;
-        Ok(DataFrame::new(self.session.state(), plan))
+        seislake_query::plan(&self.session, sql).await.map_err(|error| status(&error))
     }
 
     /// Flight info for `sql` with `ticket`.
@@ -91,9 +91,9 @@ impl FlightSql {
     }
 
     async fn execute(&self, sql: &str) -> Answer<DoGet> {
-        let frame = self.plan(sql).await?;
-        let schema = Arc::clone(frame.schema().inner());
-        let batches = frame.execute_stream().await.map_err(engine_status)?;
+        let plan = self.plan(sql).await?;
+        let schema = Arc::clone(plan.schema().inner());
+        let batches = seislake_query::execute(&self.session, plan).await.map_err(|error| status(&error))?;
         let batches = batches.map_err(|error| FlightError::Tonic(Box::new(engine_status(error))));
         Ok(encode(schema, batches))
     }
@@ -326,9 +326,9 @@ impl FlightSqlService for FlightSql {
         query: ActionCreatePreparedStatementRequest,
         _request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let frame = self.plan(&query.query).await?;
+        let plan = self.plan(&query.query).await?;
         let IpcMessage(dataset_schema) =
-            SchemaAsIpc::new(frame.schema().as_arrow(), &IpcWriteOptions::default())
+            SchemaAsIpc::new(plan.schema().as_arrow(), &IpcWriteOptions::default())
                 .try_into()
                 .map_err(|error: arrow::error::ArrowError| Status::internal(error.to_string()))?;
         Ok(ActionCreatePreparedStatementResult {

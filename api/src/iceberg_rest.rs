@@ -1,8 +1,11 @@
 //! Iceberg REST catalog, for reading: what PyIceberg, DuckDB and Spark ask before they read our tables in place.
 //!
 //! `GET /v1/config` declares exactly the endpoints below; a test asks each of them. Writing goes through the sinks.
+//! Where the files lie on S3, its `defaults` tell clients where that is; a client's own settings win over them, since it
+//! may reach the same store under another name. Credentials are the client's own.
 //! Reference: the Apache Iceberg REST catalog specification. Errors have its shape: `{"error": {message, type, code}}`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path, Query, State};
@@ -33,10 +36,12 @@ const LEVEL_SEPARATOR: char = '\u{1f}';
 
 type Shared = Arc<dyn Catalog>;
 
-/// Routes below `/v1`, to be nested where the door stands (`/iceberg`).
-pub fn router(catalog: Arc<dyn Catalog>) -> Router {
+/// Routes below `/v1`, to be nested where the door stands (`/iceberg`). `client_properties` are what clients need to
+/// reach the files.
+pub fn router(catalog: Arc<dyn Catalog>, client_properties: BTreeMap<String, String>) -> Router {
+    let defaults = json!(client_properties);
     Router::new()
-        .route("/v1/config", get(config))
+        .route("/v1/config", get(move |query| config(query, defaults)))
         .route("/v1/namespaces", get(namespaces))
         .route("/v1/namespaces/{namespace}", get(namespace))
         .route("/v1/namespaces/{namespace}/tables", get(tables))
@@ -101,10 +106,10 @@ struct ConfigQuery {
     warehouse: Option<String>,
 }
 
-async fn config(Query(query): Query<ConfigQuery>) -> Result<Json<Value>, RestError> {
+async fn config(Query(query): Query<ConfigQuery>, defaults: Value) -> Result<Json<Value>, RestError> {
     match query.warehouse.as_deref() {
         None | Some("" | WAREHOUSE) => {
-            Ok(Json(json!({ "defaults": {}, "overrides": {}, "endpoints": ENDPOINTS })))
+            Ok(Json(json!({ "defaults": defaults, "overrides": {}, "endpoints": ENDPOINTS })))
         }
         Some(other) => Err(RestError::bad_request(format!(
             "warehouse \"{other}\" does not exist; the warehouse is \"{WAREHOUSE}\""

@@ -1,15 +1,20 @@
 //! The front door: opens a lake, hands out sinks and table providers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use datafusion::catalog::CatalogProvider;
+use futures::TryStreamExt;
 use iceberg::table::Table;
 use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use object_store::ObjectStore;
+use object_store::path::Path;
 use seislake_model::{ErrorKind, Sink};
 
 use crate::error::{Doing, Error, Result};
+use crate::originals::ORIGINALS_FOLDER;
 use crate::provider::{AsOf, LakeCatalogProvider, ManifestCache};
 use crate::settings::LakeSettings;
 use crate::sink::TableSink;
@@ -20,6 +25,10 @@ use crate::{RetentionSettings, SqlCatalog, WriteSettings};
 
 /// Iceberg's property for the number of metadata files that the metadata log names.
 const METADATA_FILES_KEPT: &str = "write.metadata.previous-versions-max";
+
+/// Looks for the first table of a rival that opens a new catalog at the same time: five seconds, far more than it takes.
+const RIVAL_CHECKS: u32 = 50;
+const RIVAL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// An open lake; cheap to clone.
 #[derive(Clone, Debug)]
@@ -103,6 +112,9 @@ impl Lake {
     async fn create_missing(&self) -> Result<()> {
         let catalog = self.catalog();
         let known = catalog.tables().await?;
+        if known.is_empty() {
+            self.refuse_foreign_files().await?;
+        }
         for table in TABLES {
             let namespace = NamespaceIdent::new(table.namespace.to_owned());
             let ident = TableIdent::new(namespace.clone(), table.name.to_owned());
@@ -132,6 +144,46 @@ impl Lake {
             }
         }
         Ok(())
+    }
+
+    /// A catalog without tables takes no warehouse that holds files: they are another home's, or this one's catalog was
+    /// lost, and here they would be orphans, to be deleted.
+    async fn refuse_foreign_files(&self) -> Result<()> {
+        let catalog = self.catalog();
+        let warehouse = catalog.warehouse();
+        let what = || format!("list the warehouse \"{}\"", warehouse.base());
+        let mut folders: Vec<&str> = TABLES.iter().map(|table| table.namespace).collect();
+        folders.dedup();
+        folders.push(ORIGINALS_FOLDER);
+        for folder in folders {
+            let Some(found) =
+                warehouse.store().list(Some(&Path::from(folder))).try_next().await.doing(what)?
+            else {
+                continue;
+            };
+            if self.made_meanwhile().await? {
+                return Ok(());
+            }
+            let base = warehouse.base();
+            let message = format!(
+                "the warehouse \"{base}\" holds files that the catalog of this home does not know (\"{}\"): each home \
+                 needs a place of its own; where the catalog was lost, bring catalog.sqlite back",
+                found.location
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(())
+    }
+
+    /// Whether another process is making the tables of this catalog: it writes files before it names them.
+    async fn made_meanwhile(&self) -> Result<bool> {
+        for _ in 0..RIVAL_CHECKS {
+            if !self.catalog().tables().await?.is_empty() {
+                return Ok(true);
+            }
+            tokio::time::sleep(RIVAL_CHECK_INTERVAL).await;
+        }
+        Ok(false)
     }
 
     /// Brings a table of an earlier version to its definition; rows that are there have nulls in the new columns.
@@ -179,6 +231,12 @@ impl Lake {
     /// The same, as the tables were at a time (or, for one table, at a snapshot).
     pub fn provider_as_of(&self, as_of: AsOf) -> Arc<dyn CatalogProvider> {
         Arc::new(LakeCatalogProvider::new(self.clone(), as_of))
+    }
+
+    /// What others need to read the files in place (endpoint and region of an `s3://` warehouse), under the names of
+    /// Iceberg's clients; never a credential.
+    pub fn client_properties(&self) -> &BTreeMap<String, String> {
+        self.inner.catalog.warehouse().client_properties()
     }
 
     /// What the lake has done since it was opened.

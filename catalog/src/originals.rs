@@ -14,7 +14,14 @@ use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::storage::Warehouse;
 
+/// Where they lie in the warehouse.
+pub(crate) const ORIGINALS_FOLDER: &str = "raw";
 const RANGE: &str = "#bytes=";
+
+/// The object that an `object_uri` of `waveform.packets` names.
+pub(crate) fn object_of(uri: &str) -> Option<&str> {
+    uri.split_once(RANGE).map(|(object, _)| object)
+}
 
 #[derive(Debug)]
 struct Originals(Warehouse);

@@ -40,6 +40,8 @@ pub(crate) struct Warehouse {
     store_url: ObjectStoreUrl,
     /// Directory of a local warehouse.
     directory: Option<PathBuf>,
+    /// What others need to read the files in place, under Iceberg's names; never a credential.
+    client_properties: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Warehouse {
@@ -57,9 +59,12 @@ impl Warehouse {
         if let Some(rest) = location.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             let prefix = prefix.trim_end_matches('/');
-            let store = PrefixStore::new(s3(bucket, options)?, prefix);
+            let builder = s3(bucket, options)?;
+            let client_properties = client_properties(&builder);
+            let store = builder.build().doing(|| format!("open bucket \"{bucket}\""))?;
+            let store = Arc::new(PrefixStore::new(store, prefix));
             let base = format!("s3://{}", rest.trim_end_matches('/'));
-            return Ok(Self { base, store: Arc::new(store), store_url, directory: None });
+            return Ok(Self { base, store, store_url, directory: None, client_properties });
         }
         let path = location.strip_prefix("file://").unwrap_or(location);
         if path.contains("://") {
@@ -75,7 +80,12 @@ impl Warehouse {
             store: Arc::new(store),
             store_url,
             directory: Some(directory),
+            client_properties: BTreeMap::new(),
         })
+    }
+
+    pub(crate) fn client_properties(&self) -> &BTreeMap<String, String> {
+        &self.client_properties
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -119,14 +129,30 @@ fn directory(path: &str, create: bool) -> Result<PathBuf> {
     FilePath::new(path).canonicalize().doing(|| format!("open warehouse \"{path}\""))
 }
 
-fn s3(bucket: &str, options: &BTreeMap<String, String>) -> Result<object_store::aws::AmazonS3> {
+fn s3(bucket: &str, options: &BTreeMap<String, String>) -> Result<AmazonS3Builder> {
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
     for (key, value) in options {
         let key: AmazonS3ConfigKey =
             key.parse().doing(|| format!("read the object store option \"{key}\""))?;
         builder = builder.with_config(key, value);
     }
-    builder.build().doing(|| format!("open bucket \"{bucket}\""))
+    Ok(builder)
+}
+
+/// Region, and endpoint with its style of addresses where it is none of Amazon's.
+fn client_properties(builder: &AmazonS3Builder) -> BTreeMap<String, String> {
+    let mut properties = BTreeMap::new();
+    let mut add = |name: &str, value: String| properties.insert(name.to_owned(), value);
+    if let Some(region) = builder.get_config_value(&AmazonS3ConfigKey::Region) {
+        add("client.region", region.clone());
+        add("s3.region", region);
+    }
+    if let Some(endpoint) = builder.get_config_value(&AmazonS3ConfigKey::Endpoint) {
+        add("s3.endpoint", endpoint);
+        let virtual_hosts = builder.get_config_value(&AmazonS3ConfigKey::VirtualHostedStyleRequest);
+        add("s3.path-style-access", (virtual_hosts.as_deref() != Some("true")).to_string());
+    }
+    properties
 }
 
 /// Implements Iceberg's storage traits. It lives in this process only: the store itself is not serialised.

@@ -7,6 +7,7 @@ mod fdsn;
 mod graphql;
 mod guards;
 mod http;
+mod iceberg_rest;
 mod snapshots;
 
 use std::collections::HashSet;

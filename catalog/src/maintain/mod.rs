@@ -3,12 +3,13 @@
 //! ```text
 //! compact   many small files of a partition ──► a few sorted ones, in one Iceberg `replace` snapshot
 //! expire    snapshots older than … ──► gone, and with them the files that only they referred to
-//! orphans   files that no snapshot refers to (left by crashes) ──► deleted
+//! orphans   files that no snapshot refers to, original records that no row names (left by crashes) ──► deleted
 //! ```
 //! All three may run beside writers: commits are compare and swap, and files young enough to belong to a commit under
 //! way are left alone.
 
 mod compact;
+mod originals;
 mod reachable;
 
 pub use compact::{CompactReport, CompactSettings};

@@ -44,7 +44,7 @@ pub struct ExpireReport {
 /// Files that nothing refers to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OrphanReport {
-    /// `namespace.table`.
+    /// `namespace.table`, or `raw` for original records.
     pub table: String,
     /// Files found (and deleted, unless it was a dry run).
     pub files: usize,

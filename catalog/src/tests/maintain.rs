@@ -108,6 +108,44 @@ async fn orphans_go_but_only_when_no_commit_can_want_them() {
     assert_eq!(samples(&lake, TABLE).await.len(), 1 + 3 * 9 * 100);
 }
 
+#[tokio::test]
+async fn original_records_that_no_row_names_go_once_they_are_old() {
+    let home = tempfile::tempdir().unwrap();
+    let lake = lake(home.path()).await;
+    let store = lake.raw_store();
+    let [named, stray, young] =
+        ["0-1", "0-2", "0-3"].map(|name| format!("raw/XX/S1/1970/01/01/{name}.mseed"));
+    let there = |path: &str| home.path().join("warehouse").join(path).exists();
+    // Some seconds old, so that no clock's grain decides.
+    let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+    for path in [&named, &stray, &young] {
+        store.put(path, vec![0; 1024]).await.unwrap();
+        let file =
+            std::fs::File::options().write(true).open(home.path().join("warehouse").join(path)).unwrap();
+        if *path != young {
+            file.set_modified(hour_ago).unwrap();
+        }
+    }
+    for offset in 0..2 {
+        let uri = format!("{}#bytes={}-{}", store.uri(&named), 512 * offset, 512 * offset + 511);
+        let row = Packet { object_uri: Some(uri), ..packet(offset) };
+        append(&lake, Rows::Packets(vec![row]), &covered(0, offset + 1)).await;
+    }
+    let (old, very_old) = (Duration::from_secs(60), Duration::from_secs(86_400));
+    assert_eq!(lake.delete_orphan_originals(very_old, false).await.unwrap().files, 0);
+    let found = lake.delete_orphan_originals(old, true).await.unwrap();
+    assert_eq!((found.table.as_str(), found.files, found.bytes), ("raw", 1, 1024));
+    assert!(there(&stray), "a dry run changes nothing");
+    assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap(), found);
+    assert!(there(&named) && there(&young) && !there(&stray));
+    // Behind a compaction the newest snapshot alone names it, before, an older one may.
+    let settings = CompactSettings { everything: true, ..CompactSettings::default() };
+    lake.compact("waveform.packets", settings).await.unwrap();
+    assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap().files, 0);
+    let mut originals = lake.originals();
+    assert_eq!(originals.read(&format!("{}#bytes=512-1023", store.uri(&named))).await.unwrap().len(), 512);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn compaction_beside_writers_loses_nothing() {
     let home = tempfile::tempdir().unwrap();

@@ -67,6 +67,18 @@ async fn a_lake_that_is_not_there_is_not_created_for_reading() {
 }
 
 #[tokio::test]
+async fn a_new_catalog_does_not_take_a_warehouse_that_holds_the_files_of_another() {
+    let home = tempfile::tempdir().unwrap();
+    drop(lake(home.path()).await);
+    let mut other = settings(home.path());
+    other.catalog = home.path().join("other.db");
+    let error = Lake::open(other).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+    assert!(error.message.contains("a place of its own"), "{error}");
+    assert!(Lake::open(settings(home.path())).await.is_ok());
+}
+
+#[tokio::test]
 async fn namespaces_come_and_go_like_those_of_any_catalog() {
     let home = tempfile::tempdir().unwrap();
     let catalog = lake(home.path()).await.catalog();
@@ -190,4 +202,27 @@ async fn a_lake_of_before_gets_the_columns_that_came_later() {
     let schema = loaded.metadata().current_schema();
     assert!(schema.field_by_id(17).is_some() && schema.field_by_id(18).is_some());
     assert_eq!(after.upsert_inventory(inventory()).await.unwrap(), inventory());
+}
+
+#[test]
+fn clients_of_an_s3_warehouse_learn_its_place_and_no_secret() {
+    let options = [
+        ("aws_endpoint", "http://store:9000"),
+        ("aws_region", "eu-north-1"),
+        ("aws_allow_http", "true"),
+        ("aws_access_key_id", "name"),
+        ("aws_secret_access_key", "secret"),
+    ];
+    let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    let warehouse = crate::storage::Warehouse::open("s3://bucket/prefix/", &options, false).unwrap();
+    assert_eq!(warehouse.base(), "s3://bucket/prefix");
+    let told: Vec<_> =
+        warehouse.client_properties().iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let expected = [
+        "client.region=eu-north-1",
+        "s3.endpoint=http://store:9000",
+        "s3.path-style-access=true",
+        "s3.region=eu-north-1",
+    ];
+    assert_eq!(told, expected);
 }

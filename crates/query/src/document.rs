@@ -41,6 +41,7 @@ WHERE start_time >= '2024-03-01' AND start_time < '2024-03-02';
   Functions that cannot do either refuse samples with gaps.
 - An argument that makes no sense ends the statement with one sentence that names the function and the argument.
 - Transforms take up to 10 000 000 samples: a day at 100 Hz.
+- What the lists of a batch of rows take, given and made, counts as memory of the session (`query.memory_bytes`); a statement that needs more ends with one sentence.
 - Tolerances are stated against SciPy, NumPy and ObsPy; tests hold them.
 ";
 

@@ -6,6 +6,7 @@
 
 mod error;
 mod functions;
+mod list_memory;
 pub mod quality;
 mod session;
 mod table_functions;
@@ -17,5 +18,5 @@ mod slt;
 
 pub use error::{QueryError, Result};
 pub use functions::{AGGREGATES, FUNCTIONS};
-pub use session::{CATALOG_NAME, SessionSettings, plan, query, session};
+pub use session::{CATALOG_NAME, SessionSettings, execute, plan, query, session};
 pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

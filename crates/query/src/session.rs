@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::catalog::CatalogProvider;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::execution::memory_pool::{GreedyMemoryPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
@@ -14,6 +14,7 @@ use seislake_model::ErrorKind;
 
 use crate::error::{QueryError, Result};
 use crate::functions::{AGGREGATES, FUNCTIONS};
+use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
@@ -56,8 +57,10 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     if settings.target_partitions > 0 {
         config = config.with_target_partitions(settings.target_partitions);
     }
-    let pool = TrackConsumersPool::new(GreedyMemoryPool::new(settings.memory_bytes_max), REPORTED_CONSUMERS);
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(pool)).build_arc()?;
+    let pool = GreedyMemoryPool::new(settings.memory_bytes_max);
+    let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, REPORTED_CONSUMERS));
+    config = config.with_option_extension(ListMemory(Arc::clone(&pool)));
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
     context.register_catalog(CATALOG_NAME, Arc::clone(&catalog));
     for function in FUNCTIONS {
@@ -89,8 +92,17 @@ pub async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
 
 /// Runs one reading statement.
 pub async fn query(context: &SessionContext, sql: &str) -> Result<SendableRecordBatchStream> {
-    let plan = plan(context, sql).await?;
-    Ok(DataFrame::new(context.state(), plan).execute_stream().await?)
+    execute(context, plan(context, sql).await?).await
+}
+
+/// Runs a plan of [`plan`]; where it reads lists, in batches of few rows.
+pub async fn execute(context: &SessionContext, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
+    let mut state = context.state();
+    if reads_lists(&state.optimize(&plan)?)? {
+        let execution = &mut state.config_mut().options_mut().execution;
+        execution.batch_size = execution.batch_size.min(LIST_ROWS_MAX);
+    }
+    Ok(DataFrame::new(state, plan).execute_stream().await?)
 }
 
 #[cfg(test)]

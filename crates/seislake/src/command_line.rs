@@ -218,7 +218,7 @@ pub(crate) enum ExportFormat {
     Mseed3,
     /// Waveforms as miniSEED 2 in the SeisComP data structure: a directory, a file for each channel and day.
     Sds,
-    /// The original records byte for byte, in one file; no server may be running.
+    /// The original records byte for byte, in one file; no server may be running unless archive.keep_raw kept them.
     Raw,
 }
 
@@ -302,7 +302,8 @@ pub(crate) enum MaintainAction {
         #[arg(long, value_name = "N", default_value_t = 30)]
         days: u32,
     },
-    /// Delete files that no snapshot refers to, left behind by crashes.
+    /// Delete files that no snapshot refers to, and original records below raw/ that no row of waveform.packets names,
+    /// left behind by crashes.
     Orphans {
         #[command(flatten)]
         common: MaintainCommonArgs,
@@ -400,8 +401,14 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "NAME", value_parser = ["main", "archive", "quality"])]
     pub(crate) name: String,
     /// Channel-days of 8.64 million samples that `archive` works on.
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(4..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) channel_days: u64,
+    /// Channels of the lake from which `archive` reads one channel-day back; six have the whole day, the others an hour.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(6..=100_000))]
+    pub(crate) channels: u64,
+    /// Real miniSEED, for `archive` to measure the size of `waveform.segments` on: as it is, and tiled to whole days.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) recordings: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

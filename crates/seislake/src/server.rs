@@ -65,8 +65,9 @@ impl Server {
             ..HttpLimits::default()
         };
         let state = app_state(engine, metrics);
-        let catalog =
-            axum::Router::new().nest("/iceberg", iceberg_rest::router(engine.lakehouse.lake().catalog()));
+        let lake = engine.lakehouse.lake();
+        let iceberg = iceberg_rest::router(lake.catalog(), lake.client_properties().clone());
+        let catalog = axum::Router::new().nest("/iceberg", iceberg);
         let router = router_with(state, limits, catalog);
         let stopped = stop.clone();
         let http_task = tokio::spawn(async move {

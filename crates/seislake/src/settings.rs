@@ -171,6 +171,10 @@ impl Settings {
             }
         };
         require(self.streams.driver == "file", "streams.driver: this build knows \"file\"");
+        require(
+            self.lake.s3_allow_http || !self.lake.s3_endpoint.starts_with("http://"),
+            "lake.s3_endpoint begins with http://, which lake.s3_allow_http = true must allow",
+        );
         let (pick, associate, locate) = (&self.pick, &self.associate, &self.locate);
         require(
             pick.s_window_min_s < pick.s_window_max_s,

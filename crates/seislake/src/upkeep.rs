@@ -17,7 +17,7 @@ use crate::settings::UpkeepSection;
 /// Small files of a partition that make it worth rewriting while more of them come in.
 const SMALL_FILES_MIN: usize = 16;
 
-/// Younger files may belong to a commit under way.
+/// Younger files, and younger original records, may belong to a commit under way.
 const ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 
 /// Works for ever; drop it to stop.
@@ -74,5 +74,6 @@ async fn clean(lake: &Lake) -> anyhow::Result<()> {
         lake.expire(&table, &expired).await?;
         lake.delete_orphans(&table, ORPHAN_AGE, false).await?;
     }
+    lake.delete_orphan_originals(ORPHAN_AGE, false).await?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, future, stream};
-use seislake_model::{Offset, Offsets, RawStore, Sink};
+use seislake_model::{Offset, Offsets, RawStore, Rows, Sink};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -262,8 +262,11 @@ impl SinkRunner {
         input.progress.send_replace(input.read_next);
         let (topic, partition) = (Arc::clone(&input.topic), input.partition);
         for mut block in blocks {
-            if let Some(store) = &self.raw_store {
-                put(&**store, std::mem::take(&mut block.objects)).await?;
+            let objects = std::mem::take(&mut block.objects);
+            if let Some(store) =
+                self.raw_store.as_ref().filter(|_| new_packets(&self.slots, &*topic, partition, &block))
+            {
+                put(&**store, objects).await?;
             }
             input.written_next = block.next;
             write(&mut self.slots, &*topic, partition, block, &mut self.pending_bytes).await?;
@@ -332,6 +335,14 @@ async fn put(store: &dyn RawStore, objects: Vec<RawObject>) -> Result<(), Error>
     let puts = objects.into_iter().map(|object| async move { store.put(&object.path, object.bytes).await });
     stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
     Ok(())
+}
+
+/// Whether the block's packets are not committed yet. Where they are, the block is made again for another table,
+/// perhaps cut otherwise than before: its objects must not take the place of those that the rows name.
+fn new_packets(slots: &[Slot], topic: &dyn Topic, partition: u32, block: &Block) -> bool {
+    let packets = block.rows.iter().find(|rows| matches!(rows, Rows::Packets(_)));
+    let slot = packets.and_then(|rows| slots.iter().find(|slot| slot.table == rows.table()));
+    slot.is_some_and(|slot| block.next > slot.floor.get(topic.name(), partition))
 }
 
 async fn write(

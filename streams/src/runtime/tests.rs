@@ -2,6 +2,7 @@
 
 mod crash;
 mod memory_sink;
+mod originals;
 mod replay;
 
 use std::collections::BTreeMap;

@@ -11,6 +11,9 @@ use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 use crate::terminal::{print_result, tell};
 
+/// Its rows name the original records below `raw/`, which are cleaned with it.
+const TABLE_OF_ORIGINALS: &str = "waveform.packets";
+
 pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
     match args.action {
         MaintainAction::Compact { common, target_mb, files_min, all } => {
@@ -68,6 +71,9 @@ pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
             let mut reports = Vec::new();
             for table in tables {
                 reports.push(lake.delete_orphans(&table, age_min, common.dry_run).await?);
+                if table == TABLE_OF_ORIGINALS {
+                    reports.push(lake.delete_orphan_originals(age_min, common.dry_run).await?);
+                }
             }
             print(&common, &reports, |report| {
                 format!("{}: {} files, {} MB", report.table, report.files, report.bytes >> 20)

@@ -86,3 +86,11 @@ fn unknown_keys_of_the_science_sections_are_errors_too() {
 fn defaults_are_valid() {
     assert!(merge("", &[]).is_ok());
 }
+
+#[test]
+fn an_endpoint_without_tls_must_be_allowed() {
+    let endpoint = "[lake]\ns3_endpoint = \"http://store:9000\"\n";
+    let error = merge(endpoint, &[]).unwrap_err().to_string();
+    assert!(error.contains("lake.s3_allow_http"), "{error}");
+    assert!(merge(&format!("{endpoint}s3_allow_http = true"), &[]).is_ok());
+}

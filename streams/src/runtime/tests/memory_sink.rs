@@ -55,6 +55,11 @@ impl Tables {
         self.refused.lock().unwrap().insert(table.to_owned());
     }
 
+    /// ... and succeed again.
+    pub(super) fn allow(&self, table: &str) {
+        self.refused.lock().unwrap().remove(table);
+    }
+
     pub(super) fn sinks(&self, fuel: &Fuel) -> BTreeMap<String, Box<dyn Sink>> {
         TABLES
             .iter()

@@ -45,6 +45,11 @@ impl Answers {
         }
     }
 
+    /// Memory of the values so far, bytes.
+    pub(super) fn byte_count(&self) -> usize {
+        self.values.capacity() * size_of::<f64>()
+    }
+
     pub(super) fn push(&mut self, answer: Option<Answer>) {
         match (self.returns, answer) {
             (Returns::List, Some(Answer::List(values))) => {

@@ -1,6 +1,7 @@
 //! Arguments of one row, read from columns by name, and what every function asks of them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArray, StringArray};
 use arrow::datatypes::{DataType, Float64Type, Int32Type};
@@ -35,7 +36,13 @@ pub(super) struct Columns {
     columns: Vec<Column>,
 }
 
-enum Column {
+/// An argument; what is the same for all rows is there once.
+struct Column {
+    values: Values,
+    constant: bool,
+}
+
+enum Values {
     List(ListArray),
     Number(Float64Array),
     Flag(BooleanArray),
@@ -43,29 +50,40 @@ enum Column {
 }
 
 impl Column {
-    fn new(kind: Kind, array: &ArrayRef) -> Option<Self> {
-        Some(match kind {
-            Kind::List => Self::List(array.as_list_opt::<i32>()?.clone()),
-            Kind::Number => Self::Number(array.as_primitive_opt::<Float64Type>()?.clone()),
-            Kind::Flag => Self::Flag(array.as_boolean_opt()?.clone()),
-            Kind::Text => Self::Text(array.as_string_opt::<i32>()?.clone()),
-        })
+    fn new(kind: Kind, array: &ArrayRef, constant: bool) -> Option<Self> {
+        let values = match kind {
+            Kind::List => Values::List(array.as_list_opt::<i32>()?.clone()),
+            Kind::Number => Values::Number(array.as_primitive_opt::<Float64Type>()?.clone()),
+            Kind::Flag => Values::Flag(array.as_boolean_opt()?.clone()),
+            Kind::Text => Values::Text(array.as_string_opt::<i32>()?.clone()),
+        };
+        Some(Self { values, constant })
+    }
+
+    fn index(&self, row: usize) -> usize {
+        if self.constant { 0 } else { row }
     }
 
     /// `None` where the row is null.
     fn value(&self, row: usize) -> Option<Value<'_>> {
-        Some(match self {
-            Self::List(lists) => Value::List(lists.is_valid(row).then(|| list(lists, row))?),
-            Self::Number(numbers) => Value::Number(numbers.is_valid(row).then(|| numbers.value(row))?),
-            Self::Flag(flags) => Value::Flag(flags.is_valid(row).then(|| flags.value(row))?),
-            Self::Text(texts) => Value::Text(texts.is_valid(row).then(|| texts.value(row))?),
+        let row = self.index(row);
+        Some(match &self.values {
+            Values::List(lists) => Value::List(lists.is_valid(row).then(|| list(lists, row))?),
+            Values::Number(numbers) => Value::Number(numbers.is_valid(row).then(|| numbers.value(row))?),
+            Values::Flag(flags) => Value::Flag(flags.is_valid(row).then(|| flags.value(row))?),
+            Values::Text(texts) => Value::Text(texts.is_valid(row).then(|| texts.value(row))?),
         })
     }
 }
 
+/// Where the elements of a row lie.
+fn elements_of(lists: &ListArray, row: usize) -> Range<usize> {
+    lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize
+}
+
 /// A row of lists as doubles; nulls are NaN.
 fn list(lists: &ListArray, row: usize) -> Vec<f64> {
-    let range = lists.value_offsets()[row] as usize..lists.value_offsets()[row + 1] as usize;
+    let range = elements_of(lists, row);
     let elements = lists.values();
     let mut values: Vec<f64> = match elements.data_type() {
         DataType::Int32 => elements.as_primitive::<Int32Type>().values()[range.clone()]
@@ -87,23 +105,40 @@ fn list(lists: &ListArray, row: usize) -> Vec<f64> {
 }
 
 impl Columns {
-    pub(super) fn new(
-        definition: &'static WaveformFunction,
-        given: &[ColumnarValue],
-        row_count: usize,
-    ) -> Result<Self> {
+    pub(super) fn new(definition: &'static WaveformFunction, given: &[ColumnarValue]) -> Result<Self> {
         let mut columns = Vec::with_capacity(definition.arguments.len());
         for (index, argument) in definition.arguments.iter().enumerate() {
-            let array = match given.get(index) {
-                Some(value) => value.to_array(row_count)?,
-                None => default(argument.kind, argument.default)?.to_array_of_size(row_count)?,
+            let (array, constant) = match given.get(index) {
+                Some(ColumnarValue::Array(array)) => (Arc::clone(array), false),
+                Some(ColumnarValue::Scalar(value)) => (value.to_array()?, true),
+                None => (default(argument.kind, argument.default)?.to_array()?, true),
             };
-            let Some(column) = Column::new(argument.kind, &array) else {
+            let Some(column) = Column::new(argument.kind, &array, constant) else {
                 return exec_err!("{}: {} has type {}", definition.name, argument.name, array.data_type());
             };
             columns.push(column);
         }
         Ok(Self { definition, columns })
+    }
+
+    /// Memory of the lists of all rows, bytes.
+    pub(super) fn byte_count(&self) -> usize {
+        let of_column = |column: &Column| {
+            let Values::List(lists) = &column.values else { return 0 };
+            let elements = lists.value_offsets().last().zip(lists.value_offsets().first());
+            let width = lists.values().data_type().primitive_width().unwrap_or(size_of::<f64>());
+            elements.map_or(0, |(last, first)| (last - first) as usize * width)
+        };
+        self.columns.iter().map(of_column).sum()
+    }
+
+    /// Memory of the lists of a row as doubles, bytes.
+    pub(super) fn row_byte_count(&self, row: usize) -> usize {
+        let of_column = |column: &Column| match &column.values {
+            Values::List(lists) => elements_of(lists, column.index(row)).len() * size_of::<f64>(),
+            _ => 0,
+        };
+        self.columns.iter().map(of_column).sum()
     }
 
     /// The arguments of a row; `None` where one is null.

@@ -5,6 +5,7 @@
 //! columns ── one row: samples with gaps as NaN, numbers, text ── apply ── samples or a number ── column
 //!            a null argument makes the row null                  └─ seislake_seismo::signal, seislake_seismo::pick
 //! ```
+//! What the lists of a batch take, given and made, is counted by the session's memory ([`HeldLists`]).
 //! Nulls, NaN and infinities among samples are gaps. What keeps the length of the samples runs over each gapless run
 //! anew and leaves the gaps null; what cannot refuses samples with gaps.
 
@@ -27,6 +28,8 @@ use datafusion::logical_expr::{
 
 use answer::Answers;
 use arguments::Columns;
+
+use crate::list_memory::HeldLists;
 
 impl WaveformFunction {
     /// The SQL function.
@@ -90,10 +93,14 @@ impl ScalarUDFImpl for Waveform {
 
     fn invoke_with_args(&self, call: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let row_count = call.number_rows;
-        let columns = Columns::new(self.definition, &call.args, row_count)?;
+        let columns = Columns::new(self.definition, &call.args)?;
         let mut answers = Answers::new(self.definition.returns, row_count);
         let mut scratch = arguments::Scratch::default();
+        let held = HeldLists::new(&call.config_options, self.definition.name);
+        let given_bytes = columns.byte_count();
         for row in 0..row_count {
+            // Before the row is read: its samples are copied as doubles, and most answers are as long.
+            held.resize(given_bytes + answers.byte_count() + columns.row_byte_count(row))?;
             let Some(mut arguments) = columns.row(row, &mut scratch) else {
                 answers.push(None);
                 continue;
@@ -103,6 +110,7 @@ impl ScalarUDFImpl for Waveform {
                 Err(refusal) => return exec_err!("{}: {}", self.definition.name, refusal.0),
             }
         }
+        held.resize(given_bytes + answers.byte_count())?;
         Ok(ColumnarValue::Array(answers.finish()?))
     }
 

@@ -1,0 +1,120 @@
+//! Original records that no row names: left by a process that ended between storing them and committing their rows.
+//!
+//! ```text
+//! objects below raw/, old enough ─ less what rows of waveform.packets name, in any snapshot kept ─ looked at again ─► deleted
+//! ```
+//! Objects are listed before rows are read, so what is committed in between is known as named; younger ones may belong
+//! to a commit under way. A block that is made again after a crash has the names it had: that is why an object's age is
+//! looked at once more before it goes.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use arrow::array::AsArray;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use iceberg::spec::SnapshotRef;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use seislake_model::SnapshotId;
+
+use super::reachable::OrphanReport;
+use crate::error::{Doing, Result};
+use crate::lake::{Lake, defined};
+use crate::originals::{ORIGINALS_FOLDER, object_of};
+use crate::tables::TableDef;
+
+/// Its rows name original records.
+const TABLE: &str = "waveform.packets";
+/// ... in this column.
+const COLUMN: &str = "object_uri";
+
+impl Lake {
+    /// Finds, and unless `dry_run` deletes, original records below `raw/` that no row of `waveform.packets` names and
+    /// that are older than `age_min`: younger ones may belong to a commit under way. Cost: a listing of `raw/`, and
+    /// where it holds old objects at all, one column of the table.
+    pub async fn delete_orphan_originals(&self, age_min: Duration, dry_run: bool) -> Result<OrphanReport> {
+        let youngest = SystemTime::now().checked_sub(age_min).unwrap_or(SystemTime::UNIX_EPOCH);
+        let mut orphans = self.old_originals(youngest).await?;
+        if !orphans.is_empty() {
+            self.spare_named(&mut orphans).await?;
+        }
+        let mut report = OrphanReport { table: ORIGINALS_FOLDER.to_owned(), ..OrphanReport::default() };
+        let catalog = self.catalog();
+        for (path, bytes) in orphans {
+            if !dry_run {
+                match catalog.warehouse().store().head(&path).await {
+                    Ok(now) if SystemTime::from(now.last_modified) < youngest => {}
+                    // Made again meanwhile, or gone.
+                    _ => continue,
+                }
+                catalog.delete_quietly(vec![format!("{}/{path}", catalog.warehouse().base())]).await;
+            }
+            report.files += 1;
+            report.bytes += bytes;
+        }
+        Ok(report)
+    }
+
+    /// Objects of original records that are older than `youngest`, with their sizes.
+    async fn old_originals(&self, youngest: SystemTime) -> Result<BTreeMap<Path, u64>> {
+        let catalog = self.catalog();
+        let store = catalog.warehouse().store();
+        let mut listed = store.list(Some(&Path::from(ORIGINALS_FOLDER)));
+        let mut old = BTreeMap::new();
+        while let Some(object) = listed.try_next().await.doing(|| "list the original records")? {
+            if SystemTime::from(object.last_modified) < youngest {
+                old.insert(object.location, object.size);
+            }
+        }
+        Ok(old)
+    }
+
+    /// Takes out of `objects` what rows name. Every file of every snapshot is read once.
+    async fn spare_named(&self, objects: &mut BTreeMap<Path, u64>) -> Result<()> {
+        let table = defined(TABLE)?;
+        let loaded = self.load(&table.ident()).await?;
+        let mut snapshots: Vec<SnapshotRef> = loaded.metadata().snapshots().cloned().collect();
+        snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence_number()));
+        let mut read = HashSet::new();
+        for snapshot in snapshots {
+            let mut files = HashSet::new();
+            for manifest in self.manifests().list(&loaded, &snapshot).await? {
+                let data = self.manifests().files(&loaded, &manifest).await?;
+                files.extend(data.iter().map(|file| file.file_path().to_owned()));
+            }
+            files.retain(|file| read.insert(file.clone()));
+            if !files.is_empty() && !objects.is_empty() {
+                self.spare_named_in(table, snapshot.snapshot_id(), files, objects).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn spare_named_in(
+        &self,
+        table: &TableDef,
+        snapshot: SnapshotId,
+        files: HashSet<String>,
+        objects: &mut BTreeMap<Path, u64>,
+    ) -> Result<()> {
+        let what = || format!("read the {COLUMN} of table \"{TABLE}\"");
+        let catalog = self.catalog();
+        let provider = self.files_provider(table, snapshot, files).await?;
+        let rows = SessionContext::new().read_table(provider).doing(what)?;
+        let mut batches = rows.select_columns(&[COLUMN]).doing(what)?.execute_stream().await.doing(what)?;
+        // Rows of one object mostly lie together.
+        let mut last = String::new();
+        while let Some(batch) = batches.try_next().await.doing(what)? {
+            for uri in batch.column(0).as_string::<i32>().iter().flatten() {
+                let Some(object) = object_of(uri).filter(|object| *object != last) else { continue };
+                object.clone_into(&mut last);
+                // Rows may name objects of another warehouse: none of ours then.
+                if let Ok(path) = catalog.warehouse().path(object) {
+                    objects.remove(&path);
+                }
+            }
+        }
+        Ok(())
+    }
+}
