@@ -28,6 +28,8 @@ pub struct HttpLimits {
     pub fdsn_pieces_max: usize,
     /// Samples that one GraphQL page may carry.
     pub samples_max: usize,
+    /// Whether FDSN dataselect gives closed data too, because who comes through the door may have them.
+    pub serve_restricted: bool,
 }
 
 impl Default for HttpLimits {
@@ -44,6 +46,7 @@ impl Default for HttpLimits {
             fdsn_samples_max: 1_000_000_000,
             fdsn_pieces_max: 4_000_000,
             samples_max: 1_000_000,
+            serve_restricted: false,
         }
     }
 }

@@ -87,6 +87,7 @@ fn segment(offset: u64, samples: Samples) -> Segment {
         end_time: start_time.add_seconds((samples.len() as f64 - 1.0) / 100.0),
         sample_rate_hz: 100.0,
         encoding: "steim2".into(),
+        quality: "D".into(),
         samples,
         position: position(offset),
     }

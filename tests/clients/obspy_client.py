@@ -52,6 +52,14 @@ def check_waveforms(client):
         expected[".".join([network, station, location, "".join(channel)])] = count
     assert counted == expected, {key: (counted.get(key), expected[key]) for key in expected if counted.get(key) != expected[key]}
 
+    for letter in "DRQ":
+        expected_count = sum(trace.stats.npts for trace in everything if trace.stats.mseed.dataquality == letter)
+        try:
+            chosen = client.get_waveforms("*", "*", "*", "*", UTCDateTime(1970, 1, 1), UTCDateTime(2100, 1, 1), quality=letter)
+        except FDSNNoDataException:
+            chosen = []
+        assert sum(trace.stats.npts for trace in chosen) == expected_count, letter
+
     whole = max(everything, key=lambda trace: trace.stats.npts)
     stats = whole.stats
     start = stats.starttime + 10.005

@@ -9,7 +9,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("seismo", &["model"]),
     ("spatial", &[]),
     ("exchange", &["model"]),
-    ("query", &["model", "mseed", "seismo", "spatial"]),
+    ("query", &["model", "mseed", "seismo", "spatial", "exchange"]),
     ("streams", &["model", "mseed", "seismo", "spatial"]),
     ("catalog", &["model", "spatial", "mseed"]),
     ("api", &["model", "exchange", "query", "catalog", "streams", "mseed", "seismo"]),

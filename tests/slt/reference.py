@@ -1,7 +1,9 @@
 """What SciPy, NumPy and ObsPy make of the samples of the fixture: compare with the .slt files. python reference.py"""
 
+import io
+
 import numpy as np
-from obspy import Trace
+from obspy import Trace, read_inventory
 from obspy.core.inventory.response import Response
 from obspy.signal.cross_correlation import correlate
 from obspy.signal.filter import bandpass, envelope, highpass, lowpass
@@ -33,6 +35,36 @@ def removed(x, sensitivity, output, **more):
     trace.stats.response = response
     trace.remove_response(output=output, **more)
     return trace.data
+
+
+STAGES = (
+    '<Response><InstrumentSensitivity><Value>2e9</Value><Frequency>1</Frequency><InputUnits>'
+    '<Name>M/S</Name></InputUnits><OutputUnits><Name>COUNTS</Name></OutputUnits></InstrumentSensitivity>'
+    '<Stage number="1"><PolesZeros><InputUnits><Name>M/S</Name></InputUnits><OutputUnits><Name>V</Name>'
+    '</OutputUnits><PzTransferFunctionType>LAPLACE (RADIANS/SECOND)</PzTransferFunctionType>'
+    '<NormalizationFactor>1</NormalizationFactor><NormalizationFrequency>1</NormalizationFrequency>'
+    '<Zero number="0"><Real>0</Real><Imaginary>0</Imaginary></Zero><Zero number="1"><Real>0</Real>'
+    '<Imaginary>0</Imaginary></Zero><Pole number="0"><Real>-0.148</Real><Imaginary>0.148</Imaginary>'
+    '</Pole><Pole number="1"><Real>-0.148</Real><Imaginary>-0.148</Imaginary></Pole></PolesZeros>'
+    '<StageGain><Value>2000</Value><Frequency>1</Frequency></StageGain></Stage>'
+    '<Stage number="2"><FIR><InputUnits><Name>V</Name></InputUnits><OutputUnits><Name>COUNTS</Name>'
+    '</OutputUnits><Symmetry>NONE</Symmetry><NumeratorCoefficient i="1">0.5</NumeratorCoefficient>'
+    '<NumeratorCoefficient i="2">0.3</NumeratorCoefficient>'
+    '<NumeratorCoefficient i="3">0.2</NumeratorCoefficient></FIR><Decimation>'
+    '<InputSampleRate>200</InputSampleRate><Factor>2</Factor><Offset>0</Offset><Delay>0.004</Delay>'
+    '<Correction>0.003</Correction></Decimation><StageGain><Value>1000000</Value>'
+    '<Frequency>0</Frequency></StageGain></Stage></Response>'
+)
+PLACE = "<Latitude>1</Latitude><Longitude>2</Longitude><Elevation>0</Elevation>"
+
+
+def staged():
+    document = (
+        '<FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" schemaVersion="1.2"><Source>x</Source>'
+        f'<Created>2020-01-01T00:00:00Z</Created><Network code="XX"><Station code="A">{PLACE}<Site><Name>a</Name></Site>'
+        f'<Channel code="HHZ" locationCode="">{PLACE}<Depth>0</Depth><SampleRate>100</SampleRate>{STAGES}</Channel>'
+        "</Station></Network></FDSNStationXML>")
+    return read_inventory(io.BytesIO(document.encode()))[0][0][0].response
 
 
 whole = counts(3025)
@@ -67,3 +99,10 @@ say("spectrogram times, 2 Hz", np.column_stack([t[:3], p[8, :3]]))
 for name, sensitivity, piece in (("0-10", 4e8, whole[:1000]), ("15-20", 2e8, whole[1500:2000])):
     say(f"VEL um/s {name}", abs(removed(piece, sensitivity, "VEL")).max() * 1e6)
 say("DISP um 0-10 pre-filter", abs(removed(x, 4e8, "DISP", pre_filt=(0.2, 0.5, 20, 40))).max() * 1e6)
+for output in ["VEL", "DISP"]:
+    trace = Trace(x.copy(), {"sampling_rate": RATE})
+    trace.stats.response = staged()
+    say(f"all stages, {output}", abs(trace.remove_response(output=output).data).max() * 1e6)
+for frequency, output in [(1.0, "VEL"), (30.0, "ACC")]:
+    say(f"all stages, {frequency} Hz, {output}",
+        abs(staged().get_evalresp_response_for_frequencies([frequency], output=output)))

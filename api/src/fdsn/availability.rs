@@ -3,21 +3,19 @@
 //! ```text
 //! metadata of waveform.segments ─ runs ─► spans ─ merge, group, order ─► text, GeoCSV, JSON, request lines
 //! ```
-//! Samples are never read. The lake keeps no quality letter of a segment: all are `D`, as `dataselect` writes them, and
-//! asking for another one makes no difference. `Updated` is when waveforms were last added to the lake.
+//! Samples are never read. Quality is that of the records, as `dataselect` writes it, and `D` where the lake does not know
+//! it. What StationXML says is not open is left out or, with `includerestricted`, stands in rows of its own. `Updated` is
+//! when waveforms were last added to the lake.
 
 mod formats;
 mod spans;
-
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{OriginalUri, RawQuery, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use seislake_exchange::stationxml::is_restricted;
-use seislake_model::{Inventory, SourceId, Timestamp};
+use seislake_model::{SourceId, Timestamp};
 
 use self::formats::{Method, Shown};
 use self::spans::{Merge, Order, Span};
@@ -26,7 +24,7 @@ use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::ApiError;
 use crate::http::{Body, Parameters, Shared};
-use crate::read::{Interval, SegmentsAt, Selection, pieces};
+use crate::read::{Interval, Piece, Restrictions, SegmentsAt, Selection, pieces, windows_of};
 use crate::records::{Run, runs};
 use crate::state::AsOf;
 
@@ -39,8 +37,6 @@ const ORDERS: &[&str] = &[
     "timespancount",
     "timespancount_desc",
 ];
-/// Quality of everything, see the head of this file.
-const QUALITY: char = 'D';
 
 static SERVICE: Service = Service {
     name: "availability",
@@ -111,8 +107,10 @@ async fn answer(
 }
 
 /// How rows are made and shown.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Wanted {
+    /// Quality letters; all where empty.
+    qualities: Vec<char>,
     merge: Merge,
     order: Order,
     limit: usize,
@@ -125,6 +123,9 @@ impl Wanted {
             let known = QUALITIES.join(", ");
             return Err(ApiError::invalid(format!("quality: \"{quality}\" is none of {known}")));
         }
+        let any = words(parameters, "quality").any(|word| matches!(word, "*" | "B"));
+        let letters = words(parameters, "quality").filter_map(|word| word.chars().next());
+        let qualities = if any { Vec::new() } else { letters.collect() };
         let mut merge = Merge { gaps_s: parameters.number("mergegaps")?, ..Merge::default() };
         if merge.gaps_s.is_some_and(|gaps_s| gaps_s < 0.0) {
             return Err(ApiError::invalid("mergegaps: a gap is not negative"));
@@ -167,7 +168,7 @@ impl Wanted {
             return Err(ApiError::invalid("limit: 0 asks for nothing"));
         }
         let shown = Shown { method, quality: !merge.quality, sample_rate: !merge.sample_rate, updated };
-        Ok(Self { merge, order, limit, shown })
+        Ok(Self { qualities, merge, order, limit, shown })
     }
 
     fn rows(&self, spans: Vec<Span>) -> Vec<Span> {
@@ -206,23 +207,32 @@ async fn find(
     };
     let context = sessions.session(AsOf::Latest).await?;
     let at = SegmentsAt::snapshot(id);
-    let windows = selections.clone();
+    let asked = selections.clone();
     if method == Method::Extent {
         // A window chooses extents, it does not cut them.
         selections.iter_mut().for_each(|selection| selection.window = Interval::default());
     }
-    let found = pieces(&context, &at, &selections, shared.limits.fdsn_pieces_max).await?;
+    let mut found = pieces(&context, &at, &selections, shared.limits.fdsn_pieces_max).await?;
+    if !wanted.qualities.is_empty() {
+        let chosen = |piece: &Piece| wanted.qualities.contains(&piece.quality.letter());
+        found.values_mut().for_each(|list| list.retain(chosen));
+    }
     let updated = updated.unwrap_or(request.submitted_at);
-    let restrictions = Restrictions::of(&shared.state.stations.current());
-    let spans = runs(found, &selections).into_iter().map(|run| span(run, updated, &restrictions));
-    let spans = spans.filter(|span| with_restricted || !span.restricted).collect();
+    let restrictions = Restrictions::of(&shared.state.stations.current(), found.keys());
+    let windows = |id: &SourceId| windows_of(&selections, id);
+    let open = runs(&found, |id| restrictions.open(id, windows(id)));
+    let mut spans: Vec<Span> = open.into_iter().map(|run| span(run, updated, false)).collect();
+    if with_restricted {
+        let closed = runs(&found, |id| restrictions.closed(id, &windows(id)));
+        spans.extend(closed.into_iter().map(|run| span(run, updated, true)));
+    }
     let mut rows = wanted.rows(spans);
     if method == Method::Extent {
         rows.retain(|row| {
             let chosen = |selection: &Selection| {
                 selection.takes(&row.source_id) && selection.covers(Some(row.start), Some(row.end))
             };
-            windows.iter().any(chosen)
+            asked.iter().any(chosen)
         });
     }
     rows.truncate(wanted.limit);
@@ -238,55 +248,16 @@ async fn find(
     Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
 }
 
-fn span(run: Run, updated: Timestamp, restrictions: &Restrictions) -> Span {
-    let start = Timestamp::from_nanos(run.start_ns());
+fn span(run: Run, updated: Timestamp, restricted: bool) -> Span {
     Span {
-        start,
+        start: Timestamp::from_nanos(run.start_ns()),
         end: Timestamp::from_nanos(run.end_ns()),
         rate_hz: run.rate_hz(),
-        quality: QUALITY,
+        quality: run.quality().letter(),
         updated,
         span_count: 1,
-        restricted: restrictions.hold(&run.source_id, start),
+        restricted,
         source_id: run.source_id,
-    }
-}
-
-/// Epochs whose StationXML says that their data are not open to all.
-#[derive(Debug, Default)]
-struct Restrictions {
-    channels: Vec<(SourceId, Epoch)>,
-    stations: Vec<(String, Epoch)>,
-}
-
-type Epoch = (Option<Timestamp>, Option<Timestamp>);
-
-impl Restrictions {
-    fn of(inventory: &Inventory) -> Self {
-        let restricted = |original: &Option<Arc<str>>| original.as_deref().is_some_and(is_restricted);
-        let channels = inventory.channels.iter().filter(|channel| restricted(&channel.original));
-        let stations = inventory
-            .stations
-            .iter()
-            .filter(|station| restricted(&station.original) || restricted(&station.network_original));
-        Self {
-            channels: channels
-                .map(|channel| (channel.source_id.clone(), (channel.start_time, channel.end_time)))
-                .collect(),
-            stations: stations
-                .map(|station| {
-                    let key = format!("{}_{}", station.network, station.station);
-                    (key, (station.start_time, station.end_time))
-                })
-                .collect(),
-        }
-    }
-
-    fn hold(&self, source_id: &SourceId, time: Timestamp) -> bool {
-        let within =
-            |epoch: &Epoch| epoch.0.is_none_or(|start| start <= time) && epoch.1.is_none_or(|end| time < end);
-        self.channels.iter().any(|(id, epoch)| id == source_id && within(epoch))
-            || self.stations.iter().any(|(key, epoch)| *key == source_id.station_key() && within(epoch))
     }
 }
 

@@ -3,6 +3,10 @@
 //! The answer is planned from metadata, so that 204 and 413 are known before the first byte; then records are packed
 //! and sent as the client takes them. Windows are cut at sample precision, both ends included. What the records say
 //! (window, order, text channels) stands in [`crate::records`].
+//!
+//! `quality=D`, `R` and `Q` choose data of that letter; `B` (best) and `M` take whatever there is, as the specification
+//! leaves it to the data centre, and the records keep the letter they came with. Data that StationXML says are not open
+//! count as not there, unless the setting `http.serve_restricted` says that who comes through this door may have them.
 
 use axum::Router;
 use axum::extract::{OriginalUri, RawQuery, State};
@@ -81,7 +85,16 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     if minimum_length_s < 0.0 {
         return Err(ApiError::invalid(format!("minimumlength: {minimum_length_s} is negative")));
     }
-    let filter = RunFilter { minimum_length_s, longest_only: parameters::flag(&parameters, "longestonly")? };
+    let filter = RunFilter {
+        quality: match parameters.text("quality") {
+            Some("D") => Some('D'),
+            Some("Q") => Some('Q'),
+            Some("R") => Some('R'),
+            _ => None,
+        },
+        minimum_length_s,
+        longest_only: parameters::flag(&parameters, "longestonly")?,
+    };
     let format = match parameters.text("format") {
         Some("miniseed3" | "mseed3") => RecordFormat::MiniSeed3,
         _ => RecordFormat::MiniSeed2,
@@ -93,7 +106,9 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     let sessions = &shared.state.sessions;
     let at = SegmentsAt::snapshot(sessions.snapshot_id("waveform.segments", AsOf::Latest).await?);
     let context = sessions.session(AsOf::Latest).await?;
-    let plan = plan(&context, at, &selections, filter, limits).await?;
+    let inventory = shared.state.stations.current();
+    let withholding = (!shared.limits.serve_restricted).then_some(&*inventory);
+    let plan = plan(&context, at, &selections, filter, withholding, limits).await?;
     if plan.is_empty() {
         return Ok(request.no_data(no_data));
     }

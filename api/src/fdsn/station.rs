@@ -1,7 +1,6 @@
 //! `fdsnws-station` 1.1: `query` (StationXML 1.2, text) at four levels from the inventory in use, `version`, WADL.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{OriginalUri, RawQuery, State};
@@ -9,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use seislake_exchange::station_text;
-use seislake_exchange::stationxml::{self, Document, Level, is_restricted};
+use seislake_exchange::stationxml::{self, Document, Level};
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 
 use super::error::Request;
@@ -17,7 +16,7 @@ use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::ApiError;
 use crate::http::{Body, Parameters, Shared};
-use crate::read::{Area, Interval, SegmentsAt, Selection, Updates, extents};
+use crate::read::{Area, Interval, Restrictions, SegmentsAt, Selection, Updates, extents, is_station_closed};
 use crate::state::AsOf;
 
 const LEVELS: &[&str] = &["network", "station", "channel", "response"];
@@ -106,11 +105,17 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     if text && level == Level::Response {
         return Err(ApiError::invalid("level=response can only be had as format=xml"));
     }
+    let inventory = shared.state.stations.current();
     let chosen = Chosen {
         times: EpochTimes::from_parameters(&parameters)?,
         areas: parameters::areas(&parameters)?,
-        with_restricted: parameters.text("includerestricted").is_none()
-            || parameters::flag(&parameters, "includerestricted")?,
+        restrictions: match parameters.text("includerestricted") {
+            Some(_) if !parameters::flag(&parameters, "includerestricted")? => {
+                let ids = inventory.channels.iter().map(|channel| &channel.source_id);
+                Some(Restrictions::of(&inventory, ids))
+            }
+            _ => None,
+        },
         updates: match parameters.time("updatedafter")? {
             Some(time) => {
                 Some(Updates::after(&shared.state.sessions.session(AsOf::Latest).await?, time).await?)
@@ -124,7 +129,7 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
         level,
         selections,
     };
-    let found = chosen.of(&shared.state.stations.current());
+    let found = chosen.of(&inventory);
     if found.stations.is_empty() {
         return Ok(request.no_data(parameters::no_data(&parameters)));
     }
@@ -215,16 +220,13 @@ struct Chosen {
     selections: Vec<Selection>,
     times: EpochTimes,
     areas: Vec<Area>,
-    with_restricted: bool,
+    /// Only what is for everybody, by these.
+    restrictions: Option<Restrictions>,
     /// Only those that changed.
     updates: Option<Updates>,
     /// Only channels with data.
     with_data: Option<Held>,
     level: Level,
-}
-
-fn restricted(original: &Option<Arc<str>>) -> bool {
-    original.as_deref().is_some_and(is_restricted)
 }
 
 impl Chosen {
@@ -241,17 +243,16 @@ impl Chosen {
         self.selections.iter().any(|selection| takes_channel(selection, channel))
             && self.times.hold(channel.start_time, channel.end_time)
             && self.is_within(channel.latitude, channel.longitude)
-            && (self.with_restricted || !restricted(&channel.original))
+            && self.restrictions.as_ref().is_none_or(|restrictions| !restrictions.hold(channel))
             && self.updates.as_ref().is_none_or(|updates| updates.hold_channel(channel))
             && self.with_data.as_ref().is_none_or(|held| held.within(channel).is_some())
     }
 
     fn takes_station(&self, station: &Station) -> bool {
-        let open = !restricted(&station.original) && !restricted(&station.network_original);
         self.selections.iter().any(|selection| takes_station(selection, station))
             && (self.level >= Level::Channel || self.times.hold(station.start_time, station.end_time))
             && self.is_within(station.latitude, station.longitude)
-            && (self.with_restricted || open)
+            && (self.restrictions.is_none() || !is_station_closed(station))
     }
 
     /// Epochs that pass. Where channels are named, or must have data, a station needs one of them; where something must

@@ -6,6 +6,7 @@ mod columns;
 mod events;
 mod pieces;
 mod quality;
+mod restrictions;
 mod segments;
 mod selection;
 mod solutions;
@@ -17,6 +18,7 @@ pub(crate) use events::{
 };
 pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces};
 pub(crate) use quality::quality_flag;
+pub(crate) use restrictions::{Restrictions, Window, is_station_closed};
 pub(crate) use segments::{SegmentFilter, SegmentRow, WithSamples, count_segments, segments};
 pub(crate) use selection::{Patterns, Selection, windows_of};
 pub(crate) use solutions::{

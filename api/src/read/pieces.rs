@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_model::{SourceId, Timestamp};
-use seislake_mseed::Encoding;
+use seislake_mseed::{Encoding, Quality};
 
 use super::columns::{FromRow, Row, read};
 use super::selection::{Selection, add_conditions};
@@ -25,6 +25,8 @@ pub(crate) struct Piece {
     pub(crate) rate_hz: f64,
     pub(crate) sample_count: u64,
     pub(crate) encoding: Encoding,
+    /// Quality of its records; `D`, which says that nothing is known of it, where the lake does not know it.
+    pub(crate) quality: Quality,
     /// Partition and offset of its first record: with the start it names the row.
     pub(crate) partition: i64,
     pub(crate) offset: i64,
@@ -59,8 +61,14 @@ pub(crate) async fn pieces(
 ) -> Result<Pieces, ApiError> {
     let mut conditions = Conditions::default();
     add_conditions(selections, &mut conditions);
+    // Lakes of before lack the column until a writer opens them, and their past has it never.
+    let table = context.table_provider(at.table()).await.map_err(|error| failure(WHAT, &error))?;
+    let quality = match table.schema().column_with_name("quality") {
+        Some(_) => "quality",
+        None => "CAST(NULL AS VARCHAR) AS quality",
+    };
     let sql = format!(
-        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, \
+        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, {quality}, \
          CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\" FROM {} WHERE {}",
         at.table(),
         conditions.joined(),
@@ -136,9 +144,14 @@ fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, 
 fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Result<(), ApiError> {
     let texts = |name| column(batch, name, &DataType::Utf8);
     let longs = |name| column(batch, name, &DataType::Int64);
-    let (ids, encodings) = (texts("source_id")?, texts("encoding")?);
+    let (ids, encodings, qualities) = (texts("source_id")?, texts("encoding")?, texts("quality")?);
     let rates = column(batch, "sample_rate_hz", &DataType::Float64)?;
     let (ids, encodings) = (ids.as_string::<i32>(), encodings.as_string::<i32>());
+    let qualities = qualities.as_string::<i32>();
+    let quality = |row: usize| match qualities.is_valid(row) {
+        true => qualities.value(row).parse().map_err(|()| damaged("quality")),
+        false => Ok(Quality::Letter('D')),
+    };
     let rates = rates.as_primitive::<Float64Type>().values();
     let arrays =
         [longs("start_ns")?, longs("end_ns")?, longs("sample_count")?, longs("partition")?, longs("offset")?];
@@ -152,15 +165,18 @@ fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Resul
             Some(list) => list,
             None => found.entry(id.to_owned()).or_default(),
         };
-        list.extend((row..row + run).map(|row| Piece {
-            start_ns: starts[row],
-            end_ns: ends[row],
-            rate_hz: rates[row],
-            sample_count: counts[row].max(0).cast_unsigned(),
-            encoding: encodings.value(row).parse().unwrap_or(Encoding::Int32),
-            partition: partitions[row],
-            offset: offsets[row],
-        }));
+        for row in row..row + run {
+            list.push(Piece {
+                start_ns: starts[row],
+                end_ns: ends[row],
+                rate_hz: rates[row],
+                sample_count: counts[row].max(0).cast_unsigned(),
+                encoding: encodings.value(row).parse().unwrap_or(Encoding::Int32),
+                quality: quality(row)?,
+                partition: partitions[row],
+                offset: offsets[row],
+            });
+        }
         row += run;
     }
     Ok(())

@@ -6,13 +6,13 @@
 //! runs          ├───────────────┤      ├───┤
 //! ```
 //! All of it is told from metadata. A piece continues a run where it starts within half a sample period of the time
-//! expected from the end of the piece before, the rate differs by less than one part in ten thousand and the number type
-//! is the same (the rule of libmseed's trace list). Overlapping pieces make runs of their own: nothing is thrown away.
+//! expected from the end of the piece before, the rate differs by less than one part in ten thousand (the rule of
+//! libmseed's trace list), and number type and quality are the same. Overlapping pieces make runs of their own: nothing is thrown away.
 
 use seislake_model::{SourceId, Timestamp};
-use seislake_mseed::Encoding;
+use seislake_mseed::{Encoding, Quality};
 
-use crate::read::{Piece, Pieces, Selection, windows_of};
+use crate::read::{Piece, Pieces, Window};
 
 /// Rates closer than this are the same, relative.
 const RATE_TOLERANCE: f64 = 1e-4;
@@ -85,6 +85,7 @@ impl Cut {
         let period_ns = NANOS_PER_SECOND / rate_hz;
         let step_ns = self.start_ns().saturating_sub(before.end_ns());
         number_type(self.piece.encoding) == number_type(before.piece.encoding)
+            && self.piece.quality == before.piece.quality
             && (1.0 - rate_hz / other_hz).abs() < RATE_TOLERANCE
             && (step_ns as f64 - period_ns).abs() <= 0.5 * period_ns
     }
@@ -118,6 +119,11 @@ impl Run {
         self.cuts.first().map_or(0.0, |cut| cut.piece.rate_hz)
     }
 
+    /// Quality of all of its pieces.
+    pub(crate) fn quality(&self) -> Quality {
+        self.cuts.first().map_or(Quality::Letter('D'), |cut| cut.piece.quality)
+    }
+
     /// Seconds from the first to the last sample.
     pub(crate) fn duration_s(&self) -> f64 {
         self.end_ns().saturating_sub(self.start_ns()) as f64 / NANOS_PER_SECOND
@@ -128,13 +134,13 @@ impl Run {
     }
 }
 
-/// The runs of everything selected, by channel and start.
-pub(crate) fn runs(pieces: Pieces, selections: &[Selection]) -> Vec<Run> {
+/// The runs of pieces inside the windows of their channel, by channel and start.
+pub(crate) fn runs(pieces: &Pieces, windows_of: impl Fn(&SourceId) -> Vec<Window>) -> Vec<Run> {
     let mut runs = Vec::new();
     for (source_id, pieces) in pieces {
-        for (from, to) in windows_of(selections, &source_id) {
+        for (from, to) in windows_of(source_id) {
             let cuts = pieces.iter().filter_map(|piece| Cut::new(*piece, from, to));
-            runs.extend(join(&source_id, cuts));
+            runs.extend(join(source_id, cuts));
         }
     }
     runs
@@ -176,6 +182,7 @@ mod tests {
             rate_hz,
             sample_count,
             encoding: Encoding::Steim2,
+            quality: Quality::Letter('D'),
             partition: 0,
             offset: 0,
         };
@@ -209,10 +216,11 @@ mod tests {
             piece(5_000_000_000, 50, 10.0),
             piece(10_049_000_000, 10, 10.0),
             piece(11_200_000_000, 10, 10.0),
+            Piece { quality: Quality::Letter('M'), ..piece(12_200_000_000, 10, 10.0) },
         ];
         let runs = join(&id, cuts.into_iter().map(whole));
         let starts: Vec<_> = runs.iter().map(|run| (run.start_ns(), run.sample_count())).collect();
-        assert_eq!(starts, [(0, 110), (5_000_000_000, 50), (11_200_000_000, 10)]);
+        assert_eq!(starts, [(0, 110), (5_000_000_000, 50), (11_200_000_000, 10), (12_200_000_000, 10)]);
         assert!((runs[0].duration_s() - 10.949).abs() < 1e-9);
     }
 

@@ -4,7 +4,8 @@
 //! selections ─ metadata of waveform.segments ─► Plan (runs of cuts, sample counts: nothing decoded yet)
 //!                                                 │ chunks of two million samples
 //!                                                 ▼
-//!               statement by statement ─► packer (Steim 2, full records) ─► blocks of records, as they are asked for
+//!               statement by statement ─► packer ─► blocks of samples ─ all cores ─► blocks of records, in order, as
+//!                                                                                      they are asked for
 //! ```
 //! One chunk is read while the one before is packed; nothing grows with the length of the answer but the plan.
 //!
@@ -19,15 +20,17 @@ use std::sync::Arc;
 
 use datafusion::prelude::SessionContext;
 use futures::Stream;
-use seislake_model::{SnapshotId, SourceId, Timestamp};
+use rayon::prelude::*;
+use seislake_model::{Inventory, SnapshotId, SourceId, Timestamp};
+use seislake_mseed::set_sequence_number;
 use tokio::sync::mpsc;
 
 pub(crate) use cut::{Run, runs};
-use packer::Packer;
+use packer::{Block, Packer};
 use read::{Chunk, Task, chunks};
 
 use crate::error::{ApiError, ErrorCode};
-use crate::read::{Interval, SegmentsAt, Selection, pieces};
+use crate::read::{Interval, Restrictions, SegmentsAt, Selection, pieces, windows_of};
 
 /// Generation of the records written. Channels whose codes miniSEED 2 cannot hold are written as miniSEED 3 anyway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(crate) struct RecordLimits {
 /// Which of the runs are wanted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunFilter {
+    /// Only data of this quality letter; of any where `None`.
+    pub(crate) quality: Option<char>,
     /// Seconds that a run lasts at least.
     pub(crate) minimum_length_s: f64,
     /// Only the longest of each channel.
@@ -73,7 +78,7 @@ pub struct RecordBlock {
     pub records: Vec<Vec<u8>>,
 }
 
-/// Plans the answer from metadata alone.
+/// Plans the answer from metadata alone. Data that `withholding` says are closed are left out.
 ///
 /// # Errors
 /// `PAGE_TOO_LARGE` beyond the limits; those of the lake.
@@ -82,10 +87,17 @@ pub(crate) async fn plan(
     at: SegmentsAt,
     selections: &[Selection],
     filter: RunFilter,
+    withholding: Option<&Inventory>,
     limits: RecordLimits,
 ) -> Result<Plan, ApiError> {
-    let pieces = pieces(context, &at, selections, limits.pieces_max).await?;
-    let mut runs = runs(pieces, selections);
+    let mut pieces = pieces(context, &at, selections, limits.pieces_max).await?;
+    if let Some(letter) = filter.quality {
+        pieces.values_mut().for_each(|list| list.retain(|piece| piece.quality.letter() == letter));
+    }
+    let restrictions = withholding.map(|inventory| Restrictions::of(inventory, pieces.keys()));
+    let restrictions = restrictions.unwrap_or_default();
+    let mut runs = runs(&pieces, |id| restrictions.open(id, windows_of(selections, id)));
+    drop(pieces);
     runs.retain(|run| run.duration_s() >= filter.minimum_length_s);
     if filter.longest_only {
         runs = longest(runs);
@@ -158,14 +170,14 @@ async fn read_chunks(context: SessionContext, plan: Arc<Plan>, out: mpsc::Sender
     }
 }
 
-/// Packs chunk after chunk on a thread for work, and hands the blocks on.
+/// Packs chunk after chunk on the threads for work, and hands the blocks on.
 async fn pack_chunks(
     plan: Arc<Plan>,
     format: RecordFormat,
     mut chunks: mpsc::Receiver<Result<Chunk, ApiError>>,
     out: mpsc::Sender<Result<RecordBlock, ApiError>>,
 ) {
-    let mut packing = Packing { plan, format, open: None };
+    let mut packing = Packing { plan, format, open: None, sequence_number: 0 };
     while let Some(chunk) = chunks.recv().await {
         let packed = match chunk {
             Ok(chunk) => {
@@ -222,6 +234,8 @@ struct Packing {
     format: RecordFormat,
     /// Index of the run, and its packer.
     open: Option<(usize, Packer)>,
+    /// Of the last record of the run.
+    sequence_number: u32,
 }
 
 impl Packing {
@@ -229,38 +243,58 @@ impl Packing {
         let mut blocks = Vec::new();
         for (index, task) in chunk.tasks.iter().enumerate() {
             if self.open.as_ref().is_some_and(|(run, _)| *run != task.run) {
-                blocks.extend(self.finish()?);
+                self.close(&mut blocks);
             }
             let plan = Arc::clone(&self.plan);
             let Some(run) = plan.runs.get(task.run) else { continue };
-            let records = chunk.with_samples(index, |samples| {
-                let rate_hz = task.cut.piece.rate_hz;
-                let fresh = || (task.run, Packer::new(&run.source_id, rate_hz, samples, self.format));
+            chunk.with_samples(index, |samples| {
+                let fresh = || (task.run, Packer::new(run, task.cut.piece.rate_hz, samples, self.format));
                 let (_, packer) = self.open.get_or_insert_with(fresh);
-                let mut records = Vec::new();
-                packer
-                    .push(task.cut.start_ns(), samples, &mut records)
-                    .map_err(|error| refused(run, &error))?;
-                Ok(records)
+                packer.push(task.cut.start_ns(), samples, |block| blocks.push((task.run, block)));
+                Ok(())
             })?;
-            if !records.is_empty() {
-                blocks.push(RecordBlock { source_id: run.source_id.clone(), records });
-            }
         }
-        Ok(blocks)
+        self.records(blocks)
     }
 
     fn finish(&mut self) -> Result<Vec<RecordBlock>, ApiError> {
-        let Some((index, mut packer)) = self.open.take() else { return Ok(Vec::new()) };
-        let Some(run) = self.plan.runs.get(index) else { return Ok(Vec::new()) };
-        let mut records = Vec::new();
-        packer.finish(&mut records).map_err(|error| refused(run, &error))?;
-        if records.is_empty() {
-            return Ok(Vec::new());
+        let mut blocks = Vec::new();
+        self.close(&mut blocks);
+        self.records(blocks)
+    }
+
+    /// Ends the open run.
+    fn close(&mut self, blocks: &mut Vec<(usize, Block)>) {
+        if let Some((run, packer)) = self.open.take() {
+            blocks.extend(packer.finish().map(|block| (run, block)));
         }
-        Ok(vec![RecordBlock { source_id: run.source_id.clone(), records }])
+    }
+
+    /// Packs blocks on all cores, and numbers the records of each run.
+    fn records(&mut self, blocks: Vec<(usize, Block)>) -> Result<Vec<RecordBlock>, ApiError> {
+        let plan = Arc::clone(&self.plan);
+        let packed = blocks.into_par_iter().filter_map(|(index, block)| {
+            let run = plan.runs.get(index)?;
+            let records = block.pack().map_err(|error| refused(run, &error));
+            Some(records.map(|records| (run, block.begins_run(), records)))
+        });
+        let packed = packed.collect::<Result<Vec<_>, ApiError>>()?;
+        let numbered = packed.into_iter().map(|(run, begins_run, mut records)| {
+            if begins_run {
+                self.sequence_number = 0;
+            }
+            for record in &mut records {
+                self.sequence_number = self.sequence_number % SEQUENCE_NUMBER_MAX + 1;
+                set_sequence_number(record, self.sequence_number);
+            }
+            RecordBlock { source_id: run.source_id.clone(), records }
+        });
+        Ok(numbered.collect())
     }
 }
+
+/// Sequence numbers have six digits and begin again after this.
+const SEQUENCE_NUMBER_MAX: u32 = 999_999;
 
 fn refused(run: &Run, error: &seislake_mseed::PackError) -> ApiError {
     ApiError::internal(&format!("write records of \"{}\"", run.source_id), error)
@@ -284,6 +318,6 @@ pub async fn records(
     let selection = Selection::of_source(source, window)?;
     let unlimited = RecordLimits { samples_max: u64::MAX, pieces_max: usize::MAX };
     let at = SegmentsAt::snapshot(snapshot);
-    let plan = plan(&context, at, &[selection], RunFilter::default(), unlimited).await?;
+    let plan = plan(&context, at, &[selection], RunFilter::default(), None, unlimited).await?;
     Ok(plan.stream(context, format))
 }

@@ -1,15 +1,18 @@
 //! Packs the samples of one run after another into records.
 //!
-//! Samples are gathered to blocks of many records; what does not fill the last record of a block waits for the next
-//! samples, so that records are full except at the end of a run. A piece whose start differs from the time that its
+//! ```text
+//! samples of a run ─► blocks of 131 072 samples ─► records   (each block for itself, on any core)
+//! ```
+//! Where a block ends is told by the place in the run alone, so the records are the same on any number of cores. The last
+//! record of a block is not full: one of some three hundred. A piece whose start differs from the time that its
 //! predecessor implies begins a record of its own: no record's time is off by more than a microsecond.
 
 use seislake_model::SourceId;
-use seislake_mseed::{Encoding, FormatVersion, PackError, PackSettings, Record, SampleSlice, Samples, pack};
+use seislake_mseed::{Encoding, FormatVersion, PackError, PackSettings, SampleSlice, Samples, pack};
 
-use super::RecordFormat;
+use super::{RecordFormat, Run};
 
-/// Samples that are packed at once.
+/// Samples of a block.
 const BLOCK_SAMPLES: usize = 1 << 17;
 /// Deviation of a start that is put down to rounding.
 const TIME_TOLERANCE_NS: i64 = 1000;
@@ -20,6 +23,8 @@ pub(super) struct Packer {
     settings: PackSettings,
     /// Samples that wait, the first of them at `settings.start_ns`.
     waiting: Samples,
+    /// No block has been made yet.
+    begins_run: bool,
 }
 
 fn sample_time_ns(start_ns: i64, index: usize, rate_hz: f64) -> i64 {
@@ -44,25 +49,48 @@ fn append(samples: &mut Samples, more: SampleSlice<'_>) {
     }
 }
 
-/// Drops all but the last `count` samples.
-fn keep_last(samples: &mut Samples, count: usize) {
-    let gone = samples.len().saturating_sub(count);
+/// The first `count` samples, and the others.
+fn split(samples: SampleSlice<'_>, count: usize) -> (SampleSlice<'_>, SampleSlice<'_>) {
+    fn parts<'a, T>(samples: &'a [T], count: usize) -> (SampleSlice<'a>, SampleSlice<'a>)
+    where
+        &'a [T]: Into<SampleSlice<'a>>,
+    {
+        let (left, right) = samples.split_at(count.min(samples.len()));
+        (left.into(), right.into())
+    }
     match samples {
-        Samples::Int32(samples) => drop(samples.drain(..gone)),
-        Samples::Float32(samples) => drop(samples.drain(..gone)),
-        Samples::Float64(samples) => drop(samples.drain(..gone)),
+        SampleSlice::Int32(samples) => parts(samples, count),
+        SampleSlice::Float32(samples) => parts(samples, count),
+        SampleSlice::Float64(samples) => parts(samples, count),
+    }
+}
+
+/// Samples that become records of their own: it does not matter when and where.
+#[derive(Debug)]
+pub(super) struct Block {
+    settings: PackSettings,
+    samples: Samples,
+    begins_run: bool,
+}
+
+impl Block {
+    /// The records, each numbered as if the block were all.
+    pub(super) fn pack(&self) -> Result<Vec<Vec<u8>>, PackError> {
+        pack(&self.settings, self.samples.as_slice())
+    }
+
+    /// Nothing of its run comes before it.
+    pub(super) const fn begins_run(&self) -> bool {
+        self.begins_run
     }
 }
 
 impl Packer {
-    /// For a run of `source_id` that begins with `samples`.
-    pub(super) fn new(
-        source_id: &SourceId,
-        rate_hz: f64,
-        samples: SampleSlice<'_>,
-        format: RecordFormat,
-    ) -> Self {
+    /// For a run that begins with `samples`.
+    pub(super) fn new(run: &Run, rate_hz: f64, samples: SampleSlice<'_>, format: RecordFormat) -> Self {
+        let source_id = &run.source_id;
         let mut settings = PackSettings::new(source_id.as_str(), 0, rate_hz);
+        settings.quality = run.quality();
         settings.encoding = match samples {
             SampleSlice::Int32(_) => Encoding::Steim2,
             SampleSlice::Float32(_) => Encoding::Float32,
@@ -71,52 +99,42 @@ impl Packer {
         if format == RecordFormat::MiniSeed3 || !fits_version_2(source_id) {
             settings.format_version = FormatVersion::Three;
         }
-        Self { settings, waiting: empty(samples) }
+        Self { settings, waiting: empty(samples), begins_run: true }
     }
 
-    /// Takes the next samples of the run, the first of them at `start_ns`; full records go to `out`.
-    pub(super) fn push(
-        &mut self,
-        start_ns: i64,
-        samples: SampleSlice<'_>,
-        out: &mut Vec<Vec<u8>>,
-    ) -> Result<(), PackError> {
+    /// Takes the next samples of the run, the first of them at `start_ns`; full blocks go to `out`.
+    pub(super) fn push(&mut self, start_ns: i64, mut samples: SampleSlice<'_>, mut out: impl FnMut(Block)) {
         let expected = sample_time_ns(self.settings.start_ns, self.waiting.len(), self.settings.rate_hz);
         if self.waiting.is_empty() || expected.abs_diff(start_ns) > TIME_TOLERANCE_NS.unsigned_abs() {
-            self.finish(out)?;
+            self.take().into_iter().for_each(&mut out);
             self.settings.start_ns = start_ns;
         }
-        append(&mut self.waiting, samples);
-        if self.waiting.len() < BLOCK_SAMPLES {
-            return Ok(());
+        loop {
+            let (taken, rest) = split(samples, BLOCK_SAMPLES - self.waiting.len());
+            append(&mut self.waiting, taken);
+            if self.waiting.len() < BLOCK_SAMPLES {
+                return;
+            }
+            let next_ns = sample_time_ns(self.settings.start_ns, BLOCK_SAMPLES, self.settings.rate_hz);
+            self.take().into_iter().for_each(&mut out);
+            self.settings.start_ns = next_ns;
+            samples = rest;
         }
-        let mut records = pack(&self.settings, self.waiting.as_slice())?;
-        // The last record is not full: its samples wait for more.
-        let rest = records.pop().and_then(|record| Some(Record::parse(&record).ok()?.sample_count));
-        let rest = rest.map_or(0, |count| count as usize);
-        self.settings.start_ns = sample_time_ns(
-            self.settings.start_ns,
-            self.waiting.len().saturating_sub(rest),
-            self.settings.rate_hz,
-        );
-        keep_last(&mut self.waiting, rest);
-        self.number(records, out);
-        Ok(())
     }
 
-    /// Ends the run: what waits goes to `out`.
-    pub(super) fn finish(&mut self, out: &mut Vec<Vec<u8>>) -> Result<(), PackError> {
-        let records = pack(&self.settings, self.waiting.as_slice())?;
-        keep_last(&mut self.waiting, 0);
-        self.number(records, out);
-        Ok(())
+    /// Ends the run: what waits.
+    pub(super) fn finish(mut self) -> Option<Block> {
+        self.take()
     }
 
-    fn number(&mut self, records: Vec<Vec<u8>>, out: &mut Vec<Vec<u8>>) {
-        let count = u32::try_from(records.len()).unwrap_or(u32::MAX);
-        // Sequence numbers have six digits and begin again after 999999.
-        self.settings.sequence_number = self.settings.sequence_number.wrapping_add(count) % 1_000_000;
-        out.extend(records);
+    fn take(&mut self) -> Option<Block> {
+        if self.waiting.is_empty() {
+            return None;
+        }
+        let nothing = empty(self.waiting.as_slice());
+        let samples = std::mem::replace(&mut self.waiting, nothing);
+        let begins_run = std::mem::replace(&mut self.begins_run, false);
+        Some(Block { settings: self.settings.clone(), samples, begins_run })
     }
 }
 
@@ -131,6 +149,8 @@ fn fits_version_2(source_id: &SourceId) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use seislake_mseed::Record;
+
     use super::*;
 
     fn decoded(records: &[Vec<u8>]) -> Vec<i32> {
@@ -144,30 +164,39 @@ mod tests {
     }
 
     fn packer(samples: &[i32]) -> Packer {
-        let id = SourceId::from_nslc("XX", "A", "", "HHZ");
-        Packer::new(&id, 100.0, samples.into(), RecordFormat::MiniSeed2)
+        let run = Run { source_id: SourceId::from_nslc("XX", "A", "", "HHZ"), cuts: Vec::new() };
+        Packer::new(&run, 100.0, samples.into(), RecordFormat::MiniSeed2)
+    }
+
+    fn packed(blocks: &[Block]) -> Vec<Vec<u8>> {
+        blocks.iter().flat_map(|block| block.pack().unwrap()).collect()
     }
 
     #[test]
-    fn samples_come_back_whatever_the_pieces_they_came_in() {
+    fn records_are_the_same_whatever_the_pieces_the_samples_came_in() {
         let samples: Vec<i32> = (0..400_000_i32).map(|i| i.wrapping_mul(7919) % 3000).collect();
+        let mut first: Option<Vec<Vec<u8>>> = None;
         for size in [1000, 131_072, 131_073, 400_000] {
             let mut packer = packer(&samples);
-            let mut out = Vec::new();
+            let mut blocks = Vec::new();
             for (index, piece) in samples.chunks(size).enumerate() {
                 let start_ns = sample_time_ns(0, index * size, 100.0);
-                packer.push(start_ns, piece.into(), &mut out).unwrap();
+                packer.push(start_ns, piece.into(), |block| blocks.push(block));
             }
-            packer.finish(&mut out).unwrap();
+            blocks.extend(packer.finish());
+            let begins: Vec<bool> = blocks.iter().map(Block::begins_run).collect();
+            assert_eq!(begins, [true, false, false, false]);
+            let out = packed(&blocks);
             assert!(decoded(&out) == samples, "pieces of {size}");
             let short = out.iter().filter(|record| record.ends_with(&[0; 64])).count();
-            assert!(short <= 1, "{short} records are not full");
+            assert!(short <= blocks.len(), "{short} records are not full");
             let mut next_ns = 0;
             for record in &out {
                 let record = Record::parse(record).unwrap();
                 assert_eq!(record.start_ns, next_ns);
                 next_ns += i64::from(record.sample_count) * 10_000_000;
             }
+            assert!(*first.get_or_insert_with(|| out.clone()) == out, "pieces of {size}");
         }
     }
 
@@ -175,11 +204,12 @@ mod tests {
     fn a_piece_that_starts_off_the_clock_begins_a_record() {
         let samples = [1, 2, 3];
         let mut packer = packer(&samples);
-        let mut out = Vec::new();
-        packer.push(0, samples.as_slice().into(), &mut out).unwrap();
-        packer.push(32_000_000, samples.as_slice().into(), &mut out).unwrap();
-        packer.finish(&mut out).unwrap();
-        let starts: Vec<i64> = out.iter().map(|record| Record::parse(record).unwrap().start_ns).collect();
+        let mut blocks = Vec::new();
+        packer.push(0, samples.as_slice().into(), |block| blocks.push(block));
+        packer.push(32_000_000, samples.as_slice().into(), |block| blocks.push(block));
+        blocks.extend(packer.finish());
+        let starts: Vec<i64> =
+            packed(&blocks).iter().map(|record| Record::parse(record).unwrap().start_ns).collect();
         assert_eq!(starts, [0, 32_000_000]);
     }
 }

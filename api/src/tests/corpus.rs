@@ -1,4 +1,16 @@
-//! Requests and answers of another FDSN server over the same stations and records.
+//! The 21 requests and answers of a SeisComP server, over the same events, stations, spans and records.
+//!
+//! ```text
+//! its data base ─ rows, StationXML ─┐
+//! its archive ─ records ────────────┴─► our lake ─ the same request ─► our answer ═══ its answer
+//! ```
+//! Where the answers differ, and must, the test beside says so.
+
+mod availability;
+mod database;
+mod elements;
+mod events;
+mod stationxml;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -7,9 +19,10 @@ use axum::http::StatusCode;
 use seislake_model::{Rows, Samples, Segment, Timestamp};
 use seislake_mseed::{Scanned, Scanner, TraceList, TraceSegment};
 
+use self::database::{Database, Status};
 use super::{House, position};
 
-fn corpus() -> Option<PathBuf> {
+pub(super) fn corpus() -> Option<PathBuf> {
     let root = std::env::var("SEISLAKE_TEST_DATA")
         .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from)
         .join("fdsnws/seiscomp");
@@ -21,7 +34,7 @@ fn corpus() -> Option<PathBuf> {
 }
 
 /// Path and query of each request to `service`, and its answer.
-fn exchanges(root: &Path, service: &str) -> Vec<(String, Vec<u8>)> {
+pub(super) fn exchanges(root: &Path, service: &str) -> Vec<(String, Vec<u8>)> {
     let text = std::fs::read_to_string(root.join("requests.tsv")).unwrap();
     let mut found = Vec::new();
     for line in text.lines().skip(1) {
@@ -52,10 +65,7 @@ async fn stations_are_those_that_another_server_answers() {
     let Some(root) = corpus() else { return };
     let house = House::empty().await;
     let exchanges = exchanges(&root, "station");
-    let (_, document) = exchanges.last().unwrap();
-    let inventory = seislake_exchange::stationxml::read(document).unwrap().value;
-    house.state.stations.upsert(inventory.clone()).await.unwrap();
-    house.lake.upsert_inventory(inventory).await.unwrap();
+    house.state.stations.upsert(Database::open(&root).await.inventory(Status::AsStored).await).await.unwrap();
     let mut compared = 0;
     for (request, expected) in exchanges.iter().filter(|(request, _)| request.contains("format=text")) {
         let (status, text) = house.get(&format!("{request}&net=AM,DK")).await;
@@ -121,6 +131,7 @@ fn segments(root: &Path) -> Vec<Segment> {
         end_time: Timestamp::from_nanos(trace.end_ns),
         sample_rate_hz: trace.rate_hz,
         encoding: trace.encoding.as_str().to_owned(),
+        quality: "D".to_owned(),
         samples: match trace.samples {
             seislake_mseed::Samples::Int32(samples) => Samples::Int32(samples),
             other => panic!("{other:?}"),
@@ -135,6 +146,8 @@ async fn records_are_those_that_another_server_answers() {
     let Some(root) = corpus() else { return };
     let house = House::empty().await;
     house.write(Rows::Segments(segments(&root))).await;
+    // The stations of the archive are open in the first of their epochs, when it was recorded, or closed throughout.
+    house.state.stations.upsert(Database::open(&root).await.inventory(Status::AsStored).await).await.unwrap();
     let exchanges = exchanges(&root, "dataselect");
     for (request, expected) in &exchanges {
         let (status, _, body) = house.get_bytes(request).await;
@@ -143,4 +156,15 @@ async fn records_are_those_that_another_server_answers() {
         assert_eq!(samples(&body, &all), samples(expected, &window(request)), "{request}");
     }
     assert_eq!(exchanges.len(), 2, "requests for records");
+}
+
+#[tokio::test]
+async fn records_of_a_closed_station_are_kept_back() {
+    let Some(root) = corpus() else { return };
+    let house = House::empty().await;
+    house.write(Rows::Segments(segments(&root))).await;
+    let request = "/fdsnws/dataselect/1/query?net=AM&sta=R0F05";
+    assert_eq!(house.get_bytes(request).await.0, StatusCode::OK, "nobody says that it is closed");
+    house.state.stations.upsert(Database::open(&root).await.inventory(Status::AsStored).await).await.unwrap();
+    assert_eq!(house.get_bytes(request).await.0, StatusCode::NO_CONTENT);
 }

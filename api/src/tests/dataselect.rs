@@ -37,6 +37,7 @@ fn segment(channel: &str, start: &str, samples: Samples, encoding: &str, offset:
         end_time: start_time.add_seconds((samples.len() - 1) as f64 / rate_hz),
         sample_rate_hz: rate_hz,
         encoding: encoding.into(),
+        quality: "D".into(),
         samples,
         position: position(offset),
     }
@@ -197,4 +198,89 @@ async fn errors_are_the_text_of_the_specification() {
         assert_eq!(status, StatusCode::BAD_REQUEST, "{query}: {text}");
         assert!(text.starts_with("Error 400: Bad Request\n\n") && text.contains(part), "{query}: {text}");
     }
+}
+
+#[tokio::test]
+async fn records_keep_their_quality_and_are_chosen_by_it() {
+    let house = House::empty().await;
+    let of = |quality: &str, start: &str, offset| Segment {
+        quality: quality.into(),
+        ..segment("HHZ", start, ramp(0, 100), "steim2", offset)
+    };
+    let rows = vec![
+        of("D", "2020-01-01T00:00:00", 1),
+        of("Q", "2020-01-01T00:00:01", 2),
+        // Publication version 4 of miniSEED 3 is M.
+        of("4", "2020-01-01T00:00:02", 3),
+        of("R", "2020-01-01T00:00:03", 4),
+    ];
+    house.write(Rows::Segments(rows)).await;
+    let letters = async |query: &str| -> String {
+        let (_, _, body) = house.get_bytes(&format!("{QUERY}?{query}")).await;
+        let letter = |scanned| match scanned {
+            Scanned::Record { record, .. } => record.quality.letter(),
+            other => panic!("{other:?}"),
+        };
+        Scanner::new(&body).map(letter).collect()
+    };
+    for (query, expected) in [
+        ("", "DQMR"),
+        ("quality=B", "DQMR"),
+        ("quality=M", "DQMR"),
+        ("quality=D", "D"),
+        ("quality=Q", "Q"),
+        ("quality=R&format=miniseed3", "R"),
+        ("format=miniseed3", "DQMR"),
+        ("quality=Q&start=2020-01-01T00:00:02.5", ""),
+    ] {
+        assert_eq!(letters(query).await, expected, "{query}");
+    }
+    let (_, text) = house.get("/fdsnws/availability/1/query?quality=M,R").await;
+    let qualities: Vec<&str> =
+        text.lines().skip(1).filter_map(|line| line.split_whitespace().nth(4)).collect();
+    assert_eq!(qualities, ["M", "R"], "{text}");
+    let (_, text) = house.get("/fdsnws/availability/1/query?merge=quality&format=request").await;
+    assert_eq!(text.lines().count(), 1, "one span where quality makes no difference: {text}");
+}
+
+/// A station whose channel is closed for ten seconds.
+const CLOSED: &str = r#"<FDSNStationXML schemaVersion="1.2"><Network code="XX"><Station code="S1"
+startDate="2019-01-01T00:00:00Z"><Latitude>1</Latitude><Longitude>2</Longitude><Elevation>3</Elevation><Site><Name>A</Name>
+</Site><Channel code="HHZ" locationCode="00" startDate="2020-01-01T00:00:10Z" endDate="2020-01-01T00:00:20Z"
+restrictedStatus="closed"><Latitude>1</Latitude><Longitude>2</Longitude><Elevation>3</Elevation><Depth>0</Depth>
+</Channel></Station></Network></FDSNStationXML>"#;
+
+#[tokio::test]
+async fn closed_data_count_as_absent_unless_the_door_is_private() {
+    let house = House::empty().await;
+    house.write(Rows::Segments(vec![segment("HHZ", "2020-01-01", ramp(0, 3000), "steim2", 1)])).await;
+    let inventory = seislake_exchange::stationxml::read(CLOSED.as_bytes()).unwrap().value;
+    house.state.stations.upsert(inventory).await.unwrap();
+    let (_, _, body) = house.get_bytes(&format!("{QUERY}?net=XX")).await;
+    let shape = |second: &str, count| {
+        ("FDSN:XX_S1_00_H_H_Z".to_owned(), format!("2020-01-01T00:00:{second}.000Z"), count)
+    };
+    assert_eq!(shapes(&body), [shape("00", 1000), shape("20", 1000)], "cut where the epoch begins and ends");
+    let inside = format!("{QUERY}?start=2020-01-01T00:00:10&end=2020-01-01T00:00:19.99");
+    assert_eq!(house.get(&inside).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(house.get(&format!("{inside}&nodata=404")).await.0, StatusCode::NOT_FOUND);
+    let line = "XX S1 00 HHZ 2020-01-01T00:00:10 2020-01-01T00:00:19.99";
+    assert_eq!(house.post(QUERY, "text/plain", line).await.0, StatusCode::NO_CONTENT, "by POST as well");
+    let limits = crate::HttpLimits { serve_restricted: true, ..Default::default() };
+    let router = crate::router(house.state.clone(), limits);
+    let request = Request::get(&inside).body(Body::empty()).unwrap();
+    let response = tower::ServiceExt::oneshot(router, request).await.unwrap();
+    let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(shapes(&body), [shape("10", 1000)]);
+    let rows = async |query: &str| -> Vec<String> {
+        let (_, text) = house.get(&format!("/fdsnws/availability/1/extent?{query}")).await;
+        let cells = |line: &str| line.split_whitespace().skip(6).map(str::to_owned).collect::<Vec<_>>();
+        let row = |line: &str| {
+            let cells = cells(line);
+            format!("{} {} {}", &cells[0][17..19], &cells[1][17..22], cells[4])
+        };
+        text.lines().skip(1).map(row).collect()
+    };
+    assert_eq!(rows("").await, ["00 29.99 OPEN"]);
+    assert_eq!(rows("includerestricted=true").await, ["00 29.99 OPEN", "10 19.99 RESTRICTED"]);
 }

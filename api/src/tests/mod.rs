@@ -280,6 +280,7 @@ fn segment(index: i32) -> Segment {
         end_time: start_time.add_seconds(0.99),
         sample_rate_hz: 100.0,
         encoding: "steim2".into(),
+        quality: "D".into(),
         samples: Samples::Int32((0..100).map(|sample| sample * index).collect()),
         position: position(index as u64),
     }

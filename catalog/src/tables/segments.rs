@@ -24,6 +24,7 @@ const JOINED_SAMPLES_MAX: i64 = 1 << 16;
 /// Field ids of the elements of the lists.
 const SAMPLE_ID: i32 = 18;
 const SAMPLE_FLOAT_ID: i32 = 19;
+const QUALITY: &str = "quality";
 
 pub(super) const TABLE: TableDef = TableDef {
     namespace: "waveform",
@@ -55,6 +56,13 @@ const COLUMNS: &[Column] = &[
     required(15, "topic", Text, "Topic of the first record."),
     required(16, "partition", Int, "Partition of the topic."),
     required(17, "offset", Long, "Offset of the first record."),
+    optional(
+        20,
+        QUALITY,
+        Text,
+        "Data quality letter (miniSEED 2) or publication version (miniSEED 3) of the records it was made from; null \
+         where written before the column was there.",
+    ),
 ];
 
 pub(super) fn encode(rows: &[Segment]) -> Vec<ArrayRef> {
@@ -91,6 +99,7 @@ fn columns(rows: &[Segment], sample_counts: ArrayRef, samples: ArrayRef) -> Vec<
         text(rows.iter().map(|row| &*row.position.topic)),
         int(rows.iter().map(|row| row.position.partition as i32)),
         long(rows.iter().map(|row| row.position.offset as i64)),
+        text(rows.iter().map(|row| row.quality.as_str())),
     ]
 }
 
@@ -116,8 +125,8 @@ fn floats(samples: &Samples) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
     }
 }
 
-/// Joins rows that follow each other within half a sample: `rows` sorted by source and time. A joined row keeps the
-/// position of its first piece.
+/// Joins rows of one quality that follow each other within half a sample: `rows` sorted by source and time. A joined row
+/// keeps the position of its first piece.
 pub(super) fn joined(rows: RecordBatch) -> Result<RecordBatch, ArrowError> {
     let runs = runs(&rows)?;
     if runs.len() == rows.num_rows() {
@@ -165,6 +174,11 @@ fn runs(rows: &RecordBatch) -> Result<Vec<std::ops::Range<usize>>, ArrowError> {
     let (starts, ends, counts) = (long("start_ns")?, long("end_ns")?, long("sample_count")?);
     let rates = column("sample_rate_hz")?.as_primitive::<Float64Type>();
     let integers = column("samples")?;
+    let qualities = column(QUALITY)?.as_string::<i32>();
+    let same_quality = |a: usize, b: usize| match (qualities.is_valid(a), qualities.is_valid(b)) {
+        (true, true) => qualities.value(a) == qualities.value(b),
+        (a, b) => a == b,
+    };
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
     let mut run_samples = 0;
     for row in 0..rows.num_rows() {
@@ -173,6 +187,7 @@ fn runs(rows: &RecordBatch) -> Result<Vec<std::ops::Range<usize>>, ArrowError> {
             sources.value(last) == sources.value(row)
                 && encodings.value(last) == encodings.value(row)
                 && integers.is_valid(last) == integers.is_valid(row)
+                && same_quality(last, row)
                 && run_samples + counts.value(row) <= JOINED_SAMPLES_MAX
                 && continues(ends.value(last), rates.value(last), starts.value(row), rates.value(row))
         });

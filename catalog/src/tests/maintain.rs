@@ -19,6 +19,7 @@ fn piece(station: u64, index: u64) -> Segment {
         end_time: start_time.add_nanos(990_000_000),
         sample_rate_hz: 100.0,
         encoding: "steim2".into(),
+        quality: "D".into(),
         samples: Samples::Int32((first..first + 100).collect()),
         position: position(10 * index + station),
     }

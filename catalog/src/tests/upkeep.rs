@@ -28,6 +28,7 @@ fn piece(station: &str, start: i64, hours: i64) -> Segment {
         end_time: hour(start).add_nanos((count - 1) * 60_000_000_000),
         sample_rate_hz: 1.0 / 60.0,
         encoding: "steim2".into(),
+        quality: "D".into(),
         samples: Samples::Int32(vec![1; count as usize]),
         position: position(start as u64),
     }

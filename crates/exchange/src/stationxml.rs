@@ -5,12 +5,13 @@
 //! <Station>  ─┼─ one at a time ────┤
 //! <Channel>  ─┘                    └─► the element as it was (`original`), written again as it was
 //! ```
-//! Of a response the overall sensitivity and the first analogue poles-and-zeros stage are understood. Everything else of
-//! a document (digital stages, equipment, comments, elements and attributes of other namespaces) survives in the
-//! originals; comments of XML itself and the layout do not. Documents that break the schema in harmless ways (no namespace,
+//! Of a response the overall sensitivity and the first analogue poles-and-zeros stage are part of the model;
+//! [`response_stages`] reads all stages from the original. Everything else of a document (equipment, comments, elements
+//! and attributes of other namespaces) survives in the originals; comments of XML itself and the layout do not. Documents that break the schema in harmless ways (no namespace,
 //! no coordinates on a channel) are read; channels without a place are listed as problems.
 
 mod original;
+mod stages;
 mod write;
 
 use std::collections::HashSet;
@@ -19,7 +20,10 @@ use std::sync::Arc;
 
 use seislake_model::{Channel, InputUnit, Inventory, PolesZeros, Response, SourceId, Station, Timestamp};
 
-pub use original::{NetworkSummary, Sensitivity, is_restricted, network_summary, sensitivity};
+pub use original::{
+    NetworkSummary, RestrictedStatus, Sensitivity, network_summary, restricted_status, sensitivity,
+};
+pub use stages::response_stages;
 pub use write::{Document, write, write_document};
 
 use crate::xml::{Element, Token, XmlReader, decode};
@@ -356,16 +360,20 @@ fn poles_zeros(element: &Element) -> Option<PolesZeros> {
         "LAPLACE (HERTZ)" => TAU,
         _ => return None,
     };
-    let roots = |name| -> Option<Vec<(f64, f64)>> {
-        let complex = |root: &Element| {
-            Some((scale * root.number(&["Real"])?, scale * root.number(&["Imaginary"]).unwrap_or(0.0)))
-        };
-        element.children(name).map(complex).collect()
+    let scaled = |name| -> Option<Vec<(f64, f64)>> {
+        Some(roots(element, name)?.into_iter().map(|(re, im)| (scale * re, scale * im)).collect())
     };
-    let (poles, zeros) = (roots("Pole")?, roots("Zero")?);
+    let (poles, zeros) = (scaled("Pole")?, scaled("Zero")?);
     let order = poles.len() as i32 - zeros.len() as i32;
     let normalization_factor = element.number(&["NormalizationFactor"]).unwrap_or(1.0) * scale.powi(order);
     Some(PolesZeros { poles, zeros, normalization_factor })
+}
+
+/// Poles or zeros as the document has them; `None` where one is no number.
+fn roots(element: &Element, name: &str) -> Option<Vec<(f64, f64)>> {
+    let complex =
+        |root: &Element| Some((root.number(&["Real"])?, root.number(&["Imaginary"]).unwrap_or(0.0)));
+    element.children(name).map(complex).collect()
 }
 
 /// The stage with a factor that makes it one at the frequency of the sensitivity. The factor of the document is kept

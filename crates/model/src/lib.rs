@@ -11,6 +11,7 @@ mod inventory;
 mod pick;
 mod port;
 mod quality;
+mod response_stages;
 mod source_id;
 mod time;
 mod waveform;
@@ -24,6 +25,10 @@ pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Resp
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, Rows, Sink, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
+pub use response_stages::{
+    Decimation, ListElement, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry,
+    TotalSensitivity,
+};
 pub use source_id::{CodeError, SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};
 pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment, continues};

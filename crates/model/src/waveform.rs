@@ -91,6 +91,8 @@ pub struct Segment {
     pub sample_rate_hz: f64,
     /// Encoding of the records it was made from.
     pub encoding: String,
+    /// Quality of the records it was made from, as [`Packet::quality`].
+    pub quality: String,
     /// The samples.
     pub samples: Samples,
     /// Position of its first record.

@@ -129,6 +129,15 @@ pub fn pack<'a>(
     Ok(records)
 }
 
+/// Gives a packed record of miniSEED 2 its number of up to six digits; those of miniSEED 3 have none.
+pub fn set_sequence_number(record: &mut [u8], sequence_number: u32) {
+    if let Some(head) = record.get_mut(..6)
+        && !head.starts_with(b"MS\x03")
+    {
+        head.copy_from_slice(format!("{:06}", sequence_number % 1_000_000).as_bytes());
+    }
+}
+
 /// The encoding that holds all samples: the one asked for where it can.
 fn fitting(encoding: Encoding, samples: &[i32]) -> Result<Encoding, PackError> {
     match encoding {

@@ -41,6 +41,31 @@ impl Quality {
             Self::Letter(_) => 0,
         }
     }
+
+    /// Quality letter; the publication versions 1, 2, 3, 4 count as R, D, Q, M and others, of which nothing is known,
+    /// as D.
+    pub fn letter(self) -> char {
+        match self.publication_version() {
+            1 => 'R',
+            3 => 'Q',
+            4 => 'M',
+            _ => 'D',
+        }
+    }
+}
+
+/// As [`Display`](fmt::Display) writes it: a letter or a number.
+impl std::str::FromStr for Quality {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut characters = text.chars();
+        match (text.parse(), characters.next(), characters.next()) {
+            (Ok(version), ..) => Ok(Self::Version(version)),
+            (Err(_), Some(letter), None) => Ok(Self::Letter(letter)),
+            _ => Err(()),
+        }
+    }
 }
 
 impl fmt::Display for Quality {

@@ -60,6 +60,7 @@ impl Server {
         let limits = HttpLimits {
             body_bytes_max: usize::try_from(settings.http.body_bytes)?,
             fdsn_samples_max: settings.http.dataselect_samples,
+            serve_restricted: settings.http.serve_restricted,
             concurrent_requests_max: usize::try_from(settings.http.concurrency)?,
             request_time_max: Duration::from_secs_f64(settings.query.timeout_s),
             ..HttpLimits::default()

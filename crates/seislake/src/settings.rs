@@ -99,6 +99,7 @@ pub(crate) struct HttpSettings {
     pub(crate) address: String,
     pub(crate) body_bytes: u64,
     pub(crate) dataselect_samples: u64,
+    pub(crate) serve_restricted: bool,
     pub(crate) concurrency: u32,
 }
 

@@ -156,8 +156,8 @@ impl RawTable {
         }
     }
 
-    /// The records of one source as gapless segments: what follows within half a sample is decoded into the same
-    /// buffer. Overlapping records stay apart.
+    /// The records of one source as gapless segments: what follows within half a sample in the same quality is
+    /// decoded into the same buffer. Overlapping records stay apart.
     fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> Result<Vec<Segment>, Error> {
         pieces.sort_by_key(|piece| (piece.header.start_ns, piece.record.offset));
         let mut segments: Vec<Segment> = Vec::new();
@@ -175,6 +175,7 @@ impl RawTable {
                     end_time: Timestamp::from_nanos(header.start_ns),
                     sample_rate_hz: header.rate_hz(),
                     encoding: header.encoding.as_str().to_owned(),
+                    quality: header.quality.to_string(),
                     samples: no_samples(kind, left.min(SEGMENT_SAMPLES_MAX)),
                     position: self.position(record),
                 });
@@ -276,7 +277,16 @@ fn append(header: &seislake_mseed::Record<'_>, samples: &mut Samples) -> Result<
 fn follows(segment: &Segment, header: &seislake_mseed::Record<'_>) -> bool {
     segment.samples.len() + header.sample_count as usize <= SEGMENT_SAMPLES_MAX
         && segment.encoding == header.encoding.as_str()
+        && is_quality(&segment.quality, header.quality)
         && continues(segment.end_time.nanos(), segment.sample_rate_hz, header.start_ns, header.rate_hz())
+}
+
+/// Whether `text` says `quality`, as [`ToString`] writes it.
+fn is_quality(text: &str, quality: Quality) -> bool {
+    match quality {
+        Quality::Letter(letter) => text.chars().eq([letter]),
+        Quality::Version(version) => text.parse() == Ok(version),
+    }
 }
 
 /// Messages of stages to rows of the bulletin.

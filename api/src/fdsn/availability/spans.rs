@@ -61,16 +61,19 @@ fn by_time(a: &Span, b: &Span) -> Ordering {
 
 fn same_group(a: &Span, b: &Span, merge: Merge) -> bool {
     a.source_id == b.source_id
+        && a.restricted == b.restricted
         && (merge.quality || a.quality == b.quality)
         && (merge.sample_rate || a.rate_hz == b.rate_hz)
 }
 
-/// Rows that count as one by `merge`, next to each other, by time within.
+/// Rows that count as one by `merge`, next to each other, by time within. What is restricted never counts as one with
+/// what is not.
 fn grouped(mut spans: Vec<Span>, merge: Merge) -> Vec<Span> {
     spans.sort_by(|a, b| {
         let quality = if merge.quality { Ordering::Equal } else { a.quality.cmp(&b.quality) };
         let rate = if merge.sample_rate { Ordering::Equal } else { a.rate_hz.total_cmp(&b.rate_hz) };
-        a.source_id.cmp(&b.source_id).then(quality).then(rate).then(by_time(a, b))
+        let restricted = a.restricted.cmp(&b.restricted);
+        a.source_id.cmp(&b.source_id).then(restricted).then(quality).then(rate).then(by_time(a, b))
     });
     spans
 }
@@ -83,7 +86,6 @@ pub(crate) fn merged(spans: Vec<Span>, merge: Merge) -> Vec<Span> {
             Some(last) if same_group(last, &span, merge) && joins(last, &span, merge) => {
                 last.end = last.end.max(span.end);
                 last.updated = last.updated.max(span.updated);
-                last.restricted |= span.restricted;
             }
             _ => rows.push(span),
         }
@@ -112,7 +114,6 @@ pub(crate) fn extents(spans: Vec<Span>, merge: Merge) -> Vec<Span> {
                 last.end = last.end.max(span.end);
                 last.updated = last.updated.max(span.updated);
                 last.span_count += 1;
-                last.restricted |= span.restricted;
             }
             _ => rows.push(Span { span_count: 1, ..span }),
         }

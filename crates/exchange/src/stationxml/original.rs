@@ -40,10 +40,25 @@ fn start_of(text: &str) -> Option<Element> {
     }
 }
 
-/// Whether an original says that its data are not open to all (`restrictedStatus`).
-pub fn is_restricted(original: &str) -> bool {
-    let status = start_of(original).and_then(|start| start.attribute("restrictedStatus").map(str::to_owned));
-    status.is_some_and(|status| status != "open")
+/// Who may have the data of an epoch (`restrictedStatus`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestrictedStatus {
+    /// Everybody.
+    Open,
+    /// Not everybody; words that the standard does not know count as this.
+    Closed,
+    /// Everybody some of them: what lies below says which.
+    Partial,
+}
+
+/// What an original says about who may have its data; `None` where it says nothing.
+pub fn restricted_status(original: &str) -> Option<RestrictedStatus> {
+    let start = start_of(original)?;
+    Some(match start.attribute("restrictedStatus")? {
+        "open" => RestrictedStatus::Open,
+        "partial" => RestrictedStatus::Partial,
+        _ => RestrictedStatus::Closed,
+    })
 }
 
 /// What a network's original says in FDSN text.

@@ -169,9 +169,9 @@ fn a_begin_that_the_document_did_not_say_is_added_where_it_is_known() {
 fn originals_tell_restriction_summary_and_sensitivity() {
     let inventory = read(FOREIGN.as_bytes()).unwrap().value;
     let station = &inventory.stations[0];
-    assert!(is_restricted(station.original.as_ref().unwrap()));
+    assert_eq!(restricted_status(station.original.as_ref().unwrap()), Some(RestrictedStatus::Closed));
     let network = station.network_original.as_ref().unwrap();
-    assert!(!is_restricted(network) && !is_restricted("not XML"));
+    assert_eq!((restricted_status(network), restricted_status("not XML")), (None, None));
     let summary = network_summary(network);
     assert_eq!(summary.description.as_deref(), Some("A network"));
     assert_eq!(summary.start_time, Some("2000-01-01".parse().unwrap()));

@@ -2,7 +2,7 @@
 
 use super::{PackError, PackSettings, check_length};
 use crate::Encoding;
-use crate::record::{FormatVersion, Quality};
+use crate::record::FormatVersion;
 use crate::source_id::SeedCodes;
 use crate::time::DayTime;
 use crate::{v2, v3};
@@ -35,7 +35,7 @@ impl<'a> Writer<'a> {
                 let codes = SeedCodes::parse(id).ok_or_else(bad_id)?;
                 let (factor, multiplier, rate) = rate_fields(settings.rate_hz);
                 let data_offset = if rate.is_some() { 128 } else { 64 };
-                let letter = letter(settings.quality);
+                let letter = settings.quality.letter() as u8;
                 let layout = Layout::Two { codes, factor, multiplier, rate, data_offset, letter };
                 (layout, usize::from(data_offset), usize::from(u16::MAX))
             }
@@ -164,15 +164,6 @@ impl<'a> Writer<'a> {
 
 fn day_time(start_ns: i64, rounded_ns: i64) -> Result<DayTime, PackError> {
     DayTime::from_nanos(rounded_ns).ok_or(PackError::StartTime { start_ns })
-}
-
-fn letter(quality: Quality) -> u8 {
-    match quality.publication_version() {
-        1 => b'R',
-        3 => b'Q',
-        4 => b'M',
-        _ => b'D',
-    }
 }
 
 /// Factor and multiplier of a rate, and blockette 100 where it comes closer.

@@ -28,6 +28,7 @@ pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
     calculus::integrate,
     calculus::differentiate,
     remove_response::remove_response,
+    remove_response::response_amplitude,
     triggers::sta_lta,
     triggers::filter_picker,
     triggers::aic,

@@ -1,24 +1,30 @@
-//! `remove_response`: ground motion from counts, with the response of the record's epoch.
+//! `remove_response`: ground motion from counts, with the response of the record's epoch. `response_amplitude`: the
+//! response itself.
 
 use datafusion::logical_expr::ScalarUDF;
 use seislake_model::InputUnit;
-use seislake_seismo::signal::ResponseRemoval;
+use seislake_seismo::signal::{FrequencyResponse, ResponseRemoval};
 
-use super::waveform::{Argument, Refusal, Returns, SAMPLE_RATE_HZ, SAMPLES, WaveformFunction, refusal};
+use super::waveform::{
+    Answer, Argument, Refusal, Returns, SAMPLE_RATE_HZ, SAMPLES, WaveformFunction, refusal,
+};
 
 static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
     name: "remove_response",
     doc: "Ground motion in m, m/s or m/s² from counts: demeaned, tapered by 5 %, divided by the response in the \
           frequency domain, each gapless run by itself; gaps stay null. Null where the response is null. \
-          Equal to ObsPy's `remove_response` with the same poles and zeros within 1e-9 of the largest value; \
-          a recorder's digital filters, one in their pass band, are left out. A run that goes on into another epoch is \
-          to be asked for in two windows.",
+          Equal to ObsPy's `remove_response` with the same response within 1e-9 of the largest value. `response` holds the \
+          overall sensitivity and the analogue poles and zeros: a recorder's digital filters, one in their pass band, are \
+          left out. `response_stationxml` holds all stages, which are evaluated as evalresp does it; where their gains \
+          contradict the overall sensitivity the stages count. A run that goes on into another epoch is to be asked for \
+          in two windows.",
     arguments: &[
         SAMPLES,
         SAMPLE_RATE_HZ,
         Argument::text(
             "response",
-            "`response` of `network.channels`, of the epoch that holds the samples: join by `source_id` and time.",
+            "`response` or `response_stationxml` of `network.channels`, of the epoch that holds the samples: join by \
+             `source_id` and time.",
         ),
         Argument::text("output", "`'DISP'`, `'VEL'` or `'ACC'`.").or("'VEL'"),
         Argument::number(
@@ -48,12 +54,37 @@ static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
         let pre_filter_hz = corners(&arguments.list("pre_filter_hz"))?;
         let response = arguments.response("response")?;
         let removal = ResponseRemoval { water_level_db, pre_filter_hz, ..ResponseRemoval::to(output) };
-        arguments.each_transform(|run, fourier| fourier.remove_response(run, rate_hz, &response, &removal))
+        arguments.each_transform(|run, fourier| fourier.remove_response(run, rate_hz, &*response, &removal))
+    },
+};
+
+static RESPONSE_AMPLITUDE: WaveformFunction = WaveformFunction {
+    name: "response_amplitude",
+    doc: "Size of a response at a frequency: counts per m, m/s or m/s². The quotient of that of `response_stationxml` and \
+          that of `response` tells whether the gains of the stages make the overall sensitivity: evalresp warns where it \
+          is off one by more than 5 %. Null where the response is null.",
+    arguments: &[
+        Argument::text("response", "`response` or `response_stationxml` of `network.channels`."),
+        Argument::number("frequency_hz", "Frequency, Hz."),
+        Argument::text("output", "`'DISP'`, `'VEL'` or `'ACC'`.").or("'VEL'"),
+    ],
+    returns: Returns::Number,
+    example: "SELECT source_id, response_amplitude(response_stationxml, 1) / response_amplitude(response, 1) \
+              FROM network.channels",
+    apply: |arguments| {
+        let output = quantity(arguments.text("output"))?;
+        let frequency_hz = arguments.positive("frequency_hz")?;
+        let response = arguments.response("response")?;
+        Ok(Answer::Number(Some(response.at(output, frequency_hz).norm())))
     },
 };
 
 pub(super) fn remove_response() -> ScalarUDF {
     REMOVE_RESPONSE.udf()
+}
+
+pub(super) fn response_amplitude() -> ScalarUDF {
+    RESPONSE_AMPLITUDE.udf()
 }
 
 fn quantity(name: &str) -> Result<InputUnit, Refusal> {

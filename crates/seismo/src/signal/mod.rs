@@ -16,6 +16,7 @@
 //! | `fourier` | amplitudes, envelope, cross-correlation | FFT |
 //! | `spectral_density` | periodograms and their mean | Welch 1967 |
 //! | `remove_response` | counts to ground motion | water level, as ObsPy's `remove_response` |
+//! | `response_stages`, `spline` | frequency response of all stages | evalresp |
 
 mod butterworth;
 mod calculus;
@@ -25,8 +26,10 @@ mod measure;
 mod one_pole;
 mod remove_response;
 mod resample;
+mod response_stages;
 mod sections;
 mod spectral_density;
+mod spline;
 mod sta_lta;
 mod taper;
 mod trend;
@@ -37,8 +40,9 @@ pub use calculus::{differentiate, integrate};
 pub use fourier::{Fourier, TRANSFORM_COUNT_MAX};
 pub use measure::{energy, peak, rms};
 pub use one_pole::{OnePoleHighPass, OnePoleLowPass};
-pub use remove_response::{ResponseRemoval, frequency_response};
+pub use remove_response::{FrequencyResponse, Instrument, ResponseRemoval};
 pub use resample::{RATIO_MAX, rate_ratio, resample};
+pub use response_stages::{StageError, StagedResponse};
 pub use sections::{Section, SectionFilter};
 pub use spectral_density::SpectralWindow;
 pub use sta_lta::{classic_sta_lta, recursive_sta_lta, trigger_onsets};

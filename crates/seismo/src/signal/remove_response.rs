@@ -3,14 +3,15 @@
 //! ```text
 //! counts ── demean, taper ── Fourier ── pre-filter ── / response, lifted to the water level ── inverse ──► m, m/s, m/s²
 //! ```
-//! As ObsPy's `Trace.remove_response`, with the response as [`Response`] holds it: overall sensitivity and the analogue
-//! poles and zeros. The digital filters of a recorder are one in their pass band and left out.
+//! As ObsPy's `Trace.remove_response`. The response is a [`Response`], overall sensitivity and the analogue poles and zeros
+//! (the digital filters of a recorder are one in their pass band and left out), or all stages, see
+//! [`StagedResponse`].
 
 use rustfft::num_complex::Complex;
 use seislake_model::{InputUnit, Response};
 
 use super::taper::quarter_cosine_taper;
-use super::{Fourier, demean};
+use super::{Fourier, StagedResponse, demean};
 
 /// How to remove a response.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,25 +34,55 @@ impl ResponseRemoval {
     }
 }
 
-/// Frequency response in counts per `output` unit at `frequency_hz`; zero where it has no finite value.
-pub fn frequency_response(response: &Response, output: InputUnit, frequency_hz: f64) -> Complex<f64> {
-    let s = Complex::new(0.0, std::f64::consts::TAU * frequency_hz);
-    let mut value = Complex::new(response.sensitivity, 0.0);
-    if let Some(stage) = &response.poles_zeros {
-        value *= stage.normalization_factor;
-        for &(re, im) in &stage.zeros {
-            value *= s - Complex::new(re, im);
+/// Something that turns ground motion into counts.
+pub trait FrequencyResponse {
+    /// Counts per `output` unit at `frequency_hz`; zero where it has no finite value.
+    fn at(&self, output: InputUnit, frequency_hz: f64) -> Complex<f64>;
+}
+
+/// Overall sensitivity and the analogue poles and zeros.
+impl FrequencyResponse for Response {
+    fn at(&self, output: InputUnit, frequency_hz: f64) -> Complex<f64> {
+        let s = Complex::new(0.0, std::f64::consts::TAU * frequency_hz);
+        let mut value = Complex::new(self.sensitivity, 0.0);
+        if let Some(stage) = &self.poles_zeros {
+            value *= stage.normalization_factor;
+            for &(re, im) in &stage.zeros {
+                value *= s - Complex::new(re, im);
+            }
+            for &(re, im) in &stage.poles {
+                value /= s - Complex::new(re, im);
+            }
         }
-        for &(re, im) in &stage.poles {
-            value /= s - Complex::new(re, im);
+        finite(value * s.powi(derivatives(self.input_unit) - derivatives(output)))
+    }
+}
+
+/// A response in one of the forms in which it is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Instrument {
+    /// Overall sensitivity and the analogue poles and zeros.
+    Analogue(Response),
+    /// All stages.
+    Staged(StagedResponse),
+}
+
+impl FrequencyResponse for Instrument {
+    fn at(&self, output: InputUnit, frequency_hz: f64) -> Complex<f64> {
+        match self {
+            Self::Analogue(response) => response.at(output, frequency_hz),
+            Self::Staged(response) => response.at(output, frequency_hz),
         }
     }
-    value *= s.powi(derivatives(response.input_unit) - derivatives(output));
+}
+
+/// The value, or zero where it is none.
+pub(super) fn finite(value: Complex<f64>) -> Complex<f64> {
     if value.re.is_finite() && value.im.is_finite() { value } else { Complex::default() }
 }
 
 /// Which derivative of displacement a quantity is.
-fn derivatives(unit: InputUnit) -> i32 {
+pub(super) fn derivatives(unit: InputUnit) -> i32 {
     match unit {
         InputUnit::Displacement => 0,
         InputUnit::Velocity => 1,
@@ -68,7 +99,7 @@ impl Fourier {
         &mut self,
         samples: &mut [f64],
         sample_rate_hz: f64,
-        response: &Response,
+        response: &impl FrequencyResponse,
         removal: &ResponseRemoval,
     ) {
         if samples.is_empty() {
@@ -78,14 +109,15 @@ impl Fourier {
         quarter_cosine_taper(samples, removal.taper_share);
         let count = transform_count(samples.len());
         let interval_hz = sample_rate_hz / count as f64;
-        let gain = |index: usize| frequency_response(response, removal.output, index as f64 * interval_hz);
-        let largest = (0..=count / 2).map(|index| gain(index).norm()).fold(0.0, f64::max);
+        let gains: Vec<Complex<f64>> =
+            (0..=count / 2).map(|index| response.at(removal.output, index as f64 * interval_hz)).collect();
+        let largest = gains.iter().map(|gain| gain.norm()).fold(0.0, f64::max);
         let level = largest * 10.0_f64.powf(-removal.water_level_db / 20.0);
         let mut spectrum = self.spectrum(samples, count);
-        for (index, value) in spectrum.iter_mut().enumerate() {
+        for (index, (value, gain)) in spectrum.iter_mut().zip(&gains).enumerate() {
             let weight =
                 removal.pre_filter_hz.map_or(1.0, |corners| flank(index as f64 * interval_hz, corners));
-            *value *= inverse(gain(index), level) * weight;
+            *value *= inverse(*gain, level) * weight;
         }
         if let Some(last) = spectrum.last_mut() {
             *last = Complex::new(last.norm(), 0.0);

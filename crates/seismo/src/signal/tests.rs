@@ -7,6 +7,7 @@ use super::*;
 
 mod oracles;
 mod recordings;
+mod stages;
 
 fn input() -> Vec<f64> {
     (0..40)

@@ -7,8 +7,8 @@ use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Float64Array, ListArr
 use arrow::datatypes::{DataType, Float64Type, Int32Type};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::logical_expr::ColumnarValue;
-use seislake_model::Response;
-use seislake_seismo::signal::{Fourier, TRANSFORM_COUNT_MAX};
+use seislake_exchange::stationxml::response_stages;
+use seislake_seismo::signal::{Fourier, Instrument, StagedResponse, TRANSFORM_COUNT_MAX};
 
 use super::definition::Kind;
 use super::{Answer, WaveformFunction};
@@ -27,7 +27,21 @@ pub(crate) fn refusal<T>(sentence: impl Into<String>) -> std::result::Result<T, 
 pub(crate) struct Scratch {
     fourier: Fourier,
     /// The last response read, with its text: rows of one channel share it.
-    response: Option<(String, Response)>,
+    response: Option<(String, Arc<Instrument>)>,
+}
+
+/// Reads a response: column `response` or `response_stationxml` of `network.channels`.
+fn instrument(name: &str, text: &str) -> std::result::Result<Instrument, Refusal> {
+    if text.trim_start().starts_with('<') {
+        let stages = response_stages(text).map_err(|error| Refusal(format!("{name}: {error}")))?;
+        let staged = StagedResponse::new(&stages).map_err(|error| Refusal(format!("{name}: {error}")))?;
+        return Ok(Instrument::Staged(staged));
+    }
+    serde_json::from_str(text).map(Instrument::Analogue).map_err(|error| {
+        Refusal(format!(
+            "{name} is not a response as network.channels holds it ({error}): join that table by source_id and time"
+        ))
+    })
 }
 
 /// The argument columns of a batch.
@@ -299,22 +313,16 @@ impl<'a> Arguments<'a> {
     }
 
     /// The response that the text `name` holds, as `network.channels` writes it.
-    pub(crate) fn response(&mut self, name: &str) -> std::result::Result<Response, Refusal> {
+    pub(crate) fn response(&mut self, name: &str) -> std::result::Result<Arc<Instrument>, Refusal> {
         let text = self.text(name);
         if let Some((known, response)) = &self.scratch.response
             && known == text
         {
-            return Ok(response.clone());
+            return Ok(Arc::clone(response));
         }
-        match serde_json::from_str::<Response>(text) {
-            Ok(response) => {
-                self.scratch.response = Some((text.to_owned(), response.clone()));
-                Ok(response)
-            }
-            Err(error) => refusal(format!(
-                "{name} is not a response as network.channels holds it ({error}): join that table by source_id and time"
-            )),
-        }
+        let response = Arc::new(instrument(name, text)?);
+        self.scratch.response = Some((text.to_owned(), Arc::clone(&response)));
+        Ok(response)
     }
 }
 

@@ -152,6 +152,7 @@ fn segments(channel: usize, late: bool) -> Vec<Segment> {
             end_time: start_time.add_nanos((SEGMENT_SAMPLES - 1) * PERIOD_NS),
             sample_rate_hz: RATE_HZ,
             encoding: "steim2".into(),
+            quality: "D".into(),
             samples: Samples::Int32((0..SEGMENT_SAMPLES as i32).collect()),
             position: RecordPosition { topic: TOPIC.into(), partition: 0, offset: index as u64 },
         })

@@ -1,6 +1,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests read recordings")]
-//! Frequency responses of real StationXML documents against evalresp, which also knows the recorder's digital filters;
-//! STA/LTA of real recordings against ObsPy.
+//! Frequency responses of real StationXML documents against evalresp: all stages, and what is left without the recorder's
+//! digital filters; STA/LTA of real recordings against ObsPy.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,9 @@ use rustfft::num_complex::Complex;
 use seislake_model::{InputUnit, Timestamp};
 use seislake_mseed::{Samples, Scanned, Scanner};
 
-use crate::signal::{classic_sta_lta, demean, frequency_response, recursive_sta_lta, trigger_onsets};
+use crate::signal::{
+    FrequencyResponse, StagedResponse, classic_sta_lta, demean, recursive_sta_lta, trigger_onsets,
+};
 
 fn data() -> Option<PathBuf> {
     let root = std::env::var("SEISLAKE_TEST_DATA")
@@ -24,6 +26,11 @@ fn data() -> Option<PathBuf> {
 /// Amplitudes agree within this share up to this part of the sample rate: filters of recorders are one to about 2 % there.
 const TOLERANCE: f64 = 0.03;
 const BAND: f64 = 0.2;
+
+/// All stages agree within this share, amplitude and phase, up to this part of the Nyquist frequency. The truth has nine
+/// digits.
+const STAGES_TOLERANCE: f64 = 1e-6;
+const NYQUIST_SHARE: f64 = 0.8;
 
 /// Documents whose overall sensitivity is not the product of the gains of their stages, which evalresp takes.
 const CONTRADICT_THEMSELVES: [(&str, &str); 2] = [
@@ -57,11 +64,23 @@ fn responses_of_agencies_are_those_of_evalresp() {
                 assert_eq!(channel["input_units"].as_str(), Some("COUNTS"), "{file} {id} has no response");
                 continue;
             };
+            let original = found.and_then(|found| found.response_original.as_deref()).unwrap();
+            let stages = seislake_exchange::stationxml::response_stages(original);
+            let staged = StagedResponse::new(&stages.unwrap()).unwrap();
+            let nyquist_hz = 0.5 * number(&channel["rate"]);
+            for (hz, expected) in frequencies.iter().zip(expected) {
+                let expected = Complex::new(number(&expected[0]), number(&expected[1]));
+                let error = (staged.at(InputUnit::Velocity, *hz) - expected).norm() / expected.norm();
+                assert!(
+                    *hz > NYQUIST_SHARE * nyquist_hz || error < STAGES_TOLERANCE,
+                    "{file} {id} {hz} Hz: {error}"
+                );
+            }
             let band_hz = BAND * number(&channel["rate"]);
             let differs =
                 frequencies.iter().zip(expected).filter(|(hz, _)| **hz <= band_hz).find(|(hz, expected)| {
                     let expected = Complex::new(number(&expected[0]), number(&expected[1]));
-                    let found = frequency_response(response, InputUnit::Velocity, **hz);
+                    let found = response.at(InputUnit::Velocity, **hz);
                     (found.norm() / expected.norm() - 1.0).abs() > TOLERANCE
                 });
             if CONTRADICT_THEMSELVES.contains(&(file, id)) {
