@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seislake_mseed::{Samples, Scanned, Scanner, TraceList};
+use seislake_mseed::{FormatVersion, PackSettings, Samples, Scanned, Scanner, TraceList, pack, pack_text};
 
 use crate::seislake::{run, succeed, synthetic_archive, text};
 
@@ -72,4 +72,54 @@ fn exported_waveforms_are_those_that_were_imported() {
     let refused = run(&["export", "--home", text(&home), "--format", "sds"]);
     let errors = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && errors.contains("needs --output DIRECTORY"), "{errors}");
+}
+
+/// Generations of the text records of these files, and what they say.
+fn texts(files: &[PathBuf]) -> (Vec<FormatVersion>, String) {
+    let (mut versions, mut said) = (Vec::new(), String::new());
+    for file in files {
+        for scanned in Scanner::new(&std::fs::read(file).unwrap()) {
+            let Scanned::Record { record, .. } = scanned else { panic!("{}: {scanned:?}", file.display()) };
+            if let Some(text) = record.text() {
+                versions.push(record.format_version);
+                said.push_str(std::str::from_utf8(text).unwrap());
+            }
+        }
+    }
+    (versions, said)
+}
+
+#[test]
+fn texts_of_log_channels_are_exported_with_the_samples() {
+    let folder = tempfile::tempdir().unwrap();
+    let (records, home) = (folder.path().join("records.mseed"), folder.path().join("home"));
+    let start_ns = 1_700_000_000_000_000_000;
+    let samples = PackSettings::new("FDSN:XX_A__H_H_Z", start_ns, 100.0);
+    let log = PackSettings::new("FDSN:XX_A__L_O_G", start_ns, 1.0);
+    let said = "2023-11-14 22:13:20 clock locked, phase error -3 µs\r\n".repeat(30);
+    let mut bytes = pack(&samples, [1, 2, 3].as_slice()).unwrap();
+    bytes.extend(pack_text(&log, said.as_bytes()).unwrap());
+    assert!(bytes.len() > 3, "the text needs several records");
+    std::fs::write(&records, bytes.concat()).unwrap();
+    succeed(&["import", "--archive-only", "--home", text(&home), "--", text(&records)]);
+
+    let file = folder.path().join("all");
+    for (format, version) in [("mseed", FormatVersion::Two), ("mseed3", FormatVersion::Three)] {
+        succeed(&["export", "--home", text(&home), "--format", format, "--output", text(&file)]);
+        let (versions, found) = texts(std::slice::from_ref(&file));
+        assert!(versions.iter().all(|found| *found == version), "{versions:?}");
+        assert_eq!(found, said, "{format}");
+    }
+    let archive = folder.path().join("sds");
+    succeed(&["export", "--home", text(&home), "--format", "sds", "--output", text(&archive)]);
+    let day = archive.join("2023/XX/A/LOG.D/XX.A..LOG.D.2023.318");
+    assert_eq!(std::fs::read(day).unwrap(), bytes[1..].concat());
+    for (source, expected) in [("XX.A.*.LOG", said.as_str()), ("FDSN:XX_A__H_H_Z", "")] {
+        let arguments = ["export", "--home", text(&home), "--format", "mseed", "--source", source];
+        succeed(&[&arguments[..], &["--output", text(&file)]].concat());
+        assert_eq!(texts(std::slice::from_ref(&file)).1, expected, "{source}");
+    }
+    let later = ["--from", "2023-11-14T22:13:21Z", "--output", text(&file)];
+    let nothing = run(&[&["export", "--home", text(&home), "--format", "mseed"], &later[..]].concat());
+    assert!(!nothing.status.success(), "neither samples nor texts lie there");
 }

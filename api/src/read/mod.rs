@@ -13,6 +13,7 @@ mod solutions;
 mod statement;
 mod updates;
 
+pub(crate) use columns::{FromRow, Row, read};
 pub(crate) use events::{
     Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, count_events, events,
 };
@@ -20,10 +21,10 @@ pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces};
 pub(crate) use quality::quality_flag;
 pub(crate) use restrictions::{Restrictions, Window, is_station_closed};
 pub(crate) use segments::{SegmentFilter, SegmentRow, WithSamples, count_segments, segments};
-pub(crate) use selection::{Patterns, Selection, windows_of};
+pub(crate) use selection::{Patterns, Selection, add_conditions, windows_of};
 pub(crate) use solutions::{
     Near, PickFilter, amplitudes_of_events, arrivals_of_events, arrivals_of_origins, arrivals_of_picks,
     count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id,
 };
-pub(crate) use statement::Conditions;
+pub(crate) use statement::{Conditions, failure};
 pub(crate) use updates::Updates;

@@ -9,12 +9,13 @@
 //! ```
 //! One chunk is read while the one before is packed; nothing grows with the length of the answer but the plan.
 //!
-//! Text records (log channels) hold no samples and are not rows of `waveform.segments`: they are not answered here, but
-//! the log keeps them, and `seislake export --format raw` writes them as they came.
+//! Text records (log channels) hold no samples and are not rows of `waveform.segments`: `dataselect` does not answer
+//! them. Their originals are kept in the log or the warehouse, and `export` takes them from there (`texts`).
 
 mod cut;
 mod packer;
 mod read;
+mod texts;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use tokio::sync::mpsc;
 pub(crate) use cut::{Run, runs};
 use packer::{Block, Packer};
 use read::{Chunk, Task, chunks};
+pub use texts::{TextRecord, text_records};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::read::{Interval, Restrictions, SegmentsAt, Selection, pieces, windows_of};

@@ -38,7 +38,7 @@ pub use decode::{DecodeError, Decoded};
 pub use encoding::{Encoding, EncodingError, SampleType};
 pub use leap::{LEAP_SECONDS_S, LeapSecond, leap_second_between};
 pub use merge::{Agreement, Gap, MergeRule, MergedChannel, MergedPiece, Merger, Overlap};
-pub use pack::{PackError, PackSettings, pack, set_sequence_number};
+pub use pack::{PackError, PackSettings, pack, pack_text, set_sequence_number};
 pub use record::{ChunkEnd, FormatVersion, Quality, RECORD_LENGTH_MAX, Record, RecordError, StateFlags};
 pub use samples::{SampleSlice, Samples};
 pub use scan::{ScanState, Scanned, Scanner};

@@ -3,6 +3,11 @@
 //! Rates are written exactly where factor and multiplier can hold them, else the nearest of them or of blockette
 //! 100. Start times are exact in miniSEED 3 and rounded to a microsecond in miniSEED 2 (blockette 1001). A record's
 //! start is computed from the start of the whole, so that nothing adds up.
+//!
+//! ```text
+//! samples ─► Body (differences, where they break Steim) ─► Payload of a record ─► header::Writer ─► record
+//! text ─────────────────────────────────────────────────────────┘
+//! ```
 
 mod header;
 mod steim;
@@ -24,7 +29,7 @@ pub struct PackSettings {
     pub start_ns: i64,
     /// Sample rate, Hz, above zero.
     pub rate_hz: f64,
-    /// Encoding; Steim 2 gives way to Steim 1 and that to 32-bit integers where a difference is too large.
+    /// Encoding; where differences are too large for Steim, single records may be of 32-bit integers: see [`pack`].
     pub encoding: Encoding,
     /// Length of a record, bytes: for miniSEED 2 a power of two of 128 or more, for miniSEED 3 the most.
     pub record_length: usize,
@@ -97,7 +102,10 @@ pub enum PackError {
 
 /// Packs `samples` (counts or physical units, length n) into records, each complete in itself. No samples, no records.
 ///
-/// Cost: one pass. The records decode to the same samples with any reader of the standard.
+/// Steim: a difference that the scheme cannot hold ends its record early, as the first sample of a record needs none;
+/// where such differences come so densely that records would be nearly empty, the record at hand is of 32-bit integers.
+///
+/// Cost: two passes. The records decode to the same samples with any reader of the standard.
 pub fn pack<'a>(
     settings: &PackSettings,
     samples: impl Into<SampleSlice<'a>>,
@@ -106,25 +114,18 @@ pub fn pack<'a>(
     if !(settings.rate_hz.is_finite() && settings.rate_hz > 0.0) {
         return Err(PackError::Rate { rate_hz: settings.rate_hz });
     }
-    let writer = header::Writer::new(settings)?;
-    let encoding = match (samples, settings.encoding) {
-        (SampleSlice::Int32(samples), encoding) => fitting(encoding, samples)?,
-        (SampleSlice::Float32(_), Encoding::Float32) | (SampleSlice::Float64(_), Encoding::Float64) => {
-            settings.encoding
-        }
-        (_, encoding) => return Err(PackError::Encoding { encoding }),
-    };
-    let mut body = Body::new(samples, encoding, settings.format_version);
+    let writer = header::Writer::new(settings, settings.rate_hz)?;
+    let body = Body::new(samples, settings.encoding, settings.format_version)?;
     let mut records = Vec::new();
     let mut first = 0;
     while first < samples.len() {
-        let (payload, count) = body.payload(first, writer.payload_length, writer.sample_count_max);
-        if count == 0 {
+        let payload = body.payload(first, writer.payload_length, writer.sample_count_max);
+        if payload.count == 0 {
             return Err(PackError::RecordLength { length: settings.record_length });
         }
         let start_ns = sample_time_ns(settings.start_ns, first as u64, settings.rate_hz);
-        records.push(writer.record(records.len(), start_ns, encoding, &payload, count)?);
-        first += count;
+        records.push(writer.record(records.len(), start_ns, &payload)?);
+        first += payload.count;
     }
     Ok(records)
 }
@@ -138,90 +139,163 @@ pub fn set_sequence_number(record: &mut [u8], sequence_number: u32) {
     }
 }
 
-/// The encoding that holds all samples: the one asked for where it can.
-fn fitting(encoding: Encoding, samples: &[i32]) -> Result<Encoding, PackError> {
-    match encoding {
-        Encoding::Int32 => Ok(encoding),
-        Encoding::Int16 => match samples.iter().position(|value| i16::try_from(*value).is_err()) {
-            None => Ok(encoding),
-            Some(index) => {
-                let value = samples.get(index).copied().unwrap_or_default();
-                Err(PackError::OutOfRange { index, value })
-            }
-        },
-        Encoding::Steim1 | Encoding::Steim2 => {
-            let pairs = samples.iter().zip(samples.iter().skip(1));
-            let largest =
-                pairs.map(|(a, b)| (i64::from(*b) - i64::from(*a)).unsigned_abs()).max().unwrap_or(0);
-            Ok(match encoding {
-                Encoding::Steim2 if largest < 1 << 29 => Encoding::Steim2,
-                _ if largest < 1 << 31 => Encoding::Steim1,
-                _ => Encoding::Int32,
-            })
+/// Packs the text of a log channel into records (encoding 0), each of which says how many bytes of it it holds. No
+/// text, no records. The rate and the encoding of `settings` do not count: text has no rate, and all records of a piece
+/// bear its start time, so that only their order, and in miniSEED 2 their sequence numbers, tell how they go together.
+/// No character of UTF-8 is split.
+pub fn pack_text(settings: &PackSettings, text: &[u8]) -> Result<Vec<Vec<u8>>, PackError> {
+    let writer = header::Writer::new(settings, 0.0)?;
+    let length = writer.payload_length.min(writer.sample_count_max);
+    let mut records = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (bytes, more) = rest.split_at(characters_end(rest, length));
+        if bytes.is_empty() {
+            return Err(PackError::RecordLength { length: settings.record_length });
         }
-        _ => Err(PackError::Encoding { encoding }),
+        let payload = Payload { encoding: Encoding::Text, bytes: bytes.to_vec(), count: bytes.len() };
+        records.push(writer.record(records.len(), settings.start_ns, &payload)?);
+        rest = more;
     }
+    Ok(records)
 }
+
+/// Where to cut `text` behind at most `length` bytes: before a character of UTF-8 that would be split; for other bytes
+/// right there.
+fn characters_end(text: &[u8], length: usize) -> usize {
+    const CONTINUATIONS_MAX: usize = 3;
+    let continues = |at: usize| text.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let end = length.min(text.len());
+    let earliest = end.saturating_sub(CONTINUATIONS_MAX);
+    (earliest..=end).rev().find(|at| *at > 0 && !continues(*at)).unwrap_or(end)
+}
+
+/// The data of one record.
+struct Payload {
+    encoding: Encoding,
+    bytes: Vec<u8>,
+    /// Samples, or bytes of text.
+    count: usize,
+}
+
+/// Records broken off within the length of one record of integers, above which that one takes their place.
+const BREAKS_MAX: usize = 2;
 
 /// Encodes one record's worth of samples after another.
 struct Body<'a> {
     samples: SampleSlice<'a>,
     encoding: Encoding,
     format_version: FormatVersion,
-    /// Steim: difference of each sample to the one before, the first 0.
+    /// Steim: difference of each sample to the one before; 0 for the first, and where the scheme cannot hold it.
     differences: Vec<i32>,
+    /// Steim: samples whose difference the scheme cannot hold, ascending. Each begins a record, or lies in one of
+    /// integers.
+    breaks: Vec<usize>,
 }
 
 impl<'a> Body<'a> {
-    fn new(samples: SampleSlice<'a>, encoding: Encoding, format_version: FormatVersion) -> Self {
-        let differences = match (samples, encoding) {
-            (SampleSlice::Int32(samples), Encoding::Steim1 | Encoding::Steim2) => {
-                let pairs = samples.iter().zip(samples.iter().skip(1));
-                std::iter::once(0).chain(pairs.map(|(a, b)| b.wrapping_sub(*a))).take(samples.len()).collect()
+    fn new(
+        samples: SampleSlice<'a>,
+        encoding: Encoding,
+        format_version: FormatVersion,
+    ) -> Result<Self, PackError> {
+        let mut body =
+            Self { samples, encoding, format_version, differences: Vec::new(), breaks: Vec::new() };
+        match (samples, encoding) {
+            (SampleSlice::Int32(samples), Encoding::Steim1) => body.take_differences(samples, Scheme::One),
+            (SampleSlice::Int32(samples), Encoding::Steim2) => body.take_differences(samples, Scheme::Two),
+            (SampleSlice::Int32(samples), Encoding::Int16) => {
+                if let Some((index, value)) =
+                    samples.iter().enumerate().find(|(_, value)| i16::try_from(**value).is_err())
+                {
+                    return Err(PackError::OutOfRange { index, value: *value });
+                }
             }
-            _ => Vec::new(),
-        };
-        Self { samples, encoding, format_version, differences }
+            (SampleSlice::Int32(_), Encoding::Int32)
+            | (SampleSlice::Float32(_), Encoding::Float32)
+            | (SampleSlice::Float64(_), Encoding::Float64) => {}
+            _ => return Err(PackError::Encoding { encoding }),
+        }
+        Ok(body)
     }
 
-    /// Payload of at most `length` bytes that begins with sample `first`, and the samples in it.
-    fn payload(&mut self, first: usize, length: usize, count_max: usize) -> (Vec<u8>, usize) {
+    fn take_differences(&mut self, samples: &[i32], scheme: Scheme) {
+        let limit = 1_i64 << (steim::difference_bits_max(scheme) - 1);
+        self.differences.reserve_exact(samples.len());
+        self.differences.extend(samples.first().map(|_| 0));
+        for (index, (before, sample)) in samples.iter().zip(samples.iter().skip(1)).enumerate() {
+            let difference = i64::from(*sample) - i64::from(*before);
+            if (-limit..limit).contains(&difference) {
+                self.differences.push(difference as i32);
+            } else {
+                self.differences.push(0);
+                self.breaks.push(index + 1);
+            }
+        }
+    }
+
+    /// Payload of at most `length` bytes that begins with sample `first`.
+    fn payload(&self, first: usize, length: usize, count_max: usize) -> Payload {
         let big = self.format_version == FormatVersion::Two;
         let range = |width: usize, total: usize| first..total.min(first + (length / width).min(count_max));
         match (self.samples, self.encoding) {
             (SampleSlice::Int32(samples), Encoding::Steim1 | Encoding::Steim2) => {
+                let integers = range(4, samples.len());
+                let ahead =
+                    self.breaks.get(self.breaks.partition_point(|at| *at <= first)..).unwrap_or_default();
+                if ahead.get(BREAKS_MAX).is_some_and(|at| *at < integers.end) {
+                    return self.int32(samples, integers);
+                }
+                let end =
+                    ahead.first().copied().unwrap_or(samples.len()).min(first.saturating_add(count_max));
                 let scheme = if self.encoding == Encoding::Steim1 { Scheme::One } else { Scheme::Two };
-                let end = samples.len().min(first.saturating_add(count_max));
                 let samples = samples.get(first..end).unwrap_or_default();
                 let differences = self.differences.get(first..end).unwrap_or_default();
-                steim::encode(scheme, samples, differences, length / FRAME_LENGTH)
+                let (bytes, count) = steim::encode(scheme, samples, differences, length / FRAME_LENGTH);
+                Payload { encoding: self.encoding, bytes, count }
             }
             (SampleSlice::Int32(samples), Encoding::Int16) => {
-                fields(samples, range(2, samples.len()), |value| {
+                fields(self.encoding, samples, range(2, samples.len()), |value| {
                     let low = value as i16;
                     if big { low.to_be_bytes() } else { low.to_le_bytes() }
                 })
             }
-            (SampleSlice::Int32(samples), _) => fields(samples, range(4, samples.len()), |value| {
-                if big { value.to_be_bytes() } else { value.to_le_bytes() }
-            }),
-            (SampleSlice::Float32(samples), _) => fields(samples, range(4, samples.len()), |value| {
-                if big { value.to_be_bytes() } else { value.to_le_bytes() }
-            }),
-            (SampleSlice::Float64(samples), _) => fields(samples, range(8, samples.len()), |value| {
-                if big { value.to_be_bytes() } else { value.to_le_bytes() }
-            }),
+            (SampleSlice::Int32(samples), _) => self.int32(samples, range(4, samples.len())),
+            (SampleSlice::Float32(samples), _) => {
+                fields(self.encoding, samples, range(4, samples.len()), |value| {
+                    if big { value.to_be_bytes() } else { value.to_le_bytes() }
+                })
+            }
+            (SampleSlice::Float64(samples), _) => {
+                fields(self.encoding, samples, range(8, samples.len()), |value| {
+                    if big { value.to_be_bytes() } else { value.to_le_bytes() }
+                })
+            }
         }
+    }
+
+    fn int32(&self, samples: &[i32], range: Range<usize>) -> Payload {
+        let big = self.format_version == FormatVersion::Two;
+        fields(
+            Encoding::Int32,
+            samples,
+            range,
+            |value| {
+                if big { value.to_be_bytes() } else { value.to_le_bytes() }
+            },
+        )
     }
 }
 
 fn fields<T: Copy, const N: usize>(
+    encoding: Encoding,
     samples: &[T],
     range: Range<usize>,
     write: impl Fn(T) -> [u8; N],
-) -> (Vec<u8>, usize) {
+) -> Payload {
     let samples = samples.get(range).unwrap_or_default();
-    (samples.iter().flat_map(|value| write(*value)).collect(), samples.len())
+    let bytes = samples.iter().flat_map(|value| write(*value)).collect();
+    Payload { encoding, bytes, count: samples.len() }
 }
 
 /// Legal record lengths of miniSEED 2; miniSEED 3 is bounded by [`RECORD_LENGTH_MAX`].

@@ -3,6 +3,7 @@
 
 mod damage;
 mod merge;
+mod packing;
 mod pitfalls;
 mod recordings;
 mod round_trip;

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Import miniSEED files through the whole path; idempotent and resumable.
     Import(ImportArgs),
-    /// What is in a miniSEED or SEED file, and what is wrong with it.
+    /// What is in miniSEED or SEED files, and what is wrong with them.
     Inspect(InspectArgs),
     /// Ask the tables in SQL.
     Query(QueryArgs),
@@ -140,9 +140,9 @@ pub(crate) struct InspectArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// Files.
-    #[arg(value_name = "FILE", required = true)]
-    pub(crate) files: Vec<PathBuf>,
+    /// Files and directories; a directory stands for the files that an import of it would read.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -9,18 +9,19 @@
 //! record of the files that need an index while they are open.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
-use std::path::{Path, PathBuf};
+use std::collections::BinaryHeap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rayon::prelude::*;
-use seislake_model::{ErrorKind, SourceId, Timestamp};
+use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Record, Scanned};
 
 use super::reader::{Cursor, Found, read_at, scan};
 use super::sequence::FileSequence;
+use super::walk::{Candidate, walk};
 use crate::Error;
 use crate::gate::{Incoming, Offer, Refusal};
 use crate::message::Watermark;
@@ -31,10 +32,6 @@ const REFUSED_BYTES_MAX: usize = 64 << 10;
 const SCAN_CHUNK_BYTES: usize = 1 << 20;
 const CHUNK_BYTES_MIN: usize = 16 << 10;
 pub(super) const CHUNK_BYTES_MAX: usize = 1 << 20;
-const DIRECTORY_DEPTH_MAX: usize = 32;
-/// Endings by which a file claims to be miniSEED or SEED; without one, a file of a directory without any record is
-/// passed over instead of being refused.
-const ENDINGS: [&str; 8] = ["mseed", "miniseed", "mseed3", "ms", "ms3", "seed", "msd", "m"];
 
 /// How files are read.
 #[derive(Clone, Copy, Debug)]
@@ -118,13 +115,6 @@ struct FileScan {
     record_count: u64,
 }
 
-/// One path to scan, and whether the user named it himself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Candidate {
-    path: PathBuf,
-    named: bool,
-}
-
 /// Walks `paths` and scans the headers of all files. `progress` is called from several threads.
 ///
 /// # Errors
@@ -135,11 +125,7 @@ pub fn plan(
     settings: FileSettings,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Plan, Error> {
-    let mut candidates = BTreeSet::new();
-    for path in paths {
-        walk(path, true, 0, &mut candidates)?;
-    }
-    let sized: Vec<(Candidate, u64)> = candidates
+    let sized: Vec<(Candidate, u64)> = walk(paths)?
         .into_iter()
         .map(|candidate| {
             let bytes = candidate.path.metadata().map_or(0, |metadata| metadata.len());
@@ -181,29 +167,6 @@ pub fn plan(
         plan.damaged_files.clear();
     }
     Ok(plan)
-}
-
-fn walk(path: &Path, named: bool, depth: usize, found: &mut BTreeSet<Candidate>) -> Result<(), Error> {
-    let failed = |error| Error::io(format!("cannot read \"{}\"", path.display()), error);
-    let metadata = if named { path.metadata() } else { path.symlink_metadata() }.map_err(failed)?;
-    if metadata.is_dir() {
-        if depth > DIRECTORY_DEPTH_MAX {
-            let message =
-                format!("\"{}\" lies more than {DIRECTORY_DEPTH_MAX} directories deep", path.display());
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        for entry in path.read_dir().map_err(failed)? {
-            walk(&entry.map_err(failed)?.path(), false, depth + 1, found)?;
-        }
-    } else if metadata.is_file() || (metadata.is_symlink() && path.is_file()) {
-        found.insert(Candidate { path: path.to_owned(), named });
-    }
-    Ok(())
-}
-
-fn claims_to_hold_records(candidate: &Candidate) -> bool {
-    let ending = candidate.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    candidate.named || ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileScan {
@@ -249,7 +212,7 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
         }
         let path = candidate.path.clone();
         found.file = Some(PlannedFile { path, name, first_start_ns, first_source, sorted });
-    } else if claims_to_hold_records(candidate) && found.refusals.is_empty() {
+    } else if candidate.claims_to_hold_records() && found.refusals.is_empty() {
         let reason = match problems.first() {
             Some((offset, _, reason)) => format!("not miniSEED: {reason} (at byte {offset})"),
             None if bytes == 0 => "not miniSEED: the file is empty".to_owned(),

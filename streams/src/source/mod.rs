@@ -5,3 +5,4 @@ mod reader;
 pub mod sequence;
 #[cfg(test)]
 mod tests;
+pub mod walk;

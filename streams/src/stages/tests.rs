@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use seislake_model::{Inventory, Onset, Phase, Pick, Polarity, SourceId, Station, Timestamp};
+use seislake_model::{
+    Channel, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Response, SourceId, Station, Timestamp,
+};
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::pick::PickSettings;
@@ -178,4 +180,105 @@ fn the_pick_stage_refuses_what_is_no_record_and_goes_on() {
         stage.process(&record_of(record), &mut out).unwrap();
     }
     assert_eq!(out.reasons().unwrap().len(), 1);
+}
+
+/// A minute of counts of a vertical and a horizontal: noise, and after 30 s a P, after 33 s an S.
+fn counts(code: &str) -> Vec<i32> {
+    let mut noise = 1_u32;
+    (0..6000)
+        .map(|index| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let wave = |onset_s: f64, gain: f64| {
+                let since = f64::from(index) / 100.0 - onset_s;
+                let wave = gain * (-since / 1.2).exp() * (std::f64::consts::TAU * 6.0 * since).sin();
+                if since < 0.0 { 0.0 } else { wave }
+            };
+            let (p, s) = if code == "HHZ" { (30_000.0, 7000.0) } else { (6000.0, 40_000.0) };
+            ((noise >> 22) as f64 - 512.0 + wave(30.0, p) + wave(33.0, s)).round() as i32
+        })
+        .collect()
+}
+
+/// What the pick stage says about that minute at each of the starts; activity flags are set in all records.
+fn picked(inventory: Inventory, starts_s: &[i64], activity: u8) -> Vec<Message> {
+    let config = PickConfig {
+        settings: PickSettings::default(),
+        inventory: InventoryHandle::new(inventory),
+        partition_count: 1,
+        trace_delay_s: 60.0,
+    };
+    let mut stage = PickStage::init(&config).unwrap();
+    let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
+    for start_s in starts_s {
+        for code in ["HHZ", "HHN"] {
+            let source_id = SourceId::from_nslc("XX", "A", "", code);
+            let settings = PackSettings::new(source_id.as_str(), start_s * 1_000_000_000, 100.0);
+            for mut bytes in pack(&settings, counts(code).as_slice()).unwrap() {
+                bytes[36] = activity;
+                let (key, value) = (source_id.as_str().to_owned().into(), bytes.into());
+                stage.process(&record_of(NewRecord { key, value, arrival_time: None }), &mut out).unwrap();
+            }
+        }
+    }
+    stage.process(&record_of(punctuation(Watermark::MAX).unwrap()), &mut out).unwrap();
+    assert_eq!(out.reasons().unwrap(), Vec::<String>::new());
+    out.said().unwrap()
+}
+
+fn picks_of(said: &[Message]) -> Vec<&Pick> {
+    said.iter()
+        .filter_map(|said| match said {
+            Message::Pick { pick } => Some(&**pick),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Pitfall 17.
+#[test]
+fn amplitudes_are_made_with_the_response_of_the_epoch_of_the_record() {
+    let epoch = |sensitivity: f64, start_s: Option<i64>, end_s: Option<i64>| Channel {
+        source_id: SourceId::from_nslc("XX", "A", "", "HHN"),
+        latitude: 0.0,
+        longitude: 0.0,
+        elevation_m: 0.0,
+        depth_m: 0.0,
+        azimuth: Some(0.0),
+        dip: Some(0.0),
+        sample_rate_hz: Some(100.0),
+        sensor: None,
+        start_time: start_s.map(at),
+        end_time: end_s.map(at),
+        response: Some(Response {
+            sensitivity,
+            sensitivity_frequency_hz: 1.0,
+            input_unit: InputUnit::Velocity,
+            poles_zeros: None,
+        }),
+        original: None,
+        response_original: None,
+    };
+    let channels = vec![epoch(1e9, None, Some(5000)), epoch(4e9, Some(5000), None)];
+    let said = picked(Inventory { stations: vec![], channels }, &[1000, 5000], 0);
+    let peaks: Vec<f32> = said
+        .iter()
+        .filter_map(|said| match said {
+            Message::AmplitudeTrace { amplitude_trace } => {
+                Some(amplitude_trace.peaks_mm.iter().copied().fold(0.0, f32::max))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(peaks.len(), 2, "one trace an epoch");
+    assert!((peaks[0] / peaks[1] - 4.0).abs() < 1e-3, "{peaks:?}");
+}
+
+/// Pitfall 20. Wrong today: records that say they hold a calibration pulse (activity flag, bit 0) are picked like any
+/// other; only `inspect` tells them.
+#[test]
+fn records_flagged_as_calibration_are_picked_like_any_other() {
+    let (plain, flagged) =
+        (picked(Inventory::default(), &[1000], 0), picked(Inventory::default(), &[1000], 1));
+    assert!(!picks_of(&plain).is_empty());
+    assert_eq!(picks_of(&plain), picks_of(&flagged));
 }

@@ -1,8 +1,10 @@
-//! Any samples: packed, scanned, decoded and joined again.
+//! Any samples: packed, scanned, decoded and joined again; and any text, packed and read.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seislake_mseed::{Encoding, FormatVersion, PackSettings, Samples, Scanned, Scanner, TraceList, pack};
+use seislake_mseed::{
+    Encoding, FormatVersion, PackSettings, Samples, Scanned, Scanner, TraceList, pack, pack_text,
+};
 
 fuzz_target!(|input: &[u8]| {
     let Some(([kind, shift, length], bytes)) = input.split_first_chunk::<3>() else { return };
@@ -15,6 +17,14 @@ fuzz_target!(|input: &[u8]| {
     settings.encoding = [Encoding::Steim1, Encoding::Steim2, Encoding::Int32][usize::from(kind % 3)];
     settings.format_version = if kind & 64 == 0 { FormatVersion::Two } else { FormatVersion::Three };
     settings.record_length = 256 << (length % 6);
+    if kind & 32 != 0 {
+        let packed = pack_text(&settings, bytes).unwrap().concat();
+        let texts = Scanner::new(&packed).map(|item| match item {
+            Scanned::Record { record, .. } => record.text().unwrap().to_vec(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(texts.collect::<Vec<_>>().concat(), bytes);
+    }
     let packed = pack(&settings, &samples[..]).unwrap().concat();
     let mut traces = TraceList::new();
     for item in Scanner::new(&packed) {

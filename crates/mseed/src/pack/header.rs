@@ -1,7 +1,6 @@
 //! Headers of records to be written, and the assembly of header and payload.
 
-use super::{PackError, PackSettings, check_length};
-use crate::Encoding;
+use super::{PackError, PackSettings, Payload, check_length};
 use crate::record::FormatVersion;
 use crate::source_id::SeedCodes;
 use crate::time::DayTime;
@@ -13,6 +12,8 @@ const BLOCKETTE_100_AT: u16 = 64;
 /// Everything that is the same in all records of one run.
 pub(super) struct Writer<'a> {
     settings: &'a PackSettings,
+    /// Hz; 0 for what is no time series.
+    rate_hz: f64,
     layout: Layout,
     /// Room for data in a record, bytes.
     pub(super) payload_length: usize,
@@ -26,14 +27,14 @@ enum Layout {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(settings: &'a PackSettings) -> Result<Self, PackError> {
+    pub(super) fn new(settings: &'a PackSettings, rate_hz: f64) -> Result<Self, PackError> {
         check_length(settings)?;
         let id = &settings.source_id;
         let bad_id = || PackError::SourceId(id.clone());
         let (layout, overhead, sample_count_max) = match settings.format_version {
             FormatVersion::Two => {
                 let codes = SeedCodes::parse(id).ok_or_else(bad_id)?;
-                let (factor, multiplier, rate) = rate_fields(settings.rate_hz);
+                let (factor, multiplier, rate) = rate_fields(rate_hz);
                 let data_offset = if rate.is_some() { 128 } else { 64 };
                 let letter = settings.quality.letter() as u8;
                 let layout = Layout::Two { codes, factor, multiplier, rate, data_offset, letter };
@@ -53,39 +54,31 @@ impl<'a> Writer<'a> {
             }
         };
         let payload_length = settings.record_length.saturating_sub(overhead);
-        Ok(Self { settings, layout, payload_length, sample_count_max })
+        Ok(Self { settings, rate_hz, layout, payload_length, sample_count_max })
     }
 
     pub(super) fn record(
         &self,
         index: usize,
         start_ns: i64,
-        encoding: Encoding,
-        payload: &[u8],
-        count: usize,
+        payload: &Payload,
     ) -> Result<Vec<u8>, PackError> {
         match &self.layout {
             Layout::Two { data_offset, .. } => {
-                let mut record = self.header_2(index, start_ns, encoding, count)?;
+                let mut record = self.header_2(index, start_ns, payload)?;
                 record.resize(usize::from(*data_offset), 0);
-                record.extend_from_slice(payload);
+                record.extend_from_slice(&payload.bytes);
                 record.resize(self.settings.record_length, 0);
                 Ok(record)
             }
             Layout::Three { extra_headers, version } => {
-                self.record_3(start_ns, encoding, payload, count, extra_headers, *version)
+                self.record_3(start_ns, payload, extra_headers, *version)
             }
         }
     }
 
     /// Fixed header and blockettes 1000, 1001 and, where the rate needs it, 100.
-    fn header_2(
-        &self,
-        index: usize,
-        start_ns: i64,
-        encoding: Encoding,
-        count: usize,
-    ) -> Result<Vec<u8>, PackError> {
+    fn header_2(&self, index: usize, start_ns: i64, payload: &Payload) -> Result<Vec<u8>, PackError> {
         let Layout::Two { codes, factor, multiplier, rate, data_offset, letter } = &self.layout else {
             return Ok(Vec::new());
         };
@@ -104,7 +97,7 @@ impl<'a> Writer<'a> {
         out.extend_from_slice(&time.day.to_be_bytes());
         out.extend_from_slice(&[time.hour, time.minute, time.second, 0]);
         out.extend_from_slice(&((time.nanosecond / 100_000) as u16).to_be_bytes());
-        out.extend_from_slice(&(count as u16).to_be_bytes());
+        out.extend_from_slice(&(payload.count as u16).to_be_bytes());
         out.extend_from_slice(&factor.to_be_bytes());
         out.extend_from_slice(&multiplier.to_be_bytes());
         out.extend_from_slice(&[0, 0, 0, if rate.is_some() { 3 } else { 2 }]);
@@ -115,7 +108,7 @@ impl<'a> Writer<'a> {
         let exponent = self.settings.record_length.ilog2() as u8;
         out.extend_from_slice(&1000_u16.to_be_bytes());
         out.extend_from_slice(&BLOCKETTE_1001_AT.to_be_bytes());
-        out.extend_from_slice(&[encoding.code(), 1, exponent, 0]);
+        out.extend_from_slice(&[payload.encoding.code(), 1, exponent, 0]);
         // Blockette 1001: timing quality, microseconds, frames not told.
         let next = if rate.is_some() { BLOCKETTE_100_AT } else { 0 };
         out.extend_from_slice(&1001_u16.to_be_bytes());
@@ -133,29 +126,28 @@ impl<'a> Writer<'a> {
     fn record_3(
         &self,
         start_ns: i64,
-        encoding: Encoding,
-        payload: &[u8],
-        count: usize,
+        payload: &Payload,
         extra_headers: &str,
         version: u8,
     ) -> Result<Vec<u8>, PackError> {
         let time = day_time(start_ns, start_ns)?;
         let id = self.settings.source_id.as_bytes();
-        let mut out = Vec::with_capacity(v3::HEADER_LENGTH + id.len() + extra_headers.len() + payload.len());
+        let mut out =
+            Vec::with_capacity(v3::HEADER_LENGTH + id.len() + extra_headers.len() + payload.bytes.len());
         out.extend_from_slice(b"MS\x03\x00");
         out.extend_from_slice(&time.nanosecond.to_le_bytes());
         out.extend_from_slice(&time.year.to_le_bytes());
         out.extend_from_slice(&time.day.to_le_bytes());
-        out.extend_from_slice(&[time.hour, time.minute, time.second, encoding.code()]);
-        out.extend_from_slice(&self.settings.rate_hz.to_le_bytes());
-        out.extend_from_slice(&(count as u32).to_le_bytes());
+        out.extend_from_slice(&[time.hour, time.minute, time.second, payload.encoding.code()]);
+        out.extend_from_slice(&self.rate_hz.to_le_bytes());
+        out.extend_from_slice(&(payload.count as u32).to_le_bytes());
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&[version, id.len() as u8]);
         out.extend_from_slice(&(extra_headers.len() as u16).to_le_bytes());
-        out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+        out.extend_from_slice(&(payload.bytes.len() as u32).to_le_bytes());
         out.extend_from_slice(id);
         out.extend_from_slice(extra_headers.as_bytes());
-        out.extend_from_slice(payload);
+        out.extend_from_slice(&payload.bytes);
         let crc = v3::crc(&out).to_le_bytes();
         out.iter_mut().skip(28).zip(crc).for_each(|(slot, byte)| *slot = byte);
         Ok(out)
@@ -166,8 +158,11 @@ fn day_time(start_ns: i64, rounded_ns: i64) -> Result<DayTime, PackError> {
     DayTime::from_nanos(rounded_ns).ok_or(PackError::StartTime { start_ns })
 }
 
-/// Factor and multiplier of a rate, and blockette 100 where it comes closer.
+/// Factor and multiplier of a rate, and blockette 100 where it comes closer. Rate 0 is written as zeros.
 fn rate_fields(rate_hz: f64) -> (i16, i16, Option<f32>) {
+    if rate_hz == 0.0 {
+        return (0, 0, None);
+    }
     let (factor, multiplier) = nearest_ratio(rate_hz);
     let nominal = v2::nominal_rate_hz(factor, multiplier);
     let single = rate_hz as f32;

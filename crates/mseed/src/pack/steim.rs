@@ -25,6 +25,14 @@ static STEIM2: [Fit; 7] = [
     fit(1, 30, 2, 1),
 ];
 
+/// Bits of the largest difference that a word holds.
+pub(super) const fn difference_bits_max(scheme: Scheme) -> u32 {
+    match scheme {
+        Scheme::One => 32,
+        Scheme::Two => 30,
+    }
+}
+
 /// Encodes `samples`, whose `differences` to the sample before are given, into at most `frames_max` frames;
 /// returns the frames and the samples they hold. The differences must fit the scheme.
 pub(super) fn encode(

@@ -1,5 +1,52 @@
 //! What goes wrong with real records and traces, one test each. Headers are patched byte by byte, so that the tests
 //! do not trust our own packer.
+//!
+//! The pitfalls have numbers, those of all rooms, and stand with their tests in this list; where no file is named, the
+//! tests are here, under their number. Files of the rooms `mseed`, `seismo`, `model` and `query` lie in `crates/`.
+//!
+//! 1. Time correction, applied or not.
+//! 2. Microseconds of blockette 1001; fractions that carry over.
+//! 3. Leap seconds.
+//! 4. Signs of factor and multiplier; blockette 100.
+//! 5. Byte orders of header and data.
+//! 6. No blockette 1000; control headers of full SEED volumes.
+//! 7. Chains of blockettes, data offsets, lengths, blank and foreign bytes. Also `mseed/src/tests/damage.rs`.
+//! 8. Steim: first difference, Xn, undefined codes, wrapping, too few.
+//! 9. Encodings outside Steim; text. Text is packed in `mseed/src/tests/packing.rs`.
+//! 10. Units of time.
+//! 11. Joining within half a sample, drift. Also `mseed/src/tests/round_trip.rs`.
+//! 12. Overlaps, equal and different: `mseed/src/tests/merge.rs`.
+//! 13. Duplicates, replays, late data: `streams/src/gate/tests.rs`
+//!     (`what_was_offered_before_is_dropped_also_by_a_gate_that_was_opened_anew`), `seismo/src/pick/tests/station.rs`
+//!     (`backfill_is_picked_without_harm_to_the_present`), `mseed/src/tests/round_trip.rs`
+//!     (`a_late_record_heals_its_gap`, `duplicates_stay_beside_their_original`).
+//! 14. Rates that jitter, and rate 0.
+//! 15. Spellings of blank locations. At the FDSN edge: `api/src/read/selection.rs` (`patterns_match_codes`).
+//! 16. Components, orientations, triples: `seismo/src/pick/tests/pitfalls.rs`; for ratios
+//!     `seismo/src/quality/tests/ratios.rs` (`components_are_found_by_their_codes`).
+//! 17. Epochs of stations and responses: `model/src/inventory.rs` (`coordinates_are_those_of_the_epoch`),
+//!     `streams/src/stages/tests.rs` (`amplitudes_are_made_with_the_response_of_the_epoch_of_the_record`),
+//!     `tests/slt/functions.slt` (`remove_response`), `api/src/tests/fdsn.rs`
+//!     (`stations_are_chosen_by_restriction_data_and_change`).
+//! 18. State of filters across packets and gaps: `seismo/src/pick/tests/pitfalls.rs`,
+//!     `seismo/src/pick/tests/invariance.rs`, `seismo/src/signal/tests.rs`
+//!     (`a_filtered_stream_does_not_depend_on_how_it_was_cut`).
+//! 19. NaN, gaps, responses and their units: `seismo/src/pick/tests/pitfalls.rs`, `seismo/src/signal/tests/oracles.rs`
+//!     (`removed_responses_agree_with_obspy`), `seismo/src/signal/tests.rs` (Wood-Anderson, of velocity and of
+//!     acceleration), `tests/slt/functions.slt` (runs of their own on both sides of a gap).
+//! 20. Clipped, dead, spikes, calibration: `seismo/src/pick/tests/station.rs` (`dead_and_clipped_channels_give_no_picks`,
+//!     `a_spike_is_no_arrival`), `seismo/src/quality/tests/levels.rs`, `streams/src/stages/tests.rs`
+//!     (`records_flagged_as_calibration_are_picked_like_any_other`).
+//! 21. Split, merged and phantom events: `seismo/src/associate/tests/cases.rs`.
+//! 22. Early and emergent onsets: `seismo/src/pick/tests/pitfalls.rs`.
+//! 23. Heights, gaps, the date line, hypocentral distances: `seismo/src/locate/tests.rs`,
+//!     `seismo/src/magnitude/tests.rs`, `seismo/src/geometry.rs`.
+//! 24. Revisions and deletions of events: `catalog/src/tests/past.rs`
+//!     (`the_current_view_shows_the_latest_revision_of_what_is_not_deleted`), `seismo/src/locate/tests.rs`
+//!     (`identifiers_follow_from_the_picks`), `api/src/tests/http.rs` (`events_shows_the_newest_revision_…`).
+//! 25. First motion: `seismo/src/pick/tests/pitfalls.rs`, `seismo/src/synthetic/tests.rs`
+//!     (`first_motion_follows_the_radiation`).
+//! 26. Latency only of live packets: `query/src/quality/tests.rs` (`latency_is_that_of_live_packets_by_hour`).
 
 use crate::{
     BlocketteContent, ByteOrder, DecodeError, Encoding, FormatVersion, LeapSecond, PackSettings, Record,

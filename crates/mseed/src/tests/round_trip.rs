@@ -163,22 +163,6 @@ fn headers_come_back() {
 }
 
 #[test]
-fn a_difference_beyond_30_bits_gives_up_steim_2() {
-    let encoding_of = |samples: &[i32]| {
-        let records = pack(&settings(FormatVersion::Two, Encoding::Steim2, 512), samples).unwrap();
-        check(
-            &settings(FormatVersion::Two, Encoding::Steim2, 512),
-            samples,
-            Samples::Int32(samples.to_vec()),
-        );
-        Record::parse(&records[0]).unwrap().encoding
-    };
-    assert_eq!(encoding_of(&[0, (1 << 29) - 1]), Encoding::Steim2);
-    assert_eq!(encoding_of(&[0, 1 << 29]), Encoding::Steim1);
-    assert_eq!(encoding_of(&[i32::MIN, i32::MAX]), Encoding::Int32);
-}
-
-#[test]
 fn what_cannot_be_written_is_refused() {
     let settings = settings(FormatVersion::Two, Encoding::Int16, 512);
     assert_eq!(pack(&settings, &[0, 40_000][..]), Err(PackError::OutOfRange { index: 1, value: 40_000 }));

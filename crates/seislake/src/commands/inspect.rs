@@ -1,6 +1,7 @@
-//! `seislake inspect`: what is in a miniSEED or SEED file, and what is wrong with it.
+//! `seislake inspect`: what is in miniSEED or SEED files, and what is wrong with them.
 //!
 //! ```text
+//! paths ─ walk, as import does ─► files, one after another:
 //! file ─ scan ─► records ─┬─ headers, blockettes, flags, texts ─► findings
 //!                         └─ decode ─┬─► segments, as libmseed joins them
 //!                                    └─► gaps, overlaps (equal or different), duplicates
@@ -11,18 +12,19 @@
 mod findings;
 mod text;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use findings::Findings;
 use seislake_mseed::{
     Agreement, MergeRule, MergedChannel, Merger, Record, Samples, Scanned, Scanner, TraceList, TraceSegment,
 };
+use seislake_streams::source::walk::{Candidate, walk};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::command_line::InspectArgs;
-use crate::terminal::print_result;
+use crate::terminal::{print_result, tell};
 
 #[derive(Serialize)]
 struct Report {
@@ -86,17 +88,48 @@ struct OverlapReport {
 }
 
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
-    let files = args.files.iter().map(|path| inspect(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let report = Report { files };
+    let (report, skipped_count) = inspect(&args.paths)?;
+    if skipped_count > 0 {
+        tell(&format!("{skipped_count} files of directories hold no records and were passed over"));
+    }
     if args.json {
         return print_result(&format!("{}\n", serde_json::to_string(&report)?));
     }
     print_result(&text::describe(&report))
 }
 
-fn inspect(path: &Path) -> anyhow::Result<FileReport> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read \"{}\"", path.display()))?;
-    Ok(examine(path.display().to_string(), &bytes))
+/// The report of all files, path after path as they are named, within a directory in the order of their paths; and the
+/// count of files in directories that hold no record and do not claim to.
+fn inspect(paths: &[PathBuf]) -> anyhow::Result<(Report, usize)> {
+    let (mut report, mut skipped_count) = (Report { files: Vec::new() }, 0);
+    for path in paths {
+        for candidate in walk(std::slice::from_ref(path))? {
+            match inspect_file(&candidate)? {
+                Some(file) => report.files.push(file),
+                None => skipped_count += 1,
+            }
+        }
+    }
+    Ok((report, skipped_count))
+}
+
+/// `None`: a file of a directory that is not miniSEED. One that cannot be read is an error where it was named, and a
+/// problem of its own in a directory.
+fn inspect_file(candidate: &Candidate) -> anyhow::Result<Option<FileReport>> {
+    let name = candidate.path.display().to_string();
+    match std::fs::read(&candidate.path) {
+        Ok(bytes) => {
+            let file = examine(name, &bytes);
+            Ok((file.records > 0 || candidate.claims_to_hold_records()).then_some(file))
+        }
+        Err(error) if candidate.named => Err(error).with_context(|| format!("cannot read \"{name}\"")),
+        Err(error) => {
+            let mut file = examine(name, &[]);
+            let reason = format!("the file cannot be read: {error}");
+            file.problems.push(Problem { offset: 0, reason, length: None });
+            Ok(Some(file))
+        }
+    }
 }
 
 fn examine(path: String, bytes: &[u8]) -> FileReport {
@@ -279,6 +312,34 @@ mod tests {
         assert_eq!(report["blockettes"], json!({ "1000": 5, "1001": 5 }));
         assert_eq!((&report["duplicates"], &report["gaps"][0]["sample_count"]), (&json!(1), &json!(1)));
         assert_eq!(report["problems"][0]["length"], 13);
+    }
+
+    #[test]
+    fn a_directory_stands_for_its_files_in_order_and_foreign_files_are_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir(root.join("2023")).unwrap();
+        let contents: [(&str, &[u8]); 5] = [
+            ("2023/b.D.2023.318", &file()),
+            ("2023/a.D.2023.318", &file()),
+            ("empty.mseed", b""),
+            ("notes.txt", b"nothing of ours"),
+            ("z.mseed", b"foreign bytes"),
+        ];
+        contents.iter().for_each(|(name, bytes)| std::fs::write(root.join(name), bytes).unwrap());
+        let (report, skipped_count) = inspect(&[root.join("z.mseed"), root.to_owned()]).unwrap();
+        let found: Vec<_> = report
+            .files
+            .iter()
+            .map(|file| (file.path.strip_prefix(&format!("{}/", root.display())).unwrap(), file.records))
+            .collect();
+        let (a, b) = (("2023/a.D.2023.318", 5), ("2023/b.D.2023.318", 5));
+        assert_eq!(found, [("z.mseed", 0), a, b, ("empty.mseed", 0), ("z.mseed", 0)]);
+        assert_eq!(skipped_count, 1);
+        // A file in a directory is told as if it had been named.
+        let (named, _) = inspect(&[root.join("2023/a.D.2023.318")]).unwrap();
+        assert_eq!(json!(named.files[0]), json!(report.files[1]));
+        assert!(inspect(&[root.join("none")]).is_err());
     }
 
     #[test]

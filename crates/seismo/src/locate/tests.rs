@@ -306,3 +306,21 @@ fn identifiers_follow_from_the_picks() {
     assert_eq!(whole.event.preferred_origin_id, whole.origin.origin_id);
     assert!(whole.arrivals.iter().all(|arrival| arrival.origin_id == whole.origin.origin_id));
 }
+
+/// Pitfall 23.
+#[test]
+fn an_event_outside_the_network_has_a_gap_above_180_degrees_and_less_certain_a_place() {
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let centre = (42.0, 13.0);
+    let sites = Sites::grid(4, centre, &mut random);
+    let mut origin = |east_km: f64| {
+        let (latitude, longitude) = LocalFrame::new(centre.0, centre.1).to_degrees(east_km, 0.0);
+        let origin_time = Timestamp::from_nanos(1_600_000_000_123_456_789);
+        let source = Truth { latitude, longitude, depth_km: 10.0, origin_time };
+        sites.locate(&locator(), picks_of(&sites, source, 0.0, &mut random)).unwrap().origin
+    };
+    let (inside, outside) = (origin(0.0), origin(80.0));
+    assert!(inside.azimuthal_gap < 120.0, "{inside:?}");
+    assert!(outside.azimuthal_gap > 180.0 && outside.azimuthal_gap < 360.0, "{outside:?}");
+    assert!(outside.ellipse_major_km > 1.5 * inside.ellipse_major_km, "{outside:?}");
+}

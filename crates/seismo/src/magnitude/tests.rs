@@ -137,3 +137,27 @@ fn peaks_before_s_and_of_a_later_event_do_not_count() {
     let result = local_magnitude(&MagnitudeSettings::default(), &location(vec![early]), &coordinates);
     assert_eq!(result.amplitudes[0].amplitude_mm, 1.0);
 }
+
+/// Pitfall 23.
+#[test]
+fn magnitudes_use_the_hypocentral_distance_of_a_source_and_a_sensor_at_their_heights() {
+    let distance_km = |depth_km: f64, elevation_m: f64| {
+        let mut event = location(vec![trace(4, "HHN", 1.0)]);
+        event.origin.depth_km = depth_km;
+        let high = |source_id: &SourceId, time| {
+            coordinates(source_id, time).map(|at| Coordinates { elevation_m, ..at })
+        };
+        let result = local_magnitude(&MagnitudeSettings::default(), &event, &high);
+        let amplitude = &result.amplitudes[0];
+        let correction =
+            Attenuation::HuttonBoore1987.minus_log_a0(amplitude.hypocentral_distance_km).unwrap();
+        let expected = amplitude.amplitude_mm.log10() + correction;
+        assert!((amplitude.station_magnitude - expected).abs() < 1e-9);
+        amplitude.hypocentral_distance_km
+    };
+    // The station is 40 km away: 3-4-5 with a source 30 km below it, the same with 2 km of it as height.
+    assert!((distance_km(30.0, 0.0) - 50.0).abs() < 0.05);
+    assert!((distance_km(28.0, 2000.0) - 50.0).abs() < 0.05);
+    // Above sea level depth is negative: at the height of the sensor only the epicentral distance is left.
+    assert!((distance_km(-2.0, 2000.0) - 40.0).abs() < 0.05);
+}

@@ -31,31 +31,38 @@ fn path_of(source_id: &SourceId, start_ns: i64) -> PathBuf {
     .collect()
 }
 
-/// Writes records below `root`.
-pub(super) async fn write(
-    blocks: impl Stream<Item = Result<RecordBlock, ApiError>> + Send,
-    root: &Path,
-) -> anyhow::Result<()> {
-    let mut archive = Archive { root: root.to_owned(), begun: HashSet::new(), open: None };
-    let mut blocks = std::pin::pin!(blocks);
-    while let Some(block) = blocks.try_next().await? {
-        for record in &block.records {
-            let start_ns =
-                Record::parse(record).context("a record that was just written is damaged")?.start_ns;
-            archive.append(path_of(&block.source_id, start_ns), record)?;
-        }
-    }
-    archive.close()
-}
-
-/// The files, one of them open: records come by channel and time.
-struct Archive {
+/// The files below a root, one of them open: records come by channel and time.
+pub(super) struct Archive {
     root: PathBuf,
     begun: HashSet<PathBuf>,
     open: Option<(PathBuf, BufWriter<File>)>,
 }
 
 impl Archive {
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), begun: HashSet::new(), open: None }
+    }
+
+    /// Writes all records.
+    pub(super) async fn take(
+        &mut self,
+        blocks: impl Stream<Item = Result<RecordBlock, ApiError>> + Send,
+    ) -> anyhow::Result<()> {
+        let mut blocks = std::pin::pin!(blocks);
+        while let Some(block) = blocks.try_next().await? {
+            for record in &block.records {
+                self.put(&block.source_id, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a record.
+    pub(super) fn put(&mut self, source_id: &SourceId, record: &[u8]) -> anyhow::Result<()> {
+        let start_ns = Record::parse(record).context("a record that is to be written is damaged")?.start_ns;
+        self.append(path_of(source_id, start_ns), record)
+    }
+
     fn append(&mut self, path: PathBuf, record: &[u8]) -> anyhow::Result<()> {
         let named = |path: &Path| format!("cannot write \"{}\"", path.display());
         if self.open.as_ref().is_none_or(|(open, _)| *open != path) {
@@ -78,7 +85,7 @@ impl Archive {
         file.write_all(record).with_context(|| named(path))
     }
 
-    fn close(&mut self) -> anyhow::Result<()> {
+    pub(super) fn close(&mut self) -> anyhow::Result<()> {
         match self.open.take() {
             Some((path, mut file)) => {
                 file.flush().with_context(|| format!("cannot write \"{}\"", path.display()))

@@ -182,3 +182,24 @@ fn holds_no_more_picks_than_allowed() {
     let associations = associator.advance(Timestamp::MAX);
     assert_eq!((associations.len(), matched(&sources, &associations, (0.5, 2.0))), (20, 20));
 }
+
+/// Pitfall 21. Wrong today: P of a distant earthquake, or PKP, that crosses a local network nearly at once is taken for
+/// events deep below it, each of a part of the picks. Nothing here knows of waves from outside.
+#[test]
+fn a_teleseism_crossing_the_network_is_taken_for_deep_events() {
+    let mut random = ChaCha8Rng::seed_from_u64(10);
+    let stations = stations(&mut random, 40, 120.0);
+    for apparent_km_s in [12.0, 20.0, 1000.0] {
+        let wave: Vec<Placed> = stations
+            .iter()
+            .map(|(name, at)| {
+                let (east_km, _) = frame().to_km(at.latitude, at.longitude);
+                let error = random.random_range(-0.1..0.1);
+                (pick(name, Phase::P, time(east_km / apparent_km_s + error)), *at)
+            })
+            .collect();
+        let found = associate(&AssociateSettings::default(), &wave);
+        assert!((1..=4).contains(&found.len()), "{apparent_km_s} km/s: {}", found.len());
+        assert!(found.iter().all(|event| event.depth_km > 50.0 && event.picks.len() < 20));
+    }
+}

@@ -2,5 +2,6 @@
 
 mod invariance;
 mod oracles;
+mod pitfalls;
 mod recordings;
 mod station;
