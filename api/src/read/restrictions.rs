@@ -169,7 +169,10 @@ fn joined(mut epochs: Vec<Window>) -> Vec<Window> {
 fn less(epochs: Vec<Window>, others: &[Window]) -> Vec<Window> {
     let mut left = Vec::new();
     for (mut start, end) in epochs {
-        for (other_start, other_end) in others.iter().filter(|other| other.1 > start && other.0 < end) {
+        for (other_start, other_end) in others {
+            if *other_end <= start || *other_start >= end {
+                continue;
+            }
             if *other_start > start {
                 left.push((start, *other_start));
             }

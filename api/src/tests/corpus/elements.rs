@@ -57,7 +57,10 @@ impl Element {
     pub(super) fn at(&self, path: &[&str]) -> Option<&Self> {
         match path {
             [] => Some(self),
-            [first, rest @ ..] => self.all(first).find_map(|child| child.at(rest)),
+            [first, rest @ ..] => {
+                let mut found = self.children.iter().filter(|child| child.name == *first);
+                found.find_map(|child| child.at(rest))
+            }
         }
     }
 

@@ -142,6 +142,7 @@ fn channels() -> RecordBatch {
         ("start_time", times([None, Some(change)].into_iter())),
         ("end_time", times([Some(change), None].into_iter())),
         ("response", Arc::new(StringArray::from_iter_values([response(4e8), response(2e8)]))),
+        ("response_stationxml", Arc::new(StringArray::new_null(2))),
     ];
     batch(columns)
 }
