@@ -142,6 +142,7 @@ impl Lake {
                 Err(error) if error.kind == ErrorKind::Conflict => {}
                 Err(error) => return Err(error),
             }
+            self.add_missing_columns(table).await?;
         }
         Ok(())
     }
@@ -188,10 +189,14 @@ impl Lake {
 
     /// Brings a table of an earlier version to its definition; rows that are there have nulls in the new columns.
     async fn add_missing_columns(&self, table: &TableDef) -> Result<()> {
-        let loaded = self.load(&table.ident()).await?;
-        match table.additions(loaded.metadata().current_schema())? {
-            Some(updates) => self.catalog().commit(&table.ident(), Vec::new(), updates).await.map(drop),
-            None => Ok(()),
+        loop {
+            let loaded = self.load(&table.ident()).await?;
+            let Some(updates) = table.additions(loaded.metadata().current_schema())? else { return Ok(()) };
+            match self.catalog().commit(&table.ident(), Vec::new(), updates).await {
+                // Another process added them, or committed something else, meanwhile.
+                Err(error) if error.kind == ErrorKind::Conflict => {}
+                committed => return committed.map(drop),
+            }
         }
     }
 

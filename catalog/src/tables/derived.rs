@@ -18,13 +18,16 @@ use crate::error::{Doing, Error, Result};
 const PARTITION_FIELD_ID_FIRST: i32 = 1000;
 
 impl TableDef {
-    /// What to ask of a catalog to create the table at `location`.
+    /// What to ask of a catalog to create the table at `location`. Iceberg numbers the fields of a new table itself, one
+    /// column after the other and the elements of lists behind them: columns that came later, whose numbers do not follow
+    /// so, are [`TableDef::additions`] of a new table too.
     pub(crate) fn creation(
         &self,
         location: String,
         properties: Vec<(String, String)>,
     ) -> Result<TableCreation> {
-        let schema = iceberg_schema(self)?;
+        let first_count = self.columns.iter().zip(1..).take_while(|(column, id)| column.id == *id).count();
+        let schema = iceberg_schema(self, &self.columns[..first_count])?;
         let sort_order = sort_order(self, &schema)?;
         Ok(TableCreation::builder()
             .name(self.name.to_owned())
@@ -43,7 +46,7 @@ impl TableDef {
         if !self.columns.iter().filter(|column| !column.required).any(|column| missing(&column)) {
             return Ok(None);
         }
-        let schema = iceberg_schema(self)?;
+        let schema = iceberg_schema(self, self.columns)?;
         // -1 is the schema added last.
         Ok(Some(vec![TableUpdate::AddSchema { schema }, TableUpdate::SetCurrentSchema { schema_id: -1 }]))
     }
@@ -59,13 +62,13 @@ impl TableDef {
 }
 
 pub(super) fn arrow_schema(table: &TableDef) -> Result<SchemaRef> {
-    let schema = iceberg_schema(table)?;
+    let schema = iceberg_schema(table, table.columns)?;
     let arrow = schema_to_arrow_schema(&schema).doing(|| format!("derive \"{}\"", table.full_name()))?;
     Ok(Arc::new(arrow))
 }
 
-fn iceberg_schema(table: &TableDef) -> Result<Schema> {
-    let fields = table.columns.iter().map(|column| Arc::new(field(column)));
+fn iceberg_schema(table: &TableDef, columns: &[Column]) -> Result<Schema> {
+    let fields = columns.iter().map(|column| Arc::new(field(column)));
     let identity: Vec<&Column> =
         table.identity.iter().map(|name| table.column(name)).collect::<Result<_>>()?;
     let mut builder = Schema::builder().with_schema_id(0).with_fields(fields);

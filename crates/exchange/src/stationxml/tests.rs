@@ -171,7 +171,8 @@ fn originals_tell_restriction_summary_and_sensitivity() {
     let station = &inventory.stations[0];
     assert_eq!(restricted_status(station.original.as_ref().unwrap()), Some(RestrictedStatus::Closed));
     let network = station.network_original.as_ref().unwrap();
-    assert_eq!((restricted_status(network), restricted_status("not XML")), (None, None));
+    let open = Some(RestrictedStatus::Open);
+    assert_eq!((restricted_status(network), restricted_status("not XML")), (open, None));
     let summary = network_summary(network);
     assert_eq!(summary.description.as_deref(), Some("A network"));
     assert_eq!(summary.start_time, Some("2000-01-01".parse().unwrap()));

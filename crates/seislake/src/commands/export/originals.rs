@@ -189,6 +189,6 @@ mod tests {
         }
         assert!(three.len() > 1 && found == text.as_bytes());
         let long = packed("FDSN:XX_STATION9__L_O_G", FormatVersion::Three, 4096);
-        assert_eq!(in_format(&long, RecordFormat::MiniSeed2).unwrap(), [long.clone()]);
+        assert_eq!(in_format(&long, RecordFormat::MiniSeed2).unwrap(), std::slice::from_ref(&long));
     }
 }

@@ -123,10 +123,6 @@ fn rising(rise_s: f64, gain: f64) -> Vec<f64> {
 
 #[test]
 fn an_emergent_onset_is_said_to_be_uncertain_and_no_pick_precedes_its_onset() {
-    for gain in [300.0, 500.0, 800.0, 1200.0, 2000.0] { for rise in [0.01, 1.0, 2.0, 4.0] {
-        let f = picks(&[("", "HHZ", 0.0, &rising(rise, gain))]);
-        eprintln!("GRID {gain} {rise} {:?}", f.iter().map(|p| (seconds(p), p.onset, p.time_uncertainty_s, p.phase, p.snr)).collect::<Vec<_>>());
-    } }
     let first = |rise_s: f64| phases(&picks(&[("", "HHZ", 0.0, &rising(rise_s, 800.0))]), Phase::P)[0].clone();
     let sharp = first(0.01);
     assert_eq!(sharp.onset, Onset::Impulsive);

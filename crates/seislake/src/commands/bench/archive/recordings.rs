@@ -24,7 +24,9 @@ const RECURRENCE_SAMPLES_MIN: usize = 1 << 19;
 const RATIO_TARGET: f64 = 0.80;
 
 /// What is done to all recordings in one turn.
-const TURNS: [fn(&[i32], &mut Vec<i32>); 4] = [
+type Turn = fn(&[i32], &mut Vec<i32>);
+
+const TURNS: [Turn; 4] = [
     |recording, day| day.extend_from_slice(recording),
     |recording, day| day.extend(recording.iter().map(|sample| sample.saturating_neg())),
     |recording, day| day.extend(recording.iter().rev()),
