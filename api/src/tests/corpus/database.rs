@@ -68,7 +68,8 @@ impl Database {
         sqlx::query(&sql).fetch_all(&self.0).await.unwrap()
     }
 
-    /// Its stations and channels by way of StationXML, as the server's own answers have them.
+    /// Its stations and channels by way of StationXML, as the server's own answers have them: a station that is not
+    /// `shared` is none that the server tells of.
     pub(super) async fn inventory(&self, status: Status) -> Inventory {
         let document = self.stationxml(status).await;
         let read = seislake_exchange::stationxml::read(document.as_bytes()).unwrap();
@@ -94,8 +95,9 @@ impl Database {
         );
         let place = format!("{}, {}, {}", real("latitude"), real("longitude"), real("elevation"));
         let networks = format!("SELECT {epoch}, description FROM Network ORDER BY code, start");
-        let stations =
-            format!("SELECT {epoch}, description, country, {place} FROM Station ORDER BY code, start");
+        let stations = format!(
+            "SELECT {epoch}, description, country, {place} FROM Station WHERE shared ORDER BY code, start"
+        );
         let channels = format!(
             "SELECT {epoch}, station, location, {place}, depth, azimuth, dip, rate, gain, gainFrequency, gainUnit, \
              description, model, manufacturer, type FROM (SELECT stream.*, location._parent_oid AS station, \

@@ -123,7 +123,8 @@ fn rising(rise_s: f64, gain: f64) -> Vec<f64> {
 
 #[test]
 fn an_emergent_onset_is_said_to_be_uncertain_and_no_pick_precedes_its_onset() {
-    let first = |rise_s: f64| phases(&picks(&[("", "HHZ", 0.0, &rising(rise_s, 800.0))]), Phase::P)[0].clone();
+    let first =
+        |rise_s: f64| phases(&picks(&[("", "HHZ", 0.0, &rising(rise_s, 800.0))]), Phase::P)[0].clone();
     let sharp = first(0.01);
     assert_eq!(sharp.onset, Onset::Impulsive);
     assert!((-0.03..0.05).contains(&(seconds(&sharp) - 30.0)), "{sharp:?}");
