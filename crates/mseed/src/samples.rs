@@ -1,5 +1,7 @@
 //! Samples in the number type of their encoding: owned for reading, borrowed for writing.
 
+use std::ops::Range;
+
 /// Decoded samples; a reusable buffer for [`crate::Record::decode_into`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Samples {
@@ -48,6 +50,30 @@ impl Samples {
             Self::Int32(samples) => samples.get(index).map(|value| f64::from(*value)),
             Self::Float32(samples) => samples.get(index).map(|value| f64::from(*value)),
             Self::Float64(samples) => samples.get(index).copied(),
+        }
+    }
+
+    /// Sum of counts; `None` where samples are floats.
+    pub fn sum_of_counts(&self) -> Option<i64> {
+        let Self::Int32(counts) = self else { return None };
+        Some(counts.iter().map(|count| i64::from(*count)).sum())
+    }
+
+    /// Sum of the samples, added one by one in their order.
+    pub fn sum(&self) -> f64 {
+        match self {
+            Self::Int32(samples) => samples.iter().map(|sample| f64::from(*sample)).sum(),
+            Self::Float32(samples) => samples.iter().map(|sample| f64::from(*sample)).sum(),
+            Self::Float64(samples) => samples.iter().sum(),
+        }
+    }
+
+    /// Appends the little-endian bytes of these samples to `bytes`; nothing where the range leaves the samples.
+    pub fn extend_le_bytes(&self, range: Range<usize>, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Int32(samples) => extend(bytes, samples.get(range).unwrap_or_default(), i32::to_le_bytes),
+            Self::Float32(samples) => extend(bytes, samples.get(range).unwrap_or_default(), f32::to_le_bytes),
+            Self::Float64(samples) => extend(bytes, samples.get(range).unwrap_or_default(), f64::to_le_bytes),
         }
     }
 
@@ -130,6 +156,13 @@ impl Samples {
             }
             _ => Vec::new(),
         }
+    }
+}
+
+fn extend<T: Copy, const N: usize>(bytes: &mut Vec<u8>, samples: &[T], le_bytes: impl Fn(T) -> [u8; N]) {
+    bytes.reserve(samples.len() * N);
+    for sample in samples {
+        bytes.extend_from_slice(&le_bytes(*sample));
     }
 }
 

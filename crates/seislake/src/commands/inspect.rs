@@ -1,7 +1,7 @@
 //! `seislake inspect`: what is in miniSEED or SEED files, and what is wrong with them.
 //!
 //! ```text
-//! paths ─ walk, as import does ─► files, one after another:
+//! paths ─ walk, as import does ─► files, on all cores:
 //! file ─ scan ─► records ─┬─ headers, blockettes, flags, texts ─► findings
 //!                         └─ decode ─┬─► segments, as libmseed joins them
 //!                                    └─► gaps, overlaps (equal or different), duplicates
@@ -12,10 +12,12 @@
 mod findings;
 mod text;
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use findings::Findings;
+use rayon::prelude::*;
 use seislake_mseed::{
     Agreement, MergeRule, MergedChannel, Merger, Record, Samples, Scanned, Scanner, TraceList, TraceSegment,
 };
@@ -103,12 +105,10 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
 fn inspect(paths: &[PathBuf]) -> anyhow::Result<(Report, usize)> {
     let (mut report, mut skipped_count) = (Report { files: Vec::new() }, 0);
     for path in paths {
-        for candidate in walk(std::slice::from_ref(path))? {
-            match inspect_file(&candidate)? {
-                Some(file) => report.files.push(file),
-                None => skipped_count += 1,
-            }
-        }
+        let candidates = walk(std::slice::from_ref(path))?;
+        let files: Vec<_> = candidates.par_iter().map(inspect_file).collect::<anyhow::Result<_>>()?;
+        skipped_count += files.iter().filter(|file| file.is_none()).count();
+        report.files.extend(files.into_iter().flatten());
     }
     Ok((report, skipped_count))
 }
@@ -204,51 +204,43 @@ impl FileReport {
 }
 
 fn segment_report(segment: &TraceSegment) -> SegmentReport {
-    let (first, last, sum, hash) = match &segment.samples {
-        Samples::Int32(samples) => {
-            let sum: i64 = samples.iter().map(|sample| i64::from(*sample)).sum();
-            summary(samples, |sample| (*sample).into(), |sample| sample.to_le_bytes(), sum.into())
-        }
-        Samples::Float32(samples) => {
-            let sum: f64 = samples.iter().map(|sample| f64::from(*sample)).sum();
-            summary(samples, |sample| (*sample).into(), |sample| sample.to_le_bytes(), sum.into())
-        }
-        Samples::Float64(samples) => {
-            let sum: f64 = samples.iter().sum();
-            summary(samples, |sample| (*sample).into(), |sample| sample.to_le_bytes(), sum.into())
-        }
-    };
+    const SHOWN: usize = 3;
+    let samples = &segment.samples;
+    let count = samples.len();
+    let sum = samples.sum_of_counts().map_or_else(|| samples.sum().into(), serde_json::Value::from);
     SegmentReport {
         source_id: segment.source_id.to_string(),
         start_ns: segment.start_ns,
         end_ns: segment.end_ns,
-        sample_count: segment.samples.len(),
+        sample_count: count,
         rate_hz: segment.rate_hz,
         encoding: segment.encoding.as_str(),
-        first,
-        last,
+        first: numbers(samples, 0..count.min(SHOWN)),
+        last: numbers(samples, count.saturating_sub(SHOWN)..count),
         sum,
-        sha256_le: hash,
+        sha256_le: sha256_le(samples),
         records: segment.record_count,
     }
 }
 
-type Summary = (Vec<serde_json::Value>, Vec<serde_json::Value>, serde_json::Value, String);
-
-fn summary<T, const N: usize>(
-    samples: &[T],
-    json: impl Fn(&T) -> serde_json::Value,
-    little_endian: impl Fn(&T) -> [u8; N],
-    sum: serde_json::Value,
-) -> Summary {
-    const SHOWN: usize = 3;
-    let mut hash = Sha256::new();
-    for sample in samples {
-        hash.update(little_endian(sample));
+/// Counts as whole numbers.
+fn numbers(samples: &Samples, range: Range<usize>) -> Vec<serde_json::Value> {
+    match samples {
+        Samples::Int32(counts) => counts[range].iter().map(|count| (*count).into()).collect(),
+        _ => range.map(|index| samples.value(index).into()).collect(),
     }
-    let first = samples.iter().take(SHOWN).map(&json).collect();
-    let last = samples.iter().skip(samples.len().saturating_sub(SHOWN)).map(&json).collect();
-    (first, last, sum, hex::encode(hash.finalize()))
+}
+
+/// SHA-256 of the samples in little-endian order.
+fn sha256_le(samples: &Samples) -> String {
+    const HASHED_AT_ONCE: usize = 8192;
+    let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
+    for first in (0..samples.len()).step_by(HASHED_AT_ONCE) {
+        bytes.clear();
+        samples.extend_le_bytes(first..samples.len().min(first + HASHED_AT_ONCE), &mut bytes);
+        hash.update(&bytes);
+    }
+    hex::encode(hash.finalize())
 }
 
 #[cfg(test)]
