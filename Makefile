@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help check test clients ci bless fmt demo bench
+.PHONY: help check test clients failures ci bless fmt demo bench
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -19,7 +19,12 @@ clients: ## third-party clients against the real binary (installs them into test
 	$(CARGO) nextest run --workspace --no-run # the same build as the tests, no second one
 	tests/clients/run
 
-ci: check test clients ## everything
+failures: ## wrong answers of once, and attacks, against the real binary (installs its Python environment)
+	$(CARGO) nextest run --workspace --no-run
+	tests/failures/run
+	tests/attacks/run
+
+ci: check test clients failures ## everything
 
 fmt: ## format all code
 	$(CARGO) fmt --all
