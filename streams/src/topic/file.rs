@@ -16,10 +16,10 @@ use tokio::sync::watch;
 
 use super::batch::HEADER_BYTES;
 use super::recent::{Append, Recent};
-use super::segment::{Last, Segment};
+use super::segment::{Segment, file_name};
 use super::{
     Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
-    no_partition, wait_beyond,
+    no_partition, push_lost, wait_beyond,
 };
 use crate::Error;
 
@@ -30,27 +30,80 @@ struct TopicFile {
     partitions: u32,
 }
 
-/// Number of partitions of the topic kept in `directory`; `None` where there is none.
+/// Number of partitions of the topic kept in `directory`; `None` where there is none. Where `topic.json` is lost or cannot
+/// be read, the folders of the partitions tell.
 pub(super) fn stored_partitions(directory: &Path) -> Result<Option<u32>, Error> {
-    let path = directory.join("topic.json");
-    let text = match fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(format!("read \"{}\"", path.display()), error)),
-    };
-    let file: TopicFile = serde_json::from_slice(&text)
-        .map_err(|e| Error::caused(ErrorKind::Corrupt, format!("read \"{}\"", path.display()), e))?;
-    Ok(Some(file.partitions))
+    if let Some(told) = told_partitions(directory)? {
+        return Ok(Some(told));
+    }
+    let found = partition_folders(directory)?.last().map(|last| last + 1);
+    if found.is_some() {
+        tracing::warn!(
+            topic = %directory.display(), partitions = found,
+            "the file that says how many partitions a topic has is lost or damaged: its folders are counted"
+        );
+    }
+    Ok(found)
 }
 
-fn store_partitions(directory: &Path, partitions: u32) -> Result<(), Error> {
+/// What `topic.json` says; `None` where it is lost or damaged.
+pub(super) fn told_partitions(directory: &Path) -> Result<Option<u32>, Error> {
+    let path = directory.join("topic.json");
+    match fs::read(&path) {
+        Ok(text) => Ok(serde_json::from_slice::<TopicFile>(&text).ok().map(|file| file.partitions)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(format!("read \"{}\"", path.display()), error)),
+    }
+}
+
+/// Numbers of the partitions that have a folder, smallest first.
+pub(super) fn partition_folders(directory: &Path) -> Result<Vec<u32>, Error> {
+    let context = |e| Error::io(format!("list topic directory \"{}\"", directory.display()), e);
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(context(error)),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(context)?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+pub(super) fn store_partitions(directory: &Path, partitions: u32) -> Result<(), Error> {
     let path = directory.join("topic.json");
     let temporary = directory.join("topic.json.new");
     let context = |e| Error::io(format!("create topic \"{}\"", directory.display()), e);
     let text = serde_json::to_vec(&TopicFile { version: 1, partitions })
         .map_err(|e| Error::caused(ErrorKind::Internal, "encode topic.json", e))?;
     fs::write(&temporary, text).map_err(context)?;
-    fs::rename(&temporary, &path).map_err(context)
+    fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(context)?;
+    fs::rename(&temporary, &path).map_err(context)?;
+    sync_directory(directory)
+}
+
+/// Makes the names in a directory durable.
+pub(super) fn sync_directory(directory: &Path) -> Result<(), Error> {
+    fs::File::open(directory)
+        .and_then(|opened| opened.sync_all())
+        .map_err(|e| Error::io(format!("sync directory \"{}\"", directory.display()), e))
+}
+
+/// First offsets of the segment files in a directory, smallest first.
+pub(super) fn segment_bases(directory: &Path) -> Result<Vec<Offset>, Error> {
+    let context = |e| Error::io(format!("open log partition \"{}\"", directory.display()), e);
+    let mut bases = Vec::new();
+    for entry in fs::read_dir(directory).map_err(context)? {
+        let name = entry.map_err(context)?.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let base = name.strip_suffix(".log").and_then(|base| base.parse().ok());
+        bases.extend(base.filter(|base| file_name(*base) == name));
+    }
+    bases.sort_unstable();
+    Ok(bases)
 }
 
 /// A topic of the embedded log.
@@ -67,13 +120,10 @@ impl FileTopic {
         let directory = directory.join(name);
         fs::create_dir_all(&directory)
             .map_err(|e| Error::io(format!("create topic directory \"{}\"", directory.display()), e))?;
-        let count = match stored_partitions(&directory)? {
-            Some(count) => count,
-            None => {
-                store_partitions(&directory, partitions)?;
-                partitions
-            }
-        };
+        let count = stored_partitions(&directory)?.unwrap_or(partitions);
+        if told_partitions(&directory)?.is_none() {
+            store_partitions(&directory, count)?;
+        }
         let recent = Arc::new(Mutex::new(Recent::new(count as usize, settings.recent_bytes)));
         let partitions = (0..count)
             .map(|partition| {
@@ -124,6 +174,11 @@ impl Topic for FileTopic {
         tokio::task::spawn_blocking(move || kept.read(from, bytes_max)).await.map_err(Error::task)?
     }
 
+    async fn continue_at(&self, partition: u32, offset: Offset) -> Result<(), Error> {
+        let partition = Arc::clone(self.partition(partition)?);
+        tokio::task::spawn_blocking(move || partition.continue_at(offset)).await.map_err(Error::task)?
+    }
+
     fn watermarks(&self, partition: u32) -> Result<Watermarks, Error> {
         let partition = self.partition(partition)?;
         Ok(Watermarks { start: partition.start(), end: *partition.end.borrow() })
@@ -154,31 +209,21 @@ impl Partition {
         settings: LogSettings,
         recent: Arc<Mutex<Recent>>,
     ) -> Result<Self, Error> {
-        let context = |e| Error::io(format!("open log partition \"{}\"", directory.display()), e);
-        fs::create_dir_all(&directory).map_err(context)?;
-        let mut bases = Vec::new();
-        for entry in fs::read_dir(&directory).map_err(context)? {
-            let name = entry.map_err(context)?.file_name();
-            if let Some(base) = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse().ok()) {
-                bases.push(base);
+        if !directory.is_dir() {
+            let context = |e| Error::io(format!("open log partition \"{}\"", directory.display()), e);
+            fs::create_dir_all(&directory).map_err(context)?;
+            if let Some(topic) = directory.parent() {
+                sync_directory(topic)?;
             }
         }
-        bases.sort_unstable();
+        let bases = segment_bases(&directory)?;
         let mut segments: Vec<Segment> = Vec::new();
         for (index, base) in bases.iter().enumerate() {
-            let last = if index + 1 == bases.len() { Last::Yes } else { Last::No };
-            let expected: Offset = segments.last().map_or(*base, Segment::next);
-            if *base != expected {
-                return Err(Error::new(
-                    ErrorKind::Corrupt,
-                    format!(
-                        "log partition \"{}\" has a hole: a segment begins at offset {base}, the one before \
-                         ends at {expected}",
-                        directory.display()
-                    ),
-                ));
-            }
-            segments.push(Segment::open(&directory.join(format!("{base:020}.log")), *base, last)?);
+            let path = directory.join(file_name(*base));
+            segments.push(match bases.get(index + 1) {
+                Some(until) => Segment::sealed(path, *base, *until),
+                None => Segment::open_last(&path, *base)?,
+            });
         }
         let end = watch::Sender::new(segments.last().map_or(0, Segment::next));
         Ok(Self {
@@ -238,13 +283,32 @@ impl Partition {
         let full = |segment: &Segment| segment.byte_count() >= self.settings.segment_bytes;
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
         if segments.last().is_none_or(full) {
-            segments.push(Segment::create(&self.directory, base)?);
-            if self.settings.durability == Durability::EveryAppend {
-                fs::File::open(&self.directory).and_then(|directory| directory.sync_all()).map_err(|e| {
-                    Error::io(format!("sync log partition \"{}\"", self.directory.display()), e)
-                })?;
-            }
+            self.begin_segment(&mut segments, base)?;
         }
+        Ok(())
+    }
+
+    fn begin_segment(&self, segments: &mut Vec<Segment>, base: Offset) -> Result<(), Error> {
+        let segment = Segment::create(&self.directory, base)?;
+        if self.settings.durability == Durability::EveryAppend {
+            sync_directory(&self.directory)?;
+        }
+        if let Some(last) = segments.last_mut() {
+            last.seal(base);
+        }
+        segments.push(segment);
+        Ok(())
+    }
+
+    fn continue_at(&self, offset: Offset) -> Result<(), Error> {
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        if *self.end.borrow() >= offset {
+            return Ok(());
+        }
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        self.begin_segment(&mut segments, offset)?;
+        drop(segments);
+        self.end.send_replace(offset);
         Ok(())
     }
 
@@ -279,14 +343,24 @@ impl Partition {
 
     fn read_files(&self, from: Offset, bytes_max: usize) -> Result<Vec<Record>, Error> {
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
-        let first = segments.partition_point(|segment| segment.next() <= from);
         let mut records = Vec::new();
         let mut read_bytes = 0;
-        for segment in &segments[first..] {
-            if read_bytes >= bytes_max && !records.is_empty() {
+        let start = segments.first().map_or(from, Segment::base);
+        if from < start {
+            read_bytes += push_lost(&mut records, from, start);
+        }
+        let next_of = |records: &[Record]| records.last().map_or(from, |record| record.offset + 1);
+        let first = segments.partition_point(|segment| segment.next() <= from);
+        for segment in segments.get(first..).unwrap_or_default() {
+            let next = next_of(&records);
+            let enough = read_bytes >= bytes_max && !records.is_empty();
+            if enough || next < segment.base() {
                 break;
             }
-            read_bytes += segment.read(from, bytes_max - read_bytes.min(bytes_max), &mut records)?;
+            read_bytes += segment.read(next, bytes_max - read_bytes.min(bytes_max), &mut records)?;
+            if next_of(&records) < segment.next() {
+                break;
+            }
         }
         Ok(records)
     }

@@ -2,13 +2,15 @@
 //!
 //! A driver keeps three promises, which the suite in `tests.rs` holds for each of them:
 //! an append is atomic and durable when it returns; offsets never change; a read returns records contiguous from
-//! the offset asked for, or an error: never a silent gap. Consumers' positions are not kept here: checkpoints and
+//! the offset asked for, or an error: never a silent gap. What damage has taken is read as a *lost* record at each of
+//! its offsets ([`Record::is_lost`]), so that a damaged log is told of and stops nobody. Consumers' positions are not kept here: checkpoints and
 //! tables carry the offsets that count.
 
 mod batch;
 mod file;
 mod memory;
 mod recent;
+mod repair;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use tokio::sync::watch;
 use crate::Error;
 pub use file::FileTopic;
 pub use memory::MemoryTopic;
+pub use repair::{LogDamage, LogFinding, check, repair};
 
 /// Largest append accepted, bytes with 16 for each record. Readers hold a whole append in memory.
 pub const APPEND_BYTES_MAX: usize = 64 << 20;
@@ -53,6 +56,32 @@ pub struct Record {
     pub value: Bytes,
     /// When it arrived; `None` where it comes from an archive.
     pub arrival_time: Option<Timestamp>,
+}
+
+/// Key of the records that stand for lost ones.
+const LOST_KEY: &[u8] = b"lost";
+/// Lost records that one read returns at most, and what each counts as, bytes.
+const LOST_MAX: u64 = 1 << 16;
+const LOST_BYTES: usize = 64;
+
+impl Record {
+    /// The record at this offset was lost with a damaged file: readers pass over it.
+    pub fn is_lost(&self) -> bool {
+        self.value.is_empty() && self.key.as_ref() == LOST_KEY
+    }
+
+    fn lost(offset: Offset) -> Self {
+        Self { offset, key: Bytes::from_static(LOST_KEY), value: Bytes::new(), arrival_time: None }
+    }
+}
+
+/// Adds lost records for the offsets `from` to `to`, not more than a read may hold; returns the bytes they count as.
+fn push_lost(records: &mut Vec<Record>, from: Offset, to: Offset) -> usize {
+    let to = to.min(from.saturating_add(LOST_MAX));
+    let before = records.len();
+    records.extend((from..to).map(Record::lost));
+    metrics::counter!("seislake_log_lost_records_total").increment((records.len() - before) as u64);
+    (records.len() - before) * LOST_BYTES
 }
 
 /// Where an append went.
@@ -104,6 +133,9 @@ pub trait Topic: Debug + Send + Sync {
 
     /// The end offset, observable: changes when an append has become durable.
     fn ends(&self, partition: u32) -> Result<watch::Receiver<Offset>, Error>;
+
+    /// Lets the next append get the offset `offset`, where the log ends before it: what lay between is lost.
+    async fn continue_at(&self, partition: u32, offset: Offset) -> Result<(), Error>;
 
     /// Offset that the next record will get.
     fn end_offset(&self, partition: u32) -> Result<Offset, Error> {

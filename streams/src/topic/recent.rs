@@ -47,10 +47,13 @@ impl Recent {
         let oldest = appends.get(first).filter(|(header, _)| header.base <= from)?;
         let mut taken = vec![oldest.clone()];
         let mut byte_count = oldest.1.len();
+        let mut next = oldest.0.next();
         for append in appends.range(first + 1..) {
-            if byte_count >= bytes_max {
+            // Where the log went on at a later offset, the files tell what is lost.
+            if byte_count >= bytes_max || append.0.base != next {
                 break;
             }
+            next = append.0.next();
             byte_count += append.1.len();
             taken.push(append.clone());
         }

@@ -1,14 +1,18 @@
 //! One segment file of a partition, `<base offset>.log`: batches one behind the other, with a sparse index in memory.
+//!
+//! Damage does not stop a reader: bytes that hold no whole batch are a *gap*, and its records are read as lost ones
+//! ([`Record::is_lost`]). What a crash left of a last append is no gap: it is cut off.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use seislake_model::{ErrorKind, Offset};
 
 use super::batch::{self, BatchHeader, HEADER_BYTES, MAGIC};
-use super::{APPEND_BYTES_MAX, Record};
+use super::{APPEND_BYTES_MAX, Record, push_lost};
 use crate::Error;
 
 /// One index entry for at least this many bytes: finding an offset reads at most this much of headers.
@@ -21,124 +25,80 @@ struct IndexEntry {
     position: u64,
 }
 
-/// A segment file.
-#[derive(Debug)]
-pub(super) struct Segment {
-    path: PathBuf,
-    file: File,
-    base: Offset,
-    next: Offset,
-    byte_count: u64,
-    index: Vec<IndexEntry>,
+/// Bytes that hold no whole batch, although whole ones lie behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) position: u64,
+    pub(super) byte_count: u64,
+    /// First offset lost, and the one after the last.
+    pub(super) from: Offset,
+    pub(super) to: Offset,
 }
 
-impl Segment {
-    /// A new, empty segment.
-    pub(super) fn create(directory: &Path, base: Offset) -> Result<Self, Error> {
-        let path = directory.join(format!("{base:020}.log"));
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)
-            .map_err(|e| Error::io(format!("create log segment \"{}\"", path.display()), e))?;
-        Ok(Self { path, file, base, next: base, byte_count: 0, index: Vec::new() })
-    }
+/// Where the batches of a file lie.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Walk {
+    index: Vec<IndexEntry>,
+    /// In the order of their positions.
+    pub(super) gaps: Vec<Gap>,
+    /// Offset after the last whole batch.
+    pub(super) next: Offset,
+    /// Where it ends.
+    pub(super) byte_count: u64,
+    /// What lies behind it and is no batch.
+    pub(super) torn_bytes: u64,
+}
 
-    /// Opens a segment and walks its headers. In the `last` segment of a partition all checksums are verified, and
-    /// what a crash left behind the last whole batch is cut off; anywhere else damage is an error.
-    pub(super) fn open(path: &Path, base: Offset, last: Last) -> Result<Self, Error> {
-        let context = |e| Error::io(format!("open log segment \"{}\"", path.display()), e);
-        let file = OpenOptions::new().read(true).write(true).open(path).map_err(context)?;
+/// What a walk looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verify {
+    /// Headers and their checksums.
+    Headers,
+    /// The checksums of the bodies too.
+    Bodies,
+}
+
+impl Walk {
+    /// Walks the batches of a file that begins with offset `base`.
+    pub(super) fn of(file: &File, path: &Path, base: Offset, verify: Verify) -> Result<Self, Error> {
+        let context = |e| Error::io(format!("read log segment \"{}\"", path.display()), e);
         let file_bytes = file.metadata().map_err(context)?.len();
-        let mut segment =
-            Self { path: path.to_owned(), file, base, next: base, byte_count: 0, index: Vec::new() };
-        while segment.byte_count < file_bytes {
-            let header = segment.header_at(segment.byte_count)?.filter(|header| header.base == segment.next);
-            let fits = |header: &BatchHeader| segment.byte_count + header.byte_count() <= file_bytes;
-            let whole = match (header.filter(fits), last) {
-                (Some(header), Last::No) => Some(header),
-                (Some(header), Last::Yes) => segment.body(&header, segment.byte_count)?.map(|_| header),
-                (None, _) => None,
+        let mut walk = Self { next: base, ..Self::default() };
+        while walk.byte_count < file_bytes {
+            let position = walk.byte_count;
+            let header = header_at(file, path, position)?
+                .filter(|header| header.base == walk.next && position + header.byte_count() <= file_bytes);
+            let whole = match (header, verify) {
+                (Some(header), Verify::Bodies) => body(file, path, &header, position)?.map(|_| header),
+                (header, _) => header,
             };
-            let Some(header) = whole else {
-                segment.drop_torn_tail(file_bytes, last)?;
+            if let Some(header) = whole {
+                walk.note(&header);
+                continue;
+            }
+            let Some((found, header)) = whole_batch_behind(file, path, position, file_bytes, walk.next)?
+            else {
+                walk.torn_bytes = file_bytes - position;
                 break;
             };
-            segment.note(&header);
+            let (from, to) = (walk.next, header.base);
+            walk.gaps.push(Gap { position, byte_count: found - position, from, to });
+            (walk.byte_count, walk.next) = (found, header.base);
         }
-        Ok(segment)
+        Ok(walk)
     }
 
-    /// First offset.
-    pub(super) fn base(&self) -> Offset {
-        self.base
-    }
-
-    /// Offset after the last record.
-    pub(super) fn next(&self) -> Offset {
-        self.next
-    }
-
-    /// Length of the file.
-    pub(super) fn byte_count(&self) -> u64 {
-        self.byte_count
-    }
-
-    /// Makes everything written durable.
-    pub(super) fn sync(&self) -> Result<(), Error> {
-        self.file
-            .sync_data()
-            .map_err(|e| Error::io(format!("sync log segment \"{}\"", self.path.display()), e))
-    }
-
-    /// Writes an encoded batch at the end of the file. A failed write leaves the segment as it was.
-    pub(super) fn write(&mut self, encoded: &[u8]) -> Result<BatchHeader, Error> {
-        let context = |e| Error::io(format!("append to log segment \"{}\"", self.path.display()), e);
-        if let Err(error) = self.file.write_all_at(encoded, self.byte_count) {
-            self.file.set_len(self.byte_count).map_err(context)?;
-            return Err(context(error));
+    /// Runs of whole batches, as (position, bytes, first offset): what a repair keeps.
+    pub(super) fn runs(&self, base: Offset) -> Vec<(u64, u64, Offset)> {
+        let (mut position, mut offset) = (0, base);
+        let mut runs = Vec::new();
+        for gap in &self.gaps {
+            runs.push((position, gap.position - position, offset));
+            (position, offset) = (gap.position + gap.byte_count, gap.to);
         }
-        let header = BatchHeader::parse(encoded)
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "a log batch was encoded wrongly"))?;
-        self.note(&header);
-        Ok(header)
-    }
-
-    /// Takes back the last write, `encoded_bytes` long, because it could not be made durable.
-    pub(super) fn take_back(&mut self, base: Offset, encoded_bytes: u64) -> Result<(), Error> {
-        self.byte_count -= encoded_bytes;
-        self.next = base;
-        self.index.retain(|entry| entry.base < base);
-        self.file
-            .set_len(self.byte_count)
-            .map_err(|e| Error::io(format!("truncate log segment \"{}\"", self.path.display()), e))
-    }
-
-    /// Adds whole batches from offset `from` on to `records` until `bytes_max` is reached; returns the bytes read.
-    pub(super) fn read(
-        &self,
-        from: Offset,
-        bytes_max: usize,
-        records: &mut Vec<Record>,
-    ) -> Result<usize, Error> {
-        let start = self.index.partition_point(|entry| entry.base <= from).saturating_sub(1);
-        let mut position = self.index.get(start).map_or(0, |entry| entry.position);
-        let mut read_bytes = 0;
-        while position < self.byte_count && (read_bytes < bytes_max || records.is_empty()) {
-            let header =
-                self.header_at(position)?.ok_or_else(|| self.damaged(position, from, "batch header"))?;
-            if header.next() > from {
-                let body = self.body(&header, position)?;
-                let body = body.ok_or_else(|| self.damaged(position, header.base, "batch body"))?;
-                batch::decode(&header, body, from, records)
-                    .ok_or_else(|| self.damaged(position, header.base, "batch layout"))?;
-                read_bytes += header.body_bytes as usize;
-            }
-            position += header.byte_count();
-        }
-        Ok(read_bytes)
+        runs.push((position, self.byte_count - position, offset));
+        runs.retain(|(_, byte_count, _)| *byte_count > 0);
+        runs
     }
 
     fn note(&mut self, header: &BatchHeader) {
@@ -151,62 +111,218 @@ impl Segment {
         self.next = header.next();
     }
 
-    fn header_at(&self, position: u64) -> Result<Option<BatchHeader>, Error> {
-        let mut bytes = [0; HEADER_BYTES];
-        match self.file.read_exact_at(&mut bytes, position) {
-            Ok(()) => Ok(BatchHeader::parse(&bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(Error::io(format!("read log segment \"{}\"", self.path.display()), error)),
+    fn gap_at(&self, position: u64) -> Option<&Gap> {
+        let index = self.gaps.binary_search_by_key(&position, |gap| gap.position).ok()?;
+        self.gaps.get(index)
+    }
+
+    /// Where to begin to look for `from`.
+    fn start(&self, from: Offset) -> u64 {
+        let start = self.index.partition_point(|entry| entry.base <= from).saturating_sub(1);
+        match self.index.get(start) {
+            Some(entry) if entry.base <= from => entry.position,
+            _ => 0,
+        }
+    }
+}
+
+/// A segment file.
+#[derive(Debug)]
+pub(super) struct Segment {
+    path: PathBuf,
+    base: Offset,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// The last one of its partition, open for appends.
+    Open { file: File, walk: Walk },
+    /// One before: it ends where the next one begins. It is opened, and walked, when somebody reads it, so that neither
+    /// the time of a start nor the number of open files grows with the log.
+    Sealed { until: Offset, walk: OnceLock<Walk> },
+}
+
+impl Segment {
+    /// A new, empty segment.
+    pub(super) fn create(directory: &Path, base: Offset) -> Result<Self, Error> {
+        let path = directory.join(file_name(base));
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&path)
+            .map_err(|e| Error::io(format!("create log segment \"{}\"", path.display()), e))?;
+        Ok(Self { path, base, content: Content::Open { file, walk: Walk { next: base, ..Walk::default() } } })
+    }
+
+    /// Opens the last segment of a partition: all checksums are verified, and what a crash left behind the last whole
+    /// batch is cut off.
+    pub(super) fn open_last(path: &Path, base: Offset) -> Result<Self, Error> {
+        let context = |e| Error::io(format!("open log segment \"{}\"", path.display()), e);
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(context)?;
+        let mut walk = Walk::of(&file, path, base, Verify::Bodies)?;
+        if walk.torn_bytes > 0 {
+            tracing::info!(
+                segment = %path.display(), position = walk.byte_count, torn_bytes = walk.torn_bytes,
+                "cut off an append that a crash left unfinished"
+            );
+            file.set_len(walk.byte_count).and_then(|()| file.sync_data()).map_err(context)?;
+            walk.torn_bytes = 0;
+        }
+        tell_of_gaps(path, &walk);
+        Ok(Self { path: path.to_owned(), base, content: Content::Open { file, walk } })
+    }
+
+    /// A segment that `until`, the base of the next one, follows.
+    pub(super) fn sealed(path: PathBuf, base: Offset, until: Offset) -> Self {
+        Self { path, base, content: Content::Sealed { until, walk: OnceLock::new() } }
+    }
+
+    /// Nothing is appended any more: the next segment begins at `until`.
+    pub(super) fn seal(&mut self, until: Offset) {
+        if let Content::Open { walk, .. } = &mut self.content {
+            let walk = OnceLock::from(std::mem::take(walk));
+            self.content = Content::Sealed { until, walk };
         }
     }
 
-    /// The body of the batch at `position`; `None` where its checksum or length is wrong.
-    fn body(&self, header: &BatchHeader, position: u64) -> Result<Option<Bytes>, Error> {
-        if header.body_bytes as usize > APPEND_BYTES_MAX {
-            return Ok(None);
-        }
-        let mut body = vec![0; header.body_bytes as usize];
-        match self.file.read_exact_at(&mut body, position + HEADER_BYTES as u64) {
-            Ok(()) => Ok(header.matches(&body).then(|| body.into())),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(Error::io(format!("read log segment \"{}\"", self.path.display()), error)),
+    /// First offset.
+    pub(super) fn base(&self) -> Offset {
+        self.base
+    }
+
+    /// Offset after the last record.
+    pub(super) fn next(&self) -> Offset {
+        match &self.content {
+            Content::Open { walk, .. } => walk.next,
+            Content::Sealed { until, .. } => *until,
         }
     }
 
-    /// Cuts off an unfinished last append. Every append is synced before the next begins, so a whole batch behind the
-    /// bad bytes proves that they were once good: then it is damage, and nothing is cut.
-    fn drop_torn_tail(&mut self, file_bytes: u64, last: Last) -> Result<(), Error> {
-        let position = self.byte_count;
-        if last == Last::No || self.whole_batch_behind(position, file_bytes)? {
-            return Err(self.damaged(position, self.next, "batch"));
+    /// Length of the file; 0 where nothing can be appended to it.
+    pub(super) fn byte_count(&self) -> u64 {
+        match &self.content {
+            Content::Open { walk, .. } => walk.byte_count,
+            Content::Sealed { .. } => 0,
         }
-        tracing::info!(
-            segment = %self.path.display(), position, torn_bytes = file_bytes - position,
-            "cut off an append that a crash left unfinished"
-        );
-        self.file
-            .set_len(position)
-            .and_then(|()| self.file.sync_data())
+    }
+
+    /// Makes everything written durable.
+    pub(super) fn sync(&self) -> Result<(), Error> {
+        let Content::Open { file, .. } = &self.content else { return Ok(()) };
+        file.sync_data().map_err(|e| Error::io(format!("sync log segment \"{}\"", self.path.display()), e))
+    }
+
+    /// Writes an encoded batch at the end of the file. A failed write leaves the segment as it was.
+    pub(super) fn write(&mut self, encoded: &[u8]) -> Result<BatchHeader, Error> {
+        let path = &self.path;
+        let context = |e| Error::io(format!("append to log segment \"{}\"", path.display()), e);
+        let Content::Open { file, walk } = &mut self.content else {
+            return Err(Error::new(ErrorKind::Internal, "append to a log segment that is closed"));
+        };
+        if let Err(error) = file.write_all_at(encoded, walk.byte_count) {
+            file.set_len(walk.byte_count).map_err(context)?;
+            return Err(context(error));
+        }
+        let header = BatchHeader::parse(encoded)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a log batch was encoded wrongly"))?;
+        walk.note(&header);
+        Ok(header)
+    }
+
+    /// Takes back the last write, `encoded_bytes` long, because it could not be made durable.
+    pub(super) fn take_back(&mut self, base: Offset, encoded_bytes: u64) -> Result<(), Error> {
+        let Content::Open { file, walk } = &mut self.content else { return Ok(()) };
+        walk.byte_count -= encoded_bytes;
+        walk.next = base;
+        walk.index.retain(|entry| entry.base < base);
+        file.set_len(walk.byte_count)
             .map_err(|e| Error::io(format!("truncate log segment \"{}\"", self.path.display()), e))
     }
 
-    fn whole_batch_behind(&self, position: u64, file_bytes: u64) -> Result<bool, Error> {
-        let mut tail = vec![0; (file_bytes - position) as usize];
-        self.file
-            .read_exact_at(&mut tail, position)
-            .map_err(|e| Error::io(format!("read log segment \"{}\"", self.path.display()), e))?;
-        for at in 1..tail.len().saturating_sub(HEADER_BYTES) {
-            let candidate = &tail[at..];
-            if !candidate.starts_with(MAGIC) {
-                continue;
-            }
-            let Some(header) = BatchHeader::parse(candidate) else { continue };
-            let body = candidate.get(HEADER_BYTES..header.byte_count() as usize);
-            if header.base > self.next && body.is_some_and(|body| header.matches(body)) {
-                return Ok(true);
+    /// Adds records from offset `from` on to `records`, whole batches until `bytes_max` is reached; returns the bytes
+    /// read. Records of batches that are damaged, or missing before the next segment, are added as lost ones.
+    pub(super) fn read(
+        &self,
+        from: Offset,
+        bytes_max: usize,
+        records: &mut Vec<Record>,
+    ) -> Result<usize, Error> {
+        match &self.content {
+            Content::Open { file, walk } => self.read_batches(file, walk, from, bytes_max, records),
+            Content::Sealed { until, walk } => {
+                let context = |e| Error::io(format!("open log segment \"{}\"", self.path.display()), e);
+                let file = File::open(&self.path).map_err(context)?;
+                let walk = match walk.get() {
+                    Some(walk) => walk,
+                    None => {
+                        let walked = Walk::of(&file, &self.path, self.base, Verify::Headers)?;
+                        tell_of_gaps(&self.path, &walked);
+                        walk.get_or_init(|| walked)
+                    }
+                };
+                let mut read_bytes = self.read_batches(&file, walk, from, bytes_max, records)?;
+                // Where a copy of the next segment's records lies here too, those of the next segment count.
+                let within = records.partition_point(|record| record.offset < *until);
+                records.truncate(within);
+                let next = records.last().map_or(from, |record| record.offset + 1);
+                if next >= walk.next && next < *until {
+                    tracing::warn!(
+                        segment = %self.path.display(), from = next, to = *until,
+                        "records between two log segments are lost"
+                    );
+                    read_bytes += push_lost(records, next, *until);
+                }
+                Ok(read_bytes)
             }
         }
-        Ok(false)
+    }
+
+    fn read_batches(
+        &self,
+        file: &File,
+        walk: &Walk,
+        from: Offset,
+        bytes_max: usize,
+        records: &mut Vec<Record>,
+    ) -> Result<usize, Error> {
+        let mut position = walk.start(from);
+        let mut read_bytes = 0;
+        while position < walk.byte_count && (read_bytes < bytes_max || records.is_empty()) {
+            if let Some(gap) = walk.gap_at(position) {
+                read_bytes += push_lost(records, from.max(gap.from), gap.to);
+                if records.last().is_some_and(|last| last.offset + 1 < gap.to) {
+                    break;
+                }
+                position += gap.byte_count;
+                continue;
+            }
+            let header = header_at(file, &self.path, position)?
+                .ok_or_else(|| self.damaged(position, from, "batch header"))?;
+            if header.next() > from {
+                let before = records.len();
+                let body = body(file, &self.path, &header, position)?;
+                let decoded = body.and_then(|body| batch::decode(&header, body, from, records));
+                read_bytes += header.body_bytes as usize;
+                if decoded.is_none() {
+                    records.truncate(before);
+                    let error = self.damaged(position, header.base, "batch body");
+                    tracing::warn!(
+                        error = error.chain(),
+                        records = header.count,
+                        "records of the log are lost"
+                    );
+                    read_bytes += push_lost(records, from.max(header.base), header.next());
+                    if records.last().is_some_and(|last| last.offset + 1 < header.next()) {
+                        break;
+                    }
+                }
+            }
+            position += header.byte_count();
+        }
+        Ok(read_bytes)
     }
 
     fn damaged(&self, position: u64, offset: Offset, what: &str) -> Error {
@@ -220,9 +336,70 @@ impl Segment {
     }
 }
 
-/// Whether a segment is the last of its partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Last {
-    Yes,
-    No,
+/// Name of the segment that begins at `base`.
+pub(super) fn file_name(base: Offset) -> String {
+    format!("{base:020}.log")
+}
+
+fn tell_of_gaps(path: &Path, walk: &Walk) {
+    for Gap { position, byte_count, from, to } in &walk.gaps {
+        tracing::warn!(
+            segment = %path.display(), position, byte_count, from, to,
+            "a log segment is damaged: its records from offset to offset are lost"
+        );
+    }
+    if walk.torn_bytes > 0 {
+        tracing::warn!(
+            segment = %path.display(), position = walk.byte_count, byte_count = walk.torn_bytes, from = walk.next,
+            "the end of a log segment is damaged: its records are lost"
+        );
+    }
+}
+
+fn header_at(file: &File, path: &Path, position: u64) -> Result<Option<BatchHeader>, Error> {
+    let mut bytes = [0; HEADER_BYTES];
+    match file.read_exact_at(&mut bytes, position) {
+        Ok(()) => Ok(BatchHeader::parse(&bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(Error::io(format!("read log segment \"{}\"", path.display()), error)),
+    }
+}
+
+/// The body of the batch at `position`; `None` where its checksum or length is wrong.
+fn body(file: &File, path: &Path, header: &BatchHeader, position: u64) -> Result<Option<Bytes>, Error> {
+    if header.body_bytes as usize > APPEND_BYTES_MAX {
+        return Ok(None);
+    }
+    let mut body = vec![0; header.body_bytes as usize];
+    match file.read_exact_at(&mut body, position + HEADER_BYTES as u64) {
+        Ok(()) => Ok(header.matches(&body).then(|| body.into())),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(Error::io(format!("read log segment \"{}\"", path.display()), error)),
+    }
+}
+
+/// The first whole batch behind the bad bytes at `position`. Every append is synced before the next begins, so such a
+/// batch proves that the bytes were good once: that is damage and no append that a crash left unfinished.
+fn whole_batch_behind(
+    file: &File,
+    path: &Path,
+    position: u64,
+    file_bytes: u64,
+    next: Offset,
+) -> Result<Option<(u64, BatchHeader)>, Error> {
+    let mut tail = vec![0; (file_bytes - position) as usize];
+    file.read_exact_at(&mut tail, position)
+        .map_err(|e| Error::io(format!("read log segment \"{}\"", path.display()), e))?;
+    for at in 1..tail.len().saturating_sub(HEADER_BYTES) {
+        let candidate = tail.get(at..).unwrap_or_default();
+        if !candidate.starts_with(MAGIC) {
+            continue;
+        }
+        let Some(header) = BatchHeader::parse(candidate) else { continue };
+        let body = candidate.get(HEADER_BYTES..header.byte_count() as usize);
+        if header.base >= next && body.is_some_and(|body| header.matches(body)) {
+            return Ok(Some((position + at as u64, header)));
+        }
+    }
+    Ok(None)
 }

@@ -189,25 +189,49 @@ async fn a_torn_last_append_is_cut_off_wherever_it_was_torn() {
     }
 }
 
+/// Everything from `from` on, over as many reads as it takes: texts, and `None` for lost records.
+async fn all_from(topic: &FileTopic, from: Offset, bytes_max: usize) -> Vec<Option<String>> {
+    let mut all = Vec::new();
+    while (from + all.len() as Offset) < topic.end_offset(0).unwrap() {
+        let next = from + all.len() as Offset;
+        let records = topic.read(0, next, bytes_max, Duration::ZERO).await.unwrap();
+        assert!(!records.is_empty());
+        for (record, offset) in records.iter().zip(next..) {
+            assert_eq!(record.offset, offset, "contiguous from the offset asked for");
+            all.push((!record.is_lost()).then(|| String::from_utf8_lossy(&record.value).into_owned()));
+        }
+    }
+    all
+}
+
+fn expected(lost: std::ops::Range<usize>, count: usize) -> Vec<Option<String>> {
+    (0..count).map(|n| (!lost.contains(&n)).then(|| format!("record {n:06}"))).collect()
+}
+
 #[tokio::test]
-async fn damage_is_an_error_that_names_file_and_offset() {
+async fn records_of_a_damaged_batch_are_lost_and_all_others_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let segments = written(directory.path()).await;
     let batch_bytes = batch::encode(0, &numbered(4)).len() as u64;
+    let bases: Vec<usize> =
+        segments.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().parse().unwrap()).collect();
     for (segment, position) in [(0, 5), (0, 70), (0, batch_bytes + 3), (1, 60)] {
         let path = &segments[segment];
         let whole = fs::read(path).unwrap();
         let file = fs::File::options().write(true).open(path).unwrap();
         file.write_all_at(&[whole[position as usize] ^ 0x55], position).unwrap();
-        let error = match reopened(directory.path()) {
-            Err(error) => error,
-            Ok(topic) => topic.read(0, 0, usize::MAX, Duration::ZERO).await.unwrap_err(),
-        };
-        assert_eq!(error.kind, ErrorKind::Corrupt);
-        assert!(error.message.contains(path.file_name().unwrap().to_str().unwrap()), "{error}");
+        let first = bases[segment] + (position / batch_bytes) as usize * 4;
+        for bytes_max in [1, 100, usize::MAX] {
+            let topic = reopened(directory.path()).unwrap();
+            assert_eq!(all_from(&topic, 0, bytes_max).await, expected(first..first + 4, 40));
+            assert_eq!(
+                all_from(&topic, first as Offset + 1, bytes_max).await,
+                expected(first..first + 4, 40)[first + 1..]
+            );
+        }
         fs::write(path, whole).unwrap();
     }
-    assert_eq!(reopened(directory.path()).unwrap().end_offset(0).unwrap(), 40);
+    assert_eq!(all_from(&reopened(directory.path()).unwrap(), 0, usize::MAX).await, expected(0..0, 40));
 }
 
 #[tokio::test]
@@ -224,15 +248,122 @@ async fn damage_before_the_last_append_of_the_open_segment_is_not_taken_for_a_to
         let mut bad = whole.clone();
         bad[position] ^= 1;
         fs::write(&path, bad).unwrap();
-        assert_eq!(reopened(directory.path()).unwrap_err().kind, ErrorKind::Corrupt);
+        let topic = reopened(directory.path()).unwrap();
+        assert_eq!(all_from(&topic, 0, usize::MAX).await, expected(0..4, 8));
+        assert_eq!(topic.append(0, numbered(1)).await.unwrap().base, 8);
         fs::write(&path, whole).unwrap();
     }
 }
 
 #[tokio::test]
-async fn a_missing_segment_is_an_error() {
+async fn records_of_a_missing_segment_are_lost_and_appending_goes_on() {
     let directory = tempfile::tempdir().unwrap();
     let segments = written(directory.path()).await;
+    let base =
+        |index: usize| segments[index].file_stem().unwrap().to_str().unwrap().parse::<usize>().unwrap();
     fs::remove_file(&segments[1]).unwrap();
-    assert_eq!(reopened(directory.path()).unwrap_err().kind, ErrorKind::Corrupt);
+    let topic = reopened(directory.path()).unwrap();
+    for bytes_max in [1, usize::MAX] {
+        assert_eq!(all_from(&topic, 0, bytes_max).await, expected(base(1)..base(2), 40));
+    }
+    assert_eq!(topic.append(0, numbered(1)).await.unwrap().base, 40);
+    drop(topic);
+    fs::remove_file(&segments[0]).unwrap();
+    let topic = reopened(directory.path()).unwrap();
+    assert_eq!(topic.watermarks(0).unwrap().start, base(2) as Offset);
+    assert_eq!(all_from(&topic, 0, usize::MAX).await[..base(2)], expected(0..base(2), base(2)));
+}
+
+#[tokio::test]
+async fn a_log_that_lost_its_end_goes_on_where_it_is_told_to() {
+    let (_directory, topics) = drivers();
+    for topic in topics {
+        topic.append(1, numbered(3)).await.unwrap();
+        topic.continue_at(1, 2).await.unwrap();
+        assert_eq!(topic.end_offset(1).unwrap(), 3, "never back");
+        topic.continue_at(1, 10).await.unwrap();
+        assert_eq!(topic.append(1, vec![record("on")]).await.unwrap().base, 10);
+        let mut lost = Vec::new();
+        let mut next = 1;
+        while next < 11 {
+            for record in topic.read(1, next, usize::MAX, Duration::ZERO).await.unwrap() {
+                assert_eq!(record.offset, next);
+                lost.extend(record.is_lost().then_some(next));
+                next += 1;
+            }
+        }
+        assert_eq!(lost, (3..10).collect::<Vec<_>>());
+    }
+    let directory = tempfile::tempdir().unwrap();
+    reopened(directory.path()).unwrap().continue_at(0, 7).await.unwrap();
+    let topic = reopened(directory.path()).unwrap();
+    assert_eq!(topic.watermarks(0).unwrap(), Watermarks { start: 7, end: 7 });
+    assert_eq!(topic.append(0, numbered(1)).await.unwrap().base, 7);
+}
+
+#[tokio::test]
+async fn a_lost_topic_file_is_made_again_from_the_folders() {
+    let directory = tempfile::tempdir().unwrap();
+    FileTopic::open(directory.path(), "t", 3, small()).unwrap().append(2, numbered(2)).await.unwrap();
+    for damage in [None, Some("{\"version\":1,\"part")] {
+        let path = directory.path().join("t/topic.json");
+        match damage {
+            None => fs::remove_file(&path).unwrap(),
+            Some(text) => fs::write(&path, text).unwrap(),
+        }
+        let topic = FileTopic::open(directory.path(), "t", 8, small()).unwrap();
+        assert_eq!((topic.partitions(), topic.end_offset(2).unwrap()), (3, 2));
+        assert_eq!(stored(&path), 3);
+    }
+}
+
+fn stored(path: &Path) -> u64 {
+    let text: serde_json::Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    text["partitions"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_repair_tells_what_is_wrong_mends_it_and_finds_nothing_the_next_time() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("log");
+    let segments = written(&log).await;
+    let covered = |next: Offset| {
+        let mut offsets = seislake_model::Offsets::default();
+        offsets.set("t", 0, next);
+        offsets
+    };
+    assert_eq!(check(home.path(), &covered(40)).unwrap(), []);
+    let batch_bytes = batch::encode(0, &numbered(4)).len();
+    for (segment, position) in [(0, 50), (2, 3)] {
+        let mut bytes = fs::read(&segments[segment]).unwrap();
+        bytes[position] ^= 0x10;
+        fs::write(&segments[segment], bytes).unwrap();
+    }
+    let missing: Offset = segments[1].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    let third: Offset = segments[2].file_stem().unwrap().to_str().unwrap().parse().unwrap();
+    fs::remove_file(&segments[1]).unwrap();
+    let last = segments.last().unwrap();
+    let last_bytes = fs::metadata(last).unwrap().len();
+    fs::File::options().write(true).open(last).unwrap().set_len(last_bytes - 37).unwrap();
+    fs::write(log.join("t/topic.json"), "").unwrap();
+    let told: Vec<_> = check(home.path(), &covered(45)).unwrap();
+    let found: Vec<_> = told.iter().map(|finding| (finding.damage, finding.lost.clone())).collect();
+    let wrong = [
+        (LogDamage::TopicFile, 0..0),
+        (LogDamage::DamagedBatches, 0..4),
+        (LogDamage::Hole, missing..third),
+        (LogDamage::DamagedBatches, third..third + 4),
+        (LogDamage::TornTail, 36..36),
+        (LogDamage::BehindTables, 36..45),
+    ];
+    assert_eq!(found, wrong, "{last_bytes} {batch_bytes}");
+    assert_eq!(repair(home.path(), &covered(45)).unwrap(), told);
+    assert_eq!(check(home.path(), &covered(45)).unwrap(), []);
+    assert!(segments[0].with_extension("log.damaged").exists(), "the damaged file is kept");
+    let topic = reopened(&log).unwrap();
+    let all = all_from(&topic, 0, usize::MAX).await;
+    let kept: Vec<usize> = (0..all.len()).filter(|n| all[*n].is_some()).collect();
+    let lost = |n: &usize| *n < 4 || (missing as usize..third as usize + 4).contains(n) || *n >= 36;
+    assert_eq!(kept, (0..45).filter(|n| !lost(n)).collect::<Vec<_>>());
+    assert_eq!(topic.append(0, numbered(1)).await.unwrap().base, 45);
 }

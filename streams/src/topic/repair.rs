@@ -1,0 +1,293 @@
+//! What is wrong with the log files of a home, and what can be done about it. Nobody else may have the log open.
+//!
+//! A home opens and goes on with a damaged log, too: lost records are read as lost ones. A repair makes that lasting:
+//! damaged segment files are cut into files of whole batches, the originals are kept beside them as `….damaged`, and
+//! holes are noted in `gaps.json`, so that they are told of once.
+
+use std::fmt;
+use std::fs;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use seislake_model::{ErrorKind, Offset, Offsets};
+
+use super::file::{
+    partition_folders, segment_bases, store_partitions, stored_partitions, sync_directory, told_partitions,
+};
+use super::segment::{Verify, Walk, file_name};
+use crate::Error;
+
+const GAPS_FILE: &str = "gaps.json";
+/// Bytes copied at once.
+const COPY_BYTES: u64 = 1 << 20;
+
+/// What can be wrong with the files of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogDamage {
+    /// The last append is not whole: a crash, or a file that was cut. A repair, and every start, cuts it off.
+    TornTail,
+    /// Bytes in the middle of a segment are no whole batch.
+    DamagedBatches,
+    /// A segment is missing, or its end is.
+    Hole,
+    /// The file that says how many partitions a topic has is lost or cannot be read.
+    TopicFile,
+    /// The tables hold rows of records that the log does not have any more.
+    BehindTables,
+}
+
+impl fmt::Display for LogDamage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TornTail => "the last append is not whole",
+            Self::DamagedBatches => "records are damaged",
+            Self::Hole => "records are missing",
+            Self::TopicFile => "topic.json is lost or damaged",
+            Self::BehindTables => "the log ends before the records that the tables hold",
+        })
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFinding {
+    /// Topic.
+    pub topic: String,
+    /// Its partition; 0 where the finding is about the whole topic.
+    pub partition: u32,
+    /// The file, or the folder where a file is missing.
+    pub file: PathBuf,
+    /// What is wrong.
+    pub damage: LogDamage,
+    /// Offsets of the records that are lost from the log; empty where none is.
+    pub lost: Range<Offset>,
+}
+
+impl fmt::Display for LogFinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, partition, file, damage, lost } = self;
+        write!(f, "log of \"{topic}\" partition {partition}: {damage}")?;
+        if !lost.is_empty() {
+            write!(f, ", offsets {} to {} are lost", lost.start, lost.end - 1)?;
+        }
+        write!(f, " (\"{}\")", file.display())
+    }
+}
+
+/// What is wrong with the log below `home` (or below a share of it). `covered` is what the tables hold. All checksums are
+/// verified; nothing is changed. Holes that a repair has noted are not told of again.
+///
+/// # Errors
+/// Files that cannot be read for other reasons than damage.
+pub fn check(home: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
+    visit(home, covered, |_, _| Ok(()))
+}
+
+/// Mends what [`check`] finds, and returns it.
+///
+/// # Errors
+/// Files that cannot be read or written.
+pub fn repair(home: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
+    visit(home, covered, mend)
+}
+
+fn visit(
+    home: &Path,
+    covered: &Offsets,
+    mend: impl Fn(&Path, &LogFinding) -> Result<(), Error>,
+) -> Result<Vec<LogFinding>, Error> {
+    let log = home.join("log");
+    let mut findings = Vec::new();
+    for topic in folders(&log)? {
+        let directory = log.join(&topic);
+        let topic_file = directory.join("topic.json");
+        if told_partitions(&directory)?.is_none() {
+            let damage = LogDamage::TopicFile;
+            let finding =
+                LogFinding { topic: topic.clone(), partition: 0, file: topic_file, damage, lost: 0..0 };
+            mend(&directory, &finding)?;
+            findings.push(finding);
+        }
+        for partition in partition_folders(&directory)? {
+            let place = Place { topic: &topic, partition, directory: directory.join(partition.to_string()) };
+            let found = place.findings(covered.get(&topic, partition))?;
+            for finding in &found {
+                mend(&place.directory, finding)?;
+            }
+            findings.extend(found);
+        }
+    }
+    Ok(findings)
+}
+
+/// Names of the topics.
+fn folders(log: &Path) -> Result<Vec<String>, Error> {
+    let context = |e| Error::io(format!("list \"{}\"", log.display()), e);
+    let entries = match fs::read_dir(log) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(context(error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(context)?;
+        if entry.path().is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A partition and its folder.
+struct Place<'a> {
+    topic: &'a str,
+    partition: u32,
+    directory: PathBuf,
+}
+
+impl Place<'_> {
+    fn findings(&self, covered: Offset) -> Result<Vec<LogFinding>, Error> {
+        let noted = noted_gaps(&self.directory);
+        let bases = segment_bases(&self.directory)?;
+        let mut findings = Vec::new();
+        let mut end = 0;
+        for (index, base) in bases.iter().enumerate() {
+            let path = self.directory.join(file_name(*base));
+            if *base > end && !is_noted(&noted, end..*base) {
+                findings.push(self.finding(&self.directory, LogDamage::Hole, end..*base));
+            }
+            let file = fs::File::open(&path)
+                .map_err(|e| Error::io(format!("open log segment \"{}\"", path.display()), e))?;
+            let walk = Walk::of(&file, &path, *base, Verify::Bodies)?;
+            for gap in &walk.gaps {
+                findings.push(self.finding(&path, LogDamage::DamagedBatches, gap.from..gap.to));
+            }
+            end = walk.next;
+            let last = index + 1 == bases.len();
+            if walk.torn_bytes > 0 {
+                let damage = if last { LogDamage::TornTail } else { LogDamage::DamagedBatches };
+                findings.push(self.finding(&path, damage, end..end));
+            }
+        }
+        if covered > end {
+            findings.push(self.finding(&self.directory, LogDamage::BehindTables, end..covered));
+        }
+        Ok(findings)
+    }
+
+    fn finding(&self, file: &Path, damage: LogDamage, lost: Range<Offset>) -> LogFinding {
+        let (topic, partition) = (self.topic.to_owned(), self.partition);
+        LogFinding { topic, partition, file: file.to_owned(), damage, lost }
+    }
+}
+
+/// Holes that were told of before.
+fn noted_gaps(directory: &Path) -> Vec<(Offset, Offset)> {
+    let text = fs::read(directory.join(GAPS_FILE)).unwrap_or_default();
+    // A file that cannot be read notes nothing: the holes are told of once more.
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// Whether all of `hole` was told of.
+fn is_noted(noted: &[(Offset, Offset)], hole: Range<Offset>) -> bool {
+    let mut noted = noted.to_vec();
+    noted.sort_unstable();
+    let mut told = hole.start;
+    for (from, to) in noted {
+        if from <= told {
+            told = told.max(to);
+        }
+    }
+    told >= hole.end
+}
+
+fn note_gap(directory: &Path, gap: &Range<Offset>) -> Result<(), Error> {
+    let mut gaps = noted_gaps(directory);
+    gaps.push((gap.start, gap.end));
+    let text =
+        serde_json::to_vec(&gaps).map_err(|e| Error::caused(ErrorKind::Internal, "encode gaps.json", e))?;
+    let (new, path) = (directory.join("gaps.json.new"), directory.join(GAPS_FILE));
+    let context = |e| Error::io(format!("write \"{}\"", path.display()), e);
+    write_durably(&new, &text).and_then(|()| fs::rename(&new, &path)).map_err(context)?;
+    sync_directory(directory)
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+fn mend(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
+    match finding.damage {
+        LogDamage::TopicFile => match stored_partitions(directory)? {
+            Some(partitions) => store_partitions(directory, partitions),
+            None => Ok(()),
+        },
+        LogDamage::Hole => note_gap(directory, &finding.lost),
+        LogDamage::BehindTables => {
+            let path = directory.join(file_name(finding.lost.end));
+            let context = |e| Error::io(format!("create log segment \"{}\"", path.display()), e);
+            write_durably(&path, &[]).map_err(context)?;
+            note_gap(directory, &finding.lost)
+        }
+        // One repair of a file mends all that is wrong with it.
+        LogDamage::TornTail | LogDamage::DamagedBatches => rewrite(directory, &finding.file),
+    }
+}
+
+/// Keeps the damaged file as `….damaged` and puts files of its whole batches in its place.
+fn rewrite(directory: &Path, path: &Path) -> Result<(), Error> {
+    let context = |e| Error::io(format!("repair log segment \"{}\"", path.display()), e);
+    let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+    let base: Offset =
+        name.ok_or_else(|| Error::new(ErrorKind::Internal, format!("\"{}\" is no segment", path.display())))?;
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut file = fs::File::open(path).map_err(context)?;
+    let walk = Walk::of(&file, path, base, Verify::Bodies)?;
+    if walk.gaps.is_empty() && walk.torn_bytes == 0 {
+        return Ok(());
+    }
+    if walk.gaps.is_empty() {
+        let cut = fs::File::options().write(true).open(path).map_err(context)?;
+        return cut.set_len(walk.byte_count).and_then(|()| cut.sync_all()).map_err(context);
+    }
+    let kept = path.with_extension("log.damaged");
+    let _ = fs::remove_file(&kept);
+    fs::hard_link(path, &kept).map_err(context)?;
+    let mut renames = Vec::new();
+    for (position, byte_count, first) in walk.runs(base) {
+        let to = directory.join(file_name(first));
+        let new = to.with_extension("log.new");
+        copy(&mut file, position, byte_count, &new).map_err(context)?;
+        renames.push((new, to));
+    }
+    sync_directory(directory)?;
+    if !renames.iter().any(|(_, to)| to == path) {
+        fs::remove_file(path).map_err(context)?;
+    }
+    for (new, to) in renames {
+        fs::rename(new, to).map_err(context)?;
+    }
+    for gap in &walk.gaps {
+        note_gap(directory, &(gap.from..gap.to))?;
+    }
+    sync_directory(directory)
+}
+
+fn copy(file: &mut fs::File, position: u64, byte_count: u64, to: &Path) -> std::io::Result<()> {
+    file.seek(SeekFrom::Start(position))?;
+    let mut out = fs::File::create(to)?;
+    let mut left = byte_count;
+    while left > 0 {
+        let mut bytes = vec![0; left.min(COPY_BYTES) as usize];
+        file.read_exact(&mut bytes)?;
+        out.write_all(&bytes)?;
+        left -= bytes.len() as u64;
+    }
+    out.sync_all()
+}
