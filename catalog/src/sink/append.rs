@@ -33,6 +33,15 @@ pub(crate) struct Change<'a> {
     pub(crate) seen: &'a Offsets,
 }
 
+/// What becomes of the files where the table covers the offsets already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leftovers {
+    /// They were in no commit: they are deleted.
+    Delete,
+    /// An earlier commit of them may have come through although it failed: they are left to the search for orphans.
+    Keep,
+}
+
 /// The files of the table that a commit takes out.
 pub(crate) enum Replaced {
     /// None: rows are added.
@@ -107,9 +116,15 @@ fn coverage(have: &Offsets, seen: &Offsets, covered: &Offsets) -> Coverage {
 
 /// Commits a change; tries again when somebody else commits meanwhile.
 pub(crate) async fn commit(lake: &Lake, change: Change<'_>) -> Result<Committed> {
+    commit_again(lake, change, Leftovers::Delete).await
+}
+
+/// The same for a change that may have been committed before.
+pub(super) async fn commit_again(lake: &Lake, change: Change<'_>, leftovers: Leftovers) -> Result<Committed> {
     let committer = lake.committer(change.table);
     let _turn = committer.lock().await;
-    let mut attempt = Attempt { lake, change: &change, snapshot_id: new_snapshot_id(), added: None };
+    let mut attempt =
+        Attempt { lake, change: &change, snapshot_id: new_snapshot_id(), added: None, leftovers };
     for count in 1..=lake.write_settings().commit_attempts_max {
         if let Some(committed) = attempt.run().await? {
             return Ok(committed);
@@ -127,6 +142,7 @@ struct Attempt<'a> {
     snapshot_id: SnapshotId,
     /// Manifest of the new files, written once.
     added: Option<ManifestFile>,
+    leftovers: Leftovers,
 }
 
 /// Files that one attempt wrote, and the snapshot made of them.
@@ -205,6 +221,9 @@ impl Attempt<'_> {
 
     /// Deletes the files of a change that will never be committed.
     async fn discard(&mut self) {
+        if self.leftovers == Leftovers::Keep {
+            return;
+        }
         let manifest = self.added.take().map(|manifest| manifest.manifest_path);
         let files = self.change.files.iter().map(|file| file.file_path().to_owned());
         let files = files.chain(manifest).collect();

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A file is visible only through a snapshot: a process that dies between writing and committing leaves files that
-//! nothing refers to, never rows. The offsets are checked in the same step that swaps the pointer.
+//! nothing refers to, never rows. What could not be written or committed stays with the sink: the caller tries again. The offsets are checked in the same step that swaps the pointer.
 
 mod append;
 mod files;
@@ -27,6 +27,7 @@ use crate::lake::Lake;
 use crate::tables::{TableDef, encode_owned};
 
 pub(crate) use append::{Change, Committed, Replaced, commit};
+use append::{Leftovers, commit_again};
 pub(crate) use files::{DataFileWriter, gathered_rows, sorted, write as write_files, writer_properties};
 pub(crate) use retention::expired;
 
@@ -46,10 +47,14 @@ pub(crate) struct TableSink {
     /// Rows on their way to files while more are buffered; one such task at a time.
     spilling: Option<Spilling>,
     files: Vec<DataFile>,
+    /// A commit of these files ended without telling how: they may be in the table.
+    leftovers: Leftovers,
 }
 
 struct Spilling {
     task: JoinHandle<Result<Vec<DataFile>>>,
+    /// What the files are made of, until they are there.
+    batches: Vec<RecordBatch>,
     bytes: usize,
 }
 
@@ -57,7 +62,16 @@ impl TableSink {
     pub(crate) async fn open(lake: Lake, table: &'static TableDef) -> Result<Self> {
         let loaded = lake.load(&table.ident()).await?;
         let seen = Mutex::new(offsets(loaded.metadata()));
-        Ok(Self { lake, table, seen, batches: Vec::new(), batch_bytes: 0, spilling: None, files: Vec::new() })
+        Ok(Self {
+            lake,
+            table,
+            seen,
+            batches: Vec::new(),
+            batch_bytes: 0,
+            spilling: None,
+            files: Vec::new(),
+            leftovers: Leftovers::Delete,
+        })
     }
 
     /// Begins to write what is buffered to files, once the rows before are written.
@@ -68,23 +82,33 @@ impl TableSink {
         }
         let batches = std::mem::take(&mut self.batches);
         let bytes = std::mem::take(&mut self.batch_bytes);
-        let (lake, table) = (self.lake.clone(), self.table);
-        let task = tokio::spawn(async move { files::write(&lake, table, &batches).await });
-        self.spilling = Some(Spilling { task, bytes });
+        let (lake, table, written) = (self.lake.clone(), self.table, batches.clone());
+        let task = tokio::spawn(async move { files::write(&lake, table, &written).await });
+        self.spilling = Some(Spilling { task, batches, bytes });
         Ok(())
     }
 
-    /// Waits for the rows that are on their way to files.
+    /// Waits for the rows that are on their way to files. Those that did not get there are buffered again.
     async fn spilled(&mut self) -> Result<()> {
-        let Some(Spilling { task, bytes }) = self.spilling.take() else { return Ok(()) };
-        let written = task.await;
-        self.lake.buffered().fetch_sub(bytes, Ordering::Relaxed);
-        let broken = |error| {
+        let Some(spilling) = &mut self.spilling else { return Ok(()) };
+        let written = (&mut spilling.task).await.unwrap_or_else(|error| {
             let message = format!("writing rows of \"{}\" broke off: {error}", self.table.full_name());
-            Error::new(ErrorKind::Internal, message)
-        };
-        self.files.extend(written.map_err(broken)??);
-        Ok(())
+            Err(Error::new(ErrorKind::Internal, message))
+        });
+        let Some(Spilling { mut batches, bytes, .. }) = self.spilling.take() else { return Ok(()) };
+        match written {
+            Ok(files) => {
+                self.lake.buffered().fetch_sub(bytes, Ordering::Relaxed);
+                self.files.extend(files);
+                Ok(())
+            }
+            Err(error) => {
+                batches.append(&mut self.batches);
+                self.batches = batches;
+                self.batch_bytes += bytes;
+                Err(error)
+            }
+        }
     }
 
     async fn push(&mut self, rows: Rows) -> Result<()> {
@@ -101,8 +125,11 @@ impl TableSink {
         let all = self.lake.buffered().fetch_add(bytes, Ordering::Relaxed) + bytes;
         let limits = self.lake.write_settings();
         let crowded = all >= limits.buffer_bytes_max && self.batch_bytes >= SPILL_BYTES_MIN;
-        if crowded || self.batch_bytes >= limits.sink_bytes_max {
-            self.spill().await?;
+        if (crowded || self.batch_bytes >= limits.sink_bytes_max)
+            && let Err(error) = self.spill().await
+        {
+            // The rows are taken all the same: the commit writes them, or fails and says why.
+            tracing::debug!(table = %self.table.full_name(), %error, "rows could not be written yet");
         }
         Ok(())
     }
@@ -110,10 +137,22 @@ impl TableSink {
     async fn commit_rows(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>> {
         self.spill().await?;
         self.spilled().await?;
-        let files = std::mem::take(&mut self.files);
         let seen = self.seen().clone();
-        let change = Change { table: self.table, files, replaced: Replaced::Nothing, covered, seen: &seen };
-        let committed = commit(&self.lake, change).await?;
+        let change = Change {
+            table: self.table,
+            files: self.files.clone(),
+            replaced: Replaced::Nothing,
+            covered,
+            seen: &seen,
+        };
+        let leftovers = std::mem::replace(&mut self.leftovers, Leftovers::Keep);
+        let committed = commit_again(&self.lake, change, leftovers).await;
+        // Where a rival moved the offsets, the files are gone.
+        if committed.as_ref().map_or_else(|error| error.kind == ErrorKind::Conflict, |_| true) {
+            self.files.clear();
+            self.leftovers = Leftovers::Delete;
+        }
+        let committed = committed?;
         if let Committed::Before(_) = committed {
             tracing::info!(table = %self.table.full_name(), "offsets were committed before: rows dropped");
         }

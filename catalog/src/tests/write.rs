@@ -170,3 +170,31 @@ async fn samples_of_every_encoding_come_back() {
     assert!(rows[3].contains("1.7976931348623157e308"), "{rows:#?}");
     assert!(rows[4].contains("2147483647"), "{rows:#?}");
 }
+
+#[tokio::test]
+async fn rows_of_a_commit_that_failed_come_with_the_next_one() {
+    for folder in ["data", "metadata"] {
+        let home = tempfile::tempdir().unwrap();
+        let lake = lake(home.path()).await;
+        append(&lake, Rows::Packets((0..4).map(packet).collect()), &covered(0, 4)).await;
+        let mut sink = lake.sink("waveform.packets").await.unwrap();
+        sink.write(Rows::Packets((4..8).map(packet).collect())).await.unwrap();
+        // A file where the folder was: nothing can be written below it.
+        let place = home.path().join("warehouse/waveform/packets").join(folder);
+        let aside = place.with_extension("aside");
+        std::fs::rename(&place, &aside).unwrap();
+        std::fs::write(&place, "").unwrap();
+        for _ in 0..2 {
+            let error = sink.commit(&covered(0, 8)).await.unwrap_err();
+            assert_ne!(error.kind, ErrorKind::Conflict, "{folder}: {error}");
+        }
+        sink.write(Rows::Packets((8..10).map(packet).collect())).await.unwrap();
+        std::fs::remove_file(&place).unwrap();
+        std::fs::rename(&aside, &place).unwrap();
+        sink.commit(&covered(0, 10)).await.unwrap();
+        assert_eq!(sink.committed().await.unwrap(), covered(0, 10));
+        assert_eq!(count(&lake, "waveform.packets").await, 10, "{folder}");
+        drop(sink);
+        assert_eq!(lake.metrics().buffered_bytes, 0);
+    }
+}
