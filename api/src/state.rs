@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::PrometheusHandle;
-use seislake_model::{Clock, DeadLetter, Inventory, SnapshotId, Timestamp};
+use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use crate::error::ApiError;
@@ -64,15 +64,28 @@ pub struct IngestReport {
     pub duplicate_count: usize,
     /// Samples of the accepted records, as their headers say.
     pub sample_count: u64,
-    /// What could not be read.
-    pub dead_letters: Vec<DeadLetter>,
+    /// What could not be used, in the order of the body.
+    pub dead_letters: Vec<RefusedRecord>,
+}
+
+/// A part of a body that could not be used, or was kept although something is odd about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedRecord {
+    /// Index among the records and damaged parts of the body.
+    pub index: usize,
+    /// Where it begins in the body, bytes.
+    pub byte_offset: u64,
+    /// How long it is there, bytes.
+    pub byte_count: u64,
+    /// Why, one sentence.
+    pub reason: String,
 }
 
 /// The gate to the stream.
 #[async_trait]
 pub trait Ingest: Debug + Send + Sync {
     /// Cuts the body into records, drops those already held, appends the rest durably.
-    /// Damaged parts come back as dead letters, not as an error.
+    /// Parts and records that cannot be used come back as dead letters, not as an error.
     async fn ingest(&self, request: IngestRequest) -> Result<IngestReport, ApiError>;
 }
 

@@ -8,9 +8,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use seislake_model::{DeadLetter, SourceId, Timestamp};
+use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Encoding, FormatVersion, PackSettings, Quality, pack};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Body, Shared};
@@ -22,6 +22,9 @@ const RECORD_LENGTH: usize = 4096;
 
 /// Longest `Idempotency-Key` taken.
 const KEY_LENGTH_MAX: usize = 256;
+
+/// Dead letters that one answer lists; the others are counted.
+const LETTERS_MAX: usize = 10_000;
 
 /// One sample array.
 #[derive(Debug, Deserialize)]
@@ -43,20 +46,6 @@ struct TraceBody {
 enum Traces {
     Many(Vec<serde_json::Value>),
     One(serde_json::Value),
-}
-
-/// What could not be read, without its bytes.
-#[derive(Debug, Serialize)]
-struct Letter {
-    index: u32,
-    reason: String,
-    byte_count: usize,
-}
-
-impl From<&DeadLetter> for Letter {
-    fn from(letter: &DeadLetter) -> Self {
-        Self { index: letter.index, reason: letter.reason.clone(), byte_count: letter.record.len() }
-    }
 }
 
 impl TraceBody {
@@ -159,12 +148,13 @@ pub(super) async fn ingest(State(shared): State<Shared>, body: Body) -> Result<R
 }
 
 fn answer(report: &IngestReport) -> Response {
-    let letters: Vec<Letter> = report.dead_letters.iter().map(Letter::from).collect();
+    let letters = &report.dead_letters;
     let mut body = json!({
         "accepted_count": report.accepted_count,
         "duplicate_count": report.duplicate_count,
         "sample_count": report.sample_count,
-        "dead_letters": letters,
+        "dead_letter_count": letters.len(),
+        "dead_letters": letters.get(..LETTERS_MAX).unwrap_or(letters),
     });
     if report.accepted_count + report.duplicate_count > 0 {
         return (StatusCode::OK, Json(body)).into_response();
@@ -172,7 +162,7 @@ fn answer(report: &IngestReport) -> Response {
     let reason = letters.first().map_or("it holds no records", |letter| letter.reason.as_str());
     body["error"] = json!({
         "code": ErrorCode::Unprocessable.as_str(),
-        "message": format!("nothing in the body could be read as miniSEED: {reason}"),
+        "message": format!("nothing in the body could be used: {reason}"),
         "hint": "seislake inspect says what is in a file",
     });
     (ErrorCode::Unprocessable.status(), Json(body)).into_response()

@@ -171,11 +171,18 @@ async fn damage_in_a_body_is_reported_beside_what_was_taken() {
     let settings = seislake_mseed::PackSettings::new("FDSN:XX_S0__H_H_Z", 0, 100.0);
     let samples: Vec<i32> = (0..100).collect();
     let mut body = seislake_mseed::pack(&settings, samples.as_slice()).unwrap().concat();
+    let record_bytes = body.len();
     body.extend([0xFF; 600]);
     let (status, text) = house.post("/waveforms/ingest", "application/vnd.fdsn.mseed", body).await;
     let report: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((status, &report["accepted_count"]), (StatusCode::OK, &json!(1)), "{text}");
-    assert!(!report["dead_letters"].as_array().unwrap().is_empty(), "{text}");
+    let letter = &report["dead_letters"][0];
+    assert_eq!((&letter["index"], &letter["byte_count"]), (&json!(1), &json!(600)), "{text}");
+    assert_eq!(
+        (&letter["byte_offset"], &report["dead_letter_count"]),
+        (&json!(record_bytes), &json!(1)),
+        "{text}"
+    );
 }
 
 #[tokio::test]

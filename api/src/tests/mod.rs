@@ -21,15 +21,17 @@ use bytes::Bytes;
 use datafusion::prelude::SessionContext;
 use seislake_catalog::{Lake, LakeSettings};
 use seislake_model::{
-    Amplitude, Arrival, Channel, Clock, DeadLetter, Event, EventStatus, Inventory, Magnitude, Onset, Origin,
-    Phase, Pick, Polarity, RecordPosition, Rows, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
+    Amplitude, Arrival, Channel, Clock, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick,
+    Polarity, RecordPosition, Rows, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
 };
 use seislake_mseed::{Scanned, Scanner};
 use seislake_query::SessionSettings;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::state::{AsOf, Ingest, IngestReport, IngestRequest, Readiness, Sessions, StationStore};
+use crate::state::{
+    AsOf, Ingest, IngestReport, IngestRequest, Readiness, RefusedRecord, Sessions, StationStore,
+};
 use crate::{ApiError, AppState, ErrorCode, HttpLimits, router};
 
 /// A house with one room: the lake.
@@ -97,13 +99,11 @@ impl Ingest for Records {
                     report.sample_count += u64::from(record.sample_count);
                 }
                 Scanned::Record { .. } => report.duplicate_count += 1,
-                Scanned::Problem { offset, reason, .. } => report.dead_letters.push(DeadLetter {
-                    position: position(offset),
-                    index: 0,
-                    stage: "ingest".into(),
+                Scanned::Problem { offset, length, reason } => report.dead_letters.push(RefusedRecord {
+                    index: report.accepted_count + report.duplicate_count + report.dead_letters.len(),
+                    byte_offset: offset,
+                    byte_count: length,
                     reason: reason.to_string(),
-                    origin: Some(request.origin.clone()),
-                    record: Vec::new(),
                 }),
                 Scanned::ControlHeaders { .. } => {}
             }
