@@ -6,9 +6,11 @@
 //! ```
 //! The crate knows topics and stages, never tables: rows leave through the [`seislake_model::Sink`] port.
 
+mod database;
 mod error;
 pub mod gate;
 pub mod message;
+mod record;
 pub mod runtime;
 pub mod source;
 pub mod stages;

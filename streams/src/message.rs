@@ -34,6 +34,8 @@ pub const WATERMARK_KEY: &[u8] = b"watermark";
 
 const VERSION: u32 = 1;
 
+const NULL: &[u8] = b"null";
+
 /// Dead-letter topic of `topic`: partition 0 holds what was refused before it got a place in `topic`, partition
 /// `1 + p` what a stage could not use of partition `p`.
 pub fn dead_letter_topic(topic: &str) -> String {
@@ -65,8 +67,9 @@ impl<'de> Deserialize<'de> for Watermark {
     }
 }
 
-/// The value of a punctuation record.
+/// The value of a punctuation record; a message that holds a watermark among other things is none.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Punctuation {
     version: u32,
     watermark: Watermark,
@@ -84,6 +87,7 @@ pub fn watermark_of(record: &Record) -> Result<Option<Watermark>, Error> {
         return Ok(None);
     }
     let punctuation: Punctuation = from_json("punctuation", &record.value)?;
+    check_version(punctuation.version)?;
     Ok(Some(punctuation.watermark))
 }
 
@@ -174,20 +178,33 @@ impl Envelope {
         Self { version: VERSION, source, message }
     }
 
-    /// The record that carries it.
+    /// The record that carries it. Fails with `Internal` where nobody could read it: JSON has no word for a number that
+    /// is infinite or none.
     pub fn to_record(&self) -> Result<NewRecord, Error> {
-        Ok(NewRecord { key: self.message.key(), value: to_json(self)?, arrival_time: None })
+        let value = to_json(self)?;
+        // Such a number is written as null, which only optional ones may be.
+        if value.windows(NULL.len()).any(|window| window == NULL) {
+            let unreadable = "a message holds a number that is infinite or none";
+            from_json::<Self>("message", &value)
+                .map_err(|e| Error::caused(ErrorKind::Internal, unreadable, e))?;
+        }
+        Ok(NewRecord { key: self.message.key(), value, arrival_time: None })
     }
 
     /// Reads the message of a record. Fails with `Corrupt` where it is none or of a newer version.
     pub fn of(record: &Record) -> Result<Self, Error> {
         let envelope: Self = from_json("message", &record.value)?;
-        if envelope.version > VERSION {
-            let text = format!("message version {} is newer than this program ({VERSION})", envelope.version);
-            return Err(Error::new(ErrorKind::Corrupt, text));
-        }
+        check_version(envelope.version)?;
         Ok(envelope)
     }
+}
+
+fn check_version(version: u32) -> Result<(), Error> {
+    if version > VERSION {
+        let text = format!("message version {version} is newer than this program ({VERSION})");
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    Ok(())
 }
 
 /// The record that carries a dead letter.

@@ -7,14 +7,16 @@ use std::time::Duration;
 use anyhow::Context;
 use seislake_model::{Inventory, Sink};
 use seislake_seismo::travel_time::TravelTime;
-use seislake_streams::gate::{Gate, LiveSettings};
+use seislake_streams::gate::{Gate, IndexSource, LiveSettings};
 use seislake_streams::runtime::{
-    BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings, StageSettings, TABLES,
+    BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, RetrySettings, SinkSettings,
+    StageSettings, TABLES, continue_log,
 };
 use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::{Log, LogSettings};
 
-use crate::home::Home;
+use crate::archived::ArchivedPackets;
+use crate::home::{Home, Purpose};
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 
@@ -25,6 +27,19 @@ pub(crate) struct Engine {
     pub(crate) gate: Arc<Gate>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) inventory: InventoryHandle,
+    pub(crate) intake: Intake,
+}
+
+/// Which records the ingest door may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// All: this process knows every record of the home.
+    Open,
+    /// None: other processes fill the home, and only they know what they have taken.
+    InShares {
+        /// Number of shares.
+        shards: u32,
+    },
 }
 
 /// What the engine works for: records that come in live, or files that are there already.
@@ -48,6 +63,9 @@ impl Workload {
 
 const BULK_RECENT_BYTES: usize = 32 << 20;
 
+/// SIGXFSZ on Linux and macOS.
+const FILE_SIZE_SIGNAL: i32 = 25;
+
 /// While files are imported, tables are committed this often: fewer, larger files.
 const BULK_COMMIT_INTERVAL: Duration = Duration::from_secs(20);
 const BULK_COMMIT_ROWS: usize = 1_000_000;
@@ -64,6 +82,7 @@ impl Engine {
         stations: Inventory,
         travel_time: Option<Arc<dyn TravelTime>>,
     ) -> anyhow::Result<Self> {
+        outlive_small_limits();
         let lakehouse = Lakehouse::open(home, settings).await?;
         let lake = lakehouse.lake();
         let inventory =
@@ -75,15 +94,21 @@ impl Engine {
             ..LogSettings::default()
         };
         let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
-        let gate = Gate::open(&log, partitions, Some(home.path())).await.context("cannot open the log")?;
         let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
         for table in TABLES {
             sinks.insert(table.to_owned(), lake.sink(table).await?);
         }
+        let checkpoints = CheckpointStore::open(home.path()).context("cannot open the checkpoints")?;
+        let lost =
+            continue_log(&log, partitions, &mut sinks, &checkpoints).await.context("cannot open the log")?;
+        let index = if lost { IndexSource::Log } else { IndexSource::Kept };
+        let archived = Arc::new(ArchivedPackets(lakehouse.clone()));
+        let gate = Gate::open_beside(&log, partitions, Some(home.path()), Some(archived), index);
+        let gate = gate.await.context("cannot open the log")?;
         let parts = PipelineParts {
             log,
             raw_partitions: partitions,
-            checkpoints: CheckpointStore::open(home.path()).context("cannot open the checkpoints")?,
+            checkpoints,
             settings: PipelineSettings {
                 stage: StageSettings::default(),
                 sink: sink_settings(settings, workload),
@@ -98,7 +123,11 @@ impl Engine {
             raw_store: settings.archive.keep_raw.then(|| lake.raw_store()),
         };
         let pipeline = Pipeline::start(parts).await.context("cannot start the pipeline")?;
-        Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory })
+        let intake = match home.purpose()? {
+            Some(Purpose::Archive { shards }) if shards > 1 => Intake::InShares { shards },
+            _ => Intake::Open,
+        };
+        Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory, intake })
     }
 
     /// How live records keep time.
@@ -123,10 +152,21 @@ impl Engine {
     }
 }
 
+/// A file that may not grow (`ulimit -f`) is an error like a full disk: without somebody who listens, the signal that
+/// comes with it ends the process.
+fn outlive_small_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Err(error) = signal(SignalKind::from_raw(FILE_SIZE_SIGNAL)) {
+        tracing::debug!(%error, "SIGXFSZ keeps its meaning");
+    }
+}
+
 fn sink_settings(settings: &Settings, workload: Workload) -> SinkSettings {
     let live = SinkSettings {
         commit_interval: Duration::from_secs_f64(settings.lake.commit_interval_s),
         commit_rows: usize::try_from(settings.lake.commit_row_count).unwrap_or(usize::MAX),
+        // A server waits for room as long as it takes; a command tells its user.
+        retry: RetrySettings { give_up_after: None, ..RetrySettings::default() },
         ..SinkSettings::default()
     };
     match workload {
@@ -136,6 +176,7 @@ fn sink_settings(settings: &Settings, workload: Workload) -> SinkSettings {
             commit_rows: BULK_COMMIT_ROWS,
             block_records: BULK_BLOCK_RECORDS,
             block_end: BlockEnd::Session,
+            retry: RetrySettings::default(),
             ..live
         },
     }

@@ -1,9 +1,12 @@
 //! The `seislake` binary: command line, configuration, wiring. It wires, it does not think.
 
+mod archived;
+mod beside;
 mod command_line;
 mod commands;
 mod engine;
 mod home;
+mod ingest;
 mod lakehouse;
 mod server;
 mod settings;

@@ -8,21 +8,21 @@ use anyhow::Context;
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use seislake_api::state::{AsOf, Ingest, IngestReport, IngestRequest, Readiness, Sessions, StationStore};
+use seislake_api::state::{AsOf, Readiness, Sessions, StationStore};
 use seislake_api::{ApiError, AppState, ErrorCode, FlightSql, HttpLimits, iceberg_rest, router_with};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
-use seislake_streams::gate::{Gate, Incoming, Offer, Refusal};
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::beside::Beside;
 use crate::engine::Engine;
 use crate::home::Home;
+use crate::ingest::GateIngest;
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
-use crate::upkeep;
 
 /// How long open requests may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -126,31 +126,19 @@ pub(crate) async fn asked_to_stop() {
     }
 }
 
-/// Serves until the operator asks to stop or the pipeline fails; then stops in order.
+/// Serves until the operator asks to stop; then stops in order. A pipeline that fails closes the ingest door alone.
 pub(crate) async fn serve_until_stopped(
     engine: &Engine,
     server: Server,
     home: &Home,
     settings: &Settings,
 ) -> anyhow::Result<()> {
-    let live = Engine::live_settings(settings);
-    let follow = async {
-        let mut tick = tokio::time::interval(Duration::from_secs(1));
-        loop {
-            tick.tick().await;
-            engine.gate.follow(SystemClock.now(), &live).await?;
-        }
-    };
-    let ended: anyhow::Result<()> = tokio::select! {
-        () = asked_to_stop() => Ok(()),
-        () = Box::pin(upkeep::run(&engine.lakehouse, &settings.upkeep)), if settings.upkeep.any() => Ok(()),
-        error = engine.pipeline.failed() => Err(error.into()),
-        ended = follow => ended,
-    };
+    let beside = Beside::start(engine, settings);
+    asked_to_stop().await;
+    beside.stop().await;
     home.remove_addresses();
     server.stop().await?;
-    let stopped = engine.stop().await;
-    ended.and(stopped)
+    engine.stop().await
 }
 
 async fn bind(address: &str, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -163,7 +151,7 @@ async fn bind(address: &str, key: &str) -> anyhow::Result<(TcpListener, SocketAd
 fn app_state(engine: &Engine, metrics: PrometheusHandle) -> AppState {
     AppState {
         sessions: Arc::new(LakeSessions(engine.lakehouse.clone())),
-        ingest: Arc::new(GateIngest(Arc::clone(&engine.gate))),
+        ingest: Arc::new(GateIngest::of(engine)),
         stations: Arc::new(LakeStations {
             lakehouse: engine.lakehouse.clone(),
             current: engine.inventory.clone(),
@@ -229,68 +217,6 @@ impl Sessions for LakeSessions {
 }
 
 #[derive(Debug)]
-struct GateIngest(Arc<Gate>);
-
-#[async_trait]
-impl Ingest for GateIngest {
-    async fn ingest(&self, request: IngestRequest) -> Result<IngestReport, ApiError> {
-        let origin: Arc<str> = request.origin.as_str().into();
-        let cut = tokio::task::spawn_blocking(move || cut_records(&request, &origin))
-            .await
-            .map_err(|error| internal(&error.into()))?;
-        let (offers, dead_letters) = cut;
-        let report = self.0.ingest(offers).await.map_err(|error| internal(&error.into()))?;
-        Ok(IngestReport {
-            accepted_count: usize::try_from(report.accepted).unwrap_or(usize::MAX),
-            duplicate_count: usize::try_from(report.duplicates).unwrap_or(usize::MAX),
-            sample_count: report.samples,
-            dead_letters,
-        })
-    }
-}
-
-/// Cuts a body into records; what cannot be read becomes refusals, which are returned as letters too.
-fn cut_records(request: &IngestRequest, origin: &Arc<str>) -> (Vec<Offer>, Vec<seislake_model::DeadLetter>) {
-    use seislake_mseed::{Scanned, Scanner};
-    use seislake_streams::message::{WAVEFORMS_RAW, dead_letter_topic};
-
-    let mut offers = Vec::new();
-    let mut letters = Vec::new();
-    for scanned in Scanner::new(&request.body) {
-        match scanned {
-            Scanned::Record { record, .. } => offers.push(Offer::Record(Incoming {
-                bytes: request.body.slice_ref(record.bytes()),
-                arrival_time: Some(request.arrival_time),
-                origin: Some(Arc::clone(origin)),
-            })),
-            Scanned::Problem { offset, length, reason } => {
-                let begin = usize::try_from(offset).unwrap_or(usize::MAX).min(request.body.len());
-                let end = begin
-                    .saturating_add(usize::try_from(length).unwrap_or(usize::MAX))
-                    .min(request.body.len());
-                let bytes = request.body.slice(begin..end);
-                let reason = format!("{reason} (at byte {offset} of the body)");
-                letters.push(seislake_model::DeadLetter {
-                    position: seislake_model::RecordPosition {
-                        topic: dead_letter_topic(WAVEFORMS_RAW).into(),
-                        partition: 0,
-                        offset,
-                    },
-                    index: 0,
-                    stage: "ingest".into(),
-                    reason: reason.clone(),
-                    origin: Some(origin.to_string()),
-                    record: Vec::new(),
-                });
-                offers.push(Offer::Refused(Refusal { bytes, reason, origin: Some(Arc::clone(origin)) }));
-            }
-            Scanned::ControlHeaders { .. } => {}
-        }
-    }
-    (offers, letters)
-}
-
-#[derive(Debug)]
 struct LakeStations {
     lakehouse: Lakehouse,
     current: InventoryHandle,
@@ -327,12 +253,17 @@ const LAG_RECORDS_MAX: u64 = 1_000_000;
 impl Readiness for EngineReadiness {
     async fn check(&self) -> Vec<(String, Result<(), String>)> {
         let catalog = self.lakehouse.lake().tables().await.map(drop).map_err(|error| error.to_string());
-        let pipeline = match self.pipeline.lags() {
-            Ok(lags) => match lags.iter().find(|lag| lag.end.saturating_sub(lag.next) > LAG_RECORDS_MAX) {
+        let lags = self.pipeline.lags();
+        let pipeline = match (self.pipeline.failing(), lags) {
+            (Some(reason), _) => Err(reason),
+            (None, Ok(lags)) => match lags
+                .iter()
+                .find(|lag| lag.end.saturating_sub(lag.next) > LAG_RECORDS_MAX)
+            {
                 Some(lag) => Err(format!("stage \"{}\" is {} records behind", lag.stage, lag.end - lag.next)),
                 None => Ok(()),
             },
-            Err(error) => Err(error.to_string()),
+            (None, Err(error)) => Err(error.to_string()),
         };
         vec![("catalog".into(), catalog), ("pipeline".into(), pipeline)]
     }

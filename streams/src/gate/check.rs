@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::seen::{LetterKey, RecordKey};
 use super::{Incoming, Offer, Refusal, partition_of};
 use crate::message::{LETTER_BYTES_MAX, Watermark};
+use crate::record::{believed_arrival, check_times};
 use crate::topic::NewRecord;
 
 /// An offer that was looked at.
@@ -21,6 +22,8 @@ pub(super) enum Checked {
         last_sample_time: Timestamp,
     },
     Refused {
+        /// Index among the offers.
+        offer: usize,
         key: LetterKey,
         refusal: Refusal,
     },
@@ -29,15 +32,20 @@ pub(super) enum Checked {
         partition: usize,
         watermark: Watermark,
     },
+    /// Records behind the last punctuation of this partition need not wait for the next one.
+    Cut {
+        partition: usize,
+    },
 }
 
 /// Looks at all offers; keeps their order.
 pub(super) fn check(offers: Vec<Offer>, partitions: u32) -> Vec<Checked> {
     offers
         .into_par_iter()
-        .map_init(Checker::default, |checker, offer| match offer {
-            Offer::Record(incoming) => checker.check(incoming, partitions),
-            Offer::Refused(refusal) => [Some(refused(refusal)), None],
+        .enumerate()
+        .map_init(Checker::default, |checker, (index, offer)| match offer {
+            Offer::Record(incoming) => checker.check(index, incoming, partitions),
+            Offer::Refused(refusal) => [Some(refused(index, refusal)), None],
             Offer::Watermark(watermark) => [Some(Checked::Watermark(watermark)), None],
         })
         .flatten_iter()
@@ -75,10 +83,10 @@ impl Source {
 
 impl Checker {
     /// The record or the reason why not; both, where it is kept although something is odd about it.
-    fn check(&mut self, incoming: Incoming, partitions: u32) -> [Option<Checked>; 2] {
+    fn check(&mut self, offer: usize, incoming: Incoming, partitions: u32) -> [Option<Checked>; 2] {
         let refuse = |reason: String| {
             let (bytes, origin) = (incoming.bytes.clone(), incoming.origin.clone());
-            Some(refused(Refusal { bytes, reason, origin }))
+            Some(refused(offer, Refusal { bytes, reason, origin }))
         };
         let header = match seislake_mseed::Record::parse(&incoming.bytes) {
             Ok(header) => header,
@@ -97,6 +105,9 @@ impl Checker {
         }
         let Source { source_id, key, partition } = source;
         let place = || format!("{source_id} at {}", Timestamp::from_nanos(header.start_ns));
+        if let Err(reason) = check_times(&header) {
+            return [refuse(format!("{reason} ({})", place())), None];
+        }
         let oddity = match header.decode_into(&mut self.samples) {
             Ok(None) => None,
             Ok(Some(mismatch)) => refuse(format!("kept, but suspect: {mismatch} ({})", place())),
@@ -107,7 +118,11 @@ impl Checker {
         let record = Checked::Record {
             key: key_of(source_id.as_str(), header.start_ns, &incoming.bytes),
             partition,
-            record: NewRecord { key, value: incoming.bytes.clone(), arrival_time: incoming.arrival_time },
+            record: NewRecord {
+                key,
+                value: incoming.bytes.clone(),
+                arrival_time: believed_arrival(incoming.arrival_time),
+            },
             sample_count: self.samples.len() as u64,
             last_sample_time: Timestamp::from_nanos(header.last_sample_ns()),
         };
@@ -115,9 +130,9 @@ impl Checker {
     }
 }
 
-fn refused(refusal: Refusal) -> Checked {
+fn refused(offer: usize, refusal: Refusal) -> Checked {
     let kept = &refusal.bytes[..refusal.bytes.len().min(LETTER_BYTES_MAX)];
-    Checked::Refused { key: letter_key(&refusal.reason, kept), refusal }
+    Checked::Refused { offer, key: letter_key(&refusal.reason, kept), refusal }
 }
 
 /// What identifies a record of the log.

@@ -9,30 +9,35 @@
 //!
 //! *Sessions*: a bounded import ends with the punctuation `max` on every partition, exactly once; what comes later
 //! opens a new session. An end that a crash cut short is completed when the gate is opened again.
+//!
+//! The index of what was seen is worked on by one thread that may block. When that fails it is closed, and the next call
+//! opens it again and reads what the log holds beyond it: a full disk ends no gate.
 
+mod batch;
 mod check;
 mod live;
 mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::fmt::Debug;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use seislake_model::{DeadLetter, Offset, RecordPosition, SourceId, Timestamp};
+use seislake_model::{ErrorKind, Offset, SourceId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::Error;
-use crate::message::{
-    LETTER_BYTES_MAX, WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, letter_record, punctuation,
-    watermark_of,
-};
-use crate::topic::{Log, NewRecord, Record, Topic};
+use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, punctuation, watermark_of};
+use crate::topic::{Log, Record, Topic};
+use batch::{Batch, sort_out};
 use check::{Checked, check};
-use seen::{PartitionState, Seen, SeenState};
+use seen::{PartitionState, Seen};
 
 pub use live::LiveSettings;
 
@@ -40,6 +45,10 @@ pub use live::LiveSettings;
 const STAGE: &str = "ingest";
 /// Bytes read at once when catching up with the log.
 const SCAN_BYTES: usize = 4 << 20;
+/// Offsets of lost records that are looked up in the tables at once.
+const ARCHIVED_AT_ONCE: u64 = 1 << 18;
+/// Before all records there can be (1900): the watermark of a partition that has heard none.
+const NOTHING_PROMISED: Timestamp = Timestamp::from_nanos(-2_208_988_800_000_000_000);
 
 /// Something for `waveforms.raw`.
 #[derive(Clone, Debug)]
@@ -74,6 +83,38 @@ pub struct Refusal {
     pub origin: Option<Arc<str>>,
 }
 
+/// An offer that was refused, wholly or as suspect although its record is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Index among the offers of the call.
+    pub offer: usize,
+    /// Why, one sentence.
+    pub reason: String,
+}
+
+/// What identifies a record that a table holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArchivedRecord {
+    /// Source identifier.
+    pub source_id: String,
+    /// Time of the first sample, nanoseconds since 1970.
+    pub start_ns: i64,
+    /// Of the whole record.
+    pub sha256: [u8; 32],
+}
+
+/// Knows records that the log has lost, because tables hold them.
+#[async_trait]
+pub trait ArchivedRecords: Debug + Send + Sync {
+    /// The records of a topic partition at these offsets, in any order.
+    async fn records(
+        &self,
+        topic: &str,
+        partition: u32,
+        offsets: Range<Offset>,
+    ) -> Result<Vec<ArchivedRecord>, Error>;
+}
+
 /// What became of the things offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IngestReport {
@@ -106,6 +147,19 @@ pub fn partition_of(source_id: &SourceId, partitions: u32) -> u32 {
 #[derive(Debug)]
 pub struct CheckedOffers(Vec<Checked>);
 
+impl CheckedOffers {
+    /// What is refused of them, in their order.
+    pub fn refused(&self) -> Vec<Refused> {
+        let refused = self.0.iter().filter_map(|checked| match checked {
+            Checked::Refused { offer, refusal, .. } => {
+                Some(Refused { offer: *offer, reason: refusal.reason.clone() })
+            }
+            _ => None,
+        });
+        refused.collect()
+    }
+}
+
 /// The gate. Share it behind an `Arc`; offers of one call stay together and in order. A call that was begun goes on to
 /// its end when the caller stops waiting for it: the log and the index must not part ways.
 #[derive(Debug)]
@@ -117,40 +171,69 @@ pub struct Gate {
 struct Shared {
     raw: Arc<dyn Topic>,
     letters: Arc<dyn Topic>,
+    /// The home; `None`: the index is kept in memory.
+    directory: Option<PathBuf>,
+    /// Asked for the records that the log has lost.
+    archived: Option<Arc<dyn ArchivedRecords>>,
     known: Mutex<Known>,
 }
 
 #[derive(Debug)]
 struct Known {
-    seen: Seen,
+    /// `None` after a failure: the next call opens it.
+    seen: Option<Seen>,
     live: live::LiveTimes,
 }
 
-/// What one call appends to each partition.
-struct Batch {
-    raw: Vec<Vec<NewRecord>>,
-    letters: Vec<NewRecord>,
-    /// Index entries of what is appended.
-    records: Vec<seen::RecordKey>,
-    letter_keys: Vec<seen::LetterKey>,
-    state: SeenState,
-    report: IngestReport,
+/// What the index of a gate is made from.
+#[derive(Clone, Debug)]
+pub enum IndexSource {
+    /// The index of the last time, and what the log holds beyond it.
+    Kept,
+    /// The log alone: the index knows of records that are lost.
+    Log,
 }
 
 impl Gate {
     /// Opens the gate of a home: catches up with the log and completes an end of session that a crash cut short.
     /// `directory` is the home; `None` keeps the index of records seen in memory, for tests.
     pub async fn open(log: &Log, raw_partitions: u32, directory: Option<&Path>) -> Result<Self, Error> {
+        Self::open_beside(log, raw_partitions, directory, None, IndexSource::Kept).await
+    }
+
+    /// The same for a home whose log may have lost records: `archived` knows those that the tables hold, so that they are
+    /// not taken a second time.
+    pub async fn open_beside(
+        log: &Log,
+        raw_partitions: u32,
+        directory: Option<&Path>,
+        archived: Option<Arc<dyn ArchivedRecords>>,
+        index: IndexSource,
+    ) -> Result<Self, Error> {
         let raw = log.topic(WAVEFORMS_RAW, raw_partitions)?;
         let letters = log.topic(&dead_letter_topic(WAVEFORMS_RAW), 1 + raw_partitions)?;
-        let seen = Seen::open(directory, raw_partitions as usize)?;
         let live = live::LiveTimes::new(raw_partitions as usize);
-        let shared = Shared { raw, letters, known: Mutex::new(Known { seen, live }) };
+        let directory = directory.map(Path::to_owned);
+        let known = Mutex::new(Known { seen: None, live });
+        let shared = Shared { raw, letters, directory, archived, known };
         {
             let mut known = shared.known.lock().await;
-            shared.catch_up(&mut known).await?;
-            shared.complete_session(&mut known).await?;
-            known.seen.sync()?;
+            if let IndexSource::Log = index {
+                let directory = shared.directory.clone();
+                let anew = move || Seen::anew(directory.as_deref(), raw_partitions as usize);
+                known.seen = Some(tokio::task::spawn_blocking(anew).await.map_err(Error::task)??);
+                shared.bring_up(&mut known).await?;
+            }
+            match shared.ready(&mut known).await {
+                Err(error) if error.kind == ErrorKind::Unavailable => {
+                    let error = error.chain();
+                    tracing::warn!(
+                        error,
+                        "the index of records seen cannot be opened: no records are taken yet"
+                    );
+                }
+                opened => opened?,
+            }
         }
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -188,36 +271,105 @@ impl Gate {
         let shared = Arc::clone(&self.shared);
         let finished = async move {
             let mut known = shared.known.lock().await;
-            let open = known.seen.state().open();
+            shared.ready(&mut known).await?;
+            let open = known.with_seen(|seen| Ok(seen.state().open())).await?;
             if open {
                 shared.take(&mut known, vec![Checked::Watermark(Watermark::MAX)]).await?;
             }
-            known.seen.sync()?;
+            shared.ready(&mut known).await?;
+            known.with_seen(Seen::sync).await?;
             Ok(open)
         };
         tokio::spawn(finished).await.map_err(Error::task)?
     }
 
     /// For live records: punctuates each partition by the times of the records it got, and those that got none for
-    /// `idle_after_s` by the others'. `now` is the caller's clock. Call it every second or so.
+    /// `idle_after_s` by the others'. `now` is the caller's clock. Call it every second or so: records that came since are
+    /// cut off from what follows, so that tables can show them, whether time moves on or not.
     pub async fn follow(&self, now: Timestamp, settings: &LiveSettings) -> Result<(), Error> {
         let (shared, settings) = (Arc::clone(&self.shared), *settings);
         let followed = async move {
             let mut known = shared.known.lock().await;
-            let due = known.live.due(now, &settings);
-            let checked = due
-                .into_iter()
-                .map(|(partition, watermark)| Checked::PartitionWatermark { partition, watermark });
-            shared.take(&mut known, checked.collect()).await.map(drop)
+            let due = known.live.due(now, &settings).into_iter();
+            let due = due.map(|(partition, watermark)| Checked::PartitionWatermark { partition, watermark });
+            let cuts = (0..shared.raw.partitions() as usize).map(|partition| Checked::Cut { partition });
+            shared.take(&mut known, due.chain(cuts).collect()).await.map(drop)
         };
         tokio::spawn(followed).await.map_err(Error::task)?
     }
 }
 
+impl Known {
+    /// Works on the index on a thread that may block. What fails closes it.
+    async fn with_seen<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Seen) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let closed = || Error::new(ErrorKind::Unavailable, "the index of records seen is closed");
+        let mut seen = self.seen.take().ok_or_else(closed)?;
+        let worked = tokio::task::spawn_blocking(move || {
+            let done = work(&mut seen);
+            (seen, done)
+        });
+        let (seen, done) = worked.await.map_err(Error::task)?;
+        if done.is_ok() {
+            self.seen = Some(seen);
+        }
+        done
+    }
+}
+
 impl Shared {
+    /// Opens the index, if it is not, and brings it up to the log.
+    async fn ready(&self, known: &mut Known) -> Result<(), Error> {
+        if known.seen.is_some() {
+            return Ok(());
+        }
+        let (directory, partitions) = (self.directory.clone(), self.raw.partitions() as usize);
+        let mut ends = Vec::new();
+        for partition in 0..self.raw.partitions() {
+            ends.push(self.raw.end_offset(partition)?);
+        }
+        let letters_end = self.letters.end_offset(0)?;
+        let open = move || {
+            let seen = Seen::open(directory.as_deref(), partitions)?;
+            let state = seen.state();
+            let beyond = state.partitions.iter().zip(&ends).any(|(state, end)| state.covered > *end);
+            if !beyond && state.letters_covered <= letters_end {
+                return Ok(seen);
+            }
+            tracing::warn!("the index of records seen knows records that the log has lost: it is made again");
+            drop(seen);
+            Seen::anew(directory.as_deref(), partitions)
+        };
+        known.seen = Some(tokio::task::spawn_blocking(open).await.map_err(Error::task)??);
+        self.bring_up(known).await
+    }
+
+    /// Brings the index up to the log. A half of that is of no use: a failure closes it.
+    async fn bring_up(&self, known: &mut Known) -> Result<(), Error> {
+        let mut done = self.catch_up(known).await;
+        if done.is_ok() {
+            done = self.complete_session(known).await;
+        }
+        if done.is_ok() {
+            done = known.with_seen(Seen::sync).await;
+        }
+        if done.is_err() {
+            known.seen = None;
+        }
+        done
+    }
+
     async fn take(&self, known: &mut Known, checked: Vec<Checked>) -> Result<IngestReport, Error> {
-        let Batch { raw, letters, records, letter_keys, mut state, report } =
-            self.sort_out(known, checked)?;
+        self.ready(known).await?;
+        let (letters_base, letters_topic) = (self.letters.end_offset(0)?, self.letters.name().to_owned());
+        let sort = move |seen: &mut Seen| sort_out(seen, checked, letters_base, &letters_topic);
+        let batch = known.with_seen(sort).await?;
+        let Batch { raw, letters, records, letter_keys, mut state, report, times } = batch;
+        for (partition, last_sample, arrival) in times {
+            known.live.note(partition, last_sample, arrival);
+        }
         for (partition, records) in raw.iter().enumerate() {
             state.partitions[partition].covered += records.len() as Offset;
         }
@@ -232,19 +384,31 @@ impl Shared {
             appends.spawn(async move { topic.append(0, letters).await });
         }
         // While the log is synced, the index takes what was appended before.
-        let indexed = known.seen.write_held();
+        let indexed = known
+            .with_seen(|seen| {
+                seen.write_held()?;
+                seen.sync_sometimes()
+            })
+            .await;
         let mut appended = Ok(());
         while let Some(ended) = appends.join_next().await {
             appended = appended.and(ended.map_err(Error::task).flatten().map(drop));
         }
-        indexed?;
         if let Err(error) = appended {
             // Some partitions may hold their part: that is read back.
-            self.catch_up(known).await?;
+            if known.seen.is_some() {
+                self.bring_up(known).await?;
+            }
             return Err(error);
         }
-        known.seen.hold(records, letter_keys, state)?;
-        known.seen.sync_sometimes()?;
+        match (indexed, &mut known.seen) {
+            (Ok(()), Some(seen)) => seen.hold(records, letter_keys, state)?,
+            // The log has the records: the next call reads them back.
+            (Err(error), _) => {
+                tracing::warn!(error = error.chain(), "the index of records seen is closed after a failure");
+            }
+            (Ok(()), None) => {}
+        }
         metrics::counter!("seislake_ingest_records_total").increment(report.accepted);
         metrics::counter!("seislake_ingest_samples_total").increment(report.samples);
         metrics::counter!("seislake_ingest_duplicates_total").increment(report.duplicates);
@@ -252,93 +416,66 @@ impl Shared {
         Ok(report)
     }
 
-    /// Decides what is new, without appending it yet.
-    fn sort_out(&self, known: &mut Known, checked: Vec<Checked>) -> Result<Batch, Error> {
-        let state = known.seen.state().clone();
-        let mut batch = Batch {
-            raw: vec![Vec::new(); state.partitions.len()],
-            letters: Vec::new(),
-            records: Vec::new(),
-            letter_keys: Vec::new(),
-            state,
-            report: IngestReport::default(),
-        };
-        let mut lookup = known.seen.lookup()?;
-        let letters_base = self.letters.end_offset(0)?;
-        for one in checked {
-            match one {
-                Checked::Record { key, partition, record, sample_count, last_sample_time } => {
-                    if !lookup.is_new_record(&key)? {
-                        batch.report.duplicates += 1;
-                        continue;
-                    }
-                    known.live.note(partition as usize, last_sample_time, record.arrival_time);
-                    batch.state.partitions[partition as usize].open = true;
-                    batch.raw[partition as usize].push(record);
-                    batch.records.push(key);
-                    batch.report.accepted += 1;
-                    batch.report.samples += sample_count;
-                }
-                Checked::Refused { key, refusal } => {
-                    if !lookup.is_new_letter(&key)? {
-                        continue;
-                    }
-                    let offset = letters_base + batch.letters.len() as Offset;
-                    batch.letters.push(letter_record(&letter(refusal, self.letters.name(), offset))?);
-                    batch.letter_keys.push(key);
-                    batch.report.dead_letters += 1;
-                }
-                Checked::Watermark(watermark) => {
-                    if batch.state.open() {
-                        for partition in 0..batch.raw.len() {
-                            batch.punctuate(partition, watermark)?;
-                        }
-                    }
-                }
-                Checked::PartitionWatermark { partition, watermark } => {
-                    if batch.state.open() {
-                        batch.punctuate(partition, watermark)?;
-                    }
-                }
-            }
-        }
-        Ok(batch)
-    }
-
     /// Reads what the log holds beyond the index of things seen.
     async fn catch_up(&self, known: &mut Known) -> Result<(), Error> {
         for partition in 0..self.raw.partitions() {
-            let mut next = known.seen.state().partitions[partition as usize].covered;
+            let index = partition as usize;
+            let mut next = known.with_seen(move |seen| Ok(seen.state().partitions[index].covered)).await?;
+            let start = self.raw.watermarks(partition)?.start;
+            while next < start {
+                let until = start.min(next + ARCHIVED_AT_ONCE);
+                let keys = self.archived_keys(partition, next..until).await?;
+                known.with_seen(move |seen| note(seen, index, until, &[], keys)).await?;
+                next = until;
+            }
             loop {
                 let records = self.raw.read(partition, next, SCAN_BYTES, Duration::ZERO).await?;
                 let Some(last) = records.last() else { break };
                 next = last.offset + 1;
-                let mut state = known.seen.state().clone();
-                let keys = replay(&records, &mut state.partitions[partition as usize])?;
-                state.partitions[partition as usize].covered = next;
-                known.seen.hold(keys, Vec::new(), state)?;
-                known.seen.sync_sometimes()?;
+                let lost = records.chunk_by(|a, b| a.is_lost() == b.is_lost()).filter(|run| run[0].is_lost());
+                let mut keys = Vec::new();
+                for lost in lost.filter_map(|run| Some(run.first()?.offset..run.last()?.offset + 1)) {
+                    keys.extend(self.archived_keys(partition, lost).await?);
+                }
+                known.with_seen(move |seen| note(seen, index, next, &records, keys)).await?;
             }
         }
         loop {
-            let next = known.seen.state().letters_covered;
+            let next = known.with_seen(|seen| Ok(seen.state().letters_covered)).await?;
+            let next = next.max(self.letters.watermarks(0)?.start);
             let records = self.letters.read(0, next, SCAN_BYTES, Duration::ZERO).await?;
             let Some(last) = records.last() else { break };
-            let mut keys = Vec::new();
-            for record in &records {
-                let letter = letter_of(record)?;
-                keys.push(check::letter_key(&letter.reason, &letter.record));
-            }
-            let mut state = known.seen.state().clone();
-            state.letters_covered = last.offset + 1;
-            known.seen.hold(Vec::new(), keys, state)?;
+            let covered = last.offset + 1;
+            // What is no letter has a row that says so.
+            let letters = records.iter().filter_map(|record| letter_of(record).ok());
+            let keys = letters.map(|letter| check::letter_key(&letter.reason, &letter.record)).collect();
+            let hold = move |seen: &mut Seen| {
+                let mut state = seen.state().clone();
+                state.letters_covered = covered;
+                seen.hold(Vec::new(), keys, state)
+            };
+            known.with_seen(hold).await?;
         }
         Ok(())
     }
 
+    /// Index entries of lost records that the tables hold.
+    async fn archived_keys(
+        &self,
+        partition: u32,
+        offsets: Range<Offset>,
+    ) -> Result<Vec<seen::RecordKey>, Error> {
+        let Some(archived) = &self.archived else { return Ok(Vec::new()) };
+        let records = archived.records(self.raw.name(), partition, offsets).await?;
+        let key = |record: &ArchivedRecord| {
+            seen::RecordKey::new(&record.source_id, record.start_ns, &record.sha256)
+        };
+        Ok(records.iter().map(key).collect())
+    }
+
     /// Ends the session in the partitions that a crash kept from hearing of its end.
     async fn complete_session(&self, known: &mut Known) -> Result<(), Error> {
-        let mut state = known.seen.state().clone();
+        let mut state = known.with_seen(|seen| Ok(seen.state().clone())).await?;
         let most = state.partitions.iter().map(|partition| partition.sessions).max().unwrap_or(0);
         for (partition, kept) in state.partitions.iter_mut().enumerate() {
             if kept.sessions < most {
@@ -348,43 +485,41 @@ impl Shared {
                 kept.end_session();
             }
         }
-        known.seen.hold(Vec::new(), Vec::new(), state)
+        known.with_seen(|seen| seen.hold(Vec::new(), Vec::new(), state)).await
     }
 }
 
-impl Batch {
-    fn punctuate(&mut self, partition: usize, watermark: Watermark) -> Result<(), Error> {
-        if self.state.partitions[partition].hears(watermark) {
-            self.raw[partition].push(punctuation(watermark)?);
-        }
-        Ok(())
-    }
-}
-
-fn letter(refusal: Refusal, topic: &str, offset: Offset) -> DeadLetter {
-    DeadLetter {
-        position: RecordPosition { topic: topic.into(), partition: 0, offset },
-        index: 0,
-        stage: STAGE.to_owned(),
-        reason: refusal.reason,
-        origin: refusal.origin.map(|origin| origin.to_string()),
-        record: refusal.bytes.slice(..refusal.bytes.len().min(LETTER_BYTES_MAX)).to_vec(),
-    }
+/// Takes note that the log of a partition was read up to `covered`.
+fn note(
+    seen: &mut Seen,
+    partition: usize,
+    covered: Offset,
+    records: &[Record],
+    mut keys: Vec<seen::RecordKey>,
+) -> Result<(), Error> {
+    let mut state = seen.state().clone();
+    keys.extend(replay(records, &mut state.partitions[partition]));
+    state.partitions[partition].covered = covered;
+    seen.hold(keys, Vec::new(), state)?;
+    seen.sync_sometimes()
 }
 
 /// Index entries of records in the log; follows the punctuation among them.
-fn replay(records: &[Record], state: &mut PartitionState) -> Result<Vec<seen::RecordKey>, Error> {
+fn replay(records: &[Record], state: &mut PartitionState) -> Vec<seen::RecordKey> {
     let mut keys = Vec::with_capacity(records.len());
-    for record in records {
-        match watermark_of(record)? {
-            Some(watermark) => {
+    for record in records.iter().filter(|record| !record.is_lost()) {
+        match watermark_of(record) {
+            Ok(Some(watermark)) => {
                 state.hears(watermark);
+                state.uncut = false;
             }
-            None => {
-                state.open = true;
+            Ok(None) => {
+                state.takes();
                 keys.push(check::record_key(&record.value));
             }
+            // A dead letter of those who read the topic.
+            Err(_) => {}
         }
     }
-    Ok(keys)
+    keys
 }

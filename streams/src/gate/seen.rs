@@ -19,8 +19,8 @@ use redb::{
 use seislake_model::{ErrorKind, Offset, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
 use crate::message::Watermark;
+use crate::{Error, database};
 
 /// What identifies a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,9 @@ pub(super) struct PartitionState {
     pub(super) open: bool,
     /// Sessions ended.
     pub(super) sessions: u64,
+    /// There are records behind the last punctuation.
+    #[serde(default)]
+    pub(super) uncut: bool,
 }
 
 impl PartitionState {
@@ -87,12 +90,17 @@ impl PartitionState {
         if self.watermark.is_some_and(|last| watermark.0 <= last) {
             return false;
         }
-        (self.watermark, self.open) = (Some(watermark.0), true);
+        (self.watermark, self.open, self.uncut) = (Some(watermark.0), true, false);
         true
     }
 
+    /// Takes note of a record.
+    pub(super) fn takes(&mut self) {
+        (self.open, self.uncut) = (true, true);
+    }
+
     pub(super) fn end_session(&mut self) {
-        (self.watermark, self.open) = (None, false);
+        (self.watermark, self.open, self.uncut) = (None, false, false);
         self.sessions += 1;
     }
 }
@@ -131,29 +139,32 @@ struct Held {
 }
 
 impl Seen {
-    /// Opens or creates the index below the home `directory`, in memory without one.
+    /// Opens or creates the index below the home `directory`, in memory without one. A damaged one is put aside: the log
+    /// fills the new one.
     pub(super) fn open(directory: Option<&Path>, partitions: usize) -> Result<Self, Error> {
-        let mut builder = Database::builder();
-        builder.set_cache_size(CACHE_BYTES);
-        let database = match directory {
-            Some(directory) => {
-                let directory = directory.join("state");
-                std::fs::create_dir_all(&directory)
-                    .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
-                let path = directory.join("seen.redb");
-                builder.create(&path).map_err(|e| Error::state(format!("open \"{}\"", path.display()), e))?
-            }
-            None => builder
-                .create_with_backend(redb::backends::InMemoryBackend::new())
-                .map_err(|e| Error::state("create an index in memory", e))?,
-        };
+        let path = directory.map(|directory| directory.join("state").join("seen.redb"));
+        let database = database::open(path.as_deref(), CACHE_BYTES)?;
         let mut seen = Self { database, state: SeenState::default(), held: None, writes_since_sync: 0 };
-        seen.create_tables()?;
-        if let Some(state) = seen.stored_state()? {
-            seen.state = state;
+        match seen.stored_state() {
+            Ok(Some(state)) => seen.state = state,
+            Ok(None) => seen.create_tables()?,
+            Err(error) if error.kind == ErrorKind::Corrupt => {
+                tracing::warn!(error = error.chain(), "the index of records seen is made again from the log");
+                drop(seen);
+                return Self::anew(directory, partitions);
+            }
+            Err(error) => return Err(error),
         }
         seen.state.partitions.resize_with(partitions, PartitionState::default);
         Ok(seen)
+    }
+
+    /// An empty index in the place of the one that is there.
+    pub(super) fn anew(directory: Option<&Path>, partitions: usize) -> Result<Self, Error> {
+        if let Some(directory) = directory {
+            database::put_aside(&directory.join("state").join("seen.redb"))?;
+        }
+        Self::open(directory, partitions)
     }
 
     pub(super) fn state(&self) -> &SeenState {
@@ -256,7 +267,11 @@ impl Seen {
 
     fn stored_state(&self) -> Result<Option<SeenState>, Error> {
         let transaction = self.database.begin_read().map_err(|e| Error::state(READ, e))?;
-        let table = transaction.open_table(STATE).map_err(|e| Error::state(READ, e))?;
+        let table = match transaction.open_table(STATE) {
+            Ok(table) => table,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+            Err(error) => return Err(Error::state(READ, error)),
+        };
         let Some(value) = table.get(()).map_err(|e| Error::state(READ, e))? else { return Ok(None) };
         rmp_serde::from_slice(value.value()).map(Some).map_err(|e| Error::caused(ErrorKind::Corrupt, READ, e))
     }

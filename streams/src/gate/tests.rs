@@ -1,5 +1,6 @@
 //! Offering again appends nothing; sessions end exactly once, crash or not.
 
+use seislake_model::DeadLetter;
 use seislake_mseed::{PackSettings, pack};
 
 use super::*;
@@ -211,4 +212,157 @@ async fn a_caller_that_stops_waiting_leaves_no_record_unknown() {
     }
     let count: usize = contents(&log).await.iter().map(Vec::len).sum();
     assert_eq!(count, 800, "each record once");
+}
+
+/// What can happen to a file.
+fn damaged(whole: &[u8], kind: usize) -> Vec<u8> {
+    let mut bytes = whole.to_vec();
+    match kind {
+        0 => bytes.truncate(whole.len() / 2),
+        1 => bytes.truncate(100),
+        2 => bytes.clear(),
+        3 => bytes.iter_mut().take(4096).for_each(|byte| *byte = 0),
+        4 => bytes.iter_mut().enumerate().for_each(|(n, byte)| *byte = (n * 31 % 251) as u8),
+        seed => {
+            let mut random = seed as u64;
+            for _ in 0..10 {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let at = (random >> 33) as usize % bytes.len();
+                bytes[at] ^= 1 << (random % 8);
+            }
+        }
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn a_damaged_index_is_made_again_from_the_log_and_nothing_is_taken_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = LogSettings { durability: Durability::OperatingSystem, ..LogSettings::default() };
+    let open = async || {
+        let log = Log::open(home.path(), settings);
+        let gate = Gate::open(&log, PARTITIONS, Some(home.path())).await.unwrap();
+        (log, gate)
+    };
+    let (log, gate) = open().await;
+    gate.ingest(records()).await.unwrap();
+    gate.finish().await.unwrap();
+    let before = contents(&log).await;
+    drop((log, gate));
+    let path = home.path().join("state/seen.redb");
+    let whole = std::fs::read(&path).unwrap();
+    for kind in 0..25 {
+        std::fs::write(&path, damaged(&whole, kind)).unwrap();
+        let (log, gate) = open().await;
+        let report = gate.ingest(records()).await.unwrap();
+        assert_eq!((report.accepted, report.duplicates), (0, 30), "damage {kind}");
+        assert!(!gate.finish().await.unwrap(), "damage {kind}");
+        assert_eq!(contents(&log).await, before, "damage {kind}");
+    }
+}
+
+/// The first records of partition 0 as a table holds them.
+#[derive(Debug)]
+struct Archive(Vec<ArchivedRecord>);
+
+#[async_trait]
+impl ArchivedRecords for Archive {
+    async fn records(
+        &self,
+        topic: &str,
+        partition: u32,
+        offsets: Range<Offset>,
+    ) -> Result<Vec<ArchivedRecord>, Error> {
+        assert_eq!(topic, WAVEFORMS_RAW);
+        let mine = if partition == 0 { &self.0[..] } else { &[] };
+        Ok(mine
+            .iter()
+            .skip(offsets.start as usize)
+            .take((offsets.end - offsets.start) as usize)
+            .cloned()
+            .collect())
+    }
+}
+
+#[tokio::test]
+async fn what_the_tables_hold_is_not_taken_again_although_the_log_has_lost_it() {
+    let home = tempfile::tempdir().unwrap();
+    let log = Log::open(home.path(), LogSettings::default());
+    let gate = Gate::open(&log, PARTITIONS, Some(home.path())).await.unwrap();
+    gate.ingest(records()).await.unwrap();
+    let raw = log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    let held = raw.read(0, 0, usize::MAX, Duration::ZERO).await.unwrap();
+    drop((gate, raw, log));
+    assert!(held.len() > 3);
+    let archived = held.iter().take(3).map(|record| {
+        let header = seislake_mseed::Record::parse(&record.value).unwrap();
+        let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&record.value).into();
+        ArchivedRecord { source_id: header.source_id().to_owned(), start_ns: header.start_ns, sha256 }
+    });
+    let archive = Arc::new(Archive(archived.collect()));
+    // The log is lost. The index is kept, and knows records that are nowhere any more; or it is lost too.
+    for state in ["kept", "lost"] {
+        std::fs::remove_dir_all(home.path().join("log")).unwrap();
+        if state == "lost" {
+            std::fs::remove_dir_all(home.path().join("state")).unwrap();
+        }
+        let log = Log::open(home.path(), LogSettings::default());
+        log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap().continue_at(0, 3).await.unwrap();
+        let archived = Arc::<Archive>::clone(&archive);
+        let gate =
+            Gate::open_beside(&log, PARTITIONS, Some(home.path()), Some(archived), IndexSource::Log).await;
+        let report = gate.unwrap().ingest(records()).await.unwrap();
+        assert_eq!((report.accepted, report.duplicates), (27, 3), "index {state}");
+    }
+}
+
+#[tokio::test]
+async fn every_refused_record_is_listed_with_its_place_whether_its_letter_is_new_or_not() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let refusal =
+        || Offer::Refused(Refusal { bytes: Bytes::from_static(b"?"), reason: "text".into(), origin: None });
+    for _ in 0..2 {
+        let offers = vec![record("A", 0), record("", 0), refusal(), record("B", 0), refusal()];
+        let checked = gate.check(offers).await.unwrap();
+        let refused = checked.refused();
+        assert_eq!(refused.iter().map(|refused| refused.offer).collect::<Vec<_>>(), [1, 2, 4]);
+        assert_eq!(refused[1].reason, "text");
+        gate.append(checked).await.unwrap();
+    }
+    assert_eq!(letters(&log).await.len(), 2);
+}
+
+#[tokio::test]
+async fn samples_without_believable_times_are_a_dead_letter() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let samples = [1, 2, 3];
+    let with_rate = |rate: f64| {
+        let mut settings = PackSettings::new("FDSN:XX_A__H_H_Z", 0, 100.0);
+        settings.format_version = seislake_mseed::FormatVersion::Three;
+        let mut bytes = pack(&settings, samples.as_slice()).unwrap().remove(0);
+        bytes[16..24].copy_from_slice(&rate.to_le_bytes());
+        bytes[28..32].fill(0);
+        let checksum = crc32c::crc32c(&bytes);
+        bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
+        Offer::Record(Incoming { bytes: bytes.into(), arrival_time: Some(Timestamp::MAX), origin: None })
+    };
+    let absurd =
+        [0.0, 1e-300, -1e300, 1e12, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE];
+    for rate in absurd {
+        let report = gate.ingest(vec![with_rate(rate)]).await.unwrap();
+        assert_eq!((report.accepted, report.dead_letters), (0, 1), "{rate}");
+    }
+    // A hundred hertz, a sample in ten seconds, one a day.
+    for rate in [100.0, -10.0, -86_400.0] {
+        assert_eq!(gate.ingest(vec![with_rate(rate)]).await.unwrap().accepted, 1, "{rate}");
+    }
+    let topic = log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    for partition in 0..PARTITIONS {
+        for record in topic.read(partition, 0, usize::MAX, Duration::ZERO).await.unwrap() {
+            assert_eq!(record.arrival_time, None, "a clock that shows the year 2262 is not believed");
+        }
+    }
 }

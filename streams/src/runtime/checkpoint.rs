@@ -1,14 +1,14 @@
 //! Checkpoints of stages: what a stage remembers, together with the offset of the input that made it so.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use redb::{Database, TableDefinition};
-use seislake_model::{ErrorKind, Offset};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use seislake_model::{ErrorKind, Offset, Offsets};
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, database};
 
 const STAGES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("stages");
 /// Pages kept in memory: checkpoints are written, and read once at the start.
@@ -32,55 +32,108 @@ pub(super) struct Checkpoint {
 /// Where checkpoints are kept: a small database, one entry per stage and input partition. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct CheckpointStore {
-    database: Arc<Database>,
+    path: Option<PathBuf>,
+    /// `None` after a failure: the next one to ask opens it again.
+    database: Arc<Mutex<Option<Database>>>,
 }
 
 impl CheckpointStore {
-    /// Opens or creates `directory/state/checkpoints.redb`.
+    /// Opens or creates `directory/state/checkpoints.redb`. A damaged file is put aside: stages then replay the log.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let directory = directory.join("state");
-        let path = directory.join("checkpoints.redb");
-        std::fs::create_dir_all(&directory)
-            .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
-            .map_err(|e| Error::state(format!("open checkpoints \"{}\"", path.display()), e))?;
-        Ok(Self { database: Arc::new(database) })
+        let path = directory.join("state").join("checkpoints.redb");
+        let database = database::open(Some(&path), CACHE_BYTES)?;
+        Ok(Self { path: Some(path), database: Arc::new(Mutex::new(Some(database))) })
     }
 
     /// Keeps checkpoints in memory: for tests.
     pub fn memory() -> Result<Self, Error> {
-        let database = Database::builder()
-            .create_with_backend(redb::backends::InMemoryBackend::new())
-            .map_err(|e| Error::state("create checkpoints in memory", e))?;
-        Ok(Self { database: Arc::new(database) })
+        let database = database::open(None, CACHE_BYTES)?;
+        Ok(Self { path: None, database: Arc::new(Mutex::new(Some(database))) })
     }
 
-    pub(super) fn load(&self, key: &str) -> Result<Option<Checkpoint>, Error> {
-        let context = || format!("read checkpoint \"{key}\"");
-        let transaction =
-            redb::ReadableDatabase::begin_read(&*self.database).map_err(|e| Error::state(context(), e))?;
-        let table = match transaction.open_table(STAGES) {
-            Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(Error::state(context(), error)),
+    /// Works on the database. After a failure it must be closed and opened again: the library asks for that.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
+        let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match slot.take() {
+            Some(database) => database,
+            None => database::open(self.path.as_deref(), CACHE_BYTES)?,
         };
-        let Some(value) = table.get(key).map_err(|e| Error::state(context(), e))? else { return Ok(None) };
-        rmp_serde::from_slice(value.value())
-            .map(Some)
-            .map_err(|e| Error::caused(ErrorKind::Corrupt, context(), e))
+        let done = work(&database);
+        // One in memory would be lost.
+        if done.is_ok() || self.path.is_none() {
+            *slot = Some(database);
+        }
+        done
+    }
+
+    /// Keys and values, as they are kept.
+    fn entries(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        const READ: &str = "read the checkpoints";
+        self.with(|database| {
+            let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
+            let table = match transaction.open_table(STAGES) {
+                Ok(table) => table,
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(Error::state(READ, error)),
+            };
+            let mut entries = Vec::new();
+            for entry in table.iter().map_err(|e| Error::state(READ, e))? {
+                let (key, value) = entry.map_err(|e| Error::state(READ, e))?;
+                entries.push((key.value().to_owned(), value.value().to_vec()));
+            }
+            Ok(entries)
+        })
+    }
+
+    /// How far stages have read their topics, as far as checkpoints can be read.
+    pub(super) fn inputs(&self) -> Result<Offsets, Error> {
+        let mut inputs = Offsets::default();
+        for (key, value) in self.entries()? {
+            let mut parts = key.splitn(2, '/').skip(1);
+            let place = parts.next().and_then(|place| place.rsplit_once('/'));
+            let Some((topic, partition)) = place else { continue };
+            let (Ok(partition), Ok(checkpoint)) =
+                (partition.parse(), rmp_serde::from_slice::<Checkpoint>(&value))
+            else {
+                continue;
+            };
+            inputs.set(topic, partition, checkpoint.input_next.max(inputs.get(topic, partition)));
+        }
+        Ok(inputs)
+    }
+
+    /// The checkpoint of a stage; `None` where there is none, or none that can be read.
+    pub(super) fn load(&self, key: &str) -> Result<Option<Checkpoint>, Error> {
+        let value = self.entries()?.into_iter().find_map(|(stored, value)| (stored == key).then_some(value));
+        let Some(value) = value else { return Ok(None) };
+        match rmp_serde::from_slice(&value) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(error) => {
+                tracing::warn!(
+                    checkpoint = key,
+                    error = %error,
+                    "a checkpoint cannot be read: its stage replays the log"
+                );
+                Ok(None)
+            }
+        }
     }
 
     pub(super) fn save(&self, key: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let bytes = rmp_serde::to_vec(checkpoint)
+            .map_err(|e| Error::caused(ErrorKind::Internal, format!("save checkpoint \"{key}\""), e))?;
+        self.save_bytes(key, &bytes)
+    }
+
+    pub(super) fn save_bytes(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
         let context = || format!("save checkpoint \"{key}\"");
-        let bytes =
-            rmp_serde::to_vec(checkpoint).map_err(|e| Error::caused(ErrorKind::Internal, context(), e))?;
-        let transaction = self.database.begin_write().map_err(|e| Error::state(context(), e))?;
-        {
-            let mut table = transaction.open_table(STAGES).map_err(|e| Error::state(context(), e))?;
-            table.insert(key, bytes.as_slice()).map_err(|e| Error::state(context(), e))?;
-        }
-        transaction.commit().map_err(|e| Error::state(context(), e))
+        self.with(|database| {
+            let transaction = database.begin_write().map_err(|e| Error::state(context(), e))?;
+            {
+                let mut table = transaction.open_table(STAGES).map_err(|e| Error::state(context(), e))?;
+                table.insert(key, bytes).map_err(|e| Error::state(context(), e))?;
+            }
+            transaction.commit().map_err(|e| Error::state(context(), e))
+        })
     }
 }

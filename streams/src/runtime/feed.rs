@@ -7,6 +7,7 @@ use seislake_model::{Location, MagnitudeResult, Offset};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
+use super::retry::Patience;
 use crate::Error;
 use crate::message::{Envelope, Message};
 use crate::topic::Topic;
@@ -29,19 +30,30 @@ pub(super) async fn run(
     mut next: Offset,
     feed: broadcast::Sender<FeedItem>,
     stop: CancellationToken,
+    patience: Patience,
 ) -> Result<(), Error> {
+    let mut trial = patience.trial();
     loop {
-        let records = tokio::select! {
+        let read = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
-            records = topic.read(0, next, 1 << 20, Duration::from_secs(3600)) => records?,
+            read = topic.read(0, next, 1 << 20, Duration::from_secs(3600)) => read,
         };
+        let records = match read {
+            Ok(records) => records,
+            Err(error) => {
+                trial.failed(error).await?;
+                continue;
+            }
+        };
+        std::mem::replace(&mut trial, patience.trial()).succeeded();
         for record in &records {
             next = record.offset + 1;
-            let item = match Envelope::of(record)?.message {
-                Message::Location { location } => FeedItem::Location(Arc::from(location)),
-                Message::Magnitude { magnitude } => FeedItem::Magnitude(Arc::from(magnitude)),
-                _ => continue,
+            let item = match Envelope::of(record).map(|envelope| envelope.message) {
+                Ok(Message::Location { location }) => FeedItem::Location(Arc::from(location)),
+                Ok(Message::Magnitude { magnitude }) => FeedItem::Magnitude(Arc::from(magnitude)),
+                // What cannot be read has a dead letter already.
+                Ok(_) | Err(_) => continue,
             };
             // Nobody listening is fine.
             let _ = feed.send(item);

@@ -4,11 +4,14 @@
 //! waveforms.raw ─► StageRunner<Pick> × partition ─► phase_picks ─► … ─► magnitudes       (checkpoints: redb)
 //!      └─ SinkRunner: packets, segments     └─ SinkRunner: picks     └─ SinkRunner: bulletin    (offsets: the tables)
 //! ```
-//! Runners wait for appends, they do not poll. A runner that fails stops the whole pipeline with its error.
+//! Runners wait for appends, they do not poll. What they cannot read becomes a dead letter. A full disk, or a lake that does
+//! not answer, makes a runner wait and try again; one that gives up stops the whole pipeline with its error.
 
 mod checkpoint;
 mod feed;
 mod pipeline;
+mod recovery;
+mod retry;
 mod sink_runner;
 mod stage;
 mod stage_runner;
@@ -19,6 +22,8 @@ mod tests;
 pub use checkpoint::CheckpointStore;
 pub use feed::FeedItem;
 pub use pipeline::{Lag, Mark, Pipeline, PipelineParts, PipelineSettings, TABLES};
+pub use recovery::continue_log;
+pub use retry::RetrySettings;
 pub use sink_runner::SinkSettings;
 pub use stage::{Output, Stage};
 pub use stage_runner::{StageRunner, StageSettings, StageWiring};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use seislake_model::{ErrorKind, Offset, RawStore, Sink};
 use seislake_seismo::associate::AssociateSettings;
@@ -16,10 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::CheckpointStore;
 use super::feed::{self, FEED_ITEMS_MAX, FeedItem};
+use super::retry::{Health, Patience, RetrySettings};
 use super::sink_runner::{SinkInput, SinkRunner, SinkSettings};
 use super::stage::Stage;
 use super::stage_runner::{StageRunner, StageSettings, StageWiring};
-use super::tabulate::{BlockSettings, LetterTable, MessageTable, RawTable, Tabulate};
+use super::tabulate::{BlockSettings, LetterTable, MessageTable, Messages, RawTable, Tabulate};
 use crate::Error;
 use crate::message::{ASSOCIATIONS, LOCATIONS, MAGNITUDES, PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
 use crate::stages::{
@@ -51,6 +53,9 @@ pub const TABLES: [&str; 9] = [
     "bulletin.amplitudes",
     "stream.dead_letters",
 ];
+
+/// A runner that fails is gone before its failure is told: that takes no longer.
+const FAILURE_TOLD_WITHIN: Duration = Duration::from_secs(1);
 
 /// Settings of the path.
 #[derive(Clone, Debug, Default)]
@@ -135,6 +140,7 @@ pub struct Pipeline {
     flush: watch::Sender<u64>,
     flushed: Vec<watch::Receiver<u64>>,
     failure: watch::Receiver<Option<Arc<Error>>>,
+    health: Health,
     feed: broadcast::Sender<FeedItem>,
 }
 
@@ -143,7 +149,7 @@ impl Pipeline {
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
         let topics = Topics::open(&parts.log, parts.raw_partitions)?;
         let PipelineParts { checkpoints, settings, inventory, travel_time, sinks, raw_store, .. } = parts;
-        let mut builder = Builder::new(checkpoints, settings.stage, Arc::clone(&topics.raw));
+        let mut builder = Builder::new(checkpoints, &settings, Arc::clone(&topics.raw));
         if let Some(travel_time) = &travel_time {
             builder.add_stages(&settings, &inventory, travel_time, &topics).await?;
         }
@@ -212,8 +218,28 @@ impl Pipeline {
         tokio::select! {
             biased;
             error = self.failed() => Err(error),
-            done = work => done,
+            done = work => match done {
+                Ok(()) => Ok(()),
+                Err(stopped) => Err(self.why_stopped(stopped).await),
+            },
         }
+    }
+
+    /// The failure behind an end that was noticed a moment before it was told.
+    async fn why_stopped(&self, stopped: Error) -> Error {
+        tokio::select! {
+            error = self.failed() => error,
+            () = tokio::time::sleep(FAILURE_TOLD_WITHIN) => stopped,
+        }
+    }
+
+    /// Why nothing more should be appended now: a runner that waits to try again, or that has given up. `None` while all is
+    /// well.
+    pub fn failing(&self) -> Option<String> {
+        if let Some(error) = self.failure.borrow().as_ref() {
+            return Some(format!("the pipeline stopped: {}", error.chain()));
+        }
+        self.health.failing().map(|(runner, reason)| format!("the runner \"{runner}\" waits: {reason}"))
     }
 
     /// Waits until a runner fails. Pends for ever while all is well.
@@ -261,8 +287,8 @@ async fn wait_for<T: PartialOrd + Copy + Send + Sync>(
 }
 
 /// The topics of the path.
-struct Topics {
-    raw: Arc<dyn Topic>,
+pub(super) struct Topics {
+    pub(super) raw: Arc<dyn Topic>,
     picks: Arc<dyn Topic>,
     associations: Arc<dyn Topic>,
     locations: Arc<dyn Topic>,
@@ -271,8 +297,14 @@ struct Topics {
 }
 
 impl Topics {
-    fn open(log: &Log, raw_partitions: u32) -> Result<Self, Error> {
-        let inputs = [(WAVEFORMS_RAW, raw_partitions), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (LOCATIONS, 1)];
+    pub(super) fn open(log: &Log, raw_partitions: u32) -> Result<Self, Error> {
+        let inputs = [
+            (WAVEFORMS_RAW, raw_partitions),
+            (PHASE_PICKS, 1),
+            (ASSOCIATIONS, 1),
+            (LOCATIONS, 1),
+            (MAGNITUDES, 1),
+        ];
         let letters = inputs
             .iter()
             .map(|(topic, partitions)| log.topic(&dead_letter_topic(topic), 1 + partitions))
@@ -287,34 +319,48 @@ impl Topics {
         })
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<dyn Topic>> {
+        let path = [&self.raw, &self.picks, &self.associations, &self.locations, &self.magnitudes];
+        path.into_iter().chain(&self.letters)
+    }
+
+    /// Dead letters of the path's topics, in their order.
+    fn letters_of(&self, input: &Arc<dyn Topic>) -> Result<&Arc<dyn Topic>, Error> {
+        let index = self.all().position(|topic| topic.name() == input.name());
+        let letters = index.and_then(|index| self.letters.get(index));
+        letters.ok_or_else(|| {
+            Error::new(ErrorKind::Internal, format!("no dead letters of \"{}\"", input.name()))
+        })
+    }
+
     fn wiring(
         &self,
         input: &Arc<dyn Topic>,
         partition: u32,
         output: &Arc<dyn Topic>,
     ) -> Result<StageWiring, Error> {
-        let name = dead_letter_topic(input.name());
-        let letters = self.letters.iter().find(|topic| topic.name() == name);
-        let letters =
-            letters.ok_or_else(|| Error::new(ErrorKind::Internal, format!("no topic \"{name}\"")))?;
         Ok(StageWiring {
             input: Arc::clone(input),
             partition,
             output: Arc::clone(output),
-            letters: Arc::clone(letters),
+            letters: Arc::clone(self.letters_of(input)?),
         })
     }
 }
+
+/// Makes the rows of one partition.
+type MakeTable<'a> = dyn Fn(u32) -> Box<dyn Tabulate> + 'a;
 
 struct Builder {
     pipeline: Pipeline,
     failure: Arc<watch::Sender<Option<Arc<Error>>>>,
     checkpoints: CheckpointStore,
     settings: StageSettings,
+    retry: RetrySettings,
 }
 
 impl Builder {
-    fn new(checkpoints: CheckpointStore, settings: StageSettings, raw: Arc<dyn Topic>) -> Self {
+    fn new(checkpoints: CheckpointStore, settings: &PipelineSettings, raw: Arc<dyn Topic>) -> Self {
         let (failure, failed) = watch::channel(None);
         let pipeline = Pipeline {
             stop: CancellationToken::new(),
@@ -325,9 +371,15 @@ impl Builder {
             flush: watch::Sender::new(0),
             flushed: Vec::new(),
             failure: failed,
+            health: Health::default(),
             feed: broadcast::Sender::new(FEED_ITEMS_MAX),
         };
-        Self { pipeline, failure: Arc::new(failure), checkpoints, settings }
+        let (stage, retry) = (settings.stage, settings.sink.retry);
+        Self { pipeline, failure: Arc::new(failure), checkpoints, settings: stage, retry }
+    }
+
+    fn patience(&self, runner: &'static str) -> Patience {
+        Patience::new(runner, self.retry, self.pipeline.health.clone(), self.pipeline.stop.clone())
     }
 
     async fn add_stages(
@@ -352,6 +404,7 @@ impl Builder {
             settings: settings.associate.clone(),
             inventory: inventory.clone(),
             travel_time: Arc::clone(travel_time),
+            partition_count,
         };
         let wiring = topics.wiring(&topics.picks, 0, &topics.associations)?;
         self.add_stage::<AssociateStage>(&associate, wiring).await?;
@@ -377,7 +430,8 @@ impl Builder {
         }
         self.pipeline.stages.push(StageProgress { stage: S::NAME, input, partition, next });
         let stop = self.pipeline.stop.clone();
-        self.spawn(S::NAME, runner.run(stop));
+        let patience = self.patience(S::NAME);
+        self.spawn(S::NAME, runner.run_patiently(stop, patience));
         Ok(())
     }
 
@@ -393,19 +447,32 @@ impl Builder {
             bytes: settings.block_bytes,
             end: settings.block_end,
         };
-        let every = |topic: &Arc<dyn Topic>, table: &dyn Fn(u32) -> Box<dyn Tabulate>| -> Vec<SinkInput> {
-            (0..topic.partitions())
-                .map(|partition| SinkInput { topic: Arc::clone(topic), partition, table: table(partition) })
-                .collect()
+        let every = |topic: &Arc<dyn Topic>, letters: Option<&Arc<dyn Topic>>, table: &MakeTable<'_>| {
+            let input = |partition| SinkInput {
+                topic: Arc::clone(topic),
+                partition,
+                table: table(partition),
+                letters: letters.cloned(),
+            };
+            (0..topic.partitions()).map(input).collect::<Vec<SinkInput>>()
         };
-        let raw = every(&topics.raw, &|partition| {
+        let messages = |topic: &Arc<dyn Topic>, messages| -> Result<Vec<SinkInput>, Error> {
+            let table = |partition| -> Box<dyn Tabulate> {
+                Box::new(MessageTable::new(topic.name(), partition, messages))
+            };
+            Ok(every(topic, Some(topics.letters_of(topic)?), &table))
+        };
+        let raw_letters = topics.letters_of(&topics.raw)?;
+        let raw = every(&topics.raw, Some(raw_letters), &|partition| {
             Box::new(RawTable::new(topics.raw.name(), partition, blocks, raw_store.clone()))
         });
-        let picks = every(&topics.picks, &|_| Box::new(MessageTable));
-        let mut bulletin = every(&topics.locations, &|_| Box::new(MessageTable));
-        bulletin.extend(every(&topics.magnitudes, &|_| Box::new(MessageTable)));
-        let letters =
-            topics.letters.iter().flat_map(|topic| every(topic, &|_| Box::new(LetterTable))).collect();
+        let picks = messages(&topics.picks, Messages::Picks)?;
+        let mut bulletin = messages(&topics.locations, Messages::Locations)?;
+        bulletin.extend(messages(&topics.magnitudes, Messages::Magnitudes)?);
+        let letters = topics.letters.iter().flat_map(|topic| {
+            every(topic, None, &|partition| Box::new(LetterTable::new(topic.name(), partition)))
+        });
+        let letters = letters.collect();
         let groups: [(&'static str, &[&'static str], Vec<SinkInput>); 4] = [
             ("waveforms", &RAW_TABLES, raw),
             ("picks", &PICK_TABLES, picks),
@@ -424,7 +491,16 @@ impl Builder {
                 taken.push((*table, sink));
             }
             let wanted = self.pipeline.flush.subscribe();
-            let runner = SinkRunner::open(name, settings, taken, inputs, raw_store.clone(), wanted).await?;
+            let runner = SinkRunner::open(
+                name,
+                settings,
+                taken,
+                inputs,
+                raw_store.clone(),
+                wanted,
+                self.patience(name),
+            );
+            let runner = runner.await?;
             self.pipeline.flushed.push(runner.flushed());
             self.pipeline.raw_readers.extend(runner.progress_in(self.pipeline.raw.name()));
             let stop = self.pipeline.stop.clone();
@@ -437,7 +513,8 @@ impl Builder {
         for topic in [&topics.locations, &topics.magnitudes] {
             let next = topic.end_offset(0)?;
             let (feed, stop) = (self.pipeline.feed.clone(), self.pipeline.stop.clone());
-            self.spawn("feed", feed::run(Arc::clone(topic), next, feed, stop));
+            let patience = self.patience("feed");
+            self.spawn("feed", feed::run(Arc::clone(topic), next, feed, stop, patience));
         }
         Ok(())
     }

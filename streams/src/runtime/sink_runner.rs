@@ -8,12 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, future, stream};
-use seislake_model::{Offset, Offsets, RawStore, Rows, Sink};
+use seislake_model::{DeadLetter, Offset, Offsets, RawStore, Rows, Sink};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::retry::{Patience, RetrySettings};
+use super::stage_runner::{append, last_letter_in};
 use super::tabulate::{Block, BlockEnd, RawObject, Tabulate, row_count};
 use crate::Error;
+use crate::message::letter_record;
 use crate::topic::{Record, Topic};
 
 /// When rows are committed, and how large the blocks of raw records are.
@@ -33,6 +36,8 @@ pub struct SinkSettings {
     pub block_bytes: usize,
     /// Blocks of raw records end here too.
     pub block_end: BlockEnd,
+    /// How long runners try again what failed.
+    pub retry: RetrySettings,
 }
 
 impl Default for SinkSettings {
@@ -45,6 +50,7 @@ impl Default for SinkSettings {
             block_records: 2048,
             block_bytes: 8 << 20,
             block_end: BlockEnd::Punctuation,
+            retry: RetrySettings::default(),
         }
     }
 }
@@ -57,6 +63,8 @@ pub(super) struct SinkInput {
     pub(super) topic: Arc<dyn Topic>,
     pub(super) partition: u32,
     pub(super) table: Box<dyn Tabulate>,
+    /// Where dead letters of this input go, partition `1 + partition`; `None` where they become rows at once.
+    pub(super) letters: Option<Arc<dyn Topic>>,
 }
 
 /// One table that is fed.
@@ -73,6 +81,7 @@ struct Input {
     topic: Arc<dyn Topic>,
     partition: u32,
     table: Option<Box<dyn Tabulate>>,
+    letters: Option<Arc<dyn Topic>>,
     read_next: Offset,
     /// `read_next` for others to see.
     progress: watch::Sender<Offset>,
@@ -93,6 +102,7 @@ pub(super) struct SinkRunner {
     pending_since: Option<Instant>,
     flush_wanted: watch::Receiver<u64>,
     flushed: watch::Sender<u64>,
+    patience: Patience,
 }
 
 impl fmt::Debug for SinkRunner {
@@ -116,6 +126,7 @@ impl SinkRunner {
         sources: Vec<SinkInput>,
         raw_store: Option<Arc<dyn RawStore>>,
         flush_wanted: watch::Receiver<u64>,
+        patience: Patience,
     ) -> Result<Self, Error> {
         let mut slots = Vec::new();
         for (table, sink) in sinks {
@@ -123,17 +134,19 @@ impl SinkRunner {
             slots.push(Slot { table, sink, committed: floor.clone(), floor, pending_rows: 0 });
         }
         let mut inputs = Vec::new();
-        for SinkInput { topic, partition, table } in sources {
+        for SinkInput { topic, partition, table, letters } in sources {
             let mut boundaries: Vec<Offset> =
                 slots.iter().map(|slot| slot.floor.get(topic.name(), partition)).collect();
             boundaries.sort_unstable();
             boundaries.dedup();
-            let read_next = boundaries.first().copied().unwrap_or(0);
+            let start = topic.watermarks(partition)?.start;
+            let read_next = boundaries.first().copied().unwrap_or(0).max(start);
             boundaries.retain(|boundary| *boundary > read_next);
             inputs.push(Input {
                 topic,
                 partition,
                 table: Some(table),
+                letters,
                 read_next,
                 progress: watch::Sender::new(read_next),
                 written_next: read_next,
@@ -152,6 +165,7 @@ impl SinkRunner {
             pending_since,
             flush_wanted,
             flushed,
+            patience,
         })
     }
 
@@ -243,9 +257,12 @@ impl SinkRunner {
 
     /// Reads once and writes the rows of the blocks completed; false where nothing was there to read.
     async fn advance(&mut self, index: usize) -> Result<bool, Error> {
+        let patience = self.patience.clone();
         let Some(input) = self.inputs.get_mut(index) else { return Ok(false) };
-        let bytes = self.settings.read_bytes;
-        let mut records = input.topic.read(input.partition, input.read_next, bytes, Duration::ZERO).await?;
+        let (topic, partition) = (Arc::clone(&input.topic), input.partition);
+        let letters = input.letters.clone();
+        let mut records =
+            read(&*topic, partition, input.read_next, self.settings.read_bytes, &patience).await?;
         if records.is_empty() {
             return Ok(false);
         }
@@ -259,20 +276,21 @@ impl SinkRunner {
             input.boundaries.remove(0);
         }
         let blocks = tabulate(input, records, at_boundary).await?;
+        // What was read becomes visible within the interval, however long its block stays open.
+        self.pending_since.get_or_insert_with(Instant::now);
         input.progress.send_replace(input.read_next);
-        let (topic, partition) = (Arc::clone(&input.topic), input.partition);
         for mut block in blocks {
+            if let Some(topic) = &letters {
+                refuse(&**topic, 1 + partition, std::mem::take(&mut block.letters), &patience).await?;
+            }
             let objects = std::mem::take(&mut block.objects);
             if let Some(store) =
                 self.raw_store.as_ref().filter(|_| new_packets(&self.slots, &*topic, partition, &block))
             {
-                put(&**store, objects).await?;
+                put(&**store, objects, &patience).await?;
             }
             input.written_next = block.next;
             write(&mut self.slots, &*topic, partition, block, &mut self.pending_bytes).await?;
-        }
-        if self.pending_since.is_none() && self.slots.iter().any(|slot| slot.pending_rows > 0) {
-            self.pending_since = Some(Instant::now());
         }
         Ok(true)
     }
@@ -287,7 +305,27 @@ impl SinkRunner {
         self.commit_where(|slot, covered| slot.pending_rows > 0 || slot.committed != *covered).await
     }
 
-    async fn commit_where(&mut self, wanted: impl Fn(&Slot, &Offsets) -> bool) -> Result<(), Error> {
+    /// Tries until all commits have succeeded. Sinks keep their rows meanwhile; nothing more is read.
+    async fn commit_where(
+        &mut self,
+        wanted: impl Fn(&Slot, &Offsets) -> bool + Send + Sync,
+    ) -> Result<(), Error> {
+        let mut trial = self.patience.trial();
+        loop {
+            match self.try_commit(&wanted).await {
+                Ok(()) => break,
+                Err(error) => trial.failed(error).await?,
+            }
+        }
+        trial.succeeded();
+        (self.pending_bytes, self.pending_since) = (0, None);
+        Ok(())
+    }
+
+    async fn try_commit(
+        &mut self,
+        wanted: &(impl Fn(&Slot, &Offsets) -> bool + Send + Sync),
+    ) -> Result<(), Error> {
         let mut commits = Vec::new();
         for slot in &mut self.slots {
             let mut covered = slot.committed.clone();
@@ -309,31 +347,78 @@ impl SinkRunner {
                 });
             }
         }
-        future::try_join_all(commits).await?;
-        (self.pending_bytes, self.pending_since) = (0, None);
-        Ok(())
+        // All are waited for: a commit that is dropped half-way would lose its rows.
+        future::join_all(commits).await.into_iter().collect()
     }
+}
+
+async fn read(
+    topic: &dyn Topic,
+    partition: u32,
+    from: Offset,
+    bytes: usize,
+    patience: &Patience,
+) -> Result<Vec<Record>, Error> {
+    let mut trial = patience.trial();
+    loop {
+        match topic.read(partition, from, bytes, Duration::ZERO).await {
+            Ok(records) => {
+                trial.succeeded();
+                return Ok(records);
+            }
+            Err(error) => trial.failed(error).await?,
+        }
+    }
+}
+
+/// Appends dead letters that an earlier life has not appended: blocks are made again after a crash.
+async fn refuse(
+    topic: &dyn Topic,
+    partition: u32,
+    letters: Vec<DeadLetter>,
+    patience: &Patience,
+) -> Result<(), Error> {
+    let Some(first) = letters.first() else { return Ok(()) };
+    let held = last_letter_in(topic, partition, &first.stage, 0, Offset::MAX).await?;
+    let mut records = Vec::new();
+    for letter in letters.iter().filter(|letter| Some((letter.position.offset, letter.index)) > held) {
+        let stage = letter.stage.clone();
+        metrics::counter!("seislake_dead_letters_total", "stage" => stage).increment(1);
+        records.push(letter_record(letter)?);
+    }
+    append(topic, partition, records, patience).await
 }
 
 async fn tabulate(input: &mut Input, records: Vec<Record>, at_boundary: bool) -> Result<Vec<Block>, Error> {
     let Some(mut table) = input.table.take() else { return Ok(Vec::new()) };
     let (table, blocks) = tokio::task::spawn_blocking(move || {
-        let mut blocks = table.push(records)?;
+        let mut blocks = table.push(records);
         if at_boundary {
-            blocks.extend(table.close()?);
+            blocks.extend(table.close());
         }
-        Ok::<_, Error>((table, blocks))
+        (table, blocks)
     })
     .await
-    .map_err(Error::task)??;
+    .map_err(Error::task)?;
     input.table = Some(table);
     Ok(blocks)
 }
 
 /// Stores originals, several at once: they are there before a row says so.
-async fn put(store: &dyn RawStore, objects: Vec<RawObject>) -> Result<(), Error> {
-    let puts = objects.into_iter().map(|object| async move { store.put(&object.path, object.bytes).await });
-    stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await?;
+async fn put(store: &dyn RawStore, objects: Vec<RawObject>, patience: &Patience) -> Result<(), Error> {
+    let puts = objects.into_iter().map(|object| put_one(store, object, patience));
+    stream::iter(puts).buffer_unordered(PUTS_AT_ONCE).try_collect::<()>().await
+}
+
+async fn put_one(store: &dyn RawStore, object: RawObject, patience: &Patience) -> Result<(), Error> {
+    let mut trial = patience.trial();
+    loop {
+        match store.put(&object.path, object.bytes.clone()).await {
+            Ok(()) => break,
+            Err(error) => trial.failed(error.into()).await?,
+        }
+    }
+    trial.succeeded();
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! One processing step: a deterministic state machine over the records of one topic partition.
 
+use bytes::Bytes;
 use seislake_model::{DeadLetter, ErrorKind, Offset, RecordPosition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -78,7 +79,7 @@ impl Output {
         self.partition
     }
 
-    /// Says something on the stage's output topic.
+    /// Says something on the stage's output topic. What nobody could read becomes a dead letter instead.
     pub fn emit(&mut self, message: Message) -> Result<(), Error> {
         let source = SourcePosition {
             topic: self.topic.clone(),
@@ -86,7 +87,14 @@ impl Output {
             offset: self.offset,
             index: self.message_index,
         };
-        let record = Envelope::new(source, message).to_record()?;
+        let envelope = Envelope::new(source, message);
+        let record = match envelope.to_record() {
+            Ok(record) => record,
+            Err(error) => {
+                let said = format!("{:?}", envelope.message);
+                return self.refuse(Bytes::from(said), format!("cannot be said: {}", error.chain()));
+            }
+        };
         self.messages.push(Derived { offset: self.offset, index: self.message_index, record });
         self.message_index += 1;
         Ok(())
@@ -94,6 +102,10 @@ impl Output {
 
     /// Puts a record, or something made from it, on the dead-letter topic.
     pub fn reject(&mut self, record: &Record, reason: impl Into<String>) -> Result<(), Error> {
+        self.refuse(record.value.clone(), reason)
+    }
+
+    fn refuse(&mut self, bytes: Bytes, reason: impl Into<String>) -> Result<(), Error> {
         let letter = DeadLetter {
             position: RecordPosition {
                 topic: self.topic.as_str().into(),
@@ -104,7 +116,7 @@ impl Output {
             stage: self.stage.to_owned(),
             reason: reason.into(),
             origin: None,
-            record: record.value.slice(..record.value.len().min(LETTER_BYTES_MAX)).to_vec(),
+            record: bytes.slice(..bytes.len().min(LETTER_BYTES_MAX)).to_vec(),
         };
         let record = letter_record(&letter)?;
         self.letters.push(Derived { offset: self.offset, index: self.letter_index, record });

@@ -5,8 +5,12 @@
 //! ```
 //! A stage is deterministic and its outputs are appended in order, each naming the input it comes from. After a crash
 //! the stage replays its input from the checkpoint; outputs up to the last one that the log holds are left out.
+//!
+//! A record at which a stage fails becomes a dead letter: the stage replays its input from the checkpoint without it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,10 +19,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, CheckpointStore};
+use super::retry::{Health, Patience, RetrySettings};
 use super::stage::{Derived, Output, Stage};
 use crate::Error;
+use crate::database::panic_text;
 use crate::message::{Envelope, letter_of};
-use crate::topic::{Record, Topic};
+use crate::topic::{NewRecord, Record, Topic};
 
 /// Largest append of derived messages.
 const APPEND_BYTES: usize = 4 << 20;
@@ -26,6 +32,9 @@ const APPEND_BYTES: usize = 4 << 20;
 /// A checkpoint that took some time is not repeated before this many times as long: at most a twentieth of the time
 /// goes into checkpoints, however large the state is.
 const CHECKPOINT_PAUSE: u32 = 20;
+
+/// Records at which a stage may fail in one life: more, and the stage itself is to blame.
+const FAILED_RECORDS_MAX: usize = 100;
 
 /// How stages are run.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +67,7 @@ pub struct StageWiring {
 }
 
 /// Last output already in a log: (input offset, index).
-type Held = Option<(Offset, u32)>;
+pub(super) type Held = Option<(Offset, u32)>;
 
 /// What an earlier life of the stage said after the checkpoint, and from where the logs were searched for it.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +81,7 @@ struct HeldOutputs {
 /// Runs one stage over one input partition.
 #[derive(Debug)]
 pub struct StageRunner<S: Stage> {
+    config: S::Config,
     stage: Option<S>,
     wiring: StageWiring,
     settings: StageSettings,
@@ -79,6 +89,8 @@ pub struct StageRunner<S: Stage> {
     key: String,
     next: Offset,
     held: HeldOutputs,
+    /// Records at which the stage failed, and how: they are passed over.
+    failed: BTreeMap<Offset, String>,
     records_since_checkpoint: u64,
     last_checkpoint: Instant,
     /// How long the last one took.
@@ -95,38 +107,21 @@ impl<S: Stage> StageRunner<S> {
         checkpoints: CheckpointStore,
     ) -> Result<Self, Error> {
         let key = format!("{}/{}/{}", S::NAME, wiring.input.name(), wiring.partition);
-        let mut checkpoint = checkpoints.load(&key)?.unwrap_or_default();
-        if checkpoint.state.is_some() && checkpoint.state_version != S::STATE_VERSION {
-            tracing::info!(stage = S::NAME, "the checkpoint is of another version: replaying the input");
-            checkpoint = Checkpoint::default();
-        }
-        let stage = match &checkpoint.state {
-            None => S::init(config)?,
-            Some(state) => {
-                let state = rmp_serde::from_slice(state).map_err(|e| {
-                    Error::caused(ErrorKind::Corrupt, format!("read the state of checkpoint \"{key}\""), e)
-                })?;
-                S::restore(config, state)?
-            }
-        };
-        let held = HeldOutputs {
-            output: last_output(&wiring, checkpoint.output_next).await?,
-            output_scan: checkpoint.output_next,
-            letter: last_letter(S::NAME, &wiring, checkpoint.letters_next).await?,
-            letter_scan: checkpoint.letters_next,
-        };
+        let Restored { stage, held, next } = restore::<S>(config, &wiring, &checkpoints, &key).await?;
         Ok(Self {
+            config: config.clone(),
             stage: Some(stage),
             wiring,
             settings,
             checkpoints,
             key,
-            next: checkpoint.input_next,
+            next,
             held,
+            failed: BTreeMap::new(),
             records_since_checkpoint: 0,
             last_checkpoint: Instant::now(),
             checkpoint_cost: Duration::ZERO,
-            progress: watch::Sender::new(checkpoint.input_next),
+            progress: watch::Sender::new(next),
         })
     }
 
@@ -136,46 +131,51 @@ impl<S: Stage> StageRunner<S> {
     }
 
     /// Works until `stop`; then the batch at hand is finished and a checkpoint saved.
-    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
+        let patience = Patience::new(S::NAME, RetrySettings::default(), Health::default(), stop.clone());
+        self.run_patiently(stop, patience).await
+    }
+
+    /// The same, with the patience of a pipeline.
+    pub(super) async fn run_patiently(
+        mut self,
+        stop: CancellationToken,
+        patience: Patience,
+    ) -> Result<(), Error> {
         let wiring = self.wiring.clone();
+        let mut trial = patience.trial();
         while !stop.is_cancelled() {
             let (bytes, wait) = (self.settings.read_bytes, self.settings.checkpoint_interval);
             let read = wiring.input.read(wiring.partition, self.next, bytes, wait);
-            let records = tokio::select! {
+            let read = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                records = read => records?,
+                read = read => read,
             };
-            self.take(records).await?;
+            match read {
+                Ok(records) => {
+                    std::mem::replace(&mut trial, patience.trial()).succeeded();
+                    self.take(records, &patience).await?;
+                }
+                Err(error) => trial.failed(error).await?,
+            }
             if self.checkpoint_due() {
-                self.checkpoint().await?;
+                self.checkpoint_or_warn().await;
             }
         }
         if self.records_since_checkpoint > 0 {
-            self.checkpoint().await?;
+            self.checkpoint_or_warn().await;
         }
         Ok(())
     }
 
-    async fn take(&mut self, records: Vec<Record>) -> Result<(), Error> {
+    async fn take(&mut self, records: Vec<Record>, patience: &Patience) -> Result<(), Error> {
         let Some(last) = records.last() else { return Ok(()) };
         let (next, count) = (last.offset + 1, records.len() as u64);
-        let mut stage =
-            self.stage.take().ok_or_else(|| Error::new(ErrorKind::Internal, "the stage is gone"))?;
-        let mut out = Output::new(S::NAME, self.wiring.input.name(), self.wiring.partition);
-        let (stage, out) = tokio::task::spawn_blocking(move || {
-            for record in &records {
-                out.begin(record.offset);
-                stage.process(record, &mut out)?;
-            }
-            Ok::<_, Error>((stage, out))
-        })
-        .await
-        .map_err(Error::task)?
-        .map_err(|e| Error::caused(e.kind, format!("stage \"{}\" cannot go on", S::NAME), e))?;
-        self.stage = Some(stage);
-        append_new(&*self.wiring.output, 0, out.messages, self.held.output).await?;
-        append_new(&*self.wiring.letters, 1 + self.wiring.partition, out.letters, self.held.letter).await?;
+        let Some(out) = self.process(records).await? else { return Ok(()) };
+        let (output, letters) = (&*self.wiring.output, &*self.wiring.letters);
+        append_new(output, 0, out.messages, self.held.output, patience).await?;
+        append_new(letters, 1 + self.wiring.partition, out.letters, self.held.letter, patience).await?;
         self.next = next;
         self.records_since_checkpoint += count;
         self.progress.send_replace(next);
@@ -183,7 +183,63 @@ impl<S: Stage> StageRunner<S> {
         let partition = self.wiring.partition.to_string();
         metrics::counter!("seislake_stage_records_total", "stage" => S::NAME).increment(count);
         metrics::gauge!("seislake_stage_lag_records", "stage" => S::NAME, "partition" => partition)
-            .set((end - next) as f64);
+            .set(end.saturating_sub(next) as f64);
+        Ok(())
+    }
+
+    /// What the stage says about the records; `None` where it failed at one of them and begins again without it.
+    async fn process(&mut self, records: Vec<Record>) -> Result<Option<Output>, Error> {
+        let mut stage =
+            self.stage.take().ok_or_else(|| Error::new(ErrorKind::Internal, "the stage is gone"))?;
+        let mut out = Output::new(S::NAME, self.wiring.input.name(), self.wiring.partition);
+        let failed = self.failed.clone();
+        let at = Arc::new(AtomicU64::new(self.next));
+        let reached = Arc::clone(&at);
+        let processed = tokio::task::spawn_blocking(move || {
+            for record in records.iter().filter(|record| !record.is_lost()) {
+                reached.store(record.offset, Ordering::Relaxed);
+                out.begin(record.offset);
+                match failed.get(&record.offset) {
+                    Some(reason) => out.reject(record, format!("the stage failed at it: {reason}"))?,
+                    None => stage.process(record, &mut out)?,
+                }
+            }
+            Ok::<_, Error>((stage, out))
+        })
+        .await;
+        let reason = match processed {
+            Ok(Ok((stage, out))) => {
+                self.stage = Some(stage);
+                return Ok(Some(out));
+            }
+            Ok(Err(error)) => error.chain(),
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => panic_text(&*panic),
+                Err(ended) => return Err(Error::task(ended)),
+            },
+        };
+        self.begin_without(at.load(Ordering::Relaxed), reason).await?;
+        Ok(None)
+    }
+
+    /// Goes back to the checkpoint, to pass over the record at `offset`.
+    async fn begin_without(&mut self, offset: Offset, reason: String) -> Result<(), Error> {
+        let (topic, partition) = (self.wiring.input.name(), self.wiring.partition);
+        tracing::error!(
+            stage = S::NAME,
+            topic,
+            partition,
+            offset,
+            reason,
+            "a stage failed at a record and goes on without it"
+        );
+        let known = self.failed.insert(offset, reason.clone()).is_some();
+        if known || self.failed.len() > FAILED_RECORDS_MAX {
+            let message = format!("stage \"{}\" cannot go on: {reason}", S::NAME);
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+        let restored = restore::<S>(&self.config, &self.wiring, &self.checkpoints, &self.key).await?;
+        (self.stage, self.held, self.next) = (Some(restored.stage), restored.held, restored.next);
         Ok(())
     }
 
@@ -195,12 +251,27 @@ impl<S: Stage> StageRunner<S> {
         self.records_since_checkpoint > 0 && (many || old) && !paused
     }
 
+    /// A checkpoint that cannot be saved costs the next life some replay, no more.
+    async fn checkpoint_or_warn(&mut self) {
+        if let Err(error) = self.checkpoint().await {
+            tracing::warn!(stage = S::NAME, error = error.chain(), "a checkpoint could not be saved");
+            self.last_checkpoint = Instant::now();
+        }
+    }
+
     async fn checkpoint(&mut self) -> Result<(), Error> {
         let begin = Instant::now();
-        let state = self.stage.as_ref().map(|stage| rmp_serde::to_vec(&stage.snapshot()));
-        let state = state.transpose().map(|state| state.map(Bytes::from)).map_err(|e| {
+        let Some(stage) = self.stage.take() else { return Ok(()) };
+        let (stage, state) = tokio::task::spawn_blocking(move || {
+            let state = rmp_serde::to_vec(&stage.snapshot());
+            (stage, state)
+        })
+        .await
+        .map_err(Error::task)?;
+        self.stage = Some(stage);
+        let state = Some(Bytes::from(state.map_err(|e| {
             Error::caused(ErrorKind::Internal, format!("encode checkpoint \"{}\"", self.key), e)
-        })?;
+        })?));
         // While the replay has not yet passed what was said before, the next life must find it again.
         let passed = |held: Held| held.is_none_or(|(offset, _)| offset < self.next);
         let output_end = self.wiring.output.end_offset(0)?;
@@ -223,12 +294,70 @@ impl<S: Stage> StageRunner<S> {
     }
 }
 
+/// A stage as its last checkpoint has it.
+struct Restored<S> {
+    stage: S,
+    held: HeldOutputs,
+    next: Offset,
+}
+
+/// Restores a stage and finds out what it said already. A checkpoint that cannot be used is left alone: the stage replays
+/// its input.
+async fn restore<S: Stage>(
+    config: &S::Config,
+    wiring: &StageWiring,
+    checkpoints: &CheckpointStore,
+    key: &str,
+) -> Result<Restored<S>, Error> {
+    let end = wiring.input.end_offset(wiring.partition)?;
+    let mut checkpoint = checkpoints.load(key)?.unwrap_or_default();
+    if checkpoint.state.is_some() && checkpoint.state_version != S::STATE_VERSION {
+        tracing::info!(stage = S::NAME, "the checkpoint is of another version: replaying the input");
+        checkpoint = Checkpoint::default();
+    }
+    if checkpoint.input_next > end {
+        let (next, stage) = (checkpoint.input_next, S::NAME);
+        tracing::warn!(
+            stage,
+            next,
+            end,
+            "the checkpoint lies behind the end of the log: replaying the input"
+        );
+        checkpoint = Checkpoint::default();
+    }
+    let stage = match checkpoint.state.as_ref().map(|state| read_state::<S>(config, state)) {
+        Some(Ok(stage)) => stage,
+        None => S::init(config)?,
+        Some(Err(error)) => {
+            let error = error.chain();
+            tracing::warn!(stage = S::NAME, error, "a checkpoint cannot be read: replaying the input");
+            checkpoint = Checkpoint::default();
+            S::init(config)?
+        }
+    };
+    let held = HeldOutputs {
+        output: last_output(wiring, checkpoint.output_next, end).await?,
+        output_scan: checkpoint.output_next,
+        letter: last_letter(S::NAME, wiring, checkpoint.letters_next, end).await?,
+        letter_scan: checkpoint.letters_next,
+    };
+    let start = wiring.input.watermarks(wiring.partition)?.start;
+    Ok(Restored { stage, held, next: checkpoint.input_next.max(start) })
+}
+
+fn read_state<S: Stage>(config: &S::Config, state: &[u8]) -> Result<S, Error> {
+    let state = rmp_serde::from_slice(state)
+        .map_err(|e| Error::caused(ErrorKind::Corrupt, "read the state of a checkpoint", e))?;
+    S::restore(config, state)
+}
+
 /// Appends what the log does not hold yet, in order.
 async fn append_new(
     topic: &dyn Topic,
     partition: u32,
     derived: Vec<Derived>,
     held: Held,
+    patience: &Patience,
 ) -> Result<(), Error> {
     let new = derived.into_iter().filter(|one| Some((one.offset, one.index)) > held);
     let (mut records, mut byte_count) = (Vec::new(), 0);
@@ -236,46 +365,78 @@ async fn append_new(
         byte_count += one.record.value.len();
         records.push(one.record);
         if byte_count >= APPEND_BYTES {
-            topic.append(partition, std::mem::take(&mut records)).await?;
+            append(topic, partition, std::mem::take(&mut records), patience).await?;
             byte_count = 0;
         }
     }
-    if !records.is_empty() {
-        topic.append(partition, records).await?;
+    append(topic, partition, records, patience).await
+}
+
+/// Appends all records or none, when the log can take them.
+pub(super) async fn append(
+    topic: &dyn Topic,
+    partition: u32,
+    records: Vec<NewRecord>,
+    patience: &Patience,
+) -> Result<(), Error> {
+    if records.is_empty() {
+        return Ok(());
     }
+    let mut trial = patience.trial();
+    loop {
+        match topic.append(partition, records.clone()).await {
+            Ok(_) => break,
+            Err(error) => trial.failed(error).await?,
+        }
+    }
+    trial.succeeded();
     Ok(())
 }
 
-async fn last_output(wiring: &StageWiring, from: Offset) -> Result<Held, Error> {
+/// Last output of the stage in its output topic. What claims to come from behind the `end` of the input does not.
+async fn last_output(wiring: &StageWiring, from: Offset, end: Offset) -> Result<Held, Error> {
     let (topic, partition) = (wiring.input.name(), wiring.partition);
     last_of(&*wiring.output, 0, from, |record| {
-        let source = Envelope::of(record)?.source;
-        let ours = source.topic == topic && source.partition == partition;
-        Ok(ours.then_some((source.offset, source.index)))
+        let source = Envelope::of(record).ok()?.source;
+        let ours = source.topic == topic && source.partition == partition && source.offset < end;
+        ours.then_some((source.offset, source.index))
     })
     .await
 }
 
-async fn last_letter(stage: &str, wiring: &StageWiring, from: Offset) -> Result<Held, Error> {
-    last_of(&*wiring.letters, 1 + wiring.partition, from, |record| {
-        let letter = letter_of(record)?;
-        Ok((letter.stage == stage).then_some((letter.position.offset, letter.index)))
+/// The same for the dead letters of `stage`.
+pub(super) async fn last_letter_in(
+    letters: &dyn Topic,
+    letters_partition: u32,
+    stage: &str,
+    from: Offset,
+    end: Offset,
+) -> Result<Held, Error> {
+    last_of(letters, letters_partition, from, |record| {
+        let letter = letter_of(record).ok()?;
+        let ours = letter.stage == stage && letter.position.offset < end;
+        ours.then_some((letter.position.offset, letter.index))
     })
     .await
+}
+
+async fn last_letter(stage: &str, wiring: &StageWiring, from: Offset, end: Offset) -> Result<Held, Error> {
+    last_letter_in(&*wiring.letters, 1 + wiring.partition, stage, from, end).await
 }
 
 async fn last_of(
     topic: &dyn Topic,
     partition: u32,
-    mut from: Offset,
-    place: impl Fn(&Record) -> Result<Held, Error> + Send,
+    from: Offset,
+    place: impl Fn(&Record) -> Held + Send,
 ) -> Result<Held, Error> {
-    let end = topic.end_offset(partition)?;
+    let watermarks = topic.watermarks(partition)?;
+    let mut from = from.max(watermarks.start);
     let mut held = None;
-    while from < end {
+    while from < watermarks.end {
         let records = topic.read(partition, from, 1 << 20, Duration::ZERO).await?;
         for record in &records {
-            held = held.max(place(record)?);
+            held = held.max(place(record));
             from = record.offset + 1;
         }
     }

@@ -3,21 +3,27 @@
 //! A block is what may be committed at once. Blocks of `waveforms.raw` end at multiples of `block_records` of the
 //! partition's offsets, at punctuation ([`BlockEnd`]) and at a size: places that only the log decides, so the segments cut there are
 //! the same whenever and however often they are made. Messages and dead letters make one row each: any cut will do.
+//!
+//! What cannot be read makes a dead letter instead of rows, and the next record is looked at. Records that a damaged log
+//! has lost ([`Record::is_lost`]) were told of by the log: they make nothing.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::iter::Either;
 use rayon::prelude::*;
 use seislake_model::{
-    ErrorKind, Offset, Packet, RawStore, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp,
+    DeadLetter, Offset, Packet, RawStore, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp,
     continues,
 };
 use seislake_mseed::{DecodeError, Quality, SampleType};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::message::{Envelope, Message, WATERMARK_KEY, Watermark, letter_of, watermark_of};
+use crate::message::{
+    Envelope, LETTER_BYTES_MAX, Message, WATERMARK_KEY, Watermark, letter_of, watermark_of,
+};
+use crate::record::{believed_arrival, check_times};
 use crate::topic::Record;
 
 /// A reader of a short window decodes at least one segment: longer ones are cut.
@@ -31,6 +37,8 @@ pub(super) struct Block {
     pub(super) rows: Vec<Rows>,
     /// Originals of the rows, to be stored before them.
     pub(super) objects: Vec<RawObject>,
+    /// What could not be read, in the order of offsets.
+    pub(super) letters: Vec<DeadLetter>,
     /// Rough size of the rows in memory.
     pub(super) byte_count: usize,
 }
@@ -45,9 +53,21 @@ pub(super) struct RawObject {
 /// Makes rows of the records of one partition.
 pub(super) trait Tabulate: Send {
     /// Takes records in order; returns the blocks that they complete.
-    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error>;
+    fn push(&mut self, records: Vec<Record>) -> Vec<Block>;
     /// Ends the open block here, because a table was once committed here.
-    fn close(&mut self) -> Result<Option<Block>, Error>;
+    fn close(&mut self) -> Option<Block>;
+}
+
+/// The dead letter of a record that `stage` cannot read.
+fn letter(stage: &str, position: RecordPosition, record: &Record, reason: String) -> DeadLetter {
+    DeadLetter {
+        position,
+        index: 0,
+        stage: stage.to_owned(),
+        reason,
+        origin: None,
+        record: record.value.slice(..record.value.len().min(LETTER_BYTES_MAX)).to_vec(),
+    }
 }
 
 /// Where blocks of raw records end.
@@ -66,6 +86,9 @@ pub enum BlockEnd {
     /// At the end of a session only: segments are long.
     Session,
 }
+
+/// Stage named in the dead letters of raw records.
+const RAW_STAGE: &str = "archive";
 
 /// miniSEED records to packets and segments.
 #[derive(Debug)]
@@ -114,23 +137,32 @@ impl RawTable {
         RecordPosition { topic: Arc::clone(&self.topic), partition: self.partition, offset: record.offset }
     }
 
-    fn damaged(&self, record: &Record, why: impl std::fmt::Display) -> Error {
-        let place = format!("record {} of \"{}\" partition {}", record.offset, self.topic, self.partition);
-        Error::new(ErrorKind::Corrupt, format!("tabulate {place}: {why}"))
+    fn refused(&self, record: &Record, reason: String) -> Box<DeadLetter> {
+        Box::new(letter(RAW_STAGE, self.position(record), record, reason))
     }
 
     /// `last` is the source of the record before: mostly that of this one too.
-    fn parse<'a>(&self, record: &'a Record, last: &mut Option<SourceId>) -> Result<Parsed<'a>, Error> {
-        let header =
-            seislake_mseed::Record::parse(&record.value).map_err(|error| self.damaged(record, error))?;
+    fn parse<'a>(
+        &self,
+        record: &'a Record,
+        last: &mut Option<SourceId>,
+    ) -> Result<Parsed<'a>, Box<DeadLetter>> {
+        if record.key.as_ref() == WATERMARK_KEY {
+            return Err(self.refused(record, "punctuation that cannot be read".to_owned()));
+        }
+        let header = seislake_mseed::Record::parse(&record.value)
+            .map_err(|error| self.refused(record, format!("not a miniSEED record: {error}")))?;
         let source_id = match last {
             Some(last) if last.as_str() == header.source_id() => last.clone(),
             _ => {
-                let new: SourceId =
-                    header.source_id().parse().map_err(|error| self.damaged(record, error))?;
+                let new: SourceId = header
+                    .source_id()
+                    .parse()
+                    .map_err(|error| self.refused(record, format!("unusable source identifier: {error}")))?;
                 last.insert(new).clone()
             }
         };
+        check_times(&header).map_err(|reason| self.refused(record, reason))?;
         Ok(Parsed { record, header, source_id })
     }
 
@@ -142,7 +174,7 @@ impl RawTable {
             source_id: source_id.clone(),
             start_time: Timestamp::from_nanos(header.start_ns),
             last_sample_time: Timestamp::from_nanos(header.last_sample_ns()),
-            arrival_time: record.arrival_time,
+            arrival_time: believed_arrival(record.arrival_time),
             sample_count,
             expected_count: header.sample_count,
             sample_rate_hz: header.rate_hz(),
@@ -157,16 +189,18 @@ impl RawTable {
     }
 
     /// The records of one source as gapless segments: what follows within half a sample in the same quality is
-    /// decoded into the same buffer. Overlapping records stay apart.
-    fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> Result<Vec<Segment>, Error> {
+    /// decoded into the same buffer. Overlapping records stay apart. Records that cannot be decoded come back as letters.
+    fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> (Vec<Segment>, Vec<DeadLetter>) {
+        let mut letters = Vec::new();
         pieces.sort_by_key(|piece| (piece.header.start_ns, piece.record.offset));
         let mut segments: Vec<Segment> = Vec::new();
         let mut left: usize = pieces.iter().map(|piece| piece.header.sample_count as usize).sum();
         for Parsed { record, header, source_id } in pieces {
             let Some(kind) = header.encoding.sample_type() else { continue };
-            if header.sample_count == 0 || header.rate_hz() <= 0.0 {
+            if header.sample_count == 0 {
                 continue;
             }
+            left = left.saturating_sub(header.sample_count as usize);
             let follows = segments.last().is_some_and(|segment| follows(segment, header));
             if !follows {
                 segments.push(Segment {
@@ -176,17 +210,24 @@ impl RawTable {
                     sample_rate_hz: header.rate_hz(),
                     encoding: header.encoding.as_str().to_owned(),
                     quality: header.quality.to_string(),
-                    samples: no_samples(kind, left.min(SEGMENT_SAMPLES_MAX)),
+                    samples: no_samples(kind, (left + header.sample_count as usize).min(SEGMENT_SAMPLES_MAX)),
                     position: self.position(record),
                 });
             }
-            if let Some(segment) = segments.last_mut() {
-                append(header, &mut segment.samples).map_err(|error| self.damaged(record, error))?;
-                segment.end_time = Timestamp::from_nanos(header.last_sample_ns());
+            let Some(segment) = segments.last_mut() else { continue };
+            let before = segment.samples.len();
+            match append(header, &mut segment.samples) {
+                Ok(()) => segment.end_time = Timestamp::from_nanos(header.last_sample_ns()),
+                Err(error) => {
+                    letters.push(*self.refused(record, format!("samples cannot be decoded: {error}")));
+                    shorten(&mut segment.samples, before);
+                    if before == 0 {
+                        segments.pop();
+                    }
+                }
             }
-            left = left.saturating_sub(header.sample_count as usize);
         }
-        Ok(segments)
+        (segments, letters)
     }
 }
 
@@ -198,11 +239,13 @@ struct Parsed<'a> {
 }
 
 impl Tabulate for RawTable {
-    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error> {
+    fn push(&mut self, records: Vec<Record>) -> Vec<Block> {
         let mut blocks = Vec::new();
         for record in records {
             let full = (record.offset + 1).is_multiple_of(self.settings.records);
-            let ends = match (self.settings.end, watermark_of(&record)?) {
+            // Punctuation that cannot be read ends nothing; it becomes a letter when the block is made.
+            let watermark = watermark_of(&record).unwrap_or_default();
+            let ends = match (self.settings.end, watermark) {
                 (_, None) => false,
                 (BlockEnd::Punctuation, Some(_)) => true,
                 (BlockEnd::Session, Some(watermark)) => watermark == Watermark::MAX,
@@ -210,39 +253,50 @@ impl Tabulate for RawTable {
             self.open_bytes += record.value.len();
             self.open.push(record);
             if full || ends || self.open_bytes >= self.settings.bytes {
-                blocks.extend(self.close()?);
+                blocks.extend(self.close());
             }
         }
-        Ok(blocks)
+        blocks
     }
 
-    fn close(&mut self) -> Result<Option<Block>, Error> {
+    fn close(&mut self) -> Option<Block> {
         let records = std::mem::take(&mut self.open);
         self.open_bytes = 0;
-        let Some(last) = records.last() else { return Ok(None) };
-        let next = last.offset + 1;
-        let parsed: Vec<Parsed<'_>> = records
+        let next = records.last()?.offset + 1;
+        let (mut parsed, mut letters): (Vec<Parsed<'_>>, Vec<DeadLetter>) = records
             .par_iter()
-            .filter(|record| record.key.as_ref() != WATERMARK_KEY)
+            .filter(|record| !record.is_lost() && !matches!(watermark_of(record), Ok(Some(_))))
             .map_init(|| None, |last, record| self.parse(record, last))
-            .collect::<Result<_, _>>()?;
-        let mut packets: Vec<Packet> = parsed.par_iter().map(|parsed| self.packet(parsed)).collect();
-        let objects = match &self.raw_store {
-            Some(store) => self.objects(&**store, &parsed, &mut packets),
-            None => Vec::new(),
-        };
+            .partition_map(|parsed| match parsed {
+                Ok(parsed) => Either::Left(parsed),
+                Err(letter) => Either::Right(*letter),
+            });
         let mut by_source = BTreeMap::<&SourceId, Vec<&Parsed<'_>>>::new();
         for parsed in &parsed {
             by_source.entry(&parsed.source_id).or_default().push(parsed);
         }
         let by_source: Vec<Vec<&Parsed<'_>>> = by_source.into_values().collect();
-        let segments: Vec<Vec<Segment>> =
-            by_source.into_par_iter().map(|pieces| self.segments(pieces)).collect::<Result<_, _>>()?;
-        let segments: Vec<Segment> = segments.into_iter().flatten().collect();
+        let made: Vec<(Vec<Segment>, Vec<DeadLetter>)> =
+            by_source.into_par_iter().map(|pieces| self.segments(pieces)).collect();
+        let mut segments = Vec::new();
+        for (of_source, refused) in made {
+            segments.extend(of_source);
+            // What has a letter has no other row.
+            for letter in refused {
+                parsed.retain(|parsed| parsed.record.offset != letter.position.offset);
+                letters.push(letter);
+            }
+        }
+        letters.sort_by_key(|letter| letter.position.offset);
+        let mut packets: Vec<Packet> = parsed.par_iter().map(|parsed| self.packet(parsed)).collect();
+        let objects = match &self.raw_store {
+            Some(store) => self.objects(&**store, &parsed, &mut packets),
+            None => Vec::new(),
+        };
         let sample_bytes: usize = segments.iter().map(|segment| 4 * segment.samples.len()).sum();
         let byte_count = packets.len() * size_of::<Packet>() + sample_bytes;
         let rows = vec![Rows::Packets(packets), Rows::Segments(segments)];
-        Ok(Some(Block { next, rows, objects, byte_count }))
+        Some(Block { next, rows, objects, letters, byte_count })
     }
 }
 
@@ -262,6 +316,14 @@ fn no_samples(kind: SampleType, count: usize) -> Samples {
         SampleType::Int32 => Samples::Int32(Vec::with_capacity(count)),
         SampleType::Float32 => Samples::Float32(Vec::with_capacity(count)),
         SampleType::Float64 => Samples::Float64(Vec::with_capacity(count)),
+    }
+}
+
+fn shorten(samples: &mut Samples, count: usize) {
+    match samples {
+        Samples::Int32(samples) => samples.truncate(count),
+        Samples::Float32(samples) => samples.truncate(count),
+        Samples::Float64(samples) => samples.truncate(count),
     }
 }
 
@@ -289,33 +351,78 @@ fn is_quality(text: &str, quality: Quality) -> bool {
     }
 }
 
+/// Stage named in the dead letters of messages that make no rows.
+const MESSAGE_STAGE: &str = "bulletin";
+
+/// Which messages a topic carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Messages {
+    /// Picks, and what only stages need.
+    Picks,
+    Locations,
+    Magnitudes,
+}
+
 /// Messages of stages to rows of the bulletin.
 #[derive(Debug)]
-pub(super) struct MessageTable;
+pub(super) struct MessageTable {
+    topic: Arc<str>,
+    partition: u32,
+    messages: Messages,
+}
+
+impl MessageTable {
+    pub(super) fn new(topic: &str, partition: u32, messages: Messages) -> Self {
+        Self { topic: topic.into(), partition, messages }
+    }
+
+    fn message(&self, record: &Record) -> Result<Message, String> {
+        let message = Envelope::of(record).map_err(|error| error.chain())?.message;
+        let ours = match self.messages {
+            Messages::Picks => {
+                matches!(
+                    message,
+                    Message::Pick { .. } | Message::AmplitudeTrace { .. } | Message::Watermark { .. }
+                )
+            }
+            Messages::Locations => matches!(message, Message::Location { .. }),
+            Messages::Magnitudes => matches!(message, Message::Magnitude { .. }),
+        };
+        if ours { Ok(message) } else { Err(format!("not a message of the topic \"{}\"", self.topic)) }
+    }
+}
 
 impl Tabulate for MessageTable {
-    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error> {
-        let Some(last) = records.last() else { return Ok(Vec::new()) };
+    fn push(&mut self, records: Vec<Record>) -> Vec<Block> {
+        let Some(last) = records.last() else { return Vec::new() };
         let next = last.offset + 1;
         let byte_count = records.iter().map(|record| record.value.len()).sum();
         let (mut picks, mut origins, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
         let (mut amplitudes, mut magnitudes, mut events) = (Vec::new(), Vec::new(), Vec::new());
-        for record in &records {
-            match Envelope::of(record)?.message {
-                Message::Pick { pick } => picks.push(*pick),
-                Message::Location { location } => {
+        let mut letters = Vec::new();
+        for record in records.iter().filter(|record| !record.is_lost()) {
+            match self.message(record) {
+                Ok(Message::Pick { pick }) => picks.push(*pick),
+                Ok(Message::Location { location }) => {
                     origins.push(location.origin);
                     arrivals.extend(location.arrivals);
                     events.push(location.event);
                 }
-                Message::Magnitude { magnitude } => {
+                Ok(Message::Magnitude { magnitude }) => {
                     amplitudes.extend(magnitude.amplitudes);
                     if let Some(network_magnitude) = magnitude.magnitude {
                         magnitudes.push(network_magnitude);
                         events.push(magnitude.event);
                     }
                 }
-                Message::AmplitudeTrace { .. } | Message::Watermark { .. } | Message::Association { .. } => {}
+                Ok(
+                    Message::AmplitudeTrace { .. } | Message::Watermark { .. } | Message::Association { .. },
+                ) => {}
+                Err(reason) => {
+                    let (topic, partition) = (Arc::clone(&self.topic), self.partition);
+                    let position = RecordPosition { topic, partition, offset: record.offset };
+                    letters.push(letter(MESSAGE_STAGE, position, record, reason));
+                }
             }
         }
         let rows = vec![
@@ -326,29 +433,50 @@ impl Tabulate for MessageTable {
             Rows::Magnitudes(magnitudes),
             Rows::Events(events),
         ];
-        Ok(vec![Block { next, rows, objects: Vec::new(), byte_count }])
+        vec![Block { next, rows, objects: Vec::new(), letters, byte_count }]
     }
 
-    fn close(&mut self) -> Result<Option<Block>, Error> {
-        Ok(None)
+    fn close(&mut self) -> Option<Block> {
+        None
     }
 }
 
-/// Dead letters to rows.
-#[derive(Debug)]
-pub(super) struct LetterTable;
+/// Stage named in the rows of dead letters that cannot be read themselves.
+const LETTER_STAGE: &str = "dead_letters";
 
-impl Tabulate for LetterTable {
-    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error> {
-        let Some(last) = records.last() else { return Ok(Vec::new()) };
-        let next = last.offset + 1;
-        let byte_count = records.iter().map(|record| record.value.len()).sum();
-        let letters = records.iter().map(letter_of).collect::<Result<_, _>>()?;
-        Ok(vec![Block { next, rows: vec![Rows::DeadLetters(letters)], objects: Vec::new(), byte_count }])
+/// Dead letters to rows; what is none makes a row that says so.
+#[derive(Debug)]
+pub(super) struct LetterTable {
+    topic: Arc<str>,
+    partition: u32,
+}
+
+impl LetterTable {
+    pub(super) fn new(topic: &str, partition: u32) -> Self {
+        Self { topic: topic.into(), partition }
     }
 
-    fn close(&mut self) -> Result<Option<Block>, Error> {
-        Ok(None)
+    fn row(&self, record: &Record) -> DeadLetter {
+        letter_of(record).unwrap_or_else(|error| {
+            let (topic, partition) = (Arc::clone(&self.topic), self.partition);
+            let position = RecordPosition { topic, partition, offset: record.offset };
+            letter(LETTER_STAGE, position, record, error.chain())
+        })
+    }
+}
+
+impl Tabulate for LetterTable {
+    fn push(&mut self, records: Vec<Record>) -> Vec<Block> {
+        let Some(last) = records.last() else { return Vec::new() };
+        let next = last.offset + 1;
+        let byte_count = records.iter().map(|record| record.value.len()).sum();
+        let read = records.iter().filter(|record| !record.is_lost()).map(|record| self.row(record));
+        let rows = vec![Rows::DeadLetters(read.collect())];
+        vec![Block { next, rows, objects: Vec::new(), letters: Vec::new(), byte_count }]
+    }
+
+    fn close(&mut self) -> Option<Block> {
+        None
     }
 }
 

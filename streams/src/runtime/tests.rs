@@ -1,12 +1,15 @@
 //! The whole path on a small synthetic network: what it finds, and that crashes at any moment change nothing.
 
 mod crash;
+mod failing;
 mod memory_sink;
 mod originals;
+mod poison;
 mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::synthetic::{SyntheticNetwork, SyntheticSettings};
@@ -74,6 +77,11 @@ fn settings() -> PipelineSettings {
             read_bytes: 64 << 10,
             commit_rows: 150,
             block_records: 64,
+            retry: RetrySettings {
+                pause_min: Duration::from_millis(1),
+                pause_max: Duration::from_millis(10),
+                give_up_after: Some(Duration::from_millis(200)),
+            },
             ..SinkSettings::default()
         },
         ..PipelineSettings::default()
@@ -81,13 +89,23 @@ fn settings() -> PipelineSettings {
 }
 
 async fn start(log: &Arc<Log>, checkpoints: &CheckpointStore, tables: &Tables, fuel: &Fuel) -> Pipeline {
+    start_with(settings(), log, checkpoints, tables, fuel).await
+}
+
+async fn start_with(
+    settings: PipelineSettings,
+    log: &Arc<Log>,
+    checkpoints: &CheckpointStore,
+    tables: &Tables,
+    fuel: &Fuel,
+) -> Pipeline {
     let world = world();
     let parts = PipelineParts {
         raw_store: None,
         log: Arc::clone(log),
         raw_partitions: PARTITIONS,
         checkpoints: checkpoints.clone(),
-        settings: settings(),
+        settings,
         inventory: InventoryHandle::new(world.network.inventory().clone()),
         travel_time: Some(Arc::<TravelTimeTable>::clone(&world.travel_time)),
         sinks: tables.sinks(fuel),

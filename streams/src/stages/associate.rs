@@ -26,6 +26,8 @@ pub struct AssociateConfig {
     pub inventory: InventoryHandle,
     /// Earth model.
     pub travel_time: Arc<dyn TravelTime>,
+    /// Partitions of `waveforms.raw`, all of which promise how far they are.
+    pub partition_count: u32,
 }
 
 /// What the stage remembers beside the associator.
@@ -112,6 +114,10 @@ impl AssociateStage {
                 self.associator.push_amplitude_trace(*amplitude_trace);
             }
             Message::Watermark { watermark, partition, partition_count } => {
+                if partition_count != self.config.partition_count || partition >= partition_count {
+                    let reason = format!("a watermark of partition {partition} of {partition_count}");
+                    return out.reject(record, reason);
+                }
                 self.memory.watermarks.resize(partition_count as usize, None);
                 if let Some(promised) = self.memory.watermarks.get_mut(partition as usize) {
                     *promised = Some(watermark);

@@ -74,6 +74,7 @@ fn associate_config() -> AssociateConfig {
         settings: AssociateSettings::default(),
         inventory: InventoryHandle::new(Inventory { stations: stations.to_vec(), channels: vec![] }),
         travel_time: Arc::new(default_table(&LayeredModel::iasp91())),
+        partition_count: 2,
     }
 }
 

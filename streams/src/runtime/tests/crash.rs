@@ -40,6 +40,10 @@ impl Topic for Fuelled {
         appended
     }
 
+    async fn continue_at(&self, partition: u32, offset: Offset) -> Result<(), Error> {
+        self.topic.continue_at(partition, offset).await
+    }
+
     async fn read(
         &self,
         partition: u32,
@@ -60,9 +64,9 @@ impl Topic for Fuelled {
 }
 
 fn fuelled(log: &Log, fuel: &Fuel) -> Arc<Log> {
-    let mut names = vec![(WAVEFORMS_RAW.to_owned(), PARTITIONS), (MAGNITUDES.to_owned(), 1)];
+    let mut names = Vec::new();
     for (name, partitions) in
-        [(WAVEFORMS_RAW, PARTITIONS), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (LOCATIONS, 1)]
+        [(WAVEFORMS_RAW, PARTITIONS), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (LOCATIONS, 1), (MAGNITUDES, 1)]
     {
         names.push((name.to_owned(), partitions));
         names.push((dead_letter_topic(name), 1 + partitions));

@@ -47,9 +47,23 @@ struct Table {
 pub(super) struct Tables {
     tables: Arc<Mutex<BTreeMap<String, Table>>>,
     refused: Arc<Mutex<BTreeSet<String>>>,
+    /// Commits of a table that are still to fail.
+    failures: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl Tables {
+    /// The next commits to this table fail; every other one of them after it came through.
+    pub(super) fn fail(&self, table: &str, count: usize) {
+        self.failures.lock().unwrap().insert(table.to_owned(), count);
+    }
+
+    fn fails(&self, table: &str) -> Option<usize> {
+        let mut failures = self.failures.lock().unwrap();
+        let left = failures.get_mut(table).filter(|left| **left > 0)?;
+        *left -= 1;
+        Some(*left)
+    }
+
     /// Commits to this table fail from now on.
     pub(super) fn refuse(&self, table: &str) {
         self.refused.lock().unwrap().insert(table.to_owned());
@@ -115,6 +129,11 @@ impl Sink for MemorySink {
             let message = format!("{} is refused", self.table);
             return Err(SinkError { kind: ErrorKind::Unavailable, message, source: None });
         }
+        let failure = self.tables.fails(&self.table);
+        let failed = || SinkError { kind: ErrorKind::Unavailable, message: "failed".into(), source: None };
+        if failure.is_some_and(|left| left.is_multiple_of(2)) {
+            return Err(failed());
+        }
         let snapshot = {
             let mut tables = self.tables.tables.lock().unwrap();
             let table = tables.entry(self.table.clone()).or_default();
@@ -133,6 +152,9 @@ impl Sink for MemorySink {
             self.pending.clear();
             table.commits
         };
+        if failure.is_some() {
+            return Err(failed());
+        }
         // A crash may also come between the commit and the news of it.
         self.fuel.step().await;
         Ok(Some(snapshot))

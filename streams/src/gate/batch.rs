@@ -1,0 +1,116 @@
+//! What one call of the gate appends: decided by the index, before anything is appended.
+
+use seislake_model::{DeadLetter, Offset, RecordPosition, Timestamp};
+
+use super::check::Checked;
+use super::seen::{LetterKey, RecordKey, Seen, SeenState};
+use super::{IngestReport, NOTHING_PROMISED, Refusal, STAGE};
+use crate::Error;
+use crate::message::{LETTER_BYTES_MAX, Watermark, letter_record, punctuation};
+use crate::topic::NewRecord;
+
+/// What one call appends to each partition.
+pub(super) struct Batch {
+    pub(super) raw: Vec<Vec<NewRecord>>,
+    pub(super) letters: Vec<NewRecord>,
+    /// Index entries of what is appended.
+    pub(super) records: Vec<RecordKey>,
+    pub(super) letter_keys: Vec<LetterKey>,
+    pub(super) state: SeenState,
+    pub(super) report: IngestReport,
+    /// Partition, last sample and arrival of each record.
+    pub(super) times: Vec<(usize, Timestamp, Option<Timestamp>)>,
+}
+
+/// Decides what is new, without appending it yet.
+pub(super) fn sort_out(
+    seen: &mut Seen,
+    checked: Vec<Checked>,
+    letters_base: Offset,
+    letters_topic: &str,
+) -> Result<Batch, Error> {
+    let state = seen.state().clone();
+    let mut batch = Batch {
+        raw: vec![Vec::new(); state.partitions.len()],
+        letters: Vec::new(),
+        records: Vec::new(),
+        letter_keys: Vec::new(),
+        state,
+        report: IngestReport::default(),
+        times: Vec::new(),
+    };
+    let mut lookup = seen.lookup()?;
+    for one in checked {
+        match one {
+            Checked::Record { key, partition, record, sample_count, last_sample_time } => {
+                if !lookup.is_new_record(&key)? {
+                    batch.report.duplicates += 1;
+                    continue;
+                }
+                let partition = partition as usize;
+                if record.arrival_time.is_some() {
+                    batch.times.push((partition, last_sample_time, record.arrival_time));
+                }
+                batch.state.partitions[partition].takes();
+                batch.raw[partition].push(record);
+                batch.records.push(key);
+                batch.report.accepted += 1;
+                batch.report.samples += sample_count;
+            }
+            Checked::Refused { key, refusal, .. } => {
+                if !lookup.is_new_letter(&key)? {
+                    continue;
+                }
+                let offset = letters_base + batch.letters.len() as Offset;
+                batch.letters.push(letter_record(&letter(refusal, letters_topic, offset))?);
+                batch.letter_keys.push(key);
+                batch.report.dead_letters += 1;
+            }
+            Checked::Watermark(watermark) => {
+                if batch.state.open() {
+                    for partition in 0..batch.raw.len() {
+                        batch.punctuate(partition, watermark)?;
+                    }
+                }
+            }
+            Checked::PartitionWatermark { partition, watermark } => {
+                if batch.state.open() {
+                    batch.punctuate(partition, watermark)?;
+                }
+            }
+            Checked::Cut { partition } => batch.cut(partition)?,
+        }
+    }
+    Ok(batch)
+}
+
+impl Batch {
+    fn punctuate(&mut self, partition: usize, watermark: Watermark) -> Result<(), Error> {
+        if self.state.partitions[partition].hears(watermark) {
+            self.raw[partition].push(punctuation(watermark)?);
+        }
+        Ok(())
+    }
+
+    /// Says the last watermark once more, where records came behind it: it promises nothing new.
+    fn cut(&mut self, partition: usize) -> Result<(), Error> {
+        let state = &mut self.state.partitions[partition];
+        if state.uncut {
+            state.uncut = false;
+            let watermark = Watermark(state.watermark.unwrap_or(NOTHING_PROMISED));
+            self.raw[partition].push(punctuation(watermark)?);
+        }
+        Ok(())
+    }
+}
+
+fn letter(refusal: Refusal, topic: &str, offset: Offset) -> DeadLetter {
+    DeadLetter {
+        position: RecordPosition { topic: topic.into(), partition: 0, offset },
+        index: 0,
+        stage: STAGE.to_owned(),
+        reason: refusal.reason,
+        origin: refusal.origin.map(|origin| origin.to_string()),
+        record: refusal.bytes.slice(..refusal.bytes.len().min(LETTER_BYTES_MAX)).to_vec(),
+    }
+}

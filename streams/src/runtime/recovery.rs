@@ -1,0 +1,62 @@
+//! A log that lost its end goes on behind everything that tables and checkpoints know of it.
+//!
+//! Offsets are never given twice: the tables say which records they hold by their offsets. What lay between the end of the
+//! log and the place where it goes on is read as lost records.
+
+use std::collections::BTreeMap;
+
+use seislake_model::{Offsets, Sink};
+
+use super::CheckpointStore;
+use super::pipeline::Topics;
+use crate::Error;
+use crate::topic::Log;
+
+/// Nothing that was ever in a log lies further behind its end: such an offset is damage itself.
+const LOST_MAX: u64 = 1 << 32;
+
+/// Lets each topic go on where the tables of `sinks` and the `checkpoints` say that it once was. True where records of
+/// `waveforms.raw` are lost. Call it before anybody else opens the log.
+///
+/// # Errors
+/// Tables or files that cannot be read or written.
+pub async fn continue_log(
+    log: &Log,
+    raw_partitions: u32,
+    sinks: &mut BTreeMap<String, Box<dyn Sink>>,
+    checkpoints: &CheckpointStore,
+) -> Result<bool, Error> {
+    let topics = Topics::open(log, raw_partitions)?;
+    let mut known = checkpoints.inputs()?;
+    for sink in sinks.values_mut() {
+        merge(&mut known, &sink.committed().await?);
+    }
+    let mut raw_is_lost = false;
+    for topic in topics.all() {
+        for partition in 0..topic.partitions() {
+            let (end, next) = (topic.end_offset(partition)?, known.get(topic.name(), partition));
+            if next <= end || next - end > LOST_MAX {
+                continue;
+            }
+            tracing::warn!(
+                topic = topic.name(),
+                partition,
+                log_end = end,
+                next,
+                "the log ends before records that tables or stages have had: it goes on behind them; the records \
+                 between are lost from the log"
+            );
+            topic.continue_at(partition, next).await?;
+            raw_is_lost |= topic.name() == topics.raw.name();
+        }
+    }
+    Ok(raw_is_lost)
+}
+
+fn merge(known: &mut Offsets, more: &Offsets) {
+    for (topic, partitions) in &more.0 {
+        for (partition, next) in partitions {
+            known.set(topic, *partition, known.get(topic, *partition).max(*next));
+        }
+    }
+}
