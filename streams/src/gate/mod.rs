@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, punctuation, watermark_of};
-use crate::topic::{Log, Record, Topic};
+use crate::topic::{Log, NewRecord, Record, Topic, in_appends};
 use batch::{Batch, sort_out};
 use check::{Checked, check};
 use seen::{PartitionState, Seen};
@@ -45,6 +45,8 @@ pub use live::LiveSettings;
 const STAGE: &str = "ingest";
 /// Bytes read at once when catching up with the log.
 const SCAN_BYTES: usize = 4 << 20;
+/// Largest append.
+const APPEND_BYTES: usize = 32 << 20;
 /// Offsets of lost records that are looked up in the tables at once.
 const ARCHIVED_AT_ONCE: u64 = 1 << 18;
 /// Before all records there can be (1900): the watermark of a partition that has heard none.
@@ -376,12 +378,10 @@ impl Shared {
         state.letters_covered += letters.len() as Offset;
         let mut appends = JoinSet::new();
         for (partition, records) in raw.into_iter().enumerate().filter(|(_, records)| !records.is_empty()) {
-            let topic = Arc::clone(&self.raw);
-            appends.spawn(async move { topic.append(partition as u32, records).await });
+            appends.spawn(append_all(Arc::clone(&self.raw), partition as u32, records));
         }
         if !letters.is_empty() {
-            let topic = Arc::clone(&self.letters);
-            appends.spawn(async move { topic.append(0, letters).await });
+            appends.spawn(append_all(Arc::clone(&self.letters), 0, letters));
         }
         // While the log is synced, the index takes what was appended before.
         let indexed = known
@@ -392,7 +392,7 @@ impl Shared {
             .await;
         let mut appended = Ok(());
         while let Some(ended) = appends.join_next().await {
-            appended = appended.and(ended.map_err(Error::task).flatten().map(drop));
+            appended = appended.and(ended.map_err(Error::task).flatten());
         }
         if let Err(error) = appended {
             // Some partitions may hold their part: that is read back.
@@ -487,6 +487,14 @@ impl Shared {
         }
         known.with_seen(|seen| seen.hold(Vec::new(), Vec::new(), state)).await
     }
+}
+
+/// Appends in pieces that a topic takes.
+async fn append_all(topic: Arc<dyn Topic>, partition: u32, records: Vec<NewRecord>) -> Result<(), Error> {
+    for records in in_appends(records, APPEND_BYTES) {
+        topic.append(partition, records).await?;
+    }
+    Ok(())
 }
 
 /// Takes note that the log of a partition was read up to `covered`.

@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::{Patience, RetrySettings};
-use super::stage_runner::{append, last_letter_in};
+use super::stage_runner::{APPEND_BYTES, Held, append, last_letter_in};
 use super::tabulate::{Block, BlockEnd, RawObject, Tabulate, row_count};
 use crate::Error;
 use crate::message::letter_record;
-use crate::topic::{Record, Topic};
+use crate::topic::{Record, Topic, in_appends};
 
 /// When rows are committed, and how large the blocks of raw records are.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +82,8 @@ struct Input {
     partition: u32,
     table: Option<Box<dyn Tabulate>>,
     letters: Option<Arc<dyn Topic>>,
+    /// Last dead letter that an earlier life appended, or this one; looked up when there is one to append.
+    letters_held: Option<Held>,
     read_next: Offset,
     /// `read_next` for others to see.
     progress: watch::Sender<Offset>,
@@ -147,6 +149,7 @@ impl SinkRunner {
                 partition,
                 table: Some(table),
                 letters,
+                letters_held: None,
                 read_next,
                 progress: watch::Sender::new(read_next),
                 written_next: read_next,
@@ -279,9 +282,11 @@ impl SinkRunner {
         // What was read becomes visible within the interval, however long its block stays open.
         self.pending_since.get_or_insert_with(Instant::now);
         input.progress.send_replace(input.read_next);
+        let end = topic.end_offset(partition)?;
         for mut block in blocks {
             if let Some(topic) = &letters {
-                refuse(&**topic, 1 + partition, std::mem::take(&mut block.letters), &patience).await?;
+                let letters = std::mem::take(&mut block.letters);
+                refuse(&**topic, 1 + partition, letters, end, &mut input.letters_held, &patience).await?;
             }
             let objects = std::mem::take(&mut block.objects);
             if let Some(store) =
@@ -371,22 +376,32 @@ async fn read(
     }
 }
 
-/// Appends dead letters that an earlier life has not appended: blocks are made again after a crash.
+/// Appends dead letters that an earlier life has not appended: blocks are made again after a crash. What claims to be one
+/// of a record behind the `end` of the input is none.
 async fn refuse(
     topic: &dyn Topic,
     partition: u32,
     letters: Vec<DeadLetter>,
+    end: Offset,
+    known: &mut Option<Held>,
     patience: &Patience,
 ) -> Result<(), Error> {
-    let Some(first) = letters.first() else { return Ok(()) };
-    let held = last_letter_in(topic, partition, &first.stage, 0, Offset::MAX).await?;
+    let (Some(first), Some(last)) = (letters.first(), letters.last()) else { return Ok(()) };
+    let held = match *known {
+        Some(held) => held,
+        None => last_letter_in(topic, partition, &first.stage, 0, end).await?,
+    };
     let mut records = Vec::new();
     for letter in letters.iter().filter(|letter| Some((letter.position.offset, letter.index)) > held) {
         let stage = letter.stage.clone();
         metrics::counter!("seislake_dead_letters_total", "stage" => stage).increment(1);
         records.push(letter_record(letter)?);
     }
-    append(topic, partition, records, patience).await
+    for records in in_appends(records, APPEND_BYTES) {
+        append(topic, partition, records, patience).await?;
+    }
+    *known = Some(held.max(Some((last.position.offset, last.index))));
+    Ok(())
 }
 
 async fn tabulate(input: &mut Input, records: Vec<Record>, at_boundary: bool) -> Result<Vec<Block>, Error> {

@@ -24,10 +24,10 @@ use super::stage::{Derived, Output, Stage};
 use crate::Error;
 use crate::database::panic_text;
 use crate::message::{Envelope, letter_of};
-use crate::topic::{NewRecord, Record, Topic};
+use crate::topic::{NewRecord, Record, Topic, in_appends};
 
 /// Largest append of derived messages.
-const APPEND_BYTES: usize = 4 << 20;
+pub(super) const APPEND_BYTES: usize = 4 << 20;
 
 /// A checkpoint that took some time is not repeated before this many times as long: at most a twentieth of the time
 /// goes into checkpoints, however large the state is.
@@ -360,16 +360,10 @@ async fn append_new(
     patience: &Patience,
 ) -> Result<(), Error> {
     let new = derived.into_iter().filter(|one| Some((one.offset, one.index)) > held);
-    let (mut records, mut byte_count) = (Vec::new(), 0);
-    for one in new {
-        byte_count += one.record.value.len();
-        records.push(one.record);
-        if byte_count >= APPEND_BYTES {
-            append(topic, partition, std::mem::take(&mut records), patience).await?;
-            byte_count = 0;
-        }
+    for records in in_appends(new.map(|one| one.record).collect(), APPEND_BYTES) {
+        append(topic, partition, records, patience).await?;
     }
-    append(topic, partition, records, patience).await
+    Ok(())
 }
 
 /// Appends all records or none, when the log can take them.
@@ -379,9 +373,6 @@ pub(super) async fn append(
     records: Vec<NewRecord>,
     patience: &Patience,
 ) -> Result<(), Error> {
-    if records.is_empty() {
-        return Ok(());
-    }
     let mut trial = patience.trial();
     loop {
         match topic.append(partition, records.clone()).await {

@@ -310,10 +310,12 @@ impl FileStream {
         Ok(offers)
     }
 
-    /// All records of the earliest start, in the order of their bytes: a file's own order among them does not count.
+    /// All records of the earliest start, in the order of their bytes: a file's own order among them does not count. Of
+    /// more than memory may hold, as many as it may: they are in order among themselves.
     fn take_together(&mut self) -> Result<Option<Vec<Placed>>, Error> {
         let mut together: Vec<Placed> = Vec::new();
-        loop {
+        let mut byte_count = 0;
+        while byte_count < self.settings.merge_bytes_max {
             self.open_due_files()?;
             let Some(Reverse((head, _))) = self.heads.peek() else { break };
             if together.first().is_some_and(|(first, _)| first.start_ns != head.start_ns) {
@@ -321,6 +323,7 @@ impl FileStream {
             }
             let Some(Reverse((found, index))) = self.heads.pop() else { break };
             let origin = self.open.get(index).and_then(Option::as_ref).map(|(_, name)| Arc::clone(name));
+            byte_count += found.bytes.len();
             together.push((found, origin));
             self.advance(index)?;
         }

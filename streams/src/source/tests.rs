@@ -114,3 +114,23 @@ fn shards_share_the_stations_among_them() {
     all.sort();
     assert_eq!(parts, all);
 }
+
+#[test]
+fn records_of_one_start_take_no_more_memory_than_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |n: usize| records(&format!("S{n}"), 7, 100).remove(0);
+    let all: Vec<Vec<u8>> = (0..200).map(record).collect();
+    let path = write(folder.path(), "together.mseed", &all);
+    let settings = FileSettings { merge_bytes_max: 10 * all[0].len(), ..FileSettings::default() };
+    let mut stream = plan(&[path], settings, &|_| {}).unwrap().stream();
+    let mut found = 0;
+    loop {
+        let offers = stream.next_offers(1).unwrap();
+        if offers.is_empty() {
+            break;
+        }
+        assert!(offers.len() <= 11, "{} records at once", offers.len());
+        found += offers.len();
+    }
+    assert_eq!(found, 200);
+}

@@ -143,6 +143,24 @@ pub trait Topic: Debug + Send + Sync {
     }
 }
 
+/// Cuts records into appends of about `bytes_max` bytes, one record at least.
+pub(crate) fn in_appends(records: Vec<NewRecord>, bytes_max: usize) -> Vec<Vec<NewRecord>> {
+    let mut appends: Vec<Vec<NewRecord>> = Vec::new();
+    let mut byte_count = 0;
+    for record in records {
+        let record_bytes = batch::body_bytes(std::slice::from_ref(&record));
+        match appends.last_mut() {
+            Some(last) if byte_count + record_bytes <= bytes_max => last.push(record),
+            _ => {
+                appends.push(vec![record]);
+                byte_count = 0;
+            }
+        }
+        byte_count += record_bytes;
+    }
+    appends
+}
+
 /// Waits up to `wait` until `ends` lies behind `from`; true when it does.
 async fn wait_beyond(mut ends: watch::Receiver<Offset>, from: Offset, wait: Duration) -> bool {
     if *ends.borrow() > from {
