@@ -116,13 +116,18 @@ impl Walk {
         self.gaps.get(index)
     }
 
-    /// Where to begin to look for `from`.
-    fn start(&self, from: Offset) -> u64 {
+    /// Where to begin to look for `from`, in a file that begins with `base`.
+    fn start(&self, base: Offset, from: Offset) -> IndexEntry {
         let start = self.index.partition_point(|entry| entry.base <= from).saturating_sub(1);
-        match self.index.get(start) {
-            Some(entry) if entry.base <= from => entry.position,
-            _ => 0,
-        }
+        let entry = self.index.get(start).filter(|entry| entry.base <= from);
+        entry.copied().unwrap_or(IndexEntry { base, position: 0 })
+    }
+
+    /// The next place behind `position` where a batch is known to begin, or the end.
+    fn behind(&self, position: u64) -> IndexEntry {
+        let next = self.index.partition_point(|entry| entry.position <= position);
+        let end = IndexEntry { base: self.next, position: self.byte_count };
+        self.index.get(next).copied().unwrap_or(end)
     }
 }
 
@@ -288,51 +293,60 @@ impl Segment {
         bytes_max: usize,
         records: &mut Vec<Record>,
     ) -> Result<usize, Error> {
-        let mut position = walk.start(from);
+        let mut at = walk.start(self.base, from);
         let mut read_bytes = 0;
-        while position < walk.byte_count && (read_bytes < bytes_max || records.is_empty()) {
-            if let Some(gap) = walk.gap_at(position) {
-                read_bytes += push_lost(records, from.max(gap.from), gap.to);
-                if records.last().is_some_and(|last| last.offset + 1 < gap.to) {
+        while at.position < walk.byte_count && (read_bytes < bytes_max || records.is_empty()) {
+            // What is lost from here, if anything is, and where it goes on.
+            let mut lost = None;
+            if let Some(gap) = walk.gap_at(at.position) {
+                lost = Some(IndexEntry { base: gap.to, position: at.position + gap.byte_count });
+            } else if let Some(header) = header_at(file, &self.path, at.position)? {
+                let next = IndexEntry { base: header.next(), position: at.position + header.byte_count() };
+                if next.base > from && self.read_batch(file, &header, at.position, from, records)?.is_none() {
+                    lost = Some(next);
+                } else {
+                    read_bytes += if next.base > from { header.body_bytes as usize } else { 0 };
+                    at = next;
+                }
+            } else {
+                self.tell_of_damage(at.position, at.base, "batch header");
+                lost = Some(walk.behind(at.position));
+            }
+            if let Some(next) = lost {
+                read_bytes += push_lost(records, from.max(at.base), next.base);
+                if records.last().is_some_and(|last| last.offset + 1 < next.base) {
                     break;
                 }
-                position += gap.byte_count;
-                continue;
+                at = next;
             }
-            let header = header_at(file, &self.path, position)?
-                .ok_or_else(|| self.damaged(position, from, "batch header"))?;
-            if header.next() > from {
-                let before = records.len();
-                let body = body(file, &self.path, &header, position)?;
-                let decoded = body.and_then(|body| batch::decode(&header, body, from, records));
-                read_bytes += header.body_bytes as usize;
-                if decoded.is_none() {
-                    records.truncate(before);
-                    let error = self.damaged(position, header.base, "batch body");
-                    tracing::warn!(
-                        error = error.chain(),
-                        records = header.count,
-                        "records of the log are lost"
-                    );
-                    read_bytes += push_lost(records, from.max(header.base), header.next());
-                    if records.last().is_some_and(|last| last.offset + 1 < header.next()) {
-                        break;
-                    }
-                }
-            }
-            position += header.byte_count();
         }
         Ok(read_bytes)
     }
 
-    fn damaged(&self, position: u64, offset: Offset, what: &str) -> Error {
-        Error::new(
-            ErrorKind::Corrupt,
-            format!(
-                "log segment \"{}\" is damaged: bad {what} at byte {position} (record offset {offset})",
-                self.path.display()
-            ),
-        )
+    /// Adds the records of a batch from `from` on; `None`, and nothing added, where it is damaged.
+    fn read_batch(
+        &self,
+        file: &File,
+        header: &BatchHeader,
+        position: u64,
+        from: Offset,
+        records: &mut Vec<Record>,
+    ) -> Result<Option<()>, Error> {
+        let before = records.len();
+        let body = body(file, &self.path, header, position)?;
+        let decoded = body.and_then(|body| batch::decode(header, body, from, records));
+        if decoded.is_none() {
+            records.truncate(before);
+            self.tell_of_damage(position, header.base, "batch body");
+        }
+        Ok(decoded)
+    }
+
+    fn tell_of_damage(&self, position: u64, offset: Offset, what: &str) {
+        tracing::warn!(
+            segment = %self.path.display(), position, offset, what,
+            "a log segment is damaged: records are lost"
+        );
     }
 }
 

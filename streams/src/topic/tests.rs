@@ -367,3 +367,24 @@ async fn a_repair_tells_what_is_wrong_mends_it_and_finds_nothing_the_next_time()
     assert_eq!(kept, (0..45).filter(|n| !lost(n)).collect::<Vec<_>>());
     assert_eq!(topic.append(0, numbered(1)).await.unwrap().base, 45);
 }
+
+#[tokio::test]
+async fn damage_that_comes_while_a_topic_is_open_stops_no_reader() {
+    let directory = tempfile::tempdir().unwrap();
+    let segments = written(directory.path()).await;
+    let topic =
+        FileTopic::open(directory.path(), "t", 1, LogSettings { recent_bytes: 0, ..small() }).unwrap();
+    assert_eq!(all_from(&topic, 0, usize::MAX).await, expected(0..0, 40));
+    let first = segments.first().unwrap();
+    let batch_bytes = batch::encode(0, &numbered(4)).len();
+    let whole = fs::read(first).unwrap();
+    for position in [3, 60, batch_bytes + 3, batch_bytes + 60] {
+        let mut bytes = whole.clone();
+        bytes[position] ^= 1;
+        fs::write(first, bytes).unwrap();
+        let all = all_from(&topic, 0, 1).await;
+        assert_eq!(all.len(), 40);
+        assert!(all[..12].iter().any(Option::is_none), "byte {position}");
+        assert_eq!(all[12..], expected(0..0, 40)[12..]);
+    }
+}

@@ -22,7 +22,10 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     };
     let engine = Engine::start(&home, &settings, Workload::Live, Inventory::default(), travel_time).await?;
     let server = Server::start(&engine, &settings, metrics).await?;
-    home.write_addresses(&server.http.to_string(), &server.flight.to_string())?;
+    if let Err(error) = home.write_addresses(&server.http.to_string(), &server.flight.to_string()) {
+        // On a full disk a server still reads.
+        tracing::warn!(error = format!("{error:#}"), "run/addresses.json could not be written");
+    }
     tell(&format!("HTTP        http://{}/", server.http));
     tell(&format!("Flight SQL  grpc://{}", server.flight));
     serve_until_stopped(&engine, server, &home, &settings).await

@@ -149,3 +149,89 @@ async fn a_checkpoint_taken_while_replaying_does_not_forget_what_was_said_before
     ground.live(120, 7, Ending::Order).await;
     ground.check(120).await;
 }
+
+/// Fails at some numbers after it has changed its state and said something.
+#[derive(Debug)]
+struct Brittle(Sum);
+
+impl Stage for Brittle {
+    const NAME: &'static str = "sum";
+    const STATE_VERSION: u32 = 1;
+    type Config = ();
+    type State = i64;
+
+    fn init(config: &()) -> Result<Self, Error> {
+        Sum::init(config).map(Self)
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        self.0.process(record, out)?;
+        match record.value[0] {
+            20 | 21 => panic!("twenty is too much"),
+            40 => Err(Error::new(seislake_model::ErrorKind::Internal, "forty is too much")),
+            _ => Ok(()),
+        }
+    }
+
+    fn snapshot(&self) -> i64 {
+        self.0.snapshot()
+    }
+
+    fn restore(config: &(), sum: i64) -> Result<Self, Error> {
+        Sum::restore(config, sum).map(Self)
+    }
+}
+
+#[tokio::test]
+async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
+    for checkpoint_records in [1, 7, u64::MAX] {
+        let ground = Ground::new();
+        for count in [30, 60] {
+            let settings = StageSettings {
+                read_bytes: 3,
+                checkpoint_records,
+                checkpoint_interval: Duration::from_secs(3600),
+            };
+            let wiring = StageWiring {
+                input: input(count).await,
+                partition: 0,
+                output: Arc::clone(&ground.output),
+                letters: Arc::clone(&ground.letters),
+            };
+            let runner = StageRunner::<Brittle>::open(&(), wiring, settings, ground.checkpoints.clone())
+                .await
+                .unwrap();
+            let mut progress = runner.progress();
+            let stop = CancellationToken::new();
+            let task = tokio::spawn(runner.run(stop.clone()));
+            progress.wait_for(|next| *next == u64::from(count)).await.unwrap();
+            // A crash: the next life fails at the same records again.
+            task.abort();
+            let _ = task.await;
+        }
+        let records = ground.output.read(0, 0, usize::MAX, Duration::ZERO).await.unwrap();
+        let said: Vec<(u64, i64)> = records
+            .iter()
+            .map(|record| {
+                let envelope = Envelope::of(record).unwrap();
+                let Message::Watermark { watermark, .. } = envelope.message else { unreachable!() };
+                (envelope.source.offset, watermark.0.nanos())
+            })
+            .collect();
+        let mut sum = 0;
+        let mut expected = Vec::new();
+        for number in (0..60).filter(|number| ![20, 21, 40].contains(number)) {
+            sum += number;
+            expected.extend([(number as u64, sum); 2]);
+        }
+        assert_eq!(said, expected, "a checkpoint after {checkpoint_records} records");
+        let letters = ground.letters.read(1, 0, usize::MAX, Duration::ZERO).await.unwrap();
+        let failed: Vec<u64> = letters
+            .iter()
+            .map(|record| letter_of(record).unwrap())
+            .filter(|letter| letter.reason.contains("is too much"))
+            .map(|letter| letter.position.offset)
+            .collect();
+        assert_eq!(failed, [20, 21, 40]);
+    }
+}
