@@ -33,6 +33,8 @@ pub const LETTER_BYTES_MAX: usize = 64 << 10;
 pub const WATERMARK_KEY: &[u8] = b"watermark";
 
 const VERSION: u32 = 1;
+/// Records tell years up to 2100 and span ten at most: none reaches the year 2200.
+const RECORDS_END: Timestamp = Timestamp::from_nanos(7_258_118_400_000_000_000);
 
 const NULL: &[u8] = b"null";
 
@@ -49,6 +51,16 @@ pub struct Watermark(pub Timestamp);
 impl Watermark {
     /// The end of a bounded stream: everything held back is given out, and a new stream may begin.
     pub const MAX: Self = Self(Timestamp::MAX);
+
+    /// Fails with `Corrupt` where the promise reaches beyond all records and is not the end either: believed, it would
+    /// make every record late.
+    fn check(self) -> Result<Self, Error> {
+        if self != Self::MAX && self.0 > RECORDS_END {
+            let text = format!("a watermark of {} lies beyond all records", self.0);
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        Ok(self)
+    }
 }
 
 impl Serialize for Watermark {
@@ -88,7 +100,7 @@ pub fn watermark_of(record: &Record) -> Result<Option<Watermark>, Error> {
     }
     let punctuation: Punctuation = from_json("punctuation", &record.value)?;
     check_version(punctuation.version)?;
-    Ok(Some(punctuation.watermark))
+    punctuation.watermark.check().map(Some)
 }
 
 /// The record that a message was derived from; `index` counts the messages of one record.
@@ -195,6 +207,9 @@ impl Envelope {
     pub fn of(record: &Record) -> Result<Self, Error> {
         let envelope: Self = from_json("message", &record.value)?;
         check_version(envelope.version)?;
+        if let Message::Watermark { watermark, .. } = envelope.message {
+            watermark.check()?;
+        }
         Ok(envelope)
     }
 }

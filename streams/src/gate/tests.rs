@@ -366,19 +366,3 @@ async fn samples_without_believable_times_are_a_dead_letter() {
         }
     }
 }
-
-#[tokio::test]
-async fn letters_of_more_bytes_than_one_append_takes_are_kept_all() {
-    let log = Log::memory();
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
-    // Each letter keeps 64 KiB of its bytes, as twice as many digits.
-    let offers = (0..600_u32).map(|n| {
-        let mut bytes = vec![0xAB; LETTER_BYTES];
-        bytes[..4].copy_from_slice(&n.to_le_bytes());
-        Offer::Refused(Refusal { bytes: bytes.into(), reason: "noise".into(), origin: None })
-    });
-    assert_eq!(gate.ingest(offers.collect()).await.unwrap().dead_letters, 600);
-    assert_eq!(letters(&log).await.len(), 600);
-}
-
-const LETTER_BYTES: usize = crate::message::LETTER_BYTES_MAX;

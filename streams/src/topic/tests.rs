@@ -124,6 +124,19 @@ async fn wrong_partitions_offsets_and_sizes_are_refused() {
     }
 }
 
+#[test]
+fn more_than_one_append_takes_is_cut_into_several() {
+    let large = NewRecord { value: Bytes::from(vec![0; 1000]), ..record("") };
+    let records = vec![record("a"), large.clone(), large, record("b"), record("c")];
+    for bytes_max in [0, 1, 100, 1100, usize::MAX] {
+        let appends = in_appends(records.clone(), bytes_max);
+        assert!(appends.iter().all(|append| append.len() == 1 || batch::body_bytes(append) <= bytes_max));
+        assert_eq!(appends.concat(), records);
+    }
+    assert_eq!(in_appends(records, usize::MAX).len(), 1);
+    assert!(in_appends(Vec::new(), 1).is_empty());
+}
+
 #[tokio::test]
 async fn many_appenders_get_offsets_without_holes() {
     let (_directory, topics) = drivers();
@@ -386,5 +399,64 @@ async fn damage_that_comes_while_a_topic_is_open_stops_no_reader() {
         assert_eq!(all.len(), 40);
         assert!(all[..12].iter().any(Option::is_none), "byte {position}");
         assert_eq!(all[12..], expected(0..0, 40)[12..]);
+    }
+}
+
+/// Damages some file of the partition in a way that looks random and is the same every time.
+fn damage(directory: &Path, random: &mut impl FnMut(usize) -> usize) {
+    let mut files: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return;
+    }
+    let path = &files[random(files.len())];
+    let mut bytes = fs::read(path).unwrap();
+    let at = random(bytes.len() + 1);
+    match random(6) {
+        0 => bytes.truncate(at),
+        1 => bytes.clear(),
+        2 => bytes.iter_mut().skip(at).take(50).for_each(|byte| *byte = 0),
+        3 => bytes.splice(at..at, [0xAA; 7]).for_each(drop),
+        4 => return fs::remove_file(path).unwrap(),
+        _ => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 0x20),
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn whatever_happens_to_its_files_a_log_opens_and_gives_only_what_was_written() {
+    for seed in 0..60_u64 {
+        let mut state = seed;
+        let mut random = |limit: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % limit.max(1)
+        };
+        let home = tempfile::tempdir().unwrap();
+        let log = home.path().join("log");
+        written(&log).await;
+        for _ in 0..=random(3) {
+            damage(&log.join("t/0"), &mut random);
+        }
+        let survivors = async || {
+            let topic = reopened(&log).unwrap();
+            topic.continue_at(0, 40).await.unwrap();
+            topic.append(0, vec![record("next")]).await.unwrap();
+            let all = all_from(&topic, 0, 200).await;
+            for (offset, text) in all.iter().enumerate().take(40) {
+                let right = format!("record {offset:06}");
+                assert!(text.as_ref().is_none_or(|text| *text == right), "seed {seed}: {text:?} at {offset}");
+            }
+            all[..40].to_vec()
+        };
+        let before = survivors().await;
+        let mut covered = seislake_model::Offsets::default();
+        covered.set("t", 0, 40);
+        repair(home.path(), &covered).unwrap();
+        assert_eq!(check(home.path(), &covered).unwrap(), [], "seed {seed}");
+        assert_eq!(survivors().await, before, "seed {seed}");
     }
 }

@@ -51,6 +51,7 @@ fn poison(topic: &str, random: &mut Random) -> Vec<NewRecord> {
         raw("watermark", random.bytes()),
         raw("watermark", r#"{"version":2,"watermark":"max"}"#),
         raw("watermark", r#"{"version":1,"watermark":null}"#),
+        raw("watermark", r#"{"version":1,"watermark":"2262-04-11T00:00:00.000Z"}"#),
         raw("FDSN:XX_A__H_H_Z", random.bytes()),
         raw(
             "x",
