@@ -313,3 +313,28 @@ def test_poison_in_every_topic_becomes_dead_letters_and_stops_nobody(home):
     assert server.get("/readyz").status_code == 200
     assert server.ingest(good("2024-03-01T00:00:00")).json()["accepted_count"] == 1
     assert server.stop() == 0
+
+
+# ---------------------------------------------------------------- live doors beside it all
+
+def test_D11_readyz_names_the_runner_that_waits_and_livez_stays(home):
+    server = home.serve(settings=FAST)
+    assert server.ingest(good()).status_code == 200
+    wait_until(lambda: server.sql("SELECT count(*) FROM waveform.packets")[0][0] == 1)
+    # A file where a folder of the warehouse was: no data file of this table can be written.
+    place = home.path / "warehouse" / "waveform" / "packets" / "data"
+    aside = place.with_name("data.aside")
+    place.rename(aside)
+    place.write_text("")
+    assert server.ingest(good("2024-01-02T00:00:00")).status_code in (200, 503)
+    told = wait_until(lambda: (got := server.get("/readyz")).status_code == 503 and got.text)
+    assert "waveform.packets" in told
+    assert wait_until(lambda: server.ingest(good("2024-01-03T00:00:00")).headers.get("Retry-After"))
+    server.alive()
+    assert server.get("/events").status_code == 200
+    place.unlink()
+    aside.rename(place)
+    wait_until(lambda: server.get("/readyz").status_code == 200)
+    wait_until(lambda: server.ingest(good("2024-01-03T00:00:00")).status_code == 200)
+    wait_until(lambda: server.sql("SELECT count(*) FROM waveform.packets")[0][0] == 3)
+    assert server.stop() == 0
