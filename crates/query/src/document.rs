@@ -20,7 +20,7 @@ All functions of DataFusion are there too; `SELECT * FROM information_schema.rou
 
 ```sql
 SELECT start_time, rms(bandpass(demean(samples), sample_rate_hz, 1, 10))
-FROM traces('FDSN:XX_S001__H_H_Z', '2024-03-01T00:00', '2024-03-01T01:00');
+FROM traces('FDSN:SY_D001__H_H_Z', '2026-01-01T00:00', '2026-01-01T01:00');
 ```
 
 Functions also take the rows of `waveform.segments` as they are.
@@ -29,7 +29,7 @@ There `samples` holds counts and `samples_float` the values of float encodings; 
 ```sql
 SELECT source_id, start_time, peak(demean(coalesce(samples, samples_float)))
 FROM waveform.segments
-WHERE start_time >= '2024-03-01' AND start_time < '2024-03-02';
+WHERE start_time >= '2026-01-01' AND start_time < '2026-01-02';
 ```
 
 ## Rules

@@ -17,8 +17,8 @@ static XCORR: WaveformFunction = WaveformFunction {
     arguments: &[FIRST, SECOND, SAMPLE_RATE_HZ, LAG_MAX_S],
     returns: Returns::List,
     example: "SELECT xcorr(z.samples, n.samples, z.sample_rate_hz, 2) \
-              FROM traces('XX.S001..HHZ', '2024-03-01T00:00', '2024-03-01T00:00:10') z, \
-              traces('XX.S001..HHN', '2024-03-01T00:00', '2024-03-01T00:00:10') n",
+              FROM traces('SY.D001..HHZ', '2026-01-01T00:00', '2026-01-01T00:00:10') z, \
+              traces('SY.D001..HHN', '2026-01-01T00:00', '2026-01-01T00:00:10') n",
     apply: |arguments| Ok(Answer::List(correlation(arguments)?)),
 };
 
@@ -28,8 +28,8 @@ static XCORR_LAG_S: WaveformFunction = WaveformFunction {
     arguments: &[FIRST, SECOND, SAMPLE_RATE_HZ, LAG_MAX_S],
     returns: Returns::Number,
     example: "SELECT xcorr_lag_s(z.samples, n.samples, z.sample_rate_hz, 2) \
-              FROM traces('XX.S001..HHZ', '2024-03-01T00:00', '2024-03-01T00:00:10') z, \
-              traces('XX.S001..HHN', '2024-03-01T00:00', '2024-03-01T00:00:10') n",
+              FROM traces('SY.D001..HHZ', '2026-01-01T00:00', '2026-01-01T00:00:10') z, \
+              traces('SY.D001..HHN', '2026-01-01T00:00', '2026-01-01T00:00:10') n",
     apply: |arguments| {
         let values = correlation(arguments)?;
         let middle = (values.len() / 2) as f64;

@@ -40,7 +40,7 @@ static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
     ],
     returns: Returns::List,
     example: "SELECT t.source_id, t.start_time, peak(remove_response(t.samples, t.sample_rate_hz, c.response, 'VEL')) \
-              FROM traces('XX.*.*.HHZ', '2024-03-01T00:00', '2024-03-01T01:00') t \
+              FROM traces('SY.*.*.HHZ', '2026-01-01T00:00', '2026-01-01T01:00') t \
               JOIN network.channels c ON c.source_id = t.source_id \
               AND (c.start_time IS NULL OR c.start_time <= t.start_time) \
               AND (c.end_time IS NULL OR c.end_time > t.start_time)",

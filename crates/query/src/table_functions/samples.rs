@@ -28,7 +28,7 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
             "Counts, or the value of a float encoding; null in a gap and where a recording holds NaN.",
         ),
     ],
-    example: "SELECT time, sample FROM samples('FDSN:XX_S001__H_H_Z', '2024-03-01T00:00', '2024-03-01T00:10')",
+    example: "SELECT time, sample FROM samples('FDSN:SY_D001__H_H_Z', '2026-01-01T00:00', '2026-01-01T00:10')",
     schema,
     many_sources: false,
     rows: |arguments| match arguments {

@@ -27,7 +27,7 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
         ("psd", "Power spectral density, unit of the samples squared per Hz."),
     ],
     example: "SELECT time, frequency_hz, 10 * log10(psd) AS db \
-              FROM spectrogram('FDSN:XX_S001__H_H_Z', '2024-03-01T00:00', '2024-03-01T01:00', 10) WHERE frequency_hz > 0",
+              FROM spectrogram('FDSN:SY_D001__H_H_Z', '2026-01-01T00:00', '2026-01-01T01:00', 10) WHERE frequency_hz > 0",
     schema,
     many_sources: false,
     rows: |arguments| {

@@ -34,7 +34,7 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
         ("samples", "The samples as doubles."),
     ],
     example: "SELECT start_time, rms(bandpass(demean(samples), sample_rate_hz, 1, 10)) \
-              FROM traces('FDSN:XX_S001__H_H_Z', '2024-03-01', '2024-03-02')",
+              FROM traces('FDSN:SY_D001__H_H_Z', '2026-01-01', '2026-01-02')",
     schema,
     many_sources: true,
     rows: |arguments| match arguments {
