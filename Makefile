@@ -15,14 +15,16 @@ test: ## all Rust tests
 	@command -v cargo-nextest > /dev/null || $(CARGO) install --locked cargo-nextest
 	$(CARGO) nextest run --workspace
 
-clients: ## third-party clients against the real binary (installs them into tests/clients/.venv-*)
+clients: ## third-party clients, and the examples of README.md, against the real binary (installs them into ~/.cache/seislake)
 	$(CARGO) nextest run --workspace --no-run # the same build as the tests, no second one
 	tests/clients/run
+	tests/readme/run
 
-failures: ## wrong answers of once, and attacks, against the real binary (installs its Python environment)
+failures: ## wrong answers of once, attacks and kills, against the real binary (installs its Python environment)
 	$(CARGO) nextest run --workspace --no-run
 	tests/failures/run
 	tests/attacks/run
+	tests/crash/run
 
 ci: check test clients failures ## everything
 
