@@ -7,6 +7,7 @@ mod commands;
 mod engine;
 mod home;
 mod ingest;
+mod interruption;
 mod lakehouse;
 mod server;
 mod settings;
@@ -21,11 +22,13 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::command_line::CommandLine;
+use crate::interruption::Interrupted;
+use crate::terminal::ReaderLeft;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Exit status of a failed command; 2 is a wrong command line.
+/// Exit status of a failed command; 2 is a wrong command line. The help of the command line promises them.
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -38,10 +41,15 @@ fn main() -> ExitCode {
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
     };
-    terminal::start_logging();
+    terminal::start_logging(command_line.log_level.as_deref());
     match commands::run(command_line.command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if ReaderLeft::ended(&error) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+                terminal::tell(&interrupted.to_string());
+                return ExitCode::from(interrupted.asked.status());
+            }
             terminal::print_error(&error);
             ExitCode::from(FAILED)
         }

@@ -21,8 +21,10 @@ use crate::beside::Beside;
 use crate::engine::Engine;
 use crate::home::Home;
 use crate::ingest::GateIngest;
+use crate::interruption::asked_to_stop;
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
+use crate::terminal::tell;
 
 /// How long open requests may take to end after the signal to stop.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -111,21 +113,6 @@ pub(crate) fn install_metrics() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new().install_recorder().context("cannot start the metrics")
 }
 
-/// Resolves when the operator asks the process to end.
-pub(crate) async fn asked_to_stop() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => signal.recv().await.map_or((), drop),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
-    }
-}
-
 /// Serves until the operator asks to stop; then stops in order. A pipeline that fails closes the ingest door alone.
 pub(crate) async fn serve_until_stopped(
     engine: &Engine,
@@ -137,6 +124,7 @@ pub(crate) async fn serve_until_stopped(
     asked_to_stop().await;
     beside.stop().await;
     home.remove_addresses();
+    tell(&format!("stopping: open requests have {} s to end", DRAIN.as_secs()));
     server.stop().await?;
     engine.stop().await
 }

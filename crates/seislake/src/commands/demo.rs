@@ -1,10 +1,11 @@
 //! `seislake demo`: the whole system on a synthetic network, in one process.
 //!
 //! The stream takes the path of real records: packets → gate → log → stages → tables. Only the stations, the ground
-//! and the clock are made up; the truth is printed beside what is found.
+//! and the clock are made up; the truth is printed beside what is found, and compared with it at the end, also at the one
+//! that Ctrl-C makes.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -23,7 +24,8 @@ use crate::command_line::DemoArgs;
 use crate::commands::compare::{describe, line};
 use crate::engine::{Engine, Workload};
 use crate::home::Home;
-use crate::server::{Server, asked_to_stop, install_metrics, serve_until_stopped};
+use crate::interruption::{self, Interrupted, asked_to_stop};
+use crate::server::{Server, install_metrics, serve_until_stopped};
 use crate::settings::Settings;
 use crate::synthetic_stream::SyntheticStream;
 use crate::terminal::{data_progress, print_result, tell};
@@ -35,10 +37,13 @@ const MINUTES_LIVE: u32 = 60;
 const RECALL_MIN: f64 = 0.95;
 const PRECISION_MIN: f64 = 0.95;
 const EPICENTRE_KM_MAX: f64 = 2.0;
+/// Waves of an event later than this before the end of a stream that was cut short had no time to reach the stations.
+const UNSEEN_S: f64 = 60.0;
 /// What counts as the same event.
 const SAME_EVENT: CompareSettings = CompareSettings { time_tolerance_s: 3.0, distance_tolerance_km: 15.0 };
 
 pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
+    interruption::listen();
     if !(args.speed > 0.0 && args.speed.is_finite()) {
         bail!("--speed {} is not above zero", args.speed);
     }
@@ -59,26 +64,104 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let engine =
         Engine::start(&home, &settings, workload, network.inventory().clone(), Some(travel_time)).await?;
-    if args.exit {
-        let comparison = run_through(&engine, &network, rate_hz, minutes).await?;
-        engine.stop().await?;
-        return report(&args, &comparison);
+    let demo = Demo { args, network, rate_hz, minutes, engine, home, folder };
+    if demo.args.exit {
+        return demo.run_through().await;
     }
-    let server = Server::start(&engine, &settings, metrics).await?;
-    home.write_addresses(&server.http.to_string(), &server.flight.to_string())?;
-    greet(&server, &home, &network, args.speed);
-    let finished = tokio::select! {
-        streamed = stream_live(&engine, &network, rate_hz, minutes, args.speed) => { streamed?; true }
-        error = engine.pipeline.failed() => return Err(error.into()),
-        () = asked_to_stop() => false,
-    };
-    if finished {
-        tell("the stream has ended; the doors stay open until Ctrl-C");
-        return serve_until_stopped(&engine, server, &home, &settings).await;
+    let server = Server::start(&demo.engine, &settings, metrics).await?;
+    demo.live(server, &settings).await?;
+    tell(&demo.folder.fate());
+    Ok(())
+}
+
+/// A network that is streamed into an engine.
+struct Demo {
+    args: DemoArgs,
+    network: SyntheticNetwork,
+    rate_hz: f64,
+    minutes: u32,
+    engine: Engine,
+    home: Home,
+    /// Dropped last, behind all that lives in it.
+    folder: DemoFolder,
+}
+
+impl Demo {
+    /// With --exit: at full speed to the end, then the verdict.
+    async fn run_through(&self) -> anyhow::Result<()> {
+        let comparison = tokio::select! {
+            comparison = run_through(&self.engine, &self.network, self.rate_hz, self.minutes) => comparison?,
+            asked = asked_to_stop() => {
+                self.engine.stop().await?;
+                let sentence = format!("the demo was interrupted; {}", self.folder.fate());
+                return Err(Interrupted::new(asked, sentence).into());
+            }
+        };
+        self.engine.stop().await?;
+        let reported = report(&self.args, &comparison);
+        tell(&self.folder.fate());
+        reported
     }
-    home.remove_addresses();
-    server.stop().await?;
-    engine.stop().await
+
+    /// With all doors open, until the operator asks to stop: closes with the comparison.
+    async fn live(&self, server: Server, settings: &Settings) -> anyhow::Result<()> {
+        let Self { engine, network, home, .. } = self;
+        home.write_addresses(&server.http.to_string(), &server.flight.to_string())?;
+        greet(&server, &self.folder, network, self.args.speed);
+        let streamed_to = Mutex::new(network.sample_time(0));
+        let finished = tokio::select! {
+            streamed = self.stream_live(&streamed_to) => { streamed?; true }
+            error = engine.pipeline.failed() => return Err(error.into()),
+            _ = asked_to_stop() => false,
+        };
+        if finished {
+            print_result(&describe(&self.comparison(Timestamp::MAX).await?))?;
+            tell("the stream has ended; the doors stay open until Ctrl-C");
+            return serve_until_stopped(engine, server, home, settings).await;
+        }
+        home.remove_addresses();
+        server.stop().await?;
+        engine.finish().await?;
+        let end = streamed_to.into_inner().unwrap_or_else(PoisonError::into_inner).add_seconds(-UNSEEN_S);
+        if end > network.sample_time(0) {
+            tell(&format!("events up to {end} beside the truth; later ones had not reached all stations:"));
+            print_result(&describe(&self.comparison(end).await?))?;
+        }
+        engine.stop().await
+    }
+
+    /// The catalogue beside the truth, events before `end`.
+    async fn comparison(&self, end: Timestamp) -> anyhow::Result<Comparison> {
+        let before = |events: Vec<CatalogueEvent>| -> Vec<CatalogueEvent> {
+            events.into_iter().filter(|event| event.origin_time < end).collect()
+        };
+        let catalogue = before(self.engine.lakehouse.catalogue().await?);
+        Ok(compare(&before(self.network.catalogue()), &catalogue, SAME_EVENT))
+    }
+
+    /// The stream at its pace, each event printed when it is known. `streamed_to` follows it.
+    async fn stream_live(&self, streamed_to: &Mutex<Timestamp>) -> anyhow::Result<()> {
+        let Self { engine, network, .. } = self;
+        let mut feed = engine.pipeline.feed();
+        let progress = data_progress(u64::from(self.minutes) * 60);
+        let truth = network.catalogue();
+        let begin = Instant::now();
+        let mut stream = SyntheticStream::new(network, self.rate_hz);
+        let first = network.sample_time(0);
+        while let Some(tick) = stream.next_tick()? {
+            let due = Duration::from_secs_f64(tick.end_time.seconds_since(first) / self.args.speed);
+            tokio::time::sleep_until((begin + due).into()).await;
+            let end_time = tick.end_time;
+            offer(engine, tick.records, end_time, Some(end_time)).await?;
+            *streamed_to.lock().unwrap_or_else(PoisonError::into_inner) = end_time;
+            progress.set_position(data_second(network, end_time));
+            print_found(&mut feed, &truth, &progress);
+        }
+        engine.finish().await?;
+        print_found(&mut feed, &truth, &progress);
+        progress.finish_and_clear();
+        Ok(())
+    }
 }
 
 /// Where a demo lives, and whether it leaves something behind.
@@ -95,6 +178,16 @@ impl DemoFolder {
                 let name = format!("seislake-demo-{}", std::process::id());
                 Self { path: std::env::temp_dir().join(name), remove: true }
             }
+        }
+    }
+
+    /// What becomes of it.
+    fn fate(&self) -> String {
+        let path = self.path.display();
+        if self.remove {
+            format!("the temporary home \"{path}\" is deleted; --home DIR keeps one")
+        } else {
+            format!("the home \"{path}\" stays: seislake serve --home {path}")
         }
     }
 }
@@ -147,14 +240,20 @@ fn report(args: &DemoArgs, comparison: &Comparison) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn greet(server: &Server, home: &Home, network: &SyntheticNetwork, speed: f64) {
+fn greet(server: &Server, folder: &DemoFolder, network: &SyntheticNetwork, speed: f64) {
     let http = server.http;
     tell(&format!(
-        "{} channels of {} synthetic stations, {speed} times faster than real time; home \"{}\"",
+        "{} channels of {} synthetic stations (network SY), {speed} times faster than real time",
         network.channel_count(),
         network.inventory().stations.len(),
-        home.path().display()
     ));
+    tell(&match folder.remove {
+        true => format!(
+            "  home          {} (temporary, deleted at the end; --home DIR keeps one)",
+            folder.path.display()
+        ),
+        false => format!("  home          {} (stays)", folder.path.display()),
+    });
     tell(&format!("  console       http://{http}/"));
     tell(&format!("  GraphQL       http://{http}/graphiql"));
     tell(&format!("  HTTP routes   http://{http}/docs"));
@@ -162,34 +261,6 @@ fn greet(server: &Server, home: &Home, network: &SyntheticNetwork, speed: f64) {
     tell(&format!("  Iceberg REST  http://{http}/iceberg"));
     tell(&format!("  Flight SQL    grpc://{}", server.flight));
     tell("events as they are found, beside the truth:");
-}
-
-/// The stream at its pace, each event printed when it is known.
-async fn stream_live(
-    engine: &Engine,
-    network: &SyntheticNetwork,
-    rate_hz: f64,
-    minutes: u32,
-    speed: f64,
-) -> anyhow::Result<()> {
-    let mut feed = engine.pipeline.feed();
-    let progress = data_progress(u64::from(minutes) * 60);
-    let truth = network.catalogue();
-    let begin = Instant::now();
-    let mut stream = SyntheticStream::new(network, rate_hz);
-    let first = network.sample_time(0);
-    while let Some(tick) = stream.next_tick()? {
-        let due = Duration::from_secs_f64(tick.end_time.seconds_since(first) / speed);
-        tokio::time::sleep_until((begin + due).into()).await;
-        let end_time = tick.end_time;
-        offer(engine, tick.records, end_time, Some(end_time)).await?;
-        progress.set_position(data_second(network, end_time));
-        print_found(&mut feed, &truth, &progress);
-    }
-    engine.finish().await?;
-    print_found(&mut feed, &truth, &progress);
-    progress.finish_and_clear();
-    Ok(())
 }
 
 fn data_second(network: &SyntheticNetwork, time: Timestamp) -> u64 {

@@ -4,13 +4,15 @@
 //! texts of log channels, from the warehouse where they are kept there, else from the log.
 
 mod originals;
+mod output;
 mod sds;
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
 
 use anyhow::{Context, bail};
 use futures::{Stream, TryStreamExt};
+use indicatif::{HumanBytes, ProgressBar};
+use output::{Content, Output};
 use seislake_api::{ApiError, RecordBlock, RecordFormat};
 use seislake_catalog::AsOf;
 use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_geojson};
@@ -19,51 +21,82 @@ use seislake_exchange::stationxml;
 use seislake_model::{Clock, SourceId};
 
 use crate::command_line::{ExportArgs, ExportFormat};
+use crate::interruption::{self, or_interrupted};
 use crate::lakehouse::Lakehouse;
 use crate::server::SystemClock;
 use crate::settings::Settings;
+use crate::terminal::{tell, written_progress};
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
+    interruption::listen();
+    or_interrupted(export(&args), || match &args.output {
+        Some(path) => format!(
+            "the export was interrupted; what was begun was removed, \"{}\" is as it was before",
+            path.display()
+        ),
+        None => "the export was interrupted; what it wrote to standard output is not whole".to_owned(),
+    })
+    .await
+}
+
+/// How much was written.
+struct Written {
+    record_count: usize,
+    byte_count: u64,
+    progress: ProgressBar,
+}
+
+impl Written {
+    fn new() -> Self {
+        let progress = written_progress();
+        progress.set_message("writing");
+        Self { record_count: 0, byte_count: 0, progress }
+    }
+
+    fn add(&mut self, record: &[u8]) {
+        self.record_count += 1;
+        self.byte_count += record.len() as u64;
+        self.progress.set_position(self.byte_count);
+    }
+
+    /// Says where it went; nothing where that is standard output.
+    fn tell(&self, args: &ExportArgs, what: &str) {
+        self.progress.finish_and_clear();
+        if let Some(path) = &args.output {
+            tell(&format!("wrote {what}, {} to \"{}\"", HumanBytes(self.byte_count), path.display()));
+        }
+    }
+}
+
+async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
-    if args.format == ExportFormat::Sds {
-        let folder = args.output.as_deref().context("--format sds needs --output DIRECTORY")?;
-        let mut archive = sds::Archive::new(folder);
-        archive.take(waveforms(&args, &lakehouse, RecordFormat::MiniSeed2).await?).await?;
-        let write = |source_id: &SourceId, record: &[u8]| archive.put(source_id, record);
-        originals::texts(&args, &settings, &lakehouse, RecordFormat::MiniSeed2, write).await?;
-        return archive.close();
+    match args.format {
+        ExportFormat::Sds => archive(args, &settings, &lakehouse).await,
+        ExportFormat::Mseed => one_file(args, &settings, &lakehouse, RecordFormat::MiniSeed2).await,
+        ExportFormat::Mseed3 => one_file(args, &settings, &lakehouse, RecordFormat::MiniSeed3).await,
+        ExportFormat::Raw => raw(args, &settings, &lakehouse).await,
+        ExportFormat::Stationxml | ExportFormat::Quakeml | ExportFormat::Csv | ExportFormat::Geojson => {
+            let mut out = Output::open(args.output.as_deref(), Content::Text)?;
+            let text = document(args, &lakehouse).await?;
+            out.write_all(text.as_bytes()).context("cannot write the export")?;
+            out.finish()
+        }
     }
-    let mut out: Box<dyn Write + Send> = match &args.output {
-        Some(path) => {
-            let file = File::create(path).with_context(|| format!("cannot write \"{}\"", path.display()))?;
-            Box::new(BufWriter::new(file))
-        }
-        None => Box::new(std::io::stdout()),
-    };
-    let text = match args.format {
-        ExportFormat::Mseed | ExportFormat::Sds => {
-            return one_file(&args, &settings, &lakehouse, RecordFormat::MiniSeed2, &mut out).await;
-        }
-        ExportFormat::Mseed3 => {
-            return one_file(&args, &settings, &lakehouse, RecordFormat::MiniSeed3, &mut out).await;
-        }
-        ExportFormat::Raw => {
-            let record_count = originals::records(&args, &settings, &lakehouse, &mut out).await?;
-            out.flush().context("cannot write the export")?;
-            return refuse_nothing(&args, record_count);
-        }
-        ExportFormat::Stationxml => {
-            let inventory = lakehouse.lake().inventory().await?;
-            stationxml::write(&inventory, stationxml::Level::Response, SystemClock.now())
-        }
-        ExportFormat::Quakeml => quakeml::write(&bulletin(&args, &lakehouse).await?),
+}
+
+/// Stations or events.
+async fn document(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<String> {
+    if args.format == ExportFormat::Stationxml {
+        let inventory = lakehouse.lake().inventory().await?;
+        return Ok(stationxml::write(&inventory, stationxml::Level::Response, SystemClock.now()));
+    }
+    let bulletin = bulletin(args, lakehouse).await?;
+    Ok(match args.format {
         ExportFormat::Csv => {
-            let bulletin = bulletin(&args, &lakehouse).await?;
             write_csv(&bulletin.events.into_iter().map(|detail| detail.event).collect::<Vec<_>>())
         }
         ExportFormat::Geojson => {
-            let bulletin = bulletin(&args, &lakehouse).await?;
             let events: Vec<_> =
                 bulletin.events.iter().map(|detail| (&detail.event, detail.origins.first())).collect();
             let metadata = GeoJsonMetadata {
@@ -73,8 +106,41 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
             };
             write_geojson(&events, &metadata)
         }
+        _ => quakeml::write(&bulletin),
+    })
+}
+
+async fn archive(args: &ExportArgs, settings: &Settings, lakehouse: &Lakehouse) -> anyhow::Result<()> {
+    let folder = args.output.as_deref().context("--format sds needs --output DIRECTORY")?;
+    let (mut archive, mut written) = (sds::Archive::new(folder), Written::new());
+    let mut blocks = std::pin::pin!(waveforms(args, lakehouse, RecordFormat::MiniSeed2).await?);
+    while let Some(block) = blocks.try_next().await? {
+        for record in &block.records {
+            archive.put(&block.source_id, record)?;
+            written.add(record);
+        }
+    }
+    let write = |source_id: &SourceId, record: &[u8]| {
+        written.add(record);
+        archive.put(source_id, record)
     };
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write the export")
+    originals::texts(args, settings, lakehouse, RecordFormat::MiniSeed2, write).await?;
+    let file_count = archive.finish()?;
+    written.tell(args, &format!("{file_count} files with {} records", written.record_count));
+    Ok(())
+}
+
+async fn raw(args: &ExportArgs, settings: &Settings, lakehouse: &Lakehouse) -> anyhow::Result<()> {
+    let (mut out, mut written) = (Output::open(args.output.as_deref(), Content::Binary)?, Written::new());
+    let write = |record: &[u8]| {
+        written.add(record);
+        out.write_all(record).context("cannot write the export")
+    };
+    originals::records(args, settings, lakehouse, write).await?;
+    refuse_nothing(args, written.record_count)?;
+    out.finish()?;
+    written.tell(args, &format!("{} records", written.record_count));
+    Ok(())
 }
 
 /// `--from` is included, `--to` is not.
@@ -100,20 +166,24 @@ async fn one_file(
     settings: &Settings,
     lakehouse: &Lakehouse,
     format: RecordFormat,
-    out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
+    let (mut out, mut written) = (Output::open(args.output.as_deref(), Content::Binary)?, Written::new());
     let mut blocks = std::pin::pin!(waveforms(args, lakehouse, format).await?);
-    let mut record_count = 0;
     while let Some(block) = blocks.try_next().await? {
-        record_count += block.records.len();
         for record in &block.records {
+            written.add(record);
             out.write_all(record).context("cannot write the export")?;
         }
     }
-    let write = |_: &SourceId, record: &[u8]| out.write_all(record).context("cannot write the export");
-    record_count += originals::texts(args, settings, lakehouse, format, write).await?;
-    out.flush().context("cannot write the export")?;
-    refuse_nothing(args, record_count)
+    let write = |_: &SourceId, record: &[u8]| {
+        written.add(record);
+        out.write_all(record).context("cannot write the export")
+    };
+    originals::texts(args, settings, lakehouse, format, write).await?;
+    refuse_nothing(args, written.record_count)?;
+    out.finish()?;
+    written.tell(args, &format!("{} records", written.record_count));
+    Ok(())
 }
 
 /// An export that found nothing is an error: a misspelt source would go unnoticed.

@@ -3,18 +3,23 @@
 //! ```text
 //! scan headers ─► one stream in the order of time ─► gate (drops what is there already) ─► log ─► stages ─► tables
 //! ```
-//! A run that is killed is continued by running it again: the gate knows what the log holds.
+//! A run that is killed is continued by running it again: the gate knows what the log holds. Each phase has a bar of its
+//! own: headers by bytes, records by bytes, stages by messages, and the last commits.
+
+mod reasons;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::{StreamExt, stream};
 use seislake_exchange::{ElevationUnit, read_stations};
-use seislake_model::Inventory;
+use seislake_model::{ErrorKind, Inventory};
 use seislake_streams::gate::{IngestReport, Offer};
+use seislake_streams::runtime::Lag;
 use seislake_streams::source::files::{DamagedFile, FileSettings, FileStream, Plan, Progress, plan};
 use seislake_streams::source::sequence::FileSequence;
 use serde::Serialize;
@@ -23,9 +28,9 @@ use tokio::sync::mpsc;
 use crate::command_line::{ElevationUnitArg, ImportArgs};
 use crate::engine::{Engine, Workload};
 use crate::home::{Home, Purpose};
-use crate::server::asked_to_stop;
+use crate::interruption::{self, Interrupted, asked_to_stop, or_interrupted};
 use crate::settings::Settings;
-use crate::terminal::{bytes_progress, print_result, tell};
+use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
 use crate::velocity_model;
 
 /// Bytes of records handed to the gate at once.
@@ -35,6 +40,11 @@ const BATCHES_AHEAD: usize = 2;
 
 /// Batches that the tables and stages may be behind: these are in memory still when they are read.
 const BATCHES_BEHIND: usize = 3;
+
+/// How often the bar of the stages moves.
+const LAGS_EVERY: Duration = Duration::from_millis(250);
+/// A pipeline that has stopped says why within this time.
+const CAUSE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Damaged files that are named; the others are counted.
 const DAMAGED_FILES_NAMED: usize = 10;
@@ -56,9 +66,12 @@ struct Report {
     peak_memory_bytes: Option<u64>,
     /// Rows of the whole home.
     rows: BTreeMap<&'static str, i64>,
+    /// Why there are no events, or events without magnitudes.
+    reasons: Vec<String>,
 }
 
 pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
+    interruption::listen();
     let begin = std::time::Instant::now();
     let settings = Settings::load(args.home.config.as_deref())?;
     let stations = read_inventory(&args)?;
@@ -81,9 +94,13 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     if let (Some(name), None) = (velocity_model, &travel_time) {
         bail!("--velocity-model {name} is for locating events: an archive takes records only");
     }
-    let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
     let file_settings = FileSettings { shard: args.shard, ..FileSettings::default() };
-    let planned = scan(args.paths.clone(), file_settings).await?;
+    let begun = async {
+        let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
+        anyhow::Ok((engine, scan(args.paths.clone(), file_settings).await?))
+    };
+    let (engine, planned) =
+        or_interrupted(begun, || "the import was interrupted before it read a record".to_owned()).await?;
     warn_of_damage(&planned.damaged_files, &args);
     let refused_files = planned.damaged_files.iter().filter(|file| file.record_count == 0).count();
     if planned.file_count() == 0 && refused_files == 0 && !args.paths.is_empty() {
@@ -102,20 +119,33 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         samples_per_s: 0.0,
         peak_memory_bytes: None,
         rows: BTreeMap::new(),
+        reasons: Vec::new(),
+    };
+    let work = async {
+        let ingested = ingest(&engine, planned, purpose).await?;
+        finish(&engine).await?;
+        anyhow::Ok(ingested)
     };
     let ingested = tokio::select! {
-        ingested = ingest(&engine, planned, purpose) => ingested?,
+        ingested = work => match ingested {
+            Ok(ingested) => ingested,
+            Err(error) => return Err(cause(&engine, error).await),
+        },
         error = engine.pipeline.failed() => return Err(error.into()),
-        () = asked_to_stop() => {
+        asked = asked_to_stop() => {
+            tell("stopping: what is under way is committed; a second Ctrl-C ends at once");
             engine.stop().await?;
-            bail!("the import was interrupted; run it again to go on");
+            let sentence = format!(
+                "the import was interrupted; \"{}\" holds what was read so far; run the same command again to go on",
+                args.home.home.display()
+            );
+            return Err(Interrupted::new(asked, sentence).into());
         }
     };
     report.accepted_records = ingested.accepted;
     report.accepted_samples = ingested.samples;
     report.duplicate_records = ingested.duplicates;
     report.new_dead_letters = ingested.dead_letters;
-    engine.finish().await?;
     engine.stop().await?;
     report.elapsed_s = begin.elapsed().as_secs_f64();
     report.samples_per_s = report.accepted_samples as f64 / report.elapsed_s;
@@ -128,10 +158,53 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     ] {
         report.rows.insert(name, engine.lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
     }
+    if purpose == Purpose::Whole {
+        let inventory = engine.inventory.current();
+        report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings.associate).await?;
+    }
     if args.json {
         return print_result(&format!("{}\n", serde_json::to_string(&report)?));
     }
     print_result(&describe(&report))
+}
+
+/// Ends the stream and waits until everything has passed the stages and is committed.
+async fn finish(engine: &Engine) -> anyhow::Result<()> {
+    let bar = messages_progress();
+    bar.set_message("finding events");
+    // Messages that were done before this phase are none of its own.
+    let passed = |lags: &[Lag]| lags.iter().map(|lag| lag.next).sum::<u64>();
+    let before = passed(&engine.pipeline.lags()?);
+    let show = async {
+        let mut ticks = tokio::time::interval(LAGS_EVERY);
+        loop {
+            ticks.tick().await;
+            let Ok(lags) = engine.pipeline.lags() else { continue };
+            let waiting: u64 = lags.iter().map(|lag| lag.end.saturating_sub(lag.next)).sum();
+            let done = passed(&lags).saturating_sub(before);
+            bar.set_length(done + waiting);
+            bar.set_position(done);
+            if waiting == 0 {
+                bar.finish_and_clear();
+                let committing = spinner();
+                committing.set_message("writing tables");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        finished = engine.finish() => finished,
+        () = show => Ok(()),
+    }
+}
+
+/// Why the work failed: where the pipeline has stopped, its own cause, not that somebody waited for it in vain.
+async fn cause(engine: &Engine, error: anyhow::Error) -> anyhow::Error {
+    let stopped = |error: &seislake_streams::Error| error.kind == ErrorKind::Unavailable;
+    if !error.chain().any(|cause| cause.downcast_ref().is_some_and(stopped)) {
+        return error;
+    }
+    tokio::time::timeout(CAUSE_WITHIN, engine.pipeline.failed()).await.map_or(error, Into::into)
 }
 
 /// All station files, merged.
@@ -192,6 +265,7 @@ fn warn_of_damage(files: &[DamagedFile], args: &ImportArgs) {
 /// side by side.
 async fn ingest(engine: &Engine, planned: Plan, purpose: Purpose) -> anyhow::Result<IngestReport> {
     let bar = bytes_progress(planned.total_bytes);
+    bar.set_message("reading records");
     let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
     let read_bytes = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read_bytes);
@@ -260,7 +334,7 @@ fn peak_memory_bytes() -> Option<u64> {
 
 fn describe(report: &Report) -> String {
     let count = |name| report.rows.get(name).copied().unwrap_or(0);
-    format!(
+    let mut text = format!(
         "{} files with {} records ({} could not be used, {} without records passed over) in {:.1} s\n\
          {} records with {} samples added ({:.2} M samples/s), {} were there already, {} new dead letters\n\
          the home holds {} packets, {} picks, {} events, {} dead letters\n",
@@ -278,5 +352,10 @@ fn describe(report: &Report) -> String {
         count("picks"),
         count("events"),
         count("dead_letters"),
-    )
+    );
+    for reason in &report.reasons {
+        text.push_str(reason);
+        text.push('\n');
+    }
+    text
 }

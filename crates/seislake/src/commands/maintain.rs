@@ -3,18 +3,30 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use indicatif::ProgressBar;
 use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
 use serde::Serialize;
 
 use crate::command_line::{MaintainAction, MaintainArgs, MaintainCommonArgs};
+use crate::interruption::{self, or_interrupted};
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
-use crate::terminal::{print_result, tell};
+use crate::terminal::{print_result, tables_progress};
 
 /// Its rows name the original records below `raw/`, which are cleaned with it.
 const TABLE_OF_ORIGINALS: &str = "waveform.packets";
 
 pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
+    interruption::listen();
+    or_interrupted(maintain(args), || {
+        "the work was interrupted; the tables hold the same rows as before, and what was begun lies in files that \
+         `seislake maintain orphans` deletes; run the same command again to go on"
+            .to_owned()
+    })
+    .await
+}
+
+async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
     match args.action {
         MaintainAction::Compact { common, target_mb, files_min, all } => {
             let settings = CompactSettings {
@@ -25,10 +37,13 @@ pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
             };
             let (lake, tables) = open(&common).await?;
             let mut reports = Vec::new();
+            let bar = progress("compacting", &tables);
             for table in tables {
-                tell(&format!("compacting {table}"));
+                bar.set_message(format!("compacting {table}"));
                 reports.push(lake.compact(&table, settings).await?);
+                bar.inc(1);
             }
+            bar.finish_and_clear();
             print(&common, &reports, |report| {
                 format!(
                     "{}: {} partitions, {} files of {} MB with {} rows -> {} files of {} MB with {} rows",
@@ -52,9 +67,12 @@ pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
             let settings = ExpireSettings { keep, dry_run: common.dry_run };
             let (lake, tables) = open(&common).await?;
             let mut reports = Vec::new();
+            let bar = progress("letting snapshots go", &tables);
             for table in tables {
                 reports.push(lake.expire(&table, &settings).await?);
+                bar.inc(1);
             }
+            bar.finish_and_clear();
             print(&common, &reports, |report| {
                 format!(
                     "{}: {} snapshots let go with {} files, {} snapshots left",
@@ -69,12 +87,15 @@ pub(crate) async fn run(args: MaintainArgs) -> anyhow::Result<()> {
             let age_min = Duration::from_secs_f64(older_than_hours * 3600.0);
             let (lake, tables) = open(&common).await?;
             let mut reports = Vec::new();
+            let bar = progress("deleting orphans", &tables);
             for table in tables {
                 reports.push(lake.delete_orphans(&table, age_min, common.dry_run).await?);
+                bar.inc(1);
                 if table == TABLE_OF_ORIGINALS {
                     reports.push(lake.delete_orphan_originals(age_min, common.dry_run).await?);
                 }
             }
+            bar.finish_and_clear();
             print(&common, &reports, |report| {
                 format!("{}: {} files, {} MB", report.table, report.files, report.bytes >> 20)
             })
@@ -87,6 +108,12 @@ async fn open(args: &MaintainCommonArgs) -> anyhow::Result<(Lake, Vec<String>)> 
     let lakehouse = Lakehouse::open_beside(&args.home.home, &settings).await?;
     let tables = if args.table.is_empty() { Lake::table_names() } else { args.table.clone() };
     Ok((lakehouse.lake().clone(), tables))
+}
+
+fn progress(message: &'static str, tables: &[String]) -> ProgressBar {
+    let bar = tables_progress(tables.len() as u64);
+    bar.set_message(message);
+    bar
 }
 
 fn print<R: Serialize>(

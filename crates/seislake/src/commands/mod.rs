@@ -37,9 +37,13 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
 }
 
 fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("cannot start the runtime")?
-        .block_on(work)
+        .context("cannot start the runtime")?;
+    let done = runtime.block_on(work);
+    // The process ends now. Commands have stopped in order what must be; to take down the runtime would wait for reads
+    // that nobody needs any more, and log those it cancels as failures.
+    std::mem::forget(runtime);
+    done
 }

@@ -1,22 +1,34 @@
 //! `seislake query`: one SELECT over the tables of a home, beside a running server too.
 
+mod layout;
+
+use std::borrow::Cow;
+use std::io::{BufWriter, IsTerminal, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::ipc::writer::StreamWriter;
-use datafusion::arrow::json::ArrayWriter;
-use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::arrow::json;
+use datafusion::arrow::json::writer::JsonArray;
 use futures::TryStreamExt;
 use seislake_query::QueryError;
 
 use crate::command_line::{QueryArgs, QueryFormat};
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
-use crate::terminal::print_result;
+use crate::terminal::{StandardOutput, print_result, result_columns, tell};
 
-pub(crate) async fn run(args: QueryArgs) -> anyhow::Result<()> {
+/// A statement on standard input may be so long.
+const STATEMENT_BYTES_MAX: u64 = 16 << 20;
+
+pub(crate) async fn run(mut args: QueryArgs) -> anyhow::Result<()> {
+    if args.sql == "-" {
+        args.sql = statement_of_input()?;
+    }
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
     let Some(timeout_s) = args.timeout_s else { return answer(&lakehouse, &args).await };
@@ -37,11 +49,11 @@ async fn answer(lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Result<()> {
     match args.format {
         QueryFormat::Table => {
             let all: Vec<RecordBatch> = batches.try_collect().await?;
-            let all = if all.is_empty() { vec![RecordBatch::new_empty(schema)] } else { all };
-            print_result(&format!("{}\n", pretty_format_batches(&all)?))
+            let all = if all.is_empty() { vec![RecordBatch::new_empty(Arc::clone(&schema))] } else { all };
+            print_for_reading(args, &schema, &all)
         }
         QueryFormat::Csv => {
-            let header: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+            let header: Vec<_> = schema.fields().iter().map(|field| csv_cell(field.name())).collect();
             print_result(&format!("{}\n", header.join(",")))?;
             while let Some(batch) = batches.try_next().await? {
                 let mut bytes = Vec::new();
@@ -57,22 +69,55 @@ async fn answer(lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Result<()> {
             Ok(())
         }
         QueryFormat::Json => {
-            let mut writer = ArrayWriter::new(Vec::new());
+            let out = BufWriter::new(StandardOutput::new());
+            let nulls = json::WriterBuilder::new().with_explicit_nulls(true);
+            let mut writer = nulls.build::<_, JsonArray>(out);
             while let Some(batch) = batches.try_next().await? {
                 writer.write(&batch)?;
             }
             writer.finish()?;
-            let text = String::from_utf8(writer.into_inner())?;
-            print_result(if text.is_empty() { "[]\n" } else { &text })
+            let mut out = writer.into_inner();
+            Ok(out.write_all(b"\n").and_then(|()| out.flush())?)
         }
         QueryFormat::Arrow => {
-            let mut writer = StreamWriter::try_new(std::io::stdout(), &schema)?;
+            ensure!(
+                !std::io::stdout().is_terminal(),
+                "an Arrow stream is not for a terminal: write it to a file (> rows.arrow) or into a program"
+            );
+            let mut writer = StreamWriter::try_new(StandardOutput::new(), &schema)?;
             while let Some(batch) = batches.try_next().await? {
                 writer.write(&batch)?;
             }
             Ok(writer.finish()?)
         }
     }
+}
+
+/// The statement `-` stands for.
+fn statement_of_input() -> anyhow::Result<String> {
+    let mut sql = String::new();
+    std::io::stdin()
+        .take(STATEMENT_BYTES_MAX)
+        .read_to_string(&mut sql)
+        .context("cannot read the statement from standard input")?;
+    ensure!(!sql.trim().is_empty(), "standard input holds no statement");
+    ensure!(
+        sql.len() as u64 != STATEMENT_BYTES_MAX,
+        "the statement is longer than {STATEMENT_BYTES_MAX} bytes"
+    );
+    Ok(sql)
+}
+
+fn print_for_reading(args: &QueryArgs, schema: &SchemaRef, batches: &[RecordBatch]) -> anyhow::Result<()> {
+    if args.vertical {
+        return print_result(&layout::vertical(schema, batches)?);
+    }
+    let width = result_columns();
+    print_result(&layout::table(schema, batches, width)?)?;
+    if width.is_some_and(|width| !layout::fits(schema, width)) {
+        tell("too many columns for this terminal: --vertical shows one value a line");
+    }
+    Ok(())
 }
 
 /// The message is the whole sentence; the engine's causes would repeat it in other words.
@@ -94,12 +139,19 @@ async fn with_hint(error: QueryError, lakehouse: &Lakehouse, args: &QueryArgs) -
     )
 }
 
+/// Names of computed columns, such as `max(a, b)`, may hold commas and quotes.
+fn csv_cell(text: &str) -> Cow<'_, str> {
+    if text.contains([',', '"', '\n', '\r']) {
+        return format!("\"{}\"", text.replace('"', "\"\"")).into();
+    }
+    text.into()
+}
+
 /// CSV has no lists: list columns become their JSON-like text.
 fn flatten_lists(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
     use datafusion::arrow::array::{ArrayRef, StringArray};
     use datafusion::arrow::datatypes::{DataType, Field, Schema};
     use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-    use std::sync::Arc;
 
     let options = FormatOptions::default();
     let mut fields = Vec::with_capacity(batch.num_columns());

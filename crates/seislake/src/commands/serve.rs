@@ -5,12 +5,14 @@ use seislake_model::Inventory;
 use crate::command_line::ServeArgs;
 use crate::engine::{Engine, Workload};
 use crate::home::{Home, Purpose};
+use crate::interruption;
 use crate::server::{Server, install_metrics, serve_until_stopped};
 use crate::settings::Settings;
 use crate::terminal::tell;
 use crate::velocity_model;
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
+    interruption::listen();
     let mut settings = Settings::load(args.home.config.as_deref())?;
     settings.set_addresses(args.http, args.flight)?;
     let home = Home::open(&args.home.home)?;
@@ -28,5 +30,12 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     }
     tell(&format!("HTTP        http://{}/", server.http));
     tell(&format!("Flight SQL  grpc://{}", server.flight));
-    serve_until_stopped(&engine, server, &home, &settings).await
+    tell(&format!(
+        "ready: serving the home \"{}\" (process {}); Ctrl-C or SIGTERM stops in order",
+        home.path().display(),
+        std::process::id()
+    ));
+    serve_until_stopped(&engine, server, &home, &settings).await?;
+    tell("stopped: everything acknowledged is committed");
+    Ok(())
 }

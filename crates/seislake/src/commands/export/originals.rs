@@ -1,6 +1,5 @@
 //! Original records: from the warehouse where they are kept there, else from the log of the home.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -56,13 +55,13 @@ impl<'a> Originals<'a> {
 }
 
 /// The original records, byte for byte, by source id and time. Records that begin before `--to` and end at or after
-/// `--from` are taken. Returns their count.
+/// `--from` are taken.
 pub(super) async fn records(
     args: &ExportArgs,
     settings: &Settings,
     lakehouse: &Lakehouse,
-    out: &mut (dyn Write + Send),
-) -> anyhow::Result<usize> {
+    mut write: impl FnMut(&[u8]) -> anyhow::Result<()> + Send,
+) -> anyhow::Result<()> {
     let mut clauses = vec!["true".to_owned()];
     let literal = |time: &Timestamp| format!("TIMESTAMP '{time}'");
     clauses.extend(args.from.as_ref().map(|from| format!("last_sample_time >= {}", literal(from))));
@@ -76,7 +75,6 @@ pub(super) async fn records(
     );
     let mut originals = Originals::new(args, settings, lakehouse);
     let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
-    let mut record_count = 0_usize;
     while let Some(batch) = batches.try_next().await? {
         let partitions = batch.column(0).as_primitive::<Int64Type>();
         let offsets = batch.column(1).as_primitive::<Int64Type>();
@@ -86,29 +84,27 @@ pub(super) async fn records(
             let (partition, offset) =
                 (u32::try_from(partitions.value(row))?, u64::try_from(offsets.value(row))?);
             let record = originals.read(uri, partition, offset).await?;
-            out.write_all(&record).context("cannot write the export")?;
-            record_count += 1;
+            write(&record)?;
         }
     }
-    Ok(record_count)
+    Ok(())
 }
 
 /// The text records of log channels, as they came where they are of the generation asked for, else packed anew.
-/// Returns the count of records written. Those that cannot be reached, because a running server holds the log, are left
-/// out, and the operator is told.
+/// Those that cannot be reached, because a running server holds the log, are left out, and the operator is told.
 pub(super) async fn texts(
     args: &ExportArgs,
     settings: &Settings,
     lakehouse: &Lakehouse,
     format: RecordFormat,
     mut write: impl FnMut(&SourceId, &[u8]) -> anyhow::Result<()> + Send,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<()> {
     let window = (args.from, args.to);
     let session = lakehouse.session()?;
     let found = seislake_api::text_records(&session, args.source.as_deref(), window).await?;
     let mut found = std::pin::pin!(found);
     let mut originals = Originals::new(args, settings, lakehouse);
-    let (mut record_count, mut unreached) = (0, None);
+    let mut unreached = None;
     while let Some(texts) = found.try_next().await? {
         for TextRecord { source_id, partition, offset, object_uri } in texts {
             if let (Some((count, _)), None) = (&mut unreached, &object_uri) {
@@ -119,7 +115,6 @@ pub(super) async fn texts(
                 Ok(original) => {
                     for record in in_format(&original, format)? {
                         write(&source_id, &record)?;
-                        record_count += 1;
                     }
                 }
                 Err(error) if object_uri.is_none() => unreached = Some((1, error)),
@@ -130,7 +125,7 @@ pub(super) async fn texts(
     if let Some((count, error)) = unreached {
         tell(&format!("{count} text records of log channels are not in this export: {error:#}"));
     }
-    Ok(record_count)
+    Ok(())
 }
 
 /// A text record in the generation asked for; one whose codes miniSEED 2 cannot hold stays miniSEED 3.

@@ -1,0 +1,145 @@
+//! Where an export goes: under a name that ends in `.partial` until it is whole, so that no half file looks like one.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::terminal::StandardOutput;
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Text,
+    /// Not for a terminal.
+    Binary,
+}
+
+/// One file, a pipe or device, or standard output.
+pub(super) struct Output {
+    writer: BufWriter<Box<dyn Write + Send>>,
+    /// The file under way and the one that it becomes.
+    places: Option<(PathBuf, PathBuf)>,
+}
+
+impl Output {
+    pub(super) fn open(path: Option<&Path>, content: Content) -> anyhow::Result<Self> {
+        let Some(path) = path else {
+            if content == Content::Binary && io::stdout().is_terminal() {
+                bail!(
+                    "records are not for a terminal: give --output FILE, or write them into a file or program"
+                );
+            }
+            return Ok(Self { writer: BufWriter::new(Box::new(StandardOutput::new())), places: None });
+        };
+        let named = || format!("cannot write \"{}\"", path.display());
+        // A link stays a link to the file that is replaced; pipes and devices are written to as they are.
+        let (target, replaceable) = match fs::metadata(path) {
+            Ok(there) if there.is_dir() => bail!("cannot write \"{}\": it is a directory", path.display()),
+            Ok(there) => (fs::canonicalize(path).with_context(named)?, there.is_file()),
+            Err(_) => (path.to_owned(), true),
+        };
+        if !replaceable {
+            let file = File::options().write(true).open(&target).with_context(named)?;
+            return Ok(Self { writer: BufWriter::new(Box::new(file)), places: None });
+        }
+        let partial = partial_of(&target);
+        let file = File::create(&partial).with_context(named)?;
+        Ok(Self { writer: BufWriter::new(Box::new(file)), places: Some((partial, target)) })
+    }
+
+    /// Everything is written: the file comes to its place.
+    pub(super) fn finish(mut self) -> anyhow::Result<()> {
+        self.writer.flush().context("cannot write the export")?;
+        if let Some((partial, target)) = &self.places {
+            put_in_place(partial, target)?;
+        }
+        self.places = None;
+        Ok(())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some((partial, _)) = &self.places {
+            let _ = fs::remove_file(partial);
+        }
+    }
+}
+
+/// The name of a file while it is written: its own in this process, for another may write the same.
+pub(super) fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.partial", std::process::id()));
+    path.with_file_name(name)
+}
+
+pub(super) fn put_in_place(partial: &Path, target: &Path) -> anyhow::Result<()> {
+    fs::rename(partial, target).with_context(|| format!("cannot write \"{}\"", target.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_takes_its_place_only_when_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.mseed");
+        fs::write(&path, "before").unwrap();
+        let mut dropped = Output::open(Some(&path), Content::Binary).unwrap();
+        dropped.write_all(b"half").unwrap();
+        dropped.flush().unwrap();
+        assert_eq!((names(folder.path()).len(), fs::read(&path).unwrap()), (2, b"before".to_vec()));
+        drop(dropped);
+        assert_eq!(
+            (names(folder.path()), fs::read(&path).unwrap()),
+            (vec!["all.mseed".to_owned()], b"before".to_vec())
+        );
+        let mut whole = Output::open(Some(&path), Content::Binary).unwrap();
+        whole.write_all(b"whole").unwrap();
+        whole.finish().unwrap();
+        assert_eq!(
+            (names(folder.path()), fs::read(&path).unwrap()),
+            (vec!["all.mseed".to_owned()], b"whole".to_vec())
+        );
+    }
+
+    #[test]
+    fn links_stay_devices_are_written_to_and_directories_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "before").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let mut output = Output::open(Some(&link), Content::Text).unwrap();
+        output.write_all(b"after").unwrap();
+        output.finish().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"after");
+        let mut null = Output::open(Some(Path::new("/dev/null")), Content::Binary).unwrap();
+        null.write_all(b"gone").unwrap();
+        null.finish().unwrap();
+        let refused = Output::open(Some(folder.path()), Content::Text).err().unwrap();
+        assert!(refused.to_string().contains("it is a directory"), "{refused}");
+    }
+}

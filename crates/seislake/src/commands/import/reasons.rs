@@ -1,0 +1,256 @@
+//! Why an import found no events, or events without magnitudes: the first thing on the way that is missing.
+//!
+//! ```text
+//! packets ─► picks ─► stations known ─► enough stations, enough picks ─► associated ─► located ─► responses ─► magnitude
+//! ```
+//! Counts of the whole home are looked at, as in the rest of the report.
+
+use std::collections::BTreeSet;
+
+use datafusion::arrow::array::AsArray;
+use futures::TryStreamExt;
+use seislake_model::{Inventory, SourceId, Timestamp};
+use seislake_seismo::associate::AssociateSettings;
+
+use crate::lakehouse::Lakehouse;
+
+/// Stations that are named; the others are counted.
+const STATIONS_NAMED: usize = 5;
+/// Reasons of dead letters that are named.
+const REASONS_NAMED: usize = 3;
+
+/// What the tables of a home hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Findings {
+    packet_count: i64,
+    known_station_count: usize,
+    pick_count: i64,
+    /// Stations with picks, NET.STA.
+    picked_stations: BTreeSet<String>,
+    /// ... of which no place is known.
+    unknown_stations: BTreeSet<String>,
+    event_count: i64,
+    events_with_magnitude: i64,
+    response_count: usize,
+    /// Reasons for which associations were not located, the most frequent first, with their counts.
+    location_refusals: Vec<(String, i64)>,
+}
+
+/// Sentences that say why there is less than was hoped for; none where all is there.
+pub(super) async fn reasons(
+    lakehouse: &Lakehouse,
+    inventory: &Inventory,
+    settings: &AssociateSettings,
+) -> anyhow::Result<Vec<String>> {
+    Ok(sentences(&findings(lakehouse, inventory).await?, settings))
+}
+
+async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Result<Findings> {
+    const PICKED: &str = "SELECT source_id, CAST(min(pick_ns) AS VARCHAR) FROM bulletin.picks GROUP BY 1";
+    const REFUSED: &str = "SELECT reason, CAST(count(*) AS VARCHAR) FROM stream.dead_letters WHERE stage = 'locate' \
+                           GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 100";
+    let (mut picked, mut placed) = (BTreeSet::new(), BTreeSet::new());
+    for row in rows(lakehouse, PICKED).await? {
+        let [source_id, first_ns] = row.as_slice() else { continue };
+        // An id that cannot be read has no place.
+        let Ok(source_id) = source_id.parse::<SourceId>() else { continue };
+        let station = format!("{}.{}", source_id.network(), source_id.station());
+        if inventory.coordinates(&source_id, Timestamp::from_nanos(first_ns.parse()?)).is_some() {
+            placed.insert(station.clone());
+        }
+        picked.insert(station);
+    }
+    let mut location_refusals = Vec::new();
+    for row in rows(lakehouse, REFUSED).await? {
+        if let [reason, count] = row.as_slice() {
+            location_refusals.push((reason.clone(), count.parse()?));
+        }
+    }
+    Ok(Findings {
+        packet_count: lakehouse.count("SELECT count(*) FROM waveform.packets").await?,
+        known_station_count: inventory.stations.len(),
+        pick_count: lakehouse.count("SELECT count(*) FROM bulletin.picks").await?,
+        unknown_stations: picked.difference(&placed).cloned().collect(),
+        picked_stations: picked,
+        event_count: lakehouse.count("SELECT count(*) FROM bulletin.events_current").await?,
+        events_with_magnitude: lakehouse
+            .count("SELECT count(magnitude) FROM bulletin.events_current")
+            .await?,
+        response_count: inventory.channels.iter().filter(|channel| channel.response.is_some()).count(),
+        location_refusals,
+    })
+}
+
+/// Rows of a statement whose columns are texts.
+async fn rows(lakehouse: &Lakehouse, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
+    use datafusion::arrow::compute::cast;
+    use datafusion::arrow::datatypes::DataType;
+
+    let mut batches = seislake_query::query(&lakehouse.session()?, sql).await?;
+    let mut rows = Vec::new();
+    while let Some(batch) = batches.try_next().await? {
+        let columns: Vec<_> =
+            batch.columns().iter().map(|column| cast(column, &DataType::Utf8)).collect::<Result<_, _>>()?;
+        for row in 0..batch.num_rows() {
+            rows.push(columns.iter().map(|column| column.as_string::<i32>().value(row).to_owned()).collect());
+        }
+    }
+    Ok(rows)
+}
+
+fn sentences(found: &Findings, settings: &AssociateSettings) -> Vec<String> {
+    if found.packet_count == 0 {
+        return Vec::new();
+    }
+    let mut sentences = Vec::new();
+    if found.event_count == 0 {
+        sentences.push(format!("no events: {}", no_event(found, settings)));
+    } else if found.events_with_magnitude < found.event_count {
+        let without = found.event_count - found.events_with_magnitude;
+        let why = if found.response_count == 0 {
+            "no channel has an instrument response, so amplitudes cannot be measured; import StationXML with responses (--stations) and the records into a new home"
+        } else {
+            "no horizontal channel with a response recorded them well enough; the amplitudes there are stand in bulletin.amplitudes"
+        };
+        sentences.push(format!("{without} of {} events have no magnitude: {why}", found.event_count));
+    }
+    if found.event_count > 0 && !found.unknown_stations.is_empty() {
+        sentences
+            .push(format!("picks of {} located nothing: {WHERE_UNKNOWN}", named(&found.unknown_stations)));
+    }
+    sentences
+}
+
+const WHERE_UNKNOWN: &str = "no station file says where they stand (--stations)";
+
+/// The first thing that was missing.
+fn no_event(found: &Findings, settings: &AssociateSettings) -> String {
+    if found.pick_count == 0 {
+        return "the picker found no onset in these recordings; each channel needs some seconds of noise before one \
+                (section [pick] of `seislake config show`)"
+            .to_owned();
+    }
+    let placed_count = found.picked_stations.len() - found.unknown_stations.len();
+    let picks = format!("{} picks at {} stations", found.pick_count, found.picked_stations.len());
+    if found.known_station_count == 0 {
+        return format!("{picks}, but no stations are known; give --stations and import into a new home");
+    }
+    if placed_count == 0 {
+        return format!(
+            "{picks}, and of none of these is it known where it stands: {} in the records, {} stations in the station \
+             files; codes of network and station must be equal",
+            named(&found.unknown_stations),
+            found.known_station_count
+        );
+    }
+    let unknown = if found.unknown_stations.is_empty() {
+        String::new()
+    } else {
+        format!("; of {} {WHERE_UNKNOWN}", named(&found.unknown_stations))
+    };
+    if placed_count < settings.stations_min {
+        return format!(
+            "picks at {placed_count} stations whose places are known, an event needs {} (associate.stations_min){unknown}",
+            settings.stations_min
+        );
+    }
+    if usize::try_from(found.pick_count).unwrap_or(usize::MAX) < settings.picks_min {
+        return format!(
+            "{} picks, an event needs {} (associate.picks_min){unknown}",
+            found.pick_count, settings.picks_min
+        );
+    }
+    if !found.location_refusals.is_empty() {
+        let shown = found.location_refusals.iter().take(REASONS_NAMED);
+        let reasons: Vec<String> = shown.map(|(reason, count)| format!("{count}: {reason}")).collect();
+        let count: i64 = found.location_refusals.iter().map(|(_, count)| count).sum();
+        return format!(
+            "{count} groups of picks were found and none could be located ({})",
+            reasons.join("; ")
+        );
+    }
+    format!(
+        "{picks}, but no group of them fits one source: at least {} picks at {} stations within their travel times, with \
+         an evidence of {} (associate.picks_min, stations_min, evidence_min); is the velocity model right?{unknown}",
+        settings.picks_min, settings.stations_min, settings.evidence_min
+    )
+}
+
+fn named(stations: &BTreeSet<String>) -> String {
+    let names: Vec<&str> = stations.iter().take(STATIONS_NAMED).map(String::as_str).collect();
+    match stations.len().saturating_sub(STATIONS_NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn found() -> Findings {
+        Findings {
+            packet_count: 100,
+            known_station_count: 8,
+            pick_count: 90,
+            picked_stations: set(&["A.1", "A.2", "A.3", "A.4", "A.5", "A.6", "A.7"]),
+            response_count: 3,
+            ..Findings::default()
+        }
+    }
+
+    fn says(found: &Findings, words: &[&str]) {
+        let all = sentences(found, &AssociateSettings::default()).join("\n");
+        for word in words {
+            assert!(all.contains(word), "\"{word}\" is missing in: {all}");
+        }
+    }
+
+    #[test]
+    fn the_first_thing_that_is_missing_is_named() {
+        says(&Findings { pick_count: 0, ..found() }, &["no events", "no onset"]);
+        says(
+            &Findings { known_station_count: 0, ..found() },
+            &["90 picks at 7 stations", "no stations are known"],
+        );
+        let all = found().picked_stations;
+        says(
+            &Findings { unknown_stations: all, ..found() },
+            &["A.1, A.2, A.3, A.4, A.5 and 2 more", "codes"],
+        );
+        let few = set(&["A.1", "A.2", "A.3", "A.4"]);
+        says(&Findings { unknown_stations: few, ..found() }, &["picks at 3 stations", "stations_min", "A.4"]);
+        says(&Findings { pick_count: 5, ..found() }, &["5 picks", "picks_min"]);
+        let refusals =
+            vec![("the error ellipse reaches 113 km".to_owned(), 2), ("too few phases".to_owned(), 1)];
+        says(
+            &Findings { location_refusals: refusals, ..found() },
+            &["3 groups", "2: the error ellipse reaches 113 km", "1: too few phases"],
+        );
+        says(&found(), &["no group of them", "evidence_min", "18"]);
+    }
+
+    #[test]
+    fn events_without_magnitude_say_why_and_whole_results_say_nothing() {
+        let events = Findings { event_count: 3, ..found() };
+        says(
+            &Findings { response_count: 0, ..events.clone() },
+            &["3 of 3 events have no magnitude", "response"],
+        );
+        says(&Findings { events_with_magnitude: 2, ..events.clone() }, &["1 of 3 events have no magnitude"]);
+        says(
+            &Findings { events_with_magnitude: 3, unknown_stations: set(&["X.Y"]), ..events.clone() },
+            &["picks of X.Y located nothing"],
+        );
+        let whole = Findings { events_with_magnitude: 3, ..events };
+        assert!(sentences(&whole, &AssociateSettings::default()).is_empty());
+        assert!(
+            sentences(&Findings::default(), &AssociateSettings::default()).is_empty(),
+            "nothing was imported"
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! The operator's wish to end, Ctrl-C or SIGTERM: work stops in order, one sentence says what is left of it, and the
+//! exit status is the one that shells know. A second signal ends the process at once.
+
+use std::future::Future;
+use std::sync::OnceLock;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How the operator asked the process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Ctrl-C, SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Asked {
+    /// Exit status of work that was cut short: 128 and the number of the signal.
+    pub(crate) fn status(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
+        }
+    }
+}
+
+/// Work that the operator ended before it was done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub(crate) struct Interrupted {
+    pub(crate) asked: Asked,
+    sentence: String,
+}
+
+impl Interrupted {
+    /// `sentence` says what was interrupted, what is left of it, and how to go on.
+    pub(crate) fn new(asked: Asked, sentence: impl Into<String>) -> Self {
+        Self { asked, sentence: sentence.into() }
+    }
+}
+
+static ASKED: OnceLock<watch::Receiver<Option<Asked>>> = OnceLock::new();
+
+/// From now on signals are heard and remembered, until somebody asks with [`asked_to_stop`]; before, they end the process.
+pub(crate) fn listen() -> watch::Receiver<Option<Asked>> {
+    let listener = || {
+        let (sender, receiver) = watch::channel(None);
+        let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+        tokio::spawn(async move {
+            let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return };
+            let mut next = async || {
+                tokio::select! {
+                    _ = interrupt.recv() => Asked::Interrupt,
+                    _ = terminate.recv() => Asked::Terminate,
+                }
+            };
+            let first = next().await;
+            sender.send_replace(Some(first));
+            let again = next().await;
+            std::process::exit(i32::from(again.status()));
+        });
+        receiver
+    };
+    ASKED.get_or_init(listener).clone()
+}
+
+/// Resolves when the operator asks the process to end.
+pub(crate) async fn asked_to_stop() -> Asked {
+    let mut asked = listen();
+    let heard = asked.wait_for(Option::is_some).await.map(|asked| *asked);
+    match heard {
+        Ok(Some(asked)) => asked,
+        // Signals cannot be heard here: they end the process by themselves.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Does `work` unless the operator ends it first: then it is dropped where it stands, and `sentence` says what that means.
+pub(crate) async fn or_interrupted<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+    sentence: impl FnOnce() -> String,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        biased;
+        done = work => done,
+        asked = asked_to_stop() => Err(Interrupted::new(asked, sentence()).into()),
+    }
+}
