@@ -1,6 +1,8 @@
 //! Real documents of many agencies: each is read, or refused in one sentence.
 #![allow(clippy::disallowed_methods, reason = "tests read recordings")]
 
+mod damage;
+
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
