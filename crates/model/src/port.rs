@@ -136,7 +136,8 @@ pub trait Sink: Send {
     async fn write(&mut self, rows: Rows) -> Result<(), SinkError>;
     /// Makes everything written since the last commit visible together with `covered` (merged into the table's
     /// offsets; a commit of offsets already covered is a no-op that drops the pending rows).
-    /// Returns the snapshot that covers them; `None` where the table has none yet.
+    /// Returns the snapshot that covers them; `None` where the table has none yet. Rows of a commit that failed stay with
+    /// the sink: the same commit may be tried again, whether the first one came through or not.
     async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError>;
 }
 
