@@ -348,6 +348,54 @@ impl Topics {
     }
 }
 
+/// What one runner feeds: its name, its tables and what it reads.
+type SinkGroup = (&'static str, &'static [&'static str], Vec<SinkInput>);
+
+/// The runners of all tables.
+fn sink_groups(
+    settings: SinkSettings,
+    raw_store: &Option<Arc<dyn RawStore>>,
+    topics: &Topics,
+) -> Result<[SinkGroup; 4], Error> {
+    let blocks = BlockSettings {
+        records: settings.block_records,
+        bytes: settings.block_bytes,
+        end: settings.block_end,
+    };
+    let every = |topic: &Arc<dyn Topic>, letters: Option<&Arc<dyn Topic>>, table: &MakeTable<'_>| {
+        let input = |partition| SinkInput {
+            topic: Arc::clone(topic),
+            partition,
+            table: table(partition),
+            letters: letters.cloned(),
+        };
+        (0..topic.partitions()).map(input).collect::<Vec<SinkInput>>()
+    };
+    let messages = |topic: &Arc<dyn Topic>, messages| -> Result<Vec<SinkInput>, Error> {
+        let table = |partition| -> Box<dyn Tabulate> {
+            Box::new(MessageTable::new(topic.name(), partition, messages))
+        };
+        Ok(every(topic, Some(topics.letters_of(topic)?), &table))
+    };
+    let raw_letters = topics.letters_of(&topics.raw)?;
+    let raw = every(&topics.raw, Some(raw_letters), &|partition| {
+        Box::new(RawTable::new(topics.raw.name(), partition, blocks, raw_store.clone()))
+    });
+    let picks = messages(&topics.picks, Messages::Picks)?;
+    let mut bulletin = messages(&topics.locations, Messages::Locations)?;
+    bulletin.extend(messages(&topics.magnitudes, Messages::Magnitudes)?);
+    let letters = topics.letters.iter().flat_map(|topic| {
+        every(topic, None, &|partition| Box::new(LetterTable::new(topic.name(), partition)))
+    });
+    let letters = letters.collect();
+    Ok([
+        ("waveforms", &RAW_TABLES[..], raw),
+        ("picks", &PICK_TABLES[..], picks),
+        ("bulletin", &BULLETIN_TABLES[..], bulletin),
+        ("dead letters", &LETTER_TABLES[..], letters),
+    ])
+}
+
 /// Makes the rows of one partition.
 type MakeTable<'a> = dyn Fn(u32) -> Box<dyn Tabulate> + 'a;
 
@@ -442,43 +490,7 @@ impl Builder {
         raw_store: Option<Arc<dyn RawStore>>,
         topics: &Topics,
     ) -> Result<(), Error> {
-        let blocks = BlockSettings {
-            records: settings.block_records,
-            bytes: settings.block_bytes,
-            end: settings.block_end,
-        };
-        let every = |topic: &Arc<dyn Topic>, letters: Option<&Arc<dyn Topic>>, table: &MakeTable<'_>| {
-            let input = |partition| SinkInput {
-                topic: Arc::clone(topic),
-                partition,
-                table: table(partition),
-                letters: letters.cloned(),
-            };
-            (0..topic.partitions()).map(input).collect::<Vec<SinkInput>>()
-        };
-        let messages = |topic: &Arc<dyn Topic>, messages| -> Result<Vec<SinkInput>, Error> {
-            let table = |partition| -> Box<dyn Tabulate> {
-                Box::new(MessageTable::new(topic.name(), partition, messages))
-            };
-            Ok(every(topic, Some(topics.letters_of(topic)?), &table))
-        };
-        let raw_letters = topics.letters_of(&topics.raw)?;
-        let raw = every(&topics.raw, Some(raw_letters), &|partition| {
-            Box::new(RawTable::new(topics.raw.name(), partition, blocks, raw_store.clone()))
-        });
-        let picks = messages(&topics.picks, Messages::Picks)?;
-        let mut bulletin = messages(&topics.locations, Messages::Locations)?;
-        bulletin.extend(messages(&topics.magnitudes, Messages::Magnitudes)?);
-        let letters = topics.letters.iter().flat_map(|topic| {
-            every(topic, None, &|partition| Box::new(LetterTable::new(topic.name(), partition)))
-        });
-        let letters = letters.collect();
-        let groups: [(&'static str, &[&'static str], Vec<SinkInput>); 4] = [
-            ("waveforms", &RAW_TABLES, raw),
-            ("picks", &PICK_TABLES, picks),
-            ("bulletin", &BULLETIN_TABLES, bulletin),
-            ("dead letters", &LETTER_TABLES, letters),
-        ];
+        let groups = sink_groups(settings, &raw_store, topics)?;
         for (name, tables, inputs) in groups {
             let mut taken = Vec::new();
             for table in tables {
