@@ -36,17 +36,18 @@ use arrow_flight::{
 use datafusion::catalog::SchemaProvider;
 use datafusion::datasource::TableType;
 use datafusion::error::DataFusionError;
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use seislake_model::ErrorKind;
-use seislake_query::{CATALOG_NAME, QueryError};
+use seislake_query::{CATALOG_NAME, QueryError, Question, STATEMENT_BYTES_MAX};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
-/// A statement longer than this is refused.
-const STATEMENT_BYTES_MAX: usize = 1 << 20;
+use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, TimeLimit};
+
+/// A message longer than this is refused: a statement, its command and its descriptor.
+const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
 
 type Answer<T> = Result<Response<T>, Status>;
 type DoGet = <FlightSql as FlightService>::DoGetStream;
@@ -55,6 +56,7 @@ type DoGet = <FlightSql as FlightService>::DoGetStream;
 #[derive(Clone)]
 pub struct FlightSql {
     session: SessionContext,
+    runtime: QueryRuntime,
 }
 
 impl std::fmt::Debug for FlightSql {
@@ -64,37 +66,34 @@ impl std::fmt::Debug for FlightSql {
 }
 
 impl FlightSql {
-    /// Service that plans with `session`.
-    pub fn service(session: SessionContext) -> FlightServiceServer<Self> {
-        FlightServiceServer::new(Self { session })
+    /// Service over `session`, whose statements run on `runtime`.
+    pub fn service(session: SessionContext, runtime: QueryRuntime) -> FlightServiceServer<Self> {
+        FlightServiceServer::new(Self { session, runtime }).max_decoding_message_size(MESSAGE_BYTES_MAX)
     }
 
-    async fn plan(&self, sql: &str) -> Result<LogicalPlan, Status> {
-        if sql.len() > STATEMENT_BYTES_MAX {
-            return Err(Status::invalid_argument(format!(
-                "the statement has {} bytes; at most {STATEMENT_BYTES_MAX} are allowed",
-                sql.len()
-            )));
-        }
-        seislake_query::plan(&self.session, sql).await.map_err(|error| status(&error))
+    /// Columns of the answer to `sql`.
+    async fn plan(&self, sql: &str, asker: Asker) -> Result<SchemaRef, Status> {
+        let planned = self.runtime.plan(asker, self.session.clone(), Question::new(sql)).await;
+        planned.map_err(|failure| failure_status(&failure))
     }
 
-    /// Flight info for `sql` with `ticket`.
+    /// Flight info for `sql` with the ticket of `command`.
     async fn info(
         &self,
         sql: &str,
-        ticket: impl ProstMessageExt,
-        descriptor: FlightDescriptor,
+        command: impl ProstMessageExt,
+        request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
-        let schema = Arc::clone(self.plan(sql).await?.schema().inner());
-        flight_info(&schema, ticket, descriptor)
+        let schema = self.plan(sql, asker(&request)).await?;
+        flight_info(&schema, command, request.into_inner())
     }
 
-    async fn execute(&self, sql: &str) -> Answer<DoGet> {
-        let plan = self.plan(sql).await?;
-        let schema = Arc::clone(plan.schema().inner());
-        let batches = seislake_query::execute(&self.session, plan).await.map_err(|error| status(&error))?;
-        let batches = batches.map_err(|error| FlightError::Tonic(Box::new(engine_status(error))));
+    async fn execute(&self, sql: &str, asker: Asker) -> Answer<DoGet> {
+        let time = TimeLimit::Whole(self.runtime.time_max());
+        let answer = self.runtime.run(asker, self.session.clone(), Question::new(sql), time).await;
+        let batches = answer.map_err(|failure| failure_status(&failure))?;
+        let schema = batches.schema();
+        let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure_status(&failure))));
         Ok(encode(schema, batches))
     }
 
@@ -130,6 +129,21 @@ fn status(error: &QueryError) -> Status {
         ErrorKind::Unavailable => Status::resource_exhausted(&error.message),
         ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Internal => Status::internal(&error.message),
     }
+}
+
+fn failure_status(failure: &QueryFailure) -> Status {
+    match failure {
+        QueryFailure::Engine(error) => status(error),
+        QueryFailure::TimedOut(_) => Status::deadline_exceeded(failure.to_string()),
+        QueryFailure::Busy => Status::unavailable(failure.to_string()),
+        QueryFailure::BrokenOff => Status::internal(failure.to_string()),
+    }
+}
+
+/// Who sends a request: its address.
+fn asker<T>(request: &Request<T>) -> Asker {
+    let client = request.remote_addr().map(|address| address.ip().to_string());
+    Asker::new("flight", client.unwrap_or_default())
 }
 
 fn engine_status(error: DataFusionError) -> Status {
@@ -293,7 +307,7 @@ impl FlightSqlService for FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let ticket = TicketStatementQuery { statement_handle: query.query.clone().into() };
-        self.info(&query.query, ticket, request.into_inner()).await
+        self.info(&query.query, ticket, request).await
     }
 
     async fn get_flight_info_prepared_statement(
@@ -302,35 +316,34 @@ impl FlightSqlService for FlightSql {
         request: Request<FlightDescriptor>,
     ) -> Answer<FlightInfo> {
         let handle = query.prepared_statement_handle.clone();
-        self.info(statement_text(&handle)?, query, request.into_inner()).await
+        self.info(statement_text(&handle)?, query, request).await
     }
 
     async fn do_get_statement(
         &self,
         ticket: TicketStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Answer<DoGet> {
-        self.execute(statement_text(&ticket.statement_handle)?).await
+        self.execute(statement_text(&ticket.statement_handle)?, asker(&request)).await
     }
 
     async fn do_get_prepared_statement(
         &self,
         query: CommandPreparedStatementQuery,
-        _request: Request<Ticket>,
+        request: Request<Ticket>,
     ) -> Answer<DoGet> {
-        self.execute(statement_text(&query.prepared_statement_handle)?).await
+        self.execute(statement_text(&query.prepared_statement_handle)?, asker(&request)).await
     }
 
     async fn do_action_create_prepared_statement(
         &self,
         query: ActionCreatePreparedStatementRequest,
-        _request: Request<Action>,
+        request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        let plan = self.plan(&query.query).await?;
-        let IpcMessage(dataset_schema) =
-            SchemaAsIpc::new(plan.schema().as_arrow(), &IpcWriteOptions::default())
-                .try_into()
-                .map_err(|error: arrow::error::ArrowError| Status::internal(error.to_string()))?;
+        let schema = self.plan(&query.query, asker(&request)).await?;
+        let IpcMessage(dataset_schema) = SchemaAsIpc::new(&schema, &IpcWriteOptions::default())
+            .try_into()
+            .map_err(|error: arrow::error::ArrowError| Status::internal(error.to_string()))?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: query.query.into(),
             dataset_schema,

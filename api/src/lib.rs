@@ -17,6 +17,7 @@ mod graphql;
 mod http;
 pub mod iceberg_rest;
 mod limits;
+mod query_runtime;
 mod read;
 mod records;
 pub mod state;
@@ -27,6 +28,7 @@ pub use flight_sql::FlightSql;
 pub use graphql::schema_sdl;
 pub use http::{router, router_with};
 pub use limits::HttpLimits;
+pub use query_runtime::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
 pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_records};
 pub use state::AppState;
 

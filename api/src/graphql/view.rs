@@ -9,6 +9,7 @@ use datafusion::prelude::SessionContext;
 use seislake_model::{Amplitude, Arrival, Magnitude, Origin, Pick, SnapshotId};
 
 use crate::error::ApiError;
+use crate::query_runtime::Asker;
 use crate::read::{
     self, Near, amplitudes_of_events, arrivals_of_origins, arrivals_of_picks, magnitudes_of_events,
     origins_of_events, picks_by_id,
@@ -40,8 +41,11 @@ impl View {
             (other, _) => other,
         };
         let context = state.sessions.session(pinned).await?;
-        let loader = DataLoader::new(BulletinLoader { context: context.clone() }, tokio::spawn)
-            .max_batch_size(BATCH_MAX);
+        let asker = Asker::current();
+        // Batches are read by tasks of their own, in the name of who asked.
+        let spawn = move |work| tokio::spawn(asker.clone().scope(work));
+        let loader =
+            DataLoader::new(BulletinLoader { context: context.clone() }, spawn).max_batch_size(BATCH_MAX);
         Ok(Arc::new(Self { context, snapshot, loader }))
     }
 }

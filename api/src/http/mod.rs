@@ -20,7 +20,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Extensions, HeaderMap, StatusCode, Uri, Version, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -33,6 +33,7 @@ pub(crate) use stations::StationFilter;
 
 use crate::error::{ApiError, ErrorCode};
 use crate::limits::HttpLimits;
+use crate::query_runtime::in_its_name;
 use crate::state::AppState;
 use crate::{fdsn, graphql};
 
@@ -73,6 +74,7 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .merge(others)
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
+        .layer(from_fn(in_its_name))
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(answered)))
         .layer(from_fn_with_state(guards, guard::guard))

@@ -26,5 +26,5 @@ pub(crate) use solutions::{
     Near, PickFilter, amplitudes_of_events, arrivals_of_events, arrivals_of_origins, arrivals_of_picks,
     count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id,
 };
-pub(crate) use statement::{Conditions, failure};
+pub(crate) use statement::{Conditions, query_failure};
 pub(crate) use updates::Updates;

@@ -12,7 +12,7 @@ use seislake_mseed::{Encoding, Quality};
 
 use super::columns::{FromRow, Row, read};
 use super::selection::{Selection, add_conditions};
-use super::statement::{Conditions, failure};
+use super::statement::{Conditions, failure, query_failure};
 use crate::error::{ApiError, ErrorCode};
 
 /// One stored gapless piece.
@@ -76,7 +76,7 @@ pub(crate) async fn pieces(
     let mut batches = conditions.stream(context, WHAT, &sql).await?;
     let mut found = HashMap::<String, Vec<Piece>>::new();
     let mut count = 0;
-    while let Some(batch) = batches.try_next().await.map_err(|error| failure(WHAT, &error))? {
+    while let Some(batch) = batches.try_next().await.map_err(|error| query_failure(WHAT, &error))? {
         count += batch.num_rows();
         if count > pieces_max {
             return Err(ApiError::new(

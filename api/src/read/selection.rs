@@ -220,10 +220,8 @@ pub(crate) fn add_conditions(selections: &[Selection], conditions: &mut Conditio
         let (first, last) = (windows.first().map(|window| window.0), windows.last().map(|window| window.1));
         windows = first.zip(last).into_iter().collect();
     }
-    let clauses: Vec<String> = windows.iter().map(|(from, to)| window(*from, *to, conditions)).collect();
-    if !clauses.is_empty() {
-        conditions.add(format!("({})", clauses.join(" OR ")));
-    }
+    let clauses = windows.iter().map(|(from, to)| window(*from, *to, conditions)).collect();
+    conditions.add_any(clauses);
 }
 
 fn window(from: Timestamp, to: Timestamp, conditions: &mut Conditions) -> String {
@@ -283,34 +281,44 @@ fn prefixes(selections: &[Selection], conditions: &mut Conditions) {
             return;
         }
     }
+    // One that begins another holds it, and comes right before it.
+    let mut shortest: Vec<String> = Vec::new();
+    for prefix in found {
+        if shortest.last().is_none_or(|last| !prefix.starts_with(last.as_str())) {
+            shortest.push(prefix);
+        }
+    }
     let range = |prefix: &String| {
         // Source ids are printable ASCII: DEL comes after all of them.
         let (from, to) = (conditions.text(prefix), conditions.text(&format!("{prefix}\u{7f}")));
         format!("(source_id >= {from} AND source_id < {to})")
     };
-    let ranges: Vec<String> = found.iter().map(range).collect();
-    if !ranges.is_empty() {
-        conditions.add(format!("({})", ranges.join(" OR ")));
-    }
+    let ranges = shortest.iter().map(range).collect();
+    conditions.add_any(ranges);
 }
 
+/// Codes as one list, patterns each for itself.
 fn codes(column: &str, patterns: &[&Patterns], conditions: &mut Conditions) {
     if patterns.iter().any(|patterns| patterns.takes_all()) {
         return;
     }
-    let distinct: BTreeSet<&String> = patterns.iter().flat_map(|patterns| &patterns.0).collect();
+    let distinct: BTreeSet<&str> =
+        patterns.iter().flat_map(|patterns| &patterns.0).map(String::as_str).collect();
     if distinct.len() > CONDITION_VALUES_MAX {
         return;
     }
-    let clause = |pattern: &&String| {
-        if !pattern.contains(['*', '?']) {
-            return format!("{column} = {}", conditions.text(pattern));
-        }
+    let (wild, plain): (Vec<&str>, Vec<&str>) =
+        distinct.into_iter().partition(|pattern| pattern.contains(['*', '?']));
+    let mut clauses = Vec::with_capacity(wild.len() + 1);
+    if !plain.is_empty() {
+        let list = conditions.texts(plain.into_iter());
+        clauses.push(format!("{column} IN ({list})"));
+    }
+    for pattern in wild {
         let like = pattern.replace('_', "\\_").replace('*', "%").replace('?', "_");
-        format!("{column} LIKE {}", conditions.text(&like))
-    };
-    let clauses: Vec<String> = distinct.iter().map(clause).collect();
-    conditions.add(format!("({})", clauses.join(" OR ")));
+        clauses.push(format!("{column} LIKE {}", conditions.text(&like)));
+    }
+    conditions.add_any(clauses);
 }
 
 #[cfg(test)]

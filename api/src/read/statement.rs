@@ -2,11 +2,13 @@
 
 use arrow::array::RecordBatch;
 use datafusion::common::{DataFusionError, ScalarValue};
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
 use seislake_model::{ErrorKind, Timestamp};
+use seislake_query::{BatchRows, QueryError, Question};
 
 use crate::error::{ApiError, ErrorCode};
+use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, QueryStream, TimeLimit};
 
 /// Time zone of `timestamptz` columns in Arrow.
 const UTC: &str = "+00:00";
@@ -49,6 +51,13 @@ impl Conditions {
         self.clauses.push(clause.into());
     }
 
+    /// Adds that one of `clauses` holds; nothing where there are none.
+    pub(crate) fn add_any(&mut self, clauses: Vec<String>) {
+        if let Some(any) = any_of(clauses) {
+            self.add(any);
+        }
+    }
+
     /// Adds `column IN (…)`; nothing where no values are given.
     pub(crate) fn one_of<'a>(&mut self, column: &str, texts: impl Iterator<Item = &'a str>) {
         let list = self.texts(texts);
@@ -76,23 +85,60 @@ impl Conditions {
         what: &str,
         sql: &str,
     ) -> Result<Vec<RecordBatch>, ApiError> {
-        self.frame(context, what, sql).await?.collect().await.map_err(|error| failure(what, &error))
+        let answer = self.stream(context, what, sql).await?;
+        answer.try_collect().await.map_err(|error| query_failure(what, &error))
     }
 
-    /// The same, batch by batch as they are read; later errors are those of the engine, see [`failure`].
+    /// The same, batch by batch as they are read; later errors are told by [`query_failure`].
     pub(crate) async fn stream(
         self,
         context: &SessionContext,
         what: &str,
         sql: &str,
-    ) -> Result<SendableRecordBatchStream, ApiError> {
-        self.frame(context, what, sql).await?.execute_stream().await.map_err(|error| failure(what, &error))
+    ) -> Result<QueryStream, ApiError> {
+        let question = Question::new(sql).with_values(self.values).in_batches(BatchRows::OfSession);
+        let answer = match QueryRuntime::of(context) {
+            Some(runtime) => {
+                let time = TimeLimit::Waiting(runtime.time_max());
+                runtime.run(Asker::current(), context.clone(), question, time).await
+            }
+            None => here(context, question).await.map_err(QueryFailure::from),
+        };
+        answer.map_err(|error| query_failure(what, &error))
     }
+}
 
-    async fn frame(self, context: &SessionContext, what: &str, sql: &str) -> Result<DataFrame, ApiError> {
-        let failed = |error| failure(what, &error);
-        let frame = context.sql(sql).await.map_err(failed)?;
-        if self.values.is_empty() { Ok(frame) } else { frame.with_param_values(self.values).map_err(failed) }
+/// `clauses` joined by `OR`, in pairs of pairs: a chain would be a tree as deep as it is long.
+fn any_of(mut clauses: Vec<String>) -> Option<String> {
+    while clauses.len() > 1 {
+        let pair = |pair: &[String]| match pair {
+            [one, other] => format!("({one} OR {other})"),
+            rest => rest.concat(),
+        };
+        clauses = clauses.chunks(2).map(pair).collect();
+    }
+    clauses.pop()
+}
+
+/// Of a session without threads for statements: those of the task at hand.
+async fn here(context: &SessionContext, question: Question) -> Result<QueryStream, QueryError> {
+    let plan = seislake_query::parse(context, question)?.plan().await?;
+    Ok(QueryStream::here(plan.execute().await?))
+}
+
+/// What the caller should know when a statement has failed.
+pub(crate) fn query_failure(what: &str, problem: &QueryFailure) -> ApiError {
+    match problem {
+        QueryFailure::Engine(QueryError { source: Some(error), .. }) => failure(what, error),
+        QueryFailure::Engine(error) => ApiError::new(ApiError::code_of(error.kind), &error.message),
+        QueryFailure::TimedOut(limit) => {
+            let message = format!("reading {what} took longer than {} s", limit.as_secs_f64());
+            ApiError::new(ErrorCode::TimedOut, message)
+                .hint("ask for less: a shorter time range, a smaller area or page")
+        }
+        QueryFailure::Busy => ApiError::new(ErrorCode::Unavailable, "as many queries as allowed are waiting")
+            .hint("try again in a second"),
+        QueryFailure::BrokenOff => ApiError::internal(&format!("read {what}"), problem),
     }
 }
 

@@ -32,6 +32,7 @@ use read::{Chunk, Task, chunks};
 pub use texts::{TextRecord, text_records};
 
 use crate::error::{ApiError, ErrorCode};
+use crate::query_runtime::Asker;
 use crate::read::{Interval, Restrictions, SegmentsAt, Selection, pieces, windows_of};
 
 /// Generation of the records written. Channels whose codes miniSEED 2 cannot hold are written as miniSEED 3 anyway.
@@ -147,7 +148,7 @@ impl Plan {
         let (chunks_out, chunks_in) = mpsc::channel(1);
         let (blocks_out, blocks_in) = mpsc::channel(8);
         let plan = Arc::new(self);
-        tokio::spawn(read_chunks(context, Arc::clone(&plan), chunks_out));
+        tokio::spawn(Asker::current().scope(read_chunks(context, Arc::clone(&plan), chunks_out)));
         tokio::spawn(pack_chunks(plan, format, chunks_in, blocks_out));
         futures::stream::unfold(blocks_in, |mut blocks| async move { Some((blocks.recv().await?, blocks)) })
     }

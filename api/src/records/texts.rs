@@ -6,7 +6,7 @@ use futures::{Stream, StreamExt};
 use seislake_model::{SourceId, Timestamp};
 
 use crate::error::{ApiError, ErrorCode};
-use crate::read::{Conditions, FromRow, Interval, Row, Selection, add_conditions, failure, read};
+use crate::read::{Conditions, FromRow, Interval, Row, Selection, add_conditions, query_failure, read};
 
 const WHAT: &str = "the index of text records";
 
@@ -63,7 +63,7 @@ pub async fn text_records(
     );
     let batches = conditions.stream(context, WHAT, &sql).await?;
     Ok(batches.map(move |batch| {
-        let batch = batch.map_err(|error| failure(WHAT, &error))?;
+        let batch = batch.map_err(|error| query_failure(WHAT, &error))?;
         let mut rows: Vec<TextRecord> = read(std::slice::from_ref(&batch))?;
         rows.retain(|row| selection.takes(&row.source_id));
         Ok(rows)

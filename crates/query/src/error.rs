@@ -43,6 +43,9 @@ fn kind(error: &DataFusionError) -> ErrorKind {
     }
 }
 
+/// The engine repeats the expression that it cannot use, which may be as long as the statement.
+const MESSAGE_LETTERS_MAX: usize = 800;
+
 /// The first line of the root cause, without the engine's own prefixes, and what it proposes instead.
 fn message(error: &DataFusionError) -> String {
     let text = match error.find_root() {
@@ -67,8 +70,12 @@ fn message(error: &DataFusionError) -> String {
     ];
     let bare = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
     let said = bare.trim_end_matches('.');
+    let said = match said.char_indices().nth(MESSAGE_LETTERS_MAX) {
+        Some((end, _)) => format!("{} …", &said[..end]),
+        None => said.to_owned(),
+    };
     match lines.next().filter(|next| next.starts_with("Did you mean")) {
         Some(proposal) => format!("{said}; did you mean{}", proposal.trim_start_matches("Did you mean")),
-        None => said.to_owned(),
+        None => said,
     }
 }

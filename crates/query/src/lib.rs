@@ -4,11 +4,17 @@
 //! topics nor Iceberg: tables come in as a [`CatalogProvider`](datafusion::catalog::CatalogProvider).
 #![warn(missing_docs)]
 
+mod deep_stack;
 mod error;
 mod functions;
+mod growth;
 mod list_memory;
 pub mod quality;
 mod session;
+mod shape;
+mod statement;
+mod stop;
+mod stoppable;
 mod table_functions;
 
 #[cfg(test)]
@@ -18,5 +24,8 @@ mod slt;
 
 pub use error::{QueryError, Result};
 pub use functions::{AGGREGATES, FUNCTIONS};
-pub use session::{CATALOG_NAME, SessionSettings, execute, plan, query, session};
+pub use session::{CATALOG_NAME, SessionSettings, session};
+pub use shape::STATEMENT_BYTES_MAX;
+pub use statement::{Asked, BatchRows, Plan, Question, parse, plan, query};
+pub use stop::Stop;
 pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

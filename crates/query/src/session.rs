@@ -3,18 +3,17 @@
 use std::sync::Arc;
 
 use datafusion::catalog::CatalogProvider;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::context::SQLOptions;
+use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{SessionConfig, SessionContext};
 
-use seislake_model::ErrorKind;
-
-use crate::error::{QueryError, Result};
+use crate::error::Result;
 use crate::functions::{AGGREGATES, FUNCTIONS};
-use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
+use crate::growth::{self, Growth, GuardGrowth};
+use crate::list_memory::ListMemory;
+use crate::shape::NESTING_MAX;
+use crate::stoppable::AskWhetherWanted;
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
@@ -54,14 +53,28 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_default_catalog_and_schema(CATALOG_NAME, SCHEMA_NAME)
         .with_information_schema(true)
         .with_batch_size(settings.batch_size);
+    // The default of 50 refuses calls that people write; the stack of a statement is sized for this one.
+    config.options_mut().sql_parser.recursion_limit = NESTING_MAX;
     if settings.target_partitions > 0 {
         config = config.with_target_partitions(settings.target_partitions);
     }
+    config = config.with_option_extension(Growth::of_memory(settings.memory_bytes_max));
     let pool = GreedyMemoryPool::new(settings.memory_bytes_max);
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, REPORTED_CONSUMERS));
     config = config.with_option_extension(ListMemory(Arc::clone(&pool)));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
-    let context = SessionContext::new_with_config_rt(config, runtime);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_analyzer_rule(Arc::new(GuardGrowth))
+        .with_physical_optimizer_rule(Arc::new(AskWhetherWanted))
+        .build();
+    let context = SessionContext::new_with_state(state);
+    // Arguments of table functions are calculated before any rule sees them.
+    for function in context.state().scalar_functions().values().filter_map(growth::guarded) {
+        context.register_udf(function);
+    }
     context.register_catalog(CATALOG_NAME, Arc::clone(&catalog));
     for function in FUNCTIONS {
         context.register_udf(function());
@@ -74,35 +87,6 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         context.register_udtf(function.name, Arc::new(over_catalog));
     }
     Ok(context)
-}
-
-/// Plans one reading statement; statements that would change or set something are refused.
-pub async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-    let plan = context.state().create_logical_plan(sql).await?;
-    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    reading.verify_plan(&plan).map_err(|error| {
-        let said = QueryError::from(error).message;
-        let statement = said.rsplit_once("not supported: ").map_or(said.as_str(), |(_, name)| name);
-        let message =
-            format!("only reading statements (SELECT, EXPLAIN, SHOW) are allowed, not \"{statement}\"");
-        QueryError { kind: ErrorKind::Invalid, message, source: None }
-    })?;
-    Ok(plan)
-}
-
-/// Runs one reading statement.
-pub async fn query(context: &SessionContext, sql: &str) -> Result<SendableRecordBatchStream> {
-    execute(context, plan(context, sql).await?).await
-}
-
-/// Runs a plan of [`plan`]; where it reads lists, in batches of few rows.
-pub async fn execute(context: &SessionContext, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {
-    let mut state = context.state();
-    if reads_lists(&state.optimize(&plan)?)? {
-        let execution = &mut state.config_mut().options_mut().execution;
-        execution.batch_size = execution.batch_size.min(LIST_ROWS_MAX);
-    }
-    Ok(DataFrame::new(state, plan).execute_stream().await?)
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seislake_api::state::{AsOf, Readiness, Sessions, StationStore};
-use seislake_api::{ApiError, AppState, ErrorCode, FlightSql, HttpLimits, iceberg_rest, router_with};
+use seislake_api::{
+    ApiError, AppState, ErrorCode, FlightSql, HttpLimits, QueryLimits, QueryRuntime, iceberg_rest,
+    router_with,
+};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
@@ -67,7 +70,9 @@ impl Server {
             request_time_max: Duration::from_secs_f64(settings.query.timeout_s),
             ..HttpLimits::default()
         };
-        let state = app_state(engine, metrics);
+        let queries =
+            QueryRuntime::start(query_limits(settings)?).context("cannot start the threads of queries")?;
+        let state = app_state(engine, metrics, queries.clone());
         let lake = engine.lakehouse.lake();
         let iceberg = iceberg_rest::router(lake.catalog(), lake.client_properties().clone());
         let catalog = axum::Router::new().nest("/iceberg", iceberg);
@@ -78,7 +83,7 @@ impl Server {
             let server = axum::serve(http, service).with_graceful_shutdown(stopped.cancelled_owned());
             server.await.context("the HTTP server failed")
         });
-        let service = FlightSql::service(engine.lakehouse.session()?);
+        let service = FlightSql::service(engine.lakehouse.session()?, queries);
         let stopped = stop.clone();
         let flight_task = tokio::spawn(async move {
             tonic::transport::Server::builder()
@@ -136,9 +141,19 @@ async fn bind(address: &str, key: &str) -> anyhow::Result<(TcpListener, SocketAd
     Ok((listener, bound))
 }
 
-fn app_state(engine: &Engine, metrics: PrometheusHandle) -> AppState {
+/// Limits over all statements, by the settings.
+pub(crate) fn query_limits(settings: &Settings) -> anyhow::Result<QueryLimits> {
+    Ok(QueryLimits {
+        thread_count: usize::try_from(settings.query.thread_count)?,
+        concurrency: usize::try_from(settings.query.concurrency)?,
+        waiting_max: usize::try_from(settings.query.waiting_count)?,
+        time_max: Duration::from_secs_f64(settings.query.timeout_s),
+    })
+}
+
+fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) -> AppState {
     AppState {
-        sessions: Arc::new(LakeSessions(engine.lakehouse.clone())),
+        sessions: Arc::new(LakeSessions { lakehouse: engine.lakehouse.clone(), queries }),
         ingest: Arc::new(GateIngest::of(engine)),
         stations: Arc::new(LakeStations {
             lakehouse: engine.lakehouse.clone(),
@@ -158,8 +173,12 @@ fn internal(error: &anyhow::Error) -> ApiError {
     ApiError::new(ErrorCode::Internal, format!("{error:#}"))
 }
 
+/// Sessions whose statements run on threads of their own.
 #[derive(Debug)]
-struct LakeSessions(Lakehouse);
+struct LakeSessions {
+    lakehouse: Lakehouse,
+    queries: QueryRuntime,
+}
 
 #[async_trait]
 impl Sessions for LakeSessions {
@@ -168,7 +187,8 @@ impl Sessions for LakeSessions {
             AsOf::Latest => seislake_catalog::AsOf::Latest,
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => {
-                let found = self.0.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
+                let found =
+                    self.lakehouse.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
                 let found = found.ok_or_else(|| {
                     ApiError::new(ErrorCode::NotFound, format!("no table has a snapshot {id} (any more)"))
                 })?;
@@ -180,7 +200,8 @@ impl Sessions for LakeSessions {
                 }
             }
         };
-        self.0.session_as_of(as_of).map_err(|error| internal(&error))
+        let session = self.lakehouse.session_as_of(as_of).map_err(|error| internal(&error))?;
+        Ok(self.queries.attach(&session))
     }
 
     async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
@@ -189,7 +210,7 @@ impl Sessions for LakeSessions {
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
-        self.0.lake().snapshot_id(table, as_of).await.map_err(|error| {
+        self.lakehouse.lake().snapshot_id(table, as_of).await.map_err(|error| {
             let code = match error.kind {
                 seislake_model::ErrorKind::NotFound => ErrorCode::NotFound,
                 _ => ErrorCode::Internal,
@@ -199,7 +220,7 @@ impl Sessions for LakeSessions {
     }
 
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
-        let found = self.0.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
+        let found = self.lakehouse.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
         Ok(found.map(|found| found.committed_at))
     }
 }

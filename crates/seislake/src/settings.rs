@@ -91,6 +91,9 @@ pub(crate) struct VelocityModelSettings {
 pub(crate) struct QuerySettings {
     pub(crate) memory_bytes: u64,
     pub(crate) timeout_s: f64,
+    pub(crate) concurrency: u32,
+    pub(crate) waiting_count: u32,
+    pub(crate) thread_count: u32,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

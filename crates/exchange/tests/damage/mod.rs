@@ -23,9 +23,43 @@ fn documents() -> Vec<Vec<u8>> {
 /// Pieces that documents are made of, and some that they should not be.
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     let words = [
-        "NaN", "inf", "-1e999", "9999999999999999999999", "\0", "\u{FEFF}", "<", ">", "</", "/>", "&#0;", "&amp", "<![CDATA[",
-        "<!DOCTYPE x [<!ENTITY a \"b\">]>", "\"", "'", "|", ",", ";", "\t", "\r", "\n", "#", "{", "}", "[", "]", ":", "null",
-        "2599-12-31T23:59:59", "0000-00-00", "-9999-01-01", "é", "\u{202E}", "<Channel>", "<Station code=\"\">", "--",
+        "NaN",
+        "inf",
+        "-1e999",
+        "9999999999999999999999",
+        "\0",
+        "\u{FEFF}",
+        "<",
+        ">",
+        "</",
+        "/>",
+        "&#0;",
+        "&amp",
+        "<![CDATA[",
+        "<!DOCTYPE x [<!ENTITY a \"b\">]>",
+        "\"",
+        "'",
+        "|",
+        ",",
+        ";",
+        "\t",
+        "\r",
+        "\n",
+        "#",
+        "{",
+        "}",
+        "[",
+        "]",
+        ":",
+        "null",
+        "2599-12-31T23:59:59",
+        "0000-00-00",
+        "-9999-01-01",
+        "é",
+        "\u{202E}",
+        "<Channel>",
+        "<Station code=\"\">",
+        "--",
     ];
     prop_oneof![
         proptest::sample::select(words.map(str::as_bytes).map(<[u8]>::to_vec).to_vec()),
@@ -76,7 +110,11 @@ fn read_everything(bytes: &[u8]) -> Result<(), TestCaseError> {
             prop_assert!(sound(&read.value), "{:?}", read.value);
         }
     }
-    let _ = (quakeml::read(bytes), catalogue_text::read_geojson(bytes), catalogue_text::looks_like_catalogue(bytes));
+    let _ = (
+        quakeml::read(bytes),
+        catalogue_text::read_geojson(bytes),
+        catalogue_text::looks_like_catalogue(bytes),
+    );
     Ok(())
 }
 

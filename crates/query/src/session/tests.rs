@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use seislake_model::ErrorKind;
 
 use super::*;
-use crate::QueryError;
+use crate::{QueryError, query};
 
 fn empty_session() -> SessionContext {
     let catalog = MemoryCatalogProvider::new();

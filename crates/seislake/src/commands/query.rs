@@ -7,7 +7,7 @@ use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -15,12 +15,17 @@ use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::json;
 use datafusion::arrow::json::writer::JsonArray;
 use futures::TryStreamExt;
-use seislake_query::QueryError;
+use seislake_api::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
+use seislake_query::Question;
 
 use crate::command_line::{QueryArgs, QueryFormat};
 use crate::lakehouse::Lakehouse;
+use crate::server::query_limits;
 use crate::settings::Settings;
 use crate::terminal::{StandardOutput, print_result, result_columns, tell};
+
+/// Where no --timeout-s is given: a year, which is never.
+const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 
 /// A statement on standard input may be so long.
 const STATEMENT_BYTES_MAX: u64 = 16 << 20;
@@ -31,21 +36,21 @@ pub(crate) async fn run(mut args: QueryArgs) -> anyhow::Result<()> {
     }
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
-    let Some(timeout_s) = args.timeout_s else { return answer(&lakehouse, &args).await };
-    match tokio::time::timeout(Duration::from_secs_f64(timeout_s), answer(&lakehouse, &args)).await {
-        Ok(answered) => answered,
-        Err(_) => bail!("the statement took longer than {timeout_s} s (--timeout-s)"),
+    let limit = args.timeout_s.map_or(NO_LIMIT, Duration::from_secs_f64);
+    let runtime = QueryRuntime::start(QueryLimits { time_max: limit, ..query_limits(&settings)? })?;
+    let question = Question::new(&args.sql);
+    let asker = Asker::new("command line", "");
+    let answer = runtime.run(asker, lakehouse.session()?, question, TimeLimit::Whole(limit)).await;
+    match answer {
+        Ok(answer) => print(answer, &args).await,
+        Err(failure) => Err(with_hint(failure, &lakehouse, &args).await),
     }
 }
 
-async fn answer(lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Result<()> {
-    let session = lakehouse.session()?;
-    let stream = match seislake_query::query(&session, &args.sql).await {
-        Ok(stream) => stream,
-        Err(error) => return Err(with_hint(error, lakehouse, args).await),
-    };
+async fn print(stream: QueryStream, args: &QueryArgs) -> anyhow::Result<()> {
     let schema = stream.schema();
-    let mut batches = stream.into_stream().map_err(QueryError::from).map_err(sentence);
+    let limit_s = args.timeout_s.unwrap_or_default();
+    let mut batches = stream.map_err(|failure| sentence(&failure, limit_s));
     match args.format {
         QueryFormat::Table => {
             let all: Vec<RecordBatch> = batches.try_collect().await?;
@@ -121,16 +126,21 @@ fn print_for_reading(args: &QueryArgs, schema: &SchemaRef, batches: &[RecordBatc
 }
 
 /// The message is the whole sentence; the engine's causes would repeat it in other words.
-#[allow(clippy::needless_pass_by_value, reason = "for map_err")]
-fn sentence(error: QueryError) -> anyhow::Error {
-    anyhow::anyhow!("{error}")
+fn sentence(failure: &QueryFailure, limit_s: f64) -> anyhow::Error {
+    match failure {
+        QueryFailure::TimedOut(_) => {
+            anyhow::anyhow!("the statement took longer than {limit_s} s (--timeout-s)")
+        }
+        other => anyhow::anyhow!("{other}"),
+    }
 }
 
 /// Says why a table may be missing.
-async fn with_hint(error: QueryError, lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Error {
+async fn with_hint(failure: QueryFailure, lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Error {
     let missing = lakehouse.missing_tables().await.unwrap_or_default();
-    let Some(table) = missing.iter().find(|table| error.message.contains(table.as_str())) else {
-        return sentence(error);
+    let message = failure.to_string();
+    let Some(table) = missing.iter().find(|table| message.contains(table.as_str())) else {
+        return sentence(&failure, args.timeout_s.unwrap_or_default());
     };
     anyhow::anyhow!(
         "the home \"{}\" has no table \"{table}\" yet: its first import was interrupted, or it is older than the table; \

@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 47] = [
+pub(super) const RANGES: [(&str, f64, f64); 50] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
@@ -11,6 +11,9 @@ pub(super) const RANGES: [(&str, f64, f64); 47] = [
     ("lake.commit_row_count", 1.0, f64::MAX),
     ("query.memory_bytes", 67_108_864.0, f64::MAX),
     ("query.timeout_s", 0.001, 1e9),
+    ("query.concurrency", 1.0, 1000.0),
+    ("query.waiting_count", 0.0, 1e6),
+    ("query.thread_count", 0.0, 1000.0),
     ("http.body_bytes", 1.0, f64::MAX),
     ("http.concurrency", 1.0, 1e6),
     ("http.dataselect_samples", 1.0, f64::MAX),

@@ -1,0 +1,336 @@
+//! Functions that make much from little: `repeat('x', 2000000000)` asks for two gigabytes in three words.
+//!
+//! ```text
+//! plan ─ GuardGrowth (analyzer) ─► every growing function is a Guarded one, `||` an n-ary concat
+//!         └ call, while planning or running ─ size of the result (sizes.rs) ─ more than Growth allows? refused
+//! plan ─ widest value ─► rows of a batch: a value that every row of a batch carries is as many times itself
+//! ```
+//! The engine's pool counts what operators hold, not what functions make on the way; so a call is measured before it is
+//! made. Functions that give no more than they are given are left alone.
+
+mod concat;
+mod sizes;
+mod unnest;
+
+use std::any::Any;
+use std::cell::Cell;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::config::{ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, config_err, plan_err};
+use datafusion::config::ConfigEntry;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Documentation, Expr, LogicalPlan, Operator, ReturnFieldArgs,
+    ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+pub(crate) use unnest::measured;
+
+/// Part of the session's memory that one call may make, and all constants of a statement together.
+const CALL_SHARE: usize = 4;
+/// Part of the session's memory that a batch of constants may take.
+const BATCH_SHARE: usize = 16;
+/// Rows of a batch where functions make values of unknown size.
+const WIDE_ROWS_MAX: usize = 16;
+/// A count that a statement says in so many digits makes no value wide.
+const SMALL_COUNT: i64 = 10_000;
+/// Bytes or elements of a type of fixed size at most.
+const FIXED_SIZE_MAX: i32 = 1 << 16;
+
+/// Memory of sessions that this crate did not open.
+const UNSAID_MEMORY_BYTES: usize = 256 << 20;
+
+thread_local! {
+    /// Bytes that constants took since planning began; `None` while a statement runs.
+    static CONSTANT_BYTES: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// How much a call may make.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Growth {
+    call_bytes_max: u64,
+    batch_bytes_max: usize,
+}
+
+impl Growth {
+    pub(crate) const fn of_memory(memory_bytes: usize) -> Self {
+        Self {
+            call_bytes_max: (memory_bytes / CALL_SHARE) as u64,
+            batch_bytes_max: memory_bytes / BATCH_SHARE,
+        }
+    }
+
+    fn of(options: &ConfigOptions) -> Self {
+        options.extensions.get::<Self>().copied().unwrap_or(Self::of_memory(UNSAID_MEMORY_BYTES))
+    }
+
+    /// # Errors
+    /// `name` would make more than allowed.
+    fn check(self, name: &str, bytes: u64) -> Result<()> {
+        let before = CONSTANT_BYTES.get();
+        let all = before.unwrap_or(0).saturating_add(bytes);
+        if all > self.call_bytes_max {
+            return Err(DataFusionError::Execution(format!(
+                "\"{name}\" would make about {bytes} bytes of its arguments; this session allows {} bytes at a time: \
+                 ask for less, or raise the limit",
+                self.call_bytes_max
+            )));
+        }
+        if before.is_some() {
+            CONSTANT_BYTES.set(Some(all));
+        }
+        Ok(())
+    }
+
+    /// Limits for a statement that runs: rows of its batches, and the share of each of its calls.
+    pub(crate) fn for_plan(self, plan: &LogicalPlan) -> Result<(Self, Option<usize>)> {
+        let (mut widest, mut wide_calls) = (0_usize, 0_usize);
+        plan.apply_with_subqueries(|node| {
+            node.apply_expressions(|expression| {
+                expression.apply(|part| {
+                    match part {
+                        Expr::Literal(value, _) => widest = widest.max(sizes::constant_bytes(value)),
+                        Expr::ScalarFunction(call) if is_wide(call) => wide_calls += 1,
+                        _ => {}
+                    }
+                    Ok(TreeNodeRecursion::Continue)
+                })
+            })
+        })?;
+        let mut rows = None;
+        if widest > 1024 {
+            rows = Some((self.batch_bytes_max / widest).max(1));
+        }
+        if wide_calls > 0 {
+            rows = Some(rows.unwrap_or(WIDE_ROWS_MAX).min(WIDE_ROWS_MAX));
+        }
+        let call_bytes_max = self.call_bytes_max / wide_calls.max(1) as u64;
+        Ok((Self { call_bytes_max, ..self }, rows))
+    }
+}
+
+/// While it lives, the calls of this thread are those of a planner: what they make stays, as constants of the plan.
+#[derive(Debug)]
+pub(crate) struct Planning(Option<u64>);
+
+impl Planning {
+    pub(crate) fn begin() -> Self {
+        Self(CONSTANT_BYTES.replace(Some(0)))
+    }
+}
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        CONSTANT_BYTES.set(self.0);
+    }
+}
+
+/// A call that may make values of any size: its count is no small number.
+fn is_wide(call: &ScalarFunction) -> bool {
+    let name = call.name();
+    let counts = match name {
+        "repeat" | "lpad" | "rpad" | "array_repeat" | "array_resize" => call.args.get(1..2),
+        "range" | "generate_series" => call.args.get(..),
+        _ => return false,
+    };
+    let small = |argument: &Expr| match argument {
+        Expr::Literal(value, _) => {
+            sizes::integer(value).is_some_and(|count| (-SMALL_COUNT..=SMALL_COUNT).contains(&count))
+        }
+        _ => false,
+    };
+    !counts.unwrap_or_default().iter().all(small)
+}
+
+impl ConfigExtension for Growth {
+    const PREFIX: &'static str = "growth";
+}
+
+impl ExtensionOptions for Growth {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn cloned(&self) -> Box<dyn ExtensionOptions> {
+        Box::new(*self)
+    }
+
+    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
+        config_err!("there is no option \"{}.{key}\"", Self::PREFIX)
+    }
+
+    fn entries(&self) -> Vec<ConfigEntry> {
+        vec![]
+    }
+}
+
+/// Puts the guards in, before constants are calculated.
+#[derive(Debug)]
+pub(crate) struct GuardGrowth;
+
+impl AnalyzerRule for GuardGrowth {
+    fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
+        let guarded = plan.transform_up_with_subqueries(|node| {
+            let names = NamePreserver::new(&node);
+            let node = node.map_expressions(|expression| {
+                let name = names.save(&expression);
+                Ok(expression.transform_up(guard)?.update_data(|expression| name.restore(expression)))
+            })?;
+            if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+        })?;
+        Ok(guarded.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "guard_growth"
+    }
+}
+
+/// `function` with a guard, where it grows and has none.
+pub(crate) fn guarded(function: &Arc<ScalarUDF>) -> Option<ScalarUDF> {
+    let bare = !function.inner().as_any().is::<Guarded>();
+    (bare && sizes::of_function(function.name()).is_some())
+        .then(|| ScalarUDF::new_from_impl(Guarded { inner: Arc::clone(function) }))
+}
+
+fn guard(expression: Expr) -> Result<Transformed<Expr>> {
+    match expression {
+        Expr::ScalarFunction(call) if call.name() == "arrow_cast" => {
+            if let Some(Expr::Literal(name, _)) = call.args.get(1) {
+                check_type_name(&name.to_string())?;
+            }
+            Ok(Transformed::no(Expr::ScalarFunction(call)))
+        }
+        Expr::ScalarFunction(call) => {
+            // Brackets and operators are planned as functions that are in no registry.
+            match guarded(&call.func) {
+                Some(function) => {
+                    let call = ScalarFunction::new_udf(Arc::new(function), call.args);
+                    Ok(Transformed::yes(Expr::ScalarFunction(call)))
+                }
+                None => Ok(Transformed::no(Expr::ScalarFunction(call))),
+            }
+        }
+        Expr::Cast(Cast { ref data_type, .. }) | Expr::TryCast(TryCast { ref data_type, .. }) => {
+            check_type(data_type)?;
+            Ok(Transformed::no(expression))
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
+            Ok(Transformed::yes(concat::joined(*left, *right)))
+        }
+        other => Ok(Transformed::no(other)),
+    }
+}
+
+/// A type of fixed size takes its size for every row.
+fn check_type(data_type: &DataType) -> Result<()> {
+    match data_type {
+        DataType::FixedSizeBinary(size) | DataType::FixedSizeList(_, size) if *size > FIXED_SIZE_MAX => {
+            plan_err!("a type of fixed size may have {FIXED_SIZE_MAX} elements, not {size}")
+        }
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            check_type(field.data_type())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same for a type that is named as text.
+fn check_type_name(name: &str) -> Result<()> {
+    if !name.contains("FixedSize") {
+        return Ok(());
+    }
+    let numbers = name.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
+    for digits in numbers {
+        if digits.parse::<i32>().is_ok_and(|size| size <= FIXED_SIZE_MAX) {
+            continue;
+        }
+        return plan_err!("a type of fixed size may have {FIXED_SIZE_MAX} elements, not {digits}");
+    }
+    Ok(())
+}
+
+/// A function whose result is measured before it is made.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Guarded {
+    inner: Arc<ScalarUDF>,
+}
+
+impl ScalarUDFImpl for Guarded {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        self.inner.schema_name(args)
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arg_types)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arg_types)
+    }
+
+    fn with_updated_config(&self, config: &ConfigOptions) -> Option<ScalarUDF> {
+        let inner = Arc::new(self.inner.inner().with_updated_config(config)?);
+        Some(ScalarUDF::new_from_impl(Self { inner }))
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+
+    fn short_circuits(&self) -> bool {
+        self.inner.short_circuits()
+    }
+
+    fn simplify(&self, args: Vec<Expr>, info: &SimplifyContext) -> Result<ExprSimplifyResult> {
+        // What it is rewritten to would go without its guard, so only its arguments are simplified.
+        match self.inner.simplify(args.clone(), info)? {
+            ExprSimplifyResult::Original(args) => Ok(ExprSimplifyResult::Original(args)),
+            ExprSimplifyResult::Simplified(simpler) if sizes::holds_no_growth(&simpler) => {
+                Ok(ExprSimplifyResult::Simplified(simpler))
+            }
+            ExprSimplifyResult::Simplified(_) => Ok(ExprSimplifyResult::Original(args)),
+        }
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        if let Some(size) = sizes::of_function(self.name()) {
+            let arguments = sizes::Arguments::new(&args.args, args.number_rows);
+            Growth::of(&args.config_options).check(self.name(), size(&arguments)?)?;
+        }
+        self.inner.invoke_with_args(args)
+    }
+}
+
+#[cfg(test)]
+mod tests;

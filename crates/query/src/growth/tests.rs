@@ -1,0 +1,94 @@
+use std::sync::Arc;
+
+use datafusion::catalog::MemoryCatalogProvider;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+
+use crate::{QueryError, SessionSettings, query, session};
+
+fn small_session() -> SessionContext {
+    let settings = SessionSettings { memory_bytes_max: 64 << 20, ..SessionSettings::default() };
+    session(Arc::new(MemoryCatalogProvider::new()), &settings).unwrap()
+}
+
+/// All rows as text, or the sentence.
+async fn answer(sql: &str) -> Result<String, String> {
+    let context = small_session();
+    let batches = query(&context, sql).await.map_err(|error| error.to_string())?;
+    let batches: Vec<_> = batches.try_collect().await.map_err(|error| QueryError::from(error).to_string())?;
+    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+    let text = |(batch, row): (&arrow::array::RecordBatch, usize)| {
+        let cells = batch
+            .columns()
+            .iter()
+            .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap_or_default());
+        cells.collect::<Vec<_>>().join(",")
+    };
+    Ok(rows.map(text).collect::<Vec<_>>().join(";"))
+}
+
+#[tokio::test]
+async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {
+    for sql in [
+        "SELECT length(repeat('x', 2000000000))",
+        "SELECT array_length(range(0, 2000000000))",
+        "SELECT array_length(generate_series(0, 2000000000))",
+        "SELECT array_length(generate_series(DATE '1000-01-01', DATE '9999-01-01', INTERVAL '1 nanosecond'))",
+        "SELECT length(lpad('a', 2147483647, 'b'))",
+        "SELECT length(rpad('a', 2147483647, 'b'))",
+        "SELECT length(replace(repeat('x', 1000000), 'x', repeat('y', 1000000)))",
+        "SELECT length(regexp_replace(repeat('x', 1000000), 'x', repeat('y', 10000), 'g'))",
+        "SELECT array_length(array_repeat(1, 2000000000))",
+        "SELECT array_length(array_repeat(array_repeat(1, 100000), 100000))",
+        "SELECT array_length(array_resize([1], 2000000000, 7))",
+        "SELECT length(array_to_string(range(0, 1000000), repeat('x', 10000)))",
+        "SELECT length(repeat(x, 2000000000)) FROM (VALUES ('x')) AS t(x)",
+        "SELECT length(repeat('x', n)) FROM (VALUES (2000000000)) AS t(n)",
+        "SELECT sum(length(repeat(x, 1000000))) FROM (SELECT CAST(i AS VARCHAR) AS x FROM range(0, 100000) AS r(i))",
+        "SELECT array_length(range(0, n)) FROM (VALUES (2000000000)) AS t(n)",
+        "SELECT * FROM range(0, length(repeat('x', 2000000000)))",
+        "SELECT 1 WHERE length(repeat('x', 2000000000)) > 1",
+        "SELECT CASE WHEN random() < 2 THEN length(repeat('x', 2000000000)) END",
+        "SELECT x FROM (VALUES (1)) AS t(x) ORDER BY repeat('x', 2000000000)",
+        "SELECT length(a || a) FROM (SELECT b || b AS a FROM (SELECT repeat('x', 8000000) AS b))",
+        "SELECT count(*) FROM (SELECT repeat('x', 4000000) AS s, unnest(range(0, 1000000)) AS i) WHERE s <> 'y'",
+        "SELECT arrow_cast('a', 'FixedSizeBinary(2000000000)')",
+        "SELECT concat(repeat('a', 9000000), repeat('b', 9000000))",
+    ] {
+        let refused = answer(sql).await.expect_err(sql);
+        let told = ["ask for less", "fixed size", "more memory"].iter().any(|words| refused.contains(words));
+        assert!(told && !refused.contains('\n'), "{sql}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn usual_calls_give_what_they_gave() {
+    for (sql, expected) in [
+        ("SELECT repeat('ab', 3), lpad('a', 3, 'xy'), rpad('é', 3)", "ababab,xya,é  "),
+        ("SELECT replace('banana', 'a', 'oo'), regexp_replace('abc', '(b)', '<\\1>')", "boonoonoo,a<b>c"),
+        ("SELECT 'a' || 'b' || 'c', 'a' || NULL || 'c'", "abc,"),
+        ("SELECT x || '-' || y FROM (VALUES ('a', 1), ('b', NULL), ('c', 3)) AS t(x, y)", "a-1;;c-3"),
+        ("SELECT 1 || 'a', [1] || [2, 3]", "1a,[1, 2, 3]"),
+        (
+            "SELECT range(0, 3), generate_series(1, 3), [1, 2], array_repeat(7, 2)",
+            "[0, 1, 2],[1, 2, 3],[1, 2],[7, 7]",
+        ),
+        (
+            "SELECT array_resize([1], 3, 7), concat('a', NULL, 'b'), concat_ws('-', 'a', 'b')",
+            "[1, 7, 7],ab,a-b",
+        ),
+        ("SELECT count(*) FROM (SELECT unnest(range(0, 1000)) AS i, 'x' AS s) WHERE s = 'x'", "1000"),
+        ("SELECT length(repeat('x', 1000000))", "1000000"),
+        ("SELECT sum(length(repeat(CAST(i AS VARCHAR), 10))) FROM range(0, 100000) AS r(i)", "4888900"),
+        ("SELECT length(s) FROM (SELECT repeat('x', 100000) AS s FROM range(0, 3000)) LIMIT 1", "100000"),
+    ] {
+        assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn a_joined_column_keeps_its_name() {
+    let context = small_session();
+    let batches = query(&context, "SELECT 'a' || x FROM (VALUES ('b')) AS t(x)").await.unwrap();
+    assert_eq!(batches.schema().field(0).name(), "Utf8(\"a\") || t.x");
+}

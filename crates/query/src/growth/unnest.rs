@@ -1,0 +1,120 @@
+//! `unnest` repeats the other columns of a row for every element of its list: what comes of a batch is measured before.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{Stream, StreamExt};
+
+use super::Growth;
+use super::sizes::{bytes_at, elements_at};
+
+/// The node with its input measured, where it is an `unnest`.
+pub(crate) fn measured(
+    node: Arc<dyn ExecutionPlan>,
+    options: &ConfigOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let Some(unnest) = node.as_any().downcast_ref::<UnnestExec>() else { return Ok(node) };
+    let lists = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema).collect();
+    let input = Arc::clone(unnest.input());
+    let measured = MeasuredExec { input, lists, growth: Growth::of(options) };
+    node.with_new_children(vec![Arc::new(measured)])
+}
+
+/// Refuses batches of which too much would be made.
+#[derive(Debug)]
+struct MeasuredExec {
+    input: Arc<dyn ExecutionPlan>,
+    lists: Arc<[usize]>,
+    growth: Growth,
+}
+
+impl DisplayAs for MeasuredExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MeasuredExec")
+    }
+}
+
+impl ExecutionPlan for MeasuredExec {
+    fn name(&self) -> &'static str {
+        "MeasuredExec"
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(Arc::new(Self { input, lists: Arc::clone(&self.lists), growth: self.growth }))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, context)?;
+        Ok(Box::pin(MeasuredStream { input, lists: Arc::clone(&self.lists), growth: self.growth }))
+    }
+}
+
+struct MeasuredStream {
+    input: SendableRecordBatchStream,
+    lists: Arc<[usize]>,
+    growth: Growth,
+}
+
+impl MeasuredStream {
+    fn check(&self, batch: &RecordBatch) -> Result<()> {
+        let columns = || batch.columns().iter().enumerate();
+        let mut bytes = 0_u64;
+        for row in 0..batch.num_rows() {
+            let lists = columns().filter(|(index, _)| self.lists.contains(index));
+            let elements = lists.map(|(_, list)| elements_at(list, row)).max().unwrap_or(0);
+            let others = columns().filter(|(index, _)| !self.lists.contains(index));
+            let width = others.fold(0, |sum: u64, (_, column)| sum.saturating_add(bytes_at(column, row)));
+            bytes = bytes.saturating_add(elements.saturating_mul(width));
+        }
+        self.growth.check("unnest", bytes)
+    }
+}
+
+impl Stream for MeasuredStream {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let batch = futures::ready!(self.input.poll_next_unpin(context));
+        Poll::Ready(batch.map(|batch| {
+            let batch = batch?;
+            self.check(&batch)?;
+            Ok(batch)
+        }))
+    }
+}
+
+impl RecordBatchStream for MeasuredStream {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}

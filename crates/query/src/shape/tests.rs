@@ -1,0 +1,290 @@
+//! What a statement is given against what it uses: the resident part of the stack it ran on.
+
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider};
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Question, SessionSettings, query, session};
+
+fn empty_session() -> SessionContext {
+    let catalog = MemoryCatalogProvider::new();
+    catalog.register_schema("bulletin", Arc::new(MemorySchemaProvider::new())).unwrap();
+    session(Arc::new(catalog), &SessionSettings::default()).unwrap()
+}
+
+/// `open` and `close` about `inner`, `count` times.
+fn nested(count: usize, open: &str, inner: &str, close: &str) -> String {
+    format!("{}{inner}{}", open.repeat(count), close.repeat(count))
+}
+
+fn chain(count: usize, term: &str, operator: &str) -> String {
+    vec![term; count].join(operator)
+}
+
+/// Every way to nest or lengthen a statement.
+fn kinds() -> Vec<(&'static str, fn(usize) -> String)> {
+    vec![
+        ("sum", |n| format!("SELECT {}", chain(n, "1", "+"))),
+        ("sum of columns", |n| format!("SELECT {} FROM (VALUES (1), (2)) AS t(x)", chain(n, "x", "+"))),
+        ("or", |n| {
+            format!("SELECT x FROM (VALUES (1), (2)) AS t(x) WHERE {}", chain(n, "x % 3 = 2", " OR "))
+        }),
+        ("and", |n| format!("SELECT x FROM (VALUES (1), (2)) AS t(x) WHERE {}", chain(n, "x > 0", " AND "))),
+        ("text", |n| format!("SELECT {}", chain(n, "'a'", " || "))),
+        ("parentheses", |n| format!("SELECT {}", nested(n, "(", "1", ")"))),
+        ("right sums", |n| format!("SELECT {} FROM (VALUES (1)) AS t(x)", nested(n, "(x+", "1", ")"))),
+        ("not", |n| format!("SELECT x FROM (VALUES (true)) AS t(x) WHERE {}", nested(n, "NOT ", "x", ""))),
+        ("minus", |n| format!("SELECT {} FROM (VALUES (1)) AS t(x)", nested(n, "- ", "x", ""))),
+        ("case", |n| {
+            format!(
+                "SELECT {} FROM (VALUES (1)) AS t(x)",
+                nested(n, "CASE WHEN x=1 THEN ", "2", " ELSE 3 END")
+            )
+        }),
+        ("selects", |n| nested(n, "SELECT * FROM (", "SELECT 1 AS x", ") AS t")),
+        ("scalar subqueries", |n| nested(n, "SELECT (", "SELECT 1", ")")),
+        ("exists", |n| nested(n, "SELECT 1 AS x WHERE EXISTS (", "SELECT 1", ")")),
+        ("in subqueries", |n| nested(n, "SELECT 1 AS x WHERE 1 IN (", "SELECT 1", ")")),
+        ("calls", |n| format!("SELECT {} FROM (VALUES (1)) AS t(x)", nested(n, "abs(", "x", ")"))),
+        ("casts", |n| format!("SELECT {} FROM (VALUES (1)) AS t(x)", nested(n, "CAST(", "x", " AS BIGINT)"))),
+        ("colon casts", |n| format!("SELECT x{} FROM (VALUES (1)) AS t(x)", "::INT::BIGINT".repeat(n / 2))),
+        ("lists", |n| format!("SELECT {}", nested(n, "[", "1", "]"))),
+        ("structs", |n| format!("SELECT {}", nested(n, "named_struct('a', ", "1", ")"))),
+        ("between", |n| {
+            format!("SELECT {} FROM (VALUES (1)) AS t(x)", nested(n, "(x BETWEEN 0 AND ", "1", ")::INT"))
+        }),
+        ("in list", |n| format!("SELECT 1 AS x WHERE 1 IN ({})", chain(n, "2", ","))),
+        ("values", |n| format!("SELECT count(*) FROM (VALUES {}) AS t(x)", chain(n, "(-1)", ","))),
+        ("union all", |n| chain(n, "SELECT 1", " UNION ALL ")),
+        ("union", |n| chain(n, "SELECT 1", " UNION ")),
+        ("intersect", |n| chain(n, "SELECT 1", " INTERSECT ")),
+        ("table expressions", |n| {
+            let each = (1..n).map(|i| format!("t{i} AS (SELECT x FROM t{})", i - 1));
+            let all: Vec<String> = std::iter::once("t0 AS (SELECT 1 AS x)".to_owned()).chain(each).collect();
+            format!("WITH {} SELECT * FROM t{}", all.join(", "), n.max(1) - 1)
+        }),
+        ("cross joins", |n| {
+            let tables: Vec<String> = (0..n).map(|i| format!("(VALUES (1)) AS t{i}(x{i})")).collect();
+            format!("SELECT count(*) FROM {}", tables.join(", "))
+        }),
+        ("joins", |n| {
+            let joins: Vec<String> =
+                (1..n).map(|i| format!("JOIN (VALUES (1)) AS t{i}(x{i}) ON x{i} = x{}", i - 1)).collect();
+            format!("SELECT count(*) FROM (VALUES (1)) AS t0(x0) {}", joins.join(" "))
+        }),
+        ("nested joins", |n| {
+            nested(n, "SELECT 1 AS y FROM ((VALUES (1)) AS a(x) CROSS JOIN (", "SELECT 1 AS y", ") AS b)")
+        }),
+        ("windows", |n| nested(n, "SELECT sum(x) OVER () AS x FROM (", "SELECT 1 AS x", ") AS t")),
+        ("aggregates", |n| nested(n, "SELECT sum(x) AS x FROM (", "SELECT 1 AS x", ") AS t")),
+        ("is null", |n| format!("SELECT {}", nested(n, "(", "1", " IS NULL)"))),
+        ("like", |n| format!("SELECT {}", nested(n, "(", "'a'", " LIKE 'a')::TEXT"))),
+        ("fields", |n| format!("SELECT x{} FROM (SELECT 1 AS x) AS t", "['a']".repeat(n))),
+        ("types", |n| format!("SELECT CAST(NULL AS {})", nested(n, "ARRAY<", "INT", ">"))),
+        ("list types", |n| format!("SELECT CAST(NULL AS INT{})", "[]".repeat(n))),
+        ("explain", |n| nested(n, "EXPLAIN ", "SELECT 1", "")),
+        ("intervals", |n| {
+            nested(n, "SELECT ", "1", "").replacen("SELECT ", "INTERVAL ", n.saturating_sub(1))
+        }),
+        ("open brackets", |n| format!("SELECT {}", "(".repeat(n))),
+        ("open selects", |n| "SELECT * FROM (".repeat(n)),
+        ("open cases", |n| format!("SELECT {}", "CASE ".repeat(n))),
+    ]
+}
+
+/// Bytes of the stack of `work` that were touched.
+#[allow(clippy::disallowed_methods, reason = "the kernel knows how much of a stack was used")]
+fn touched_bytes(work: impl FnOnce()) -> usize {
+    on_stack(STACK_BYTES_MAX * 2, || {
+        work();
+        let here = 0_u8;
+        let address = std::ptr::from_ref(&here) as usize;
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut within = false;
+        for line in maps.lines() {
+            let range = line.split_whitespace().next().and_then(|range| range.split_once('-'));
+            let bounds = range.and_then(|(from, to)| {
+                Some(usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?)
+            });
+            match bounds {
+                Some(bounds) => within = bounds.contains(&address),
+                None if within && line.starts_with("Rss:") => {
+                    let kilobytes: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+                    return kilobytes << 10;
+                }
+                None => {}
+            }
+        }
+        panic!("the stack is not in the list of mappings");
+    })
+}
+
+/// Plans and runs; the number of rows, or the sentence.
+fn answer(sql: &str) -> std::result::Result<usize, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let context = empty_session();
+        let batches = query(&context, sql).await.map_err(|error| error.to_string())?;
+        let batches: Vec<_> = batches.try_collect().await.map_err(|error| error.to_string())?;
+        Ok(batches.iter().map(arrow::array::RecordBatch::num_rows).sum())
+    })
+}
+
+fn given_bytes(sql: &str) -> Option<usize> {
+    let asked = crate::parse(&empty_session(), Question::new(sql)).ok()?;
+    Some(asked.stack_bytes())
+}
+
+#[test]
+fn statements_use_less_stack_than_they_are_given() {
+    for (kind, statement) in kinds() {
+        for count in [1, 10, 60, 120] {
+            let sql = statement(count);
+            let Some(given) = given_bytes(&sql) else { continue };
+            let mut outcome = Ok(0);
+            let used = touched_bytes(|| outcome = answer(&sql));
+            eprintln!(
+                "{kind} {count}: used {} kB of {} kB, per level {} B, {outcome:?}",
+                used >> 10,
+                given >> 10,
+                used / count
+            );
+            assert!(used < given, "{kind} {count}: used {used} bytes of {given}");
+        }
+    }
+}
+
+#[test]
+fn what_is_nested_without_end_is_refused_with_a_sentence() {
+    for (kind, statement) in kinds() {
+        let sql = statement(100_000);
+        if sql.len() > STATEMENT_BYTES_MAX {
+            continue;
+        }
+        if let Err(error) = crate::parse(&empty_session(), Question::new(&sql)) {
+            assert!(!error.message.contains('\n') && error.message.len() < 1000, "{kind}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_short_statement_does_not_ask_for_a_plan_of_millions() {
+    let each = (1..60).map(|i| format!("t{i} AS (SELECT a.x FROM t{0} AS a, t{0} AS b)", i - 1));
+    let all: Vec<String> = std::iter::once("t0 AS (SELECT 1 AS x)".to_owned()).chain(each).collect();
+    let sql = format!("WITH {} SELECT * FROM t59", all.join(", "));
+    let error = crate::parse(&empty_session(), Question::new(sql)).unwrap_err();
+    assert!(error.message.contains("too large a plan"), "{error}");
+    let doubled = nested(60, "SELECT x + x AS x FROM (", "SELECT 1 AS x", ")");
+    let sql = format!("SELECT * FROM ({doubled}) WHERE x > 1");
+    let error = crate::parse(&empty_session(), Question::new(sql)).unwrap_err();
+    assert!(error.message.contains("multiply"), "{error}");
+}
+
+/// Parts of statements; put together at random they are mostly wrong, and must be refused in words.
+const WORDS: [&str; 64] = [
+    "SELECT",
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "(",
+    "(",
+    "(",
+    ")",
+    ")",
+    ")",
+    "[",
+    "]",
+    "CAST(",
+    "AS",
+    "BIGINT",
+    "::INT",
+    "UNION ALL",
+    "INTERSECT",
+    "WITH t AS (",
+    "JOIN",
+    "ON",
+    "IN (",
+    "BETWEEN",
+    "EXISTS (",
+    "range(0, 9)",
+    "repeat('x', 9)",
+    "unnest(",
+    "OVER (",
+    "PARTITION BY",
+    "ORDER BY",
+    "GROUP BY",
+    "INTERVAL",
+    "ARRAY<",
+    ">",
+    "struct(",
+    "VALUES (",
+    "EXPLAIN",
+    "LIMIT",
+    "NULL",
+    "1",
+    "1",
+    "'a'",
+    "||",
+    "+",
+    "-",
+    "*",
+    "x",
+    "x",
+    "t",
+    ",",
+    ",",
+    ".",
+    "=",
+    "<",
+    "count(*)",
+    "true",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_sequence_of_words_is_planned_or_refused(words in prop::collection::vec(0..WORDS.len(), 1..40)) {
+        let sql: Vec<&str> = words.iter().map(|word| WORDS[*word]).collect();
+        let planned = futures::executor::block_on(crate::plan(&empty_session(), &format!("SELECT {}", sql.join(" "))));
+        if let Err(error) = planned {
+            prop_assert!(!error.message.is_empty() && !error.message.contains('\n'), "{}", error);
+        }
+    }
+
+    #[test]
+    fn any_nesting_of_expressions_is_planned_or_refused(
+        levels in prop::collection::vec(0..8_usize, 1..100),
+        leaf in prop::sample::select(vec!["1", "x", "NULL", "'a'", "true"]),
+    ) {
+        let mut sql = leaf.to_owned();
+        for level in levels {
+            sql = match level {
+                0 => format!("({sql})"),
+                1 => format!("NOT ({sql})"),
+                2 => format!("({sql}) + 1"),
+                3 => format!("CASE WHEN {sql} IS NULL THEN 1 ELSE 2 END"),
+                4 => format!("abs({sql})"),
+                5 => format!("CAST({sql} AS BIGINT)"),
+                6 => format!("(SELECT {sql})"),
+                _ => format!("coalesce({sql}, 1)"),
+            };
+        }
+        let sql = format!("SELECT {sql} FROM (VALUES (1)) AS t(x)");
+        if let Err(error) = answer(&sql) {
+            prop_assert!(!error.is_empty() && !error.contains('\n'), "{}", error);
+        }
+    }
+}

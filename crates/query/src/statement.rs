@@ -1,0 +1,215 @@
+//! One statement on its way: read, planned, run. Each step works on a stack that fits the statement.
+//!
+//! ```text
+//! Question (text, values, stop) ─ parse ─► Asked ─ plan ─► Plan ─ execute ─► batches
+//! ```
+
+use std::fmt;
+
+use arrow::datatypes::SchemaRef;
+use datafusion::common::ScalarValue;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::context::SQLOptions;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_plan::execute_stream;
+use datafusion::prelude::SessionContext;
+use futures::FutureExt;
+
+use seislake_model::ErrorKind;
+
+use crate::deep_stack::{Deep, OnStack, StackStream, trace_tasks};
+use crate::error::{QueryError, Result};
+use crate::growth::{Growth, Planning};
+use crate::list_memory::{LIST_ROWS_MAX, reads_lists};
+use crate::shape::{Parsed, not_reading};
+use crate::stop::Stop;
+
+/// A statement that needs more stack than this is called deep: few of them should run at a time.
+const DEEP_BYTES: usize = 64 << 20;
+
+/// Rows of the batches of an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchRows {
+    /// As many as the session says; few where lists are read, of which one may hold a day of samples.
+    #[default]
+    FewOfLists,
+    /// As many as the session says: who asks has seen to it that they fit.
+    OfSession,
+}
+
+/// What is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    sql: String,
+    values: Vec<ScalarValue>,
+    stop: Stop,
+    batch_rows: BatchRows,
+}
+
+impl Question {
+    /// One reading statement.
+    pub fn new(sql: impl Into<String>) -> Self {
+        Self { sql: sql.into(), ..Self::default() }
+    }
+
+    /// Values of its parameters `$1`, `$2`, …
+    #[must_use]
+    pub fn with_values(mut self, values: Vec<ScalarValue>) -> Self {
+        self.values = values;
+        self
+    }
+
+    /// How its answer is cut.
+    #[must_use]
+    pub fn in_batches(mut self, batch_rows: BatchRows) -> Self {
+        self.batch_rows = batch_rows;
+        self
+    }
+
+    /// Ends when `stop` is raised.
+    #[must_use]
+    pub fn until(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// What ends it.
+    pub fn stop(&self) -> &Stop {
+        &self.stop
+    }
+}
+
+/// A statement that was read.
+pub struct Asked {
+    state: SessionState,
+    parsed: Parsed,
+    values: Vec<ScalarValue>,
+    batch_rows: BatchRows,
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("stack_bytes", &self.stack_bytes()).finish_non_exhaustive()
+    }
+}
+
+/// Reads one statement; what is too long or nested too deeply is refused here.
+///
+/// # Errors
+/// The sentence says what is wrong with it.
+pub fn parse(context: &SessionContext, question: Question) -> Result<Asked> {
+    trace_tasks();
+    let mut state = context.state();
+    state.config_mut().options_mut().extensions.insert(question.stop);
+    let parsed = Parsed::read(&state, &question.sql)?;
+    Ok(Asked { state, parsed, values: question.values, batch_rows: question.batch_rows })
+}
+
+impl Asked {
+    /// Stack that planning and running it may take.
+    pub(crate) const fn stack_bytes(&self) -> usize {
+        self.parsed.0.bytes
+    }
+
+    /// Takes so much stack that few such statements should run at a time.
+    pub fn is_deep(&self) -> bool {
+        self.stack_bytes() > DEEP_BYTES
+    }
+
+    /// Plans it; statements that would change or set something are refused.
+    ///
+    /// # Errors
+    /// The sentence says what is wrong with it.
+    pub async fn plan(self) -> Result<Plan> {
+        OnStack::new(self.stack_bytes(), planned(self).boxed()).await
+    }
+}
+
+async fn planned(asked: Asked) -> Result<Plan> {
+    let Asked { state, parsed, values, batch_rows } = asked;
+    let bytes = parsed.0.bytes;
+    let gone =
+        || QueryError { kind: ErrorKind::Internal, message: "the statement is gone".into(), source: None };
+    let mut plan = state.statement_to_plan(parsed.0.take().ok_or_else(gone)?).await?;
+    if !values.is_empty() {
+        plan = plan.with_param_values(values)?;
+    }
+    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reading.verify_plan(&plan).map_err(|error| {
+        let said = QueryError::from(error).message;
+        let statement = said.rsplit_once("not supported: ").map_or(said.as_str(), |(_, name)| name);
+        not_reading(statement)
+    })?;
+    let schema = SchemaRef::clone(plan.schema().inner());
+    Ok(Plan { state, plan: Deep::new(plan, bytes), schema, batch_rows })
+}
+
+/// A planned statement.
+pub struct Plan {
+    state: SessionState,
+    plan: Deep<LogicalPlan>,
+    schema: SchemaRef,
+    batch_rows: BatchRows,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("schema", &self.schema).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// Columns of its answer.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Runs it; where it reads lists, in batches of few rows.
+    ///
+    /// # Errors
+    /// It cannot be optimized or started.
+    pub async fn execute(self) -> Result<SendableRecordBatchStream> {
+        let bytes = self.plan.bytes;
+        let stream = OnStack::new(bytes, started(self).boxed()).await?;
+        Ok(Box::pin(StackStream::new(bytes, stream)))
+    }
+}
+
+async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
+    let Plan { mut state, plan, batch_rows, .. } = plan;
+    let gone = || QueryError { kind: ErrorKind::Internal, message: "the plan is gone".into(), source: None };
+    let planning = Planning::begin();
+    let optimized = state.optimize(plan.get().ok_or_else(gone)?)?;
+    drop(planning);
+    let growth = state.config_options().extensions.get::<Growth>().copied();
+    if let Some(growth) = growth {
+        let (growth, row_count) = growth.for_plan(&optimized)?;
+        let options = state.config_mut().options_mut();
+        options.extensions.insert(growth);
+        let batch_size = &mut options.execution.batch_size;
+        *batch_size = row_count.map_or(*batch_size, |count| count.min(*batch_size));
+    }
+    if batch_rows == BatchRows::FewOfLists && reads_lists(&optimized)? {
+        let execution = &mut state.config_mut().options_mut().execution;
+        execution.batch_size = execution.batch_size.min(LIST_ROWS_MAX);
+    }
+    let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
+    Ok(execute_stream(physical, state.task_ctx())?)
+}
+
+/// Plans one reading statement.
+///
+/// # Errors
+/// The sentence says what is wrong with it.
+pub async fn plan(context: &SessionContext, sql: &str) -> Result<Plan> {
+    parse(context, Question::new(sql))?.plan().await
+}
+
+/// Runs one reading statement.
+///
+/// # Errors
+/// The sentence says what is wrong with it.
+pub async fn query(context: &SessionContext, sql: &str) -> Result<SendableRecordBatchStream> {
+    plan(context, sql).await?.execute().await
+}

@@ -1,0 +1,240 @@
+//! Operators that make many rows from few ask whether the statement is still wanted, and let others run, at every batch.
+//!
+//! The engine's operators yield where they read: a join over two small tables reads for a moment and may then work for
+//! hours. So every join and `unnest` gets a [`StoppableExec`] above it, and the condition of a nested loop, which may
+//! look at pairs for hours without finding one, a [`StoppableCondition`].
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::Result;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::coop::make_cooperative;
+use datafusion::physical_plan::joins::utils::JoinFilter;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
+    SymmetricHashJoinExec,
+};
+use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{Stream, StreamExt};
+
+use crate::growth;
+use crate::stop::Stop;
+
+/// Puts the questions in; the last rule, so that no other has to know them.
+#[derive(Debug)]
+pub(crate) struct AskWhetherWanted;
+
+impl PhysicalOptimizerRule for AskWhetherWanted {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        options: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let stop = Stop::of(options);
+        let asked = plan.transform_up(|node| {
+            if !multiplies(node.as_ref()) {
+                return Ok(Transformed::no(node));
+            }
+            let node = growth::measured(with_condition(node, &stop)?, options)?;
+            Ok(Transformed::yes(Arc::new(StoppableExec { input: node, stop: stop.clone() }) as _))
+        })?;
+        Ok(asked.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "ask_whether_wanted"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Operators that may give more rows than they read.
+fn multiplies(node: &dyn ExecutionPlan) -> bool {
+    let node = node.as_any();
+    node.is::<CrossJoinExec>()
+        || node.is::<NestedLoopJoinExec>()
+        || node.is::<HashJoinExec>()
+        || node.is::<SortMergeJoinExec>()
+        || node.is::<SymmetricHashJoinExec>()
+        || node.is::<PiecewiseMergeJoinExec>()
+        || node.is::<UnnestExec>()
+        || node.is::<RecursiveQueryExec>()
+}
+
+/// A nested loop whose condition asks, too.
+fn with_condition(node: Arc<dyn ExecutionPlan>, stop: &Stop) -> Result<Arc<dyn ExecutionPlan>> {
+    let asking = |filter: &JoinFilter| {
+        let expression =
+            Arc::new(StoppableCondition { condition: Arc::clone(filter.expression()), stop: stop.clone() });
+        JoinFilter::new(expression, filter.column_indices().to_vec(), Arc::clone(filter.schema()))
+    };
+    if let Some(join) = node.as_any().downcast_ref::<NestedLoopJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let projection = join.projection().as_ref().map(|columns| columns.to_vec());
+        let (left, right) = (Arc::clone(join.left()), Arc::clone(join.right()));
+        let asking = asking(filter);
+        return Ok(Arc::new(NestedLoopJoinExec::try_new(
+            left,
+            right,
+            Some(asking),
+            join.join_type(),
+            projection,
+        )?));
+    }
+    if let Some(join) = node.as_any().downcast_ref::<HashJoinExec>()
+        && let Some(filter) = join.filter()
+    {
+        let asking = asking(filter);
+        return Ok(Arc::new(join.builder().with_filter(Some(asking)).build()?));
+    }
+    Ok(node)
+}
+
+/// Passes batches on as long as the statement is wanted.
+#[derive(Debug)]
+struct StoppableExec {
+    input: Arc<dyn ExecutionPlan>,
+    stop: Stop,
+}
+
+impl DisplayAs for StoppableExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoppableExec")
+    }
+}
+
+impl ExecutionPlan for StoppableExec {
+    fn name(&self) -> &'static str {
+        "StoppableExec"
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(Arc::new(Self { input, stop: self.stop.clone() }))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = make_cooperative(self.input.execute(partition, context)?);
+        Ok(Box::pin(StoppableStream { input, stop: self.stop.clone() }))
+    }
+}
+
+struct StoppableStream {
+    input: SendableRecordBatchStream,
+    stop: Stop,
+}
+
+impl Stream for StoppableStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match self.stop.check() {
+            Ok(()) => self.input.poll_next_unpin(context),
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
+    }
+}
+
+impl RecordBatchStream for StoppableStream {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
+
+/// A condition that fails once its statement is not wanted any more.
+#[derive(Debug)]
+struct StoppableCondition {
+    condition: Arc<dyn PhysicalExpr>,
+    stop: Stop,
+}
+
+impl PartialEq for StoppableCondition {
+    fn eq(&self, other: &Self) -> bool {
+        self.condition.eq(&other.condition)
+    }
+}
+
+impl Eq for StoppableCondition {}
+
+impl Hash for StoppableCondition {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.condition.hash(state);
+    }
+}
+
+impl fmt::Display for StoppableCondition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt(f)
+    }
+}
+
+impl PhysicalExpr for StoppableCondition {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn data_type(&self, schema: &Schema) -> Result<DataType> {
+        self.condition.data_type(schema)
+    }
+
+    fn nullable(&self, schema: &Schema) -> Result<bool> {
+        self.condition.nullable(schema)
+    }
+
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        self.stop.check()?;
+        self.condition.evaluate(batch)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.condition]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let condition = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.condition));
+        Ok(Arc::new(Self { condition, stop: self.stop.clone() }))
+    }
+
+    fn fmt_sql(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.condition.fmt_sql(f)
+    }
+}

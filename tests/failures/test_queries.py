@@ -1,0 +1,163 @@
+"""Long lists and long statements are answered; limits of time hold at every door; who leaves is not worked for."""
+
+import multiprocessing
+import os
+import pathlib
+import time
+
+import numpy as np
+import pytest
+from harness import wait_until
+from records import series
+
+# Pairs without end; no operator of the join gives up by itself.
+ENDLESS = "SELECT count(*) FROM range(0, 3000000) AS a(x), range(0, 3000000) AS b(y) WHERE x + y = -1"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server with a channel of data for the cases that do it no harm."""
+    from harness import Home
+    home = Home(tmp_path_factory.mktemp("queries"))
+    folder = home.folder / "records"
+    folder.mkdir()
+    (folder / "one.mseed").write_bytes(series(np.arange(1000), "2024-01-01T00:00:00", station="S7"))
+    home.succeed("import", "--archive-only", folder)
+    served = home.serve()
+    yield served
+    assert served.process.poll() is None, served.log()[-4000:]
+    home.close()
+
+
+def cpu_s(pid: int) -> float:
+    """Processor seconds that the threads of statements have used so far."""
+    ticks = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        try:
+            name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+        except FileNotFoundError:
+            continue
+        if name.startswith("query"):
+            ticks += int(fields.split()[11]) + int(fields.split()[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def is_calm(pid: int) -> bool:
+    """Whether no statement works: its threads have a low priority, so that even a little time says that one does."""
+    before = cpu_s(pid)
+    time.sleep(0.7)
+    return cpu_s(pid) == before
+
+
+WINDOW = "starttime=2024-01-01&endtime=2024-01-01T01:00:00"
+
+
+@pytest.mark.parametrize("parameter", ["net", "sta", "loc", "cha"])
+@pytest.mark.parametrize("service", ["dataselect", "availability"])
+def test_D1_lists_of_600_codes_are_answered(server, service, parameter):
+    codes = [f"{i:02x}"[-2:] if parameter in ("net", "loc") else f"S{i}" for i in range(600)]
+    for listed in [",".join(codes), ",".join(f"{code}*" for code in codes)]:
+        if len(listed) > 4096:
+            listed = listed[:4096].rsplit(",", 1)[0]
+        answer = server.get(f"/fdsnws/{service}/1/query?{WINDOW}&{parameter}={listed}")
+        assert answer.status_code in (200, 204, 404), answer.text
+        server.alive()
+
+
+def test_D1_the_one_station_with_data_is_found_in_the_list(server):
+    codes = ",".join(f"S{i}" for i in range(500))
+    answer = server.get(f"/fdsnws/dataselect/1/query?{WINDOW}&sta={codes}")
+    assert answer.status_code == 200 and len(answer.content) > 512
+    wild = ",".join(f"?{i}" for i in range(300))
+    assert server.get(f"/fdsnws/dataselect/1/query?{WINDOW}&sta={wild}").content == answer.content
+
+
+@pytest.mark.parametrize("service", ["dataselect", "availability"])
+@pytest.mark.parametrize("count,line", [(200, "X{} *{}* * H?Z"), (2000, "XX S{} * *"), (20000, "XX S{} -- HHZ")])
+def test_D1_posted_lines_are_answered(server, service, count, line):
+    lines = [line.format(i % 90, i) + " 2024-01-01T00:00:00 2024-01-01T01:00:00" for i in range(count)]
+    answer = server.post(f"/fdsnws/{service}/1/query", data="\n".join(lines))
+    assert answer.status_code in (200, 204, 404), answer.text[:300]
+    server.alive()
+
+
+def test_D1_obspy_asks_for_a_hundred_stations(server):
+    from obspy import UTCDateTime
+    from obspy.clients.fdsn import Client
+    client = Client(server.http)
+    start = UTCDateTime("2024-01-01T00:00:00")
+    found = client.get_waveforms("XX", ",".join(f"S{i}" for i in range(100)), "*", "HHZ", start, start + 5)
+    assert [trace.stats.station for trace in found] == ["S7"]
+
+
+def test_D1_lists_of_the_other_doors_are_answered(server):
+    codes = ",".join(f"S{i}" for i in range(600))
+    for path in [f"/fdsnws/station/1/query?sta={codes}", f"/fdsnws/event/1/query?eventid={codes}&{WINDOW}",
+                 f"/events?ids={codes}", f"/stations?station={codes}"]:
+        assert server.get(path).status_code < 500, path
+    ids = [f"event/{i}" for i in range(2000)]
+    answered = server.graphql("query($ids: [ID!]!) { events(filter: {eventIds: $ids}, first: 1) { nodes { eventId } } }", {"ids": ids})
+    assert "data" in answered or "errors" in answered
+    server.alive()
+
+
+@pytest.mark.parametrize("name,statement", [
+    ("sum", "SELECT " + "+".join(["1"] * 10000)),
+    ("or", "SELECT x FROM (VALUES (1), (2)) AS t(x) WHERE " + " OR ".join(f"x = {i}" for i in range(2, 10002))),
+    ("text", "SELECT length(" + " || ".join(["'a'"] * 10000) + ")"),
+    ("in", "SELECT x FROM (VALUES (1), (2)) AS t(x) WHERE x IN (" + ",".join(str(i) for i in range(2, 20002)) + ")"),
+], ids=["sum", "or", "text", "in"])
+def test_D2_ten_thousand_terms_are_answered(server, name, statement):
+    expected = {"sum": 10000, "or": 2, "text": 10000, "in": 2}[name]
+    assert server.sql(statement, timeout_s=60) == [(expected,)]
+    assert [list(row.values()) for row in server.home.query(statement)] == [[str(expected)]]
+
+
+def test_B30_the_limit_of_time_reaches_flight_sql(home):
+    server = home.serve(settings="[query]\ntimeout_s = 1.0\n")
+    for statement in [ENDLESS, "SELECT * FROM range(0, 1000000000000)", "SELECT count(*) FROM range(0, 1000000000000)"]:
+        began = time.monotonic()
+        with pytest.raises(Exception, match="took longer than 1 s"):
+            server.sql(statement)
+        assert time.monotonic() - began < 10
+    wait_until(lambda: is_calm(server.process.pid), within_s=10)
+    assert server.stop() == 0
+
+
+def _ask(address: str, statement: str) -> None:
+    import adbc_driver_flightsql.dbapi as flight_sql
+    with flight_sql.connect(address) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        cursor.fetchall()
+
+
+def test_D4_a_statement_ends_when_its_client_is_killed(home):
+    server = home.serve()
+    client = multiprocessing.get_context("fork").Process(target=_ask, args=(server.flight, ENDLESS))
+    client.start()
+    wait_until(lambda: not is_calm(server.process.pid), within_s=20)
+    client.kill()
+    client.join()
+    wait_until(lambda: is_calm(server.process.pid), within_s=10)
+
+
+def test_D4_signals_end_a_server_that_works_on_a_statement(home):
+    server = home.serve()
+    client = multiprocessing.get_context("fork").Process(target=_ask, args=(server.flight, ENDLESS))
+    client.start()
+    try:
+        wait_until(lambda: not is_calm(server.process.pid), within_s=20)
+        client.kill()
+        assert server.stop() == 0
+    finally:
+        client.kill()
+
+
+def test_D4_the_time_limit_of_a_command_holds_for_what_never_yields(home):
+    folder = home.folder / "records"
+    folder.mkdir()
+    (folder / "one.mseed").write_bytes(series(np.arange(100), "2024-01-01T00:00:00"))
+    home.succeed("import", "--archive-only", folder)
+    began = time.monotonic()
+    assert "took longer than 1 s" in home.fail("query", "--timeout-s", "1", ENDLESS)
+    assert time.monotonic() - began < 15
