@@ -58,6 +58,7 @@ impl Service {
         };
         Router::new()
             .route(&format!("/fdsnws/{}/1/application.wadl", self.name), get(wadl))
+            .route(&format!("/fdsnws/{}/1", self.name), get(wadl))
             .route(&format!("/fdsnws/{}/1/", self.name), get(wadl))
             .route(&format!("/fdsnws/{}/1/version", self.name), get(|| async { SERVICE_VERSION }))
     }
@@ -85,7 +86,34 @@ impl Service {
             }
             Ok(())
         })?;
+        Self::check_chosen(&pairs, &lines)?;
         self.asked(pairs, lines)
+    }
+
+    /// A body that chooses nothing asks for everything, which nobody means: the specification wants lines of channels.
+    fn check_chosen(pairs: &[(String, String)], lines: &[Selection]) -> Result<(), ApiError> {
+        const CHOOSING: [&str; 12] = [
+            "network",
+            "net",
+            "station",
+            "sta",
+            "location",
+            "loc",
+            "channel",
+            "cha",
+            "starttime",
+            "start",
+            "endtime",
+            "end",
+        ];
+        let chooses = |(name, value): &(String, String)| {
+            !value.is_empty() && CHOOSING.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        if lines.is_empty() && !pairs.iter().any(chooses) {
+            return Err(ApiError::invalid("the body names no channels")
+                .hint("lines of NETWORK STATION LOCATION CHANNEL STARTTIME ENDTIME after the parameters"));
+        }
+        Ok(())
     }
 
     fn asked(&self, pairs: Vec<(String, String)>, lines: Vec<Selection>) -> Result<Asked, ApiError> {
