@@ -42,6 +42,12 @@ pub(crate) fn refuse(uri: &Uri, headers: &HeaderMap, submitted_at: Timestamp, er
     error::Request::new(service, uri, headers, submitted_at).refuse(error)
 }
 
+/// The services that take selections of channels.
+#[cfg(test)]
+fn services() -> [&'static service::Service; 3] {
+    [&station::SERVICE, &dataselect::SERVICE, &availability::SERVICE]
+}
+
 /// Version of the specification that the services follow.
 const SERVICE_VERSION: &str = "1.2.0";
 
