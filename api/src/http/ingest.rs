@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Encoding, FormatVersion, PackSettings, Quality, pack};
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{Body, Shared};
