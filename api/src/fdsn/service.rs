@@ -190,7 +190,7 @@ mod tests {
     proptest! {
         /// Query strings and bodies of any words are read or refused, and quickly.
         #[test]
-        fn no_request_hangs_or_ends_a_service(words in proptest::collection::vec(proptest::sample::select(&WORDS[..]), 0..200)) {
+        fn no_request_hangs_or_ends_a_service(words in proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 0..200)) {
             let text = words.concat();
             let started = Instant::now();
             for service in crate::fdsn::services() {
