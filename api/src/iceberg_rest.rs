@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -139,12 +139,12 @@ impl IntoResponse for RestError {
     }
 }
 
-async fn not_served() -> RestError {
-    RestError {
-        status: StatusCode::NOT_FOUND,
-        kind: "NotFoundException",
-        message: "this endpoint is not served; see the endpoints of /v1/config".into(),
+async fn not_served(OriginalUri(uri): OriginalUri) -> Response {
+    if let Some(redirect) = crate::http::without_slash(&uri) {
+        return redirect;
     }
+    let message = "this endpoint is not served; see the endpoints of /v1/config".into();
+    RestError { status: StatusCode::NOT_FOUND, kind: "NotFoundException", message }.into_response()
 }
 
 async fn no_such_method(method: axum::http::Method) -> RestError {

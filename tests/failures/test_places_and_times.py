@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from harness import Home
+from harness import Home, wait_until
 from records import series
 
 # Stations: latitude, longitude, elevation (metres; below the sea, above 4000).
@@ -53,6 +53,7 @@ def server(tmp_path_factory):
              "start_time": "1970-01-01T00:00:00Z", "channels": [{"channel": "HHZ"}]} for name, (lat, lon, up) in STATIONS.items()]
     assert made.post("/stations", json=body).status_code == 200
     assert made.ingest(series(np.arange(500), "2024-01-01T00:00:00", station="ZERO")).json()["accepted_count"] == 5
+    wait_until(lambda: made.get("/fdsnws/dataselect/1/query?station=ZERO").status_code == 200)
     yield made
     home.close()
 

@@ -71,18 +71,25 @@ async fn text(body: Body, status: StatusCode) -> String {
     if text.is_empty() { status.canonical_reason().unwrap_or("error").to_lowercase() } else { text }
 }
 
-/// Sends a client that put a slash behind a path to the path without it, or says that there is nothing.
-pub(super) fn without_slash(uri: &axum::http::Uri) -> Response {
+/// Sends a client that put a slash behind a path to the path without it; `None` where there is no such slash.
+pub(crate) fn without_slash(uri: &axum::http::Uri) -> Option<Response> {
     let path = uri.path().trim_end_matches('/');
     // Only plain paths: two slashes at the begin would be the name of another host.
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
     if path.is_empty() || path == uri.path() || path.contains("//") || !path.chars().all(plain) {
-        return ApiError::not_found(format!("there is nothing at \"{}\"", uri.path()))
-            .hint("/ lists the doors, /openapi.json the HTTP routes")
-            .into_response();
+        return None;
     }
     let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response()
+    Some((StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response())
+}
+
+/// The answer to a path that leads nowhere.
+pub(super) fn unknown_path(uri: &axum::http::Uri) -> Response {
+    without_slash(uri).unwrap_or_else(|| {
+        ApiError::not_found(format!("there is nothing at \"{}\"", uri.path()))
+            .hint("/ lists the doors, /openapi.json the HTTP routes")
+            .into_response()
+    })
 }
 
 /// The error of a method that a path does not answer.

@@ -32,6 +32,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 
 pub(crate) use assets::{Asset, asset_routes};
 pub(crate) use body::Body;
+pub(crate) use dialect::without_slash;
 pub(crate) use parameters::{Parameters, check_point, decode_query};
 pub(crate) use stations::StationFilter;
 
@@ -93,7 +94,7 @@ fn answered(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions)
 }
 
 async fn unknown_path(uri: Uri) -> Response {
-    dialect::without_slash(&uri)
+    dialect::unknown_path(&uri)
 }
 
 async fn unknown_method(method: Method, uri: Uri) -> ApiError {
