@@ -6,7 +6,7 @@
 use std::fmt;
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use seislake_model::{ErrorKind, TimestampError};
 use serde_json::json;
@@ -32,6 +32,8 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// Somebody else changed it first.
     Conflict,
+    /// The body did not come within the time allowed.
+    BodyTooSlow,
     /// The body is larger than allowed.
     BodyTooLarge,
     /// The body's media type is not one we read.
@@ -61,6 +63,7 @@ impl ErrorCode {
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::Conflict => "CONFLICT",
+            Self::BodyTooSlow => "BODY_TOO_SLOW",
             Self::BodyTooLarge => "BODY_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
             Self::Unprocessable => "UNPROCESSABLE",
@@ -83,6 +86,7 @@ impl ErrorCode {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict => StatusCode::CONFLICT,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
@@ -139,6 +143,20 @@ impl ApiError {
         self
     }
 
+    /// What another room reports, for the caller: its sentence where the caller can do something about it. What is wrong
+    /// with us is logged with its causes, and the caller learns what was attempted: paths, statements and causes are not
+    /// for strangers.
+    pub fn of_room(kind: ErrorKind, what: &str, message: &str, cause: &dyn fmt::Display) -> Self {
+        match Self::code_of(kind) {
+            ErrorCode::Internal => Self::internal(what, cause),
+            code @ (ErrorCode::Corrupt | ErrorCode::Unavailable) => {
+                tracing::error!(%cause, "could not {what}");
+                Self::new(code, format!("could not {what}")).hint("the cause stands in the log of the server")
+            }
+            code => Self::new(code, message),
+        }
+    }
+
     /// The code that fits what another room reports.
     pub const fn code_of(kind: ErrorKind) -> ErrorCode {
         match kind {
@@ -166,15 +184,22 @@ impl From<TimestampError> for ApiError {
     }
 }
 
+/// Tells a client when to come again, where that may help.
+pub(crate) fn retry_after(code: ErrorCode, headers: &mut HeaderMap) {
+    if code.retryable() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+}
+
 impl IntoResponse for ApiError {
+    /// The answer holds the error itself too, for doors whose clients expect another form.
     fn into_response(self) -> Response {
         let body = json!({"error": {
             "code": self.code.as_str(), "message": self.message, "hint": self.hint,
         }});
         let mut response = (self.code.status(), Json(body)).into_response();
-        if self.code.retryable() {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        retry_after(self.code, response.headers_mut());
+        response.extensions_mut().insert(self);
         response
     }
 }

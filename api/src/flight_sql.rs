@@ -45,6 +45,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, TimeLimit};
+use crate::request::RequestContext;
 
 /// A message longer than this is refused: a statement, its command and its descriptor.
 const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
@@ -142,7 +143,8 @@ fn failure_status(failure: &QueryFailure) -> Status {
 
 /// Who sends a request: its address.
 fn asker<T>(request: &Request<T>) -> Asker {
-    let client = request.remote_addr().map(|address| address.ip().to_string());
+    let context = request.extensions().get::<RequestContext>();
+    let client = context.map(|context| context.client.to_string());
     Asker::new("flight", client.unwrap_or_default())
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -46,7 +46,9 @@ pub fn router(catalog: Arc<dyn Catalog>, client_properties: BTreeMap<String, Str
         .route("/v1/namespaces/{namespace}", get(namespace))
         .route("/v1/namespaces/{namespace}/tables", get(tables))
         .route("/v1/namespaces/{namespace}/tables/{table}", get(table))
+        .route("/", get(about))
         .fallback(not_served)
+        .method_not_allowed_fallback(no_such_method)
         .with_state(catalog)
 }
 
@@ -75,30 +77,90 @@ impl RestError {
 }
 
 impl From<iceberg::Error> for RestError {
+    /// What is wrong with us is logged; the client learns that it is.
     fn from(error: iceberg::Error) -> Self {
-        tracing::error!(error = %error, "the catalog failed");
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            kind: "ServiceFailureException",
-            message: error.message().to_owned(),
+        use iceberg::ErrorKind as Kind;
+        let status = match error.kind() {
+            Kind::NamespaceNotFound | Kind::TableNotFound => StatusCode::NOT_FOUND,
+            Kind::NamespaceAlreadyExists | Kind::TableAlreadyExists | Kind::CatalogCommitConflicts => {
+                StatusCode::CONFLICT
+            }
+            Kind::PreconditionFailed | Kind::FeatureUnsupported => StatusCode::BAD_REQUEST,
+            _ if error.retryable() => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let kind = match error.kind() {
+            Kind::NamespaceNotFound => "NoSuchNamespaceException",
+            Kind::TableNotFound => "NoSuchTableException",
+            Kind::NamespaceAlreadyExists | Kind::TableAlreadyExists => "AlreadyExistsException",
+            Kind::CatalogCommitConflicts => "CommitFailedException",
+            Kind::FeatureUnsupported => "UnsupportedOperationException",
+            _ => kind_of(status),
+        };
+        if status.is_server_error() {
+            tracing::error!(%error, "the catalog failed");
+            let message = "the catalog could not be read; the cause stands in the log of the server";
+            return Self { status, kind, message: message.to_owned() };
         }
+        Self { status, kind, message: error.message().to_owned() }
     }
+}
+
+/// The type of an error that is known by its status alone.
+const fn kind_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "NotAuthorizedException",
+        403 => "ForbiddenException",
+        404 => "NotFoundException",
+        405 | 406 | 415 => "UnsupportedOperationException",
+        409 => "CommitFailedException",
+        503 | 504 => "ServiceUnavailableException",
+        500..=599 => "ServiceFailureException",
+        _ => "BadRequestException",
+    }
+}
+
+/// An answer that has the shape of the specification already.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsOfTheSpecification;
+
+/// An error of another part of the house in the shape of the specification.
+pub(crate) fn error(status: StatusCode, message: &str) -> impl IntoResponse + use<> {
+    RestError { status, kind: kind_of(status), message: message.to_owned() }
 }
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
         let body =
             json!({ "error": { "message": self.message, "type": self.kind, "code": self.status.as_u16() } });
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        response.extensions_mut().insert(IsOfTheSpecification);
+        response
     }
 }
 
-async fn not_served() -> RestError {
-    RestError {
-        status: StatusCode::NOT_FOUND,
-        kind: "NotFoundException",
-        message: "this endpoint is not served; see the endpoints of /v1/config".into(),
+async fn not_served(OriginalUri(uri): OriginalUri) -> Response {
+    if let Some(redirect) = crate::http::without_slash(&uri) {
+        return redirect;
     }
+    let message = "this endpoint is not served; see the endpoints of /v1/config".into();
+    RestError { status: StatusCode::NOT_FOUND, kind: "NotFoundException", message }.into_response()
+}
+
+async fn no_such_method(method: axum::http::Method) -> RestError {
+    let message = format!(
+        "{method} is not served here: tables are read through this catalog, and written by Seislake alone"
+    );
+    RestError { status: StatusCode::METHOD_NOT_ALLOWED, kind: "UnsupportedOperationException", message }
+}
+
+/// What stands here, for people who open it in a browser.
+async fn about() -> Json<Value> {
+    Json(json!({
+        "about": "Iceberg REST catalog, for reading: give a client this address",
+        "config": "v1/config",
+        "endpoints": ENDPOINTS,
+    }))
 }
 
 #[derive(Deserialize)]
@@ -211,7 +273,10 @@ fn metadata_json(metadata: &TableMetadata, only_refs: bool) -> Result<Value, Res
     let failed = |error: serde_json::Error| RestError {
         status: StatusCode::INTERNAL_SERVER_ERROR,
         kind: "ServiceFailureException",
-        message: format!("the table's metadata cannot be written as JSON: {error}"),
+        message: {
+            tracing::error!(%error, "the metadata of a table cannot be written as JSON");
+            "the table's metadata cannot be written as JSON".to_owned()
+        },
     };
     let mut value = serde_json::to_value(metadata).map_err(failed)?;
     if only_refs {

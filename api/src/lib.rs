@@ -10,6 +10,7 @@
 //! stands in [`state`] as ports; the binary fills them.
 #![warn(missing_docs)]
 
+pub mod door;
 pub mod error;
 mod fdsn;
 mod flight_sql;
@@ -20,6 +21,7 @@ mod limits;
 mod query_runtime;
 mod read;
 mod records;
+pub mod request;
 pub mod state;
 
 pub use error::{ApiError, ErrorCode};

@@ -9,8 +9,16 @@ pub struct HttpLimits {
     pub body_bytes_max: usize,
     /// Longest time a request may take; then it is answered with 504.
     pub request_time_max: Duration,
-    /// Requests served at once; further ones are answered with 503.
+    /// Longest time that a body may keep us waiting, moving next to nothing; then it is answered with 408.
+    pub receive_time_max: Duration,
+    /// Requests worked on at once, until their answers are sent; further ones wait.
     pub concurrent_requests_max: usize,
+    /// Requests that wait at once; further ones are answered with 503.
+    pub waiting_requests_max: usize,
+    /// Longest time that a request waits; then it is answered with 503.
+    pub wait_time_max: Duration,
+    /// Origins of pages that may read what we answer: `https://host[:port]`, or `*` for all.
+    pub cors_origins: Vec<String>,
     /// Rows of a page where the caller does not say.
     pub page_rows_default: usize,
     /// Rows of a page at most.
@@ -37,7 +45,11 @@ impl Default for HttpLimits {
         Self {
             body_bytes_max: 64 << 20,
             request_time_max: Duration::from_secs(60),
+            receive_time_max: Duration::from_secs(20),
             concurrent_requests_max: 256,
+            waiting_requests_max: 1024,
+            wait_time_max: Duration::from_secs(10),
+            cors_origins: Vec::new(),
             page_rows_default: 100,
             page_rows_max: 1000,
             query_depth_max: 9,

@@ -38,7 +38,7 @@ const ORDERS: &[&str] = &[
     "timespancount_desc",
 ];
 
-static SERVICE: Service = Service {
+pub(super) static SERVICE: Service = Service {
     name: "availability",
     parameters: &[
         Parameter::new("starttime", Kind::Time).alias("start"),

@@ -28,7 +28,7 @@ use crate::state::AsOf;
 const FORMATS: &[&str] = &["miniseed", "mseed", "miniseed2", "mseed2", "miniseed3", "mseed3"];
 const QUALITIES: &[&str] = &["B", "D", "M", "Q", "R"];
 
-static SERVICE: Service = Service {
+pub(super) static SERVICE: Service = Service {
     name: "dataselect",
     parameters: &[
         Parameter::new("starttime", Kind::Time).alias("start"),

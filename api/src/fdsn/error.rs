@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use seislake_model::Timestamp;
 
 use super::SERVICE_VERSION;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::{ApiError, ErrorCode, retry_after};
 
 /// Where a request came in, for the text of its errors.
 #[derive(Clone, Debug)]
@@ -42,7 +42,9 @@ impl Request {
             ErrorCode::PageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             code => code.status(),
         };
-        self.text(status, &error.message, error.hint.as_deref())
+        let mut response = self.text(status, &error.message, error.hint.as_deref());
+        retry_after(error.code, response.headers_mut());
+        response
     }
 
     /// `Content-Disposition` of a file of this service.

@@ -30,7 +30,7 @@ const ORDERS: &[&str] = &["time", "time-asc", "magnitude", "magnitude-asc"];
 const FORMATS: &[&str] = &["xml", "text", "geojson", "csv"];
 
 /// What `query` accepts.
-const PARAMETERS: &[Parameter] = &[
+pub(super) const PARAMETERS: &[Parameter] = &[
     Parameter::new("starttime", Kind::Time).alias("start"),
     Parameter::new("endtime", Kind::Time).alias("end"),
     Parameter::new("minlatitude", Kind::Number).alias("minlat").default("-90.0"),
@@ -72,6 +72,7 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/fdsnws/event/1/version", get(|| async { SERVICE_VERSION }))
         .route("/fdsnws/event/1/catalogs", get(|| async { list("Catalogs", "Catalog") }))
         .route("/fdsnws/event/1/contributors", get(|| async { list("Contributors", "Contributor") }))
+        .route("/fdsnws/event/1", get(application))
         .route("/fdsnws/event/1/", get(application))
 }
 
@@ -119,6 +120,10 @@ async fn by_post(
         })
     });
     match pairs {
+        Ok(pairs) if pairs.is_empty() => {
+            let error = ApiError::invalid("the body is empty").hint("parameters as name=value, one a line");
+            request.refuse(&error)
+        }
         Ok(pairs) => answer(&shared, &request, pairs).await,
         Err(error) => request.refuse(&error),
     }

@@ -8,12 +8,16 @@ mod availability;
 mod dataselect;
 mod error;
 mod event;
+#[cfg(test)]
+pub(crate) mod openapi;
 mod parameters;
 mod service;
 mod station;
 mod wadl;
 
 use axum::Router;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
 use datafusion::prelude::SessionContext;
 use seislake_exchange::quakeml::Bulletin;
 use seislake_model::Timestamp;
@@ -28,6 +32,20 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .merge(dataselect::routes())
         .merge(availability::routes())
         .with_state(shared)
+}
+
+/// An error that was found before the request came to its service, in the text form of the specification.
+pub(crate) fn refuse(uri: &Uri, headers: &HeaderMap, submitted_at: Timestamp, error: &ApiError) -> Response {
+    let services = ["event", "station", "dataselect", "availability"];
+    let named = uri.path().split('/').nth(2).unwrap_or_default();
+    let service = services.into_iter().find(|service| *service == named).unwrap_or("event");
+    error::Request::new(service, uri, headers, submitted_at).refuse(error)
+}
+
+/// The services that take selections of channels.
+#[cfg(test)]
+fn services() -> [&'static service::Service; 3] {
+    [&station::SERVICE, &dataselect::SERVICE, &availability::SERVICE]
 }
 
 /// Version of the specification that the services follow.

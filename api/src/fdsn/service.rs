@@ -58,6 +58,7 @@ impl Service {
         };
         Router::new()
             .route(&format!("/fdsnws/{}/1/application.wadl", self.name), get(wadl))
+            .route(&format!("/fdsnws/{}/1", self.name), get(wadl))
             .route(&format!("/fdsnws/{}/1/", self.name), get(wadl))
             .route(&format!("/fdsnws/{}/1/version", self.name), get(|| async { SERVICE_VERSION }))
     }
@@ -74,9 +75,12 @@ impl Service {
 
     /// Reads a body.
     pub(super) async fn asked_by_post(&self, body: Body) -> Result<Asked, ApiError> {
-        let bytes = body.read(BODY_BYTES_MAX).await?;
+        self.asked_by_body(&body.read(BODY_BYTES_MAX).await?)
+    }
+
+    fn asked_by_body(&self, bytes: &[u8]) -> Result<Asked, ApiError> {
         let mut lines = Vec::new();
-        let pairs = parameters::decode_body(&String::from_utf8_lossy(&bytes), |line| {
+        let pairs = parameters::decode_body(&String::from_utf8_lossy(bytes), |line| {
             lines.push(Selection::from_line(line)?);
             if lines.len() > LINES_MAX {
                 return Err(ApiError::invalid(format!(
@@ -85,7 +89,34 @@ impl Service {
             }
             Ok(())
         })?;
+        Self::check_chosen(&pairs, &lines)?;
         self.asked(pairs, lines)
+    }
+
+    /// A body that chooses nothing asks for everything, which nobody means: the specification wants lines of channels.
+    fn check_chosen(pairs: &[(String, String)], lines: &[Selection]) -> Result<(), ApiError> {
+        const CHOOSING: [&str; 12] = [
+            "network",
+            "net",
+            "station",
+            "sta",
+            "location",
+            "loc",
+            "channel",
+            "cha",
+            "starttime",
+            "start",
+            "endtime",
+            "end",
+        ];
+        let chooses = |(name, value): &(String, String)| {
+            !value.is_empty() && CHOOSING.iter().any(|known| known.eq_ignore_ascii_case(name))
+        };
+        if lines.is_empty() && !pairs.iter().any(chooses) {
+            return Err(ApiError::invalid("the body names no channels")
+                .hint("lines of NETWORK STATION LOCATION CHANNEL STARTTIME ENDTIME after the parameters"));
+        }
+        Ok(())
     }
 
     fn asked(&self, pairs: Vec<(String, String)>, lines: Vec<Selection>) -> Result<Asked, ApiError> {
@@ -108,4 +139,82 @@ fn selection(parameters: &Parameters) -> Result<Selection, ApiError> {
         channel: patterns("channel")?,
         window: parameters::times(parameters)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Words that requests are made of, and others.
+    const WORDS: [&str; 34] = [
+        "net=",
+        "sta",
+        "=",
+        "&",
+        "\n",
+        " ",
+        "starttime=",
+        "end=",
+        "2024-01-01",
+        "T00:00:00",
+        "2599-12-31",
+        "*",
+        "?",
+        ",",
+        "--",
+        "XX STA -- HHZ 2024-01-01 2024-01-02\n",
+        "format=",
+        "geocsv",
+        "merge=",
+        "limit=",
+        "-1",
+        "1e999",
+        "NaN",
+        "%00",
+        "%zz",
+        "+",
+        "quality=B\n",
+        "\r",
+        "\t",
+        "é",
+        "\u{0}",
+        "minlatitude=",
+        "minradius=",
+        "91",
+    ];
+
+    proptest! {
+        /// Query strings and bodies of any words are read or refused, and quickly.
+        #[test]
+        fn no_request_hangs_or_ends_a_service(words in proptest::collection::vec(proptest::sample::select(WORDS.to_vec()), 0..200)) {
+            let text = words.concat();
+            let started = Instant::now();
+            for service in crate::fdsn::services() {
+                let _ = service.asked_by_get(Some(&text));
+                let _ = service.asked_by_body(text.as_bytes());
+            }
+            prop_assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        }
+
+        /// The same for any bytes.
+        #[test]
+        fn no_bytes_hang_or_end_a_service(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            for service in crate::fdsn::services() {
+                let _ = service.asked_by_get(Some(&String::from_utf8_lossy(&bytes)));
+                let _ = service.asked_by_body(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_of_many_lines_is_bounded() {
+        let line = "XX STA -- HHZ 2024-01-01 2024-01-02\n";
+        let service = &crate::fdsn::services()[0];
+        assert!(service.asked_by_body(line.repeat(1_000).as_bytes()).is_ok());
+        assert!(service.asked_by_body(line.repeat(LINES_MAX + 1).as_bytes()).is_err());
+    }
 }

@@ -22,7 +22,7 @@ use crate::state::AsOf;
 const LEVELS: &[&str] = &["network", "station", "channel", "response"];
 const FORMATS: &[&str] = &["xml", "text"];
 
-static SERVICE: Service = Service {
+pub(super) static SERVICE: Service = Service {
     name: "station",
     parameters: &[
         Parameter::new("starttime", Kind::Time).alias("start"),

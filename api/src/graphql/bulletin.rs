@@ -7,7 +7,7 @@ use seislake_model::{Amplitude, Arrival, EventStatus, Magnitude, Onset, Origin, 
 
 use super::cursor::PageInfo;
 use super::inputs::PhaseName;
-use super::scalars::{DateTime, Snapshot};
+use super::scalars::{DateTime, Snapshot, number};
 use super::view::{AmplitudesOf, ArrivalsOf, ArrivalsOfPick, EventOf, MagnitudesOf, OriginsOf, PickOf, View};
 use crate::read::{EventFilter, EventRow, Near, PickFilter, count_events, count_picks, quality_flag};
 
@@ -60,20 +60,20 @@ impl EventNode {
         DateTime(self.row.event.origin_time)
     }
     /// Of the preferred origin, degrees north, WGS84.
-    async fn latitude(&self) -> f64 {
-        self.row.event.latitude
+    async fn latitude(&self) -> Option<f64> {
+        number(self.row.event.latitude)
     }
     /// Of the preferred origin, degrees east, WGS84.
-    async fn longitude(&self) -> f64 {
-        self.row.event.longitude
+    async fn longitude(&self) -> Option<f64> {
+        number(self.row.event.longitude)
     }
     /// Of the preferred origin, below sea level.
-    async fn depth_km(&self) -> f64 {
-        self.row.event.depth_km
+    async fn depth_km(&self) -> Option<f64> {
+        number(self.row.event.depth_km)
     }
     /// Of the preferred magnitude; null where there is none.
     async fn magnitude(&self) -> Option<f64> {
-        self.row.event.magnitude
+        self.row.event.magnitude.and_then(number)
     }
     /// Of the preferred magnitude.
     async fn magnitude_type(&self) -> Option<&str> {
@@ -132,52 +132,52 @@ impl OriginNode {
         DateTime(self.origin.origin_time)
     }
     /// One standard deviation of the origin time.
-    async fn time_uncertainty_s(&self) -> f64 {
-        self.origin.time_uncertainty_s
+    async fn time_uncertainty_s(&self) -> Option<f64> {
+        number(self.origin.time_uncertainty_s)
     }
     /// Degrees north, WGS84.
-    async fn latitude(&self) -> f64 {
-        self.origin.latitude
+    async fn latitude(&self) -> Option<f64> {
+        number(self.origin.latitude)
     }
     /// Degrees east, WGS84.
-    async fn longitude(&self) -> f64 {
-        self.origin.longitude
+    async fn longitude(&self) -> Option<f64> {
+        number(self.origin.longitude)
     }
     /// Depth below sea level.
-    async fn depth_km(&self) -> f64 {
-        self.origin.depth_km
+    async fn depth_km(&self) -> Option<f64> {
+        number(self.origin.depth_km)
     }
     /// One standard deviation of the depth.
-    async fn depth_uncertainty_km(&self) -> f64 {
-        self.origin.depth_uncertainty_km
+    async fn depth_uncertainty_km(&self) -> Option<f64> {
+        number(self.origin.depth_uncertainty_km)
     }
     /// Covariance of the hypocentre east, north, down: xx, xy, xz, yy, yz, zz.
-    async fn covariance_km2(&self) -> Vec<f64> {
-        self.origin.covariance_km2.to_vec()
+    async fn covariance_km2(&self) -> Vec<Option<f64>> {
+        self.origin.covariance_km2.map(number).to_vec()
     }
     /// Semi-major axis of the horizontal error ellipse (68 %).
-    async fn ellipse_major_km(&self) -> f64 {
-        self.origin.ellipse_major_km
+    async fn ellipse_major_km(&self) -> Option<f64> {
+        number(self.origin.ellipse_major_km)
     }
     /// Semi-minor axis of the horizontal error ellipse (68 %).
-    async fn ellipse_minor_km(&self) -> f64 {
-        self.origin.ellipse_minor_km
+    async fn ellipse_minor_km(&self) -> Option<f64> {
+        number(self.origin.ellipse_minor_km)
     }
     /// Azimuth of the major axis, degrees clockwise from north.
-    async fn ellipse_azimuth(&self) -> f64 {
-        self.origin.ellipse_azimuth
+    async fn ellipse_azimuth(&self) -> Option<f64> {
+        number(self.origin.ellipse_azimuth)
     }
     /// Root mean square of the weighted residuals.
-    async fn rms_s(&self) -> f64 {
-        self.origin.rms_s
+    async fn rms_s(&self) -> Option<f64> {
+        number(self.origin.rms_s)
     }
     /// Largest gap in azimuth between stations used, degrees.
-    async fn azimuthal_gap(&self) -> f64 {
-        self.origin.azimuthal_gap
+    async fn azimuthal_gap(&self) -> Option<f64> {
+        number(self.origin.azimuthal_gap)
     }
     /// Epicentral distance of the nearest station used.
-    async fn nearest_station_km(&self) -> f64 {
-        self.origin.nearest_station_km
+    async fn nearest_station_km(&self) -> Option<f64> {
+        number(self.origin.nearest_station_km)
     }
     /// Phases used.
     async fn used_phase_count(&self) -> u32 {
@@ -244,20 +244,20 @@ impl ArrivalNode {
         self.arrival.phase.into()
     }
     /// Epicentral distance.
-    async fn distance_km(&self) -> f64 {
-        self.arrival.distance_km
+    async fn distance_km(&self) -> Option<f64> {
+        number(self.arrival.distance_km)
     }
     /// From the epicentre to the station, degrees clockwise from north.
-    async fn azimuth(&self) -> f64 {
-        self.arrival.azimuth
+    async fn azimuth(&self) -> Option<f64> {
+        number(self.arrival.azimuth)
     }
     /// Observed minus calculated arrival time.
-    async fn residual_s(&self) -> f64 {
-        self.arrival.residual_s
+    async fn residual_s(&self) -> Option<f64> {
+        number(self.arrival.residual_s)
     }
     /// Weight in the location, 0 to 1.
-    async fn weight(&self) -> f64 {
-        self.arrival.weight
+    async fn weight(&self) -> Option<f64> {
+        number(self.arrival.weight)
     }
     /// The pick; null where it is not (yet) in the lake.
     async fn pick(&self) -> Result<Option<PickNode>> {
@@ -326,8 +326,8 @@ impl PickNode {
         DateTime(self.pick.pick_time)
     }
     /// One standard deviation of the onset time.
-    async fn time_uncertainty_s(&self) -> f64 {
-        self.pick.time_uncertainty_s
+    async fn time_uncertainty_s(&self) -> Option<f64> {
+        number(self.pick.time_uncertainty_s)
     }
     /// Phase as the picker reads it.
     async fn phase(&self) -> PhaseName {
@@ -349,14 +349,15 @@ impl PickNode {
         }
     }
     /// Ratio of the amplitudes after and before the onset.
-    async fn snr(&self) -> f64 {
-        self.pick.snr
+    async fn snr(&self) -> Option<f64> {
+        number(self.pick.snr)
     }
     /// Picker and version.
     async fn method(&self) -> &str {
         &self.pick.method
     }
     /// Arrivals that use this pick.
+    #[graphql(complexity = "1 + 2 * child_complexity")]
     async fn arrivals(&self) -> Result<Vec<ArrivalNode>> {
         let near = Near { id: self.pick.pick_id.clone(), time: self.pick.pick_time };
         let rows = self.view.loader.load_one(ArrivalsOfPick(near)).await?.unwrap_or_default();
@@ -376,9 +377,9 @@ pub(super) struct MagnitudeNode {
     /// Type, e.g. `ML`.
     magnitude_type: String,
     /// Value.
-    magnitude: f64,
+    magnitude: Option<f64>,
     /// Standard deviation over the stations.
-    uncertainty: f64,
+    uncertainty: Option<f64>,
     /// Stations used.
     station_count: u32,
     /// Recipe.
@@ -391,8 +392,8 @@ impl From<&Magnitude> for MagnitudeNode {
             magnitude_id: row.magnitude_id.clone(),
             origin_id: row.origin_id.clone(),
             magnitude_type: row.magnitude_type.clone(),
-            magnitude: row.magnitude,
-            uncertainty: row.uncertainty,
+            magnitude: number(row.magnitude),
+            uncertainty: number(row.uncertainty),
             station_count: row.station_count,
             method: row.method.clone(),
         }
@@ -408,13 +409,13 @@ pub(super) struct AmplitudeNode {
     /// FDSN source identifier of the channel.
     source_id: String,
     /// Zero-to-peak Wood-Anderson displacement.
-    amplitude_mm: f64,
+    amplitude_mm: Option<f64>,
     /// Second in which the peak lies.
     amplitude_time: DateTime,
     /// Hypocentral distance.
-    hypocentral_distance_km: f64,
+    hypocentral_distance_km: Option<f64>,
     /// Magnitude of this channel alone.
-    station_magnitude: f64,
+    station_magnitude: Option<f64>,
 }
 
 impl From<&Amplitude> for AmplitudeNode {
@@ -422,10 +423,10 @@ impl From<&Amplitude> for AmplitudeNode {
         Self {
             amplitude_id: row.amplitude_id.clone(),
             source_id: row.source_id.to_string(),
-            amplitude_mm: row.amplitude_mm,
+            amplitude_mm: number(row.amplitude_mm),
             amplitude_time: DateTime(row.amplitude_time),
-            hypocentral_distance_km: row.hypocentral_distance_km,
-            station_magnitude: row.station_magnitude,
+            hypocentral_distance_km: number(row.hypocentral_distance_km),
+            station_magnitude: number(row.station_magnitude),
         }
     }
 }

@@ -6,7 +6,7 @@ use async_graphql::{Object, SimpleObject};
 use seislake_model::{Channel, Inventory, Station};
 
 use super::cursor::PageInfo;
-use super::scalars::DateTime;
+use super::scalars::{DateTime, number};
 
 /// One epoch of a station.
 #[derive(Clone, Debug)]
@@ -27,16 +27,16 @@ impl StationNode {
         &self.station.station
     }
     /// Degrees north, WGS84.
-    async fn latitude(&self) -> f64 {
-        self.station.latitude
+    async fn latitude(&self) -> Option<f64> {
+        number(self.station.latitude)
     }
     /// Degrees east, WGS84.
-    async fn longitude(&self) -> f64 {
-        self.station.longitude
+    async fn longitude(&self) -> Option<f64> {
+        number(self.station.longitude)
     }
     /// Metres above sea level.
-    async fn elevation_m(&self) -> f64 {
-        self.station.elevation_m
+    async fn elevation_m(&self) -> Option<f64> {
+        number(self.station.elevation_m)
     }
     /// Name of the site.
     async fn site_name(&self) -> Option<&str> {
@@ -72,13 +72,13 @@ pub(super) struct ChannelNode {
     /// SEED channel code.
     channel: String,
     /// Degrees north, WGS84.
-    latitude: f64,
+    latitude: Option<f64>,
     /// Degrees east, WGS84.
-    longitude: f64,
+    longitude: Option<f64>,
     /// Metres above sea level, of the surface.
-    elevation_m: f64,
+    elevation_m: Option<f64>,
     /// Burial depth.
-    depth_m: f64,
+    depth_m: Option<f64>,
     /// Degrees clockwise from north.
     azimuth: Option<f64>,
     /// Degrees down from horizontal; -90 is up.
@@ -103,18 +103,21 @@ impl From<&Channel> for ChannelNode {
             source_id: row.source_id.to_string(),
             location: row.source_id.location().to_owned(),
             channel: row.source_id.channel(),
-            latitude: row.latitude,
-            longitude: row.longitude,
-            elevation_m: row.elevation_m,
-            depth_m: row.depth_m,
-            azimuth: row.azimuth,
-            dip: row.dip,
-            sample_rate_hz: row.sample_rate_hz,
+            latitude: number(row.latitude),
+            longitude: number(row.longitude),
+            elevation_m: number(row.elevation_m),
+            depth_m: number(row.depth_m),
+            azimuth: row.azimuth.and_then(number),
+            dip: row.dip.and_then(number),
+            sample_rate_hz: row.sample_rate_hz.and_then(number),
             sensor: row.sensor.clone(),
             start_time: row.start_time.map(DateTime),
             end_time: row.end_time.map(DateTime),
-            sensitivity: row.response.as_ref().map(|response| response.sensitivity),
-            sensitivity_frequency_hz: row.response.as_ref().map(|response| response.sensitivity_frequency_hz),
+            sensitivity: row.response.as_ref().and_then(|response| number(response.sensitivity)),
+            sensitivity_frequency_hz: row
+                .response
+                .as_ref()
+                .and_then(|response| number(response.sensitivity_frequency_hz)),
         }
     }
 }

@@ -20,10 +20,11 @@ use crate::read::{
 };
 use crate::state::{AppState, AsOf};
 
-/// Cost of a list: its fields for every row asked for, at most a full page (a larger page is refused by the field).
+/// Cost of a list: its fields for every row asked for, at most a full page (a larger page is refused by the field). How many
+/// lists are asked for is counted by the guard.
 fn cost(first: Option<i32>, child: usize) -> usize {
     let rows = first.and_then(|first| usize::try_from(first).ok()).unwrap_or(100).min(1000);
-    1 + rows * child
+    1_usize.saturating_add(rows.saturating_mul(child))
 }
 
 /// Where a page starts and in which state of the lake.

@@ -3,11 +3,11 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use seislake_model::{SnapshotId, Timestamp};
 
-/// A moment in UTC, ISO 8601, to the nanosecond: `2014-08-24T00:01:08.92Z`.
+/// A moment in UTC, RFC 3339, to the nanosecond: `2014-08-24T00:01:08.92Z`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DateTime(pub(super) Timestamp);
 
-#[Scalar(specified_by_url = "https://scalars.graphql.org/andimarek/date-time")]
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
@@ -39,4 +39,9 @@ impl ScalarType for Snapshot {
     fn to_value(&self) -> Value {
         Value::String(self.0.to_string())
     }
+}
+
+/// A number as JSON can say it: null where it is none or infinite.
+pub(super) fn number(value: f64) -> Option<f64> {
+    Some(value).filter(|value| value.is_finite())
 }

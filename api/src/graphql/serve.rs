@@ -12,8 +12,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::get;
 
-use super::{ApiSchema, schema};
-use crate::error::{ApiError, ErrorCode};
+use super::{ApiSchema, guard, schema};
+use crate::error::{ApiError, ErrorCode, retry_after};
 use crate::http::{Asset, Body, Parameters, asset_routes};
 use crate::limits::HttpLimits;
 use crate::state::AppState;
@@ -21,17 +21,49 @@ use crate::state::AppState;
 /// Largest GraphQL request: a query is text written by people or tools.
 const REQUEST_BYTES_MAX: usize = 1 << 20;
 
+/// Errors in one answer: a document may hold a mistake in every word.
+const ERRORS_MAX: usize = 16;
+
 const BODY_HINT: &str = "send {\"query\": \"…\", \"variables\": {…}} as application/json";
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    ByGet,
+    ByPost,
+}
+
+/// Reading is all that GET may do: pages of other origins can send it.
+fn check_method(request: &mut Request, sent: Sent) -> Result<(), ApiError> {
+    let Ok(document) = request.parsed_query() else { return Ok(()) };
+    let reads = document.operations.iter().all(|(_, operation)| operation.node.ty == OperationType::Query);
+    if reads || sent == Sent::ByPost {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorCode::MethodNotAllowed, "a mutation cannot be sent by GET; use POST"))
+}
 
 /// What the GraphQL routes share.
 #[derive(Clone)]
 pub(crate) struct GraphqlState {
     schema: ApiSchema,
+    depth_max: usize,
 }
 
 impl GraphqlState {
     pub(crate) fn new(state: AppState, limits: HttpLimits) -> Self {
-        Self { schema: schema(state, limits) }
+        let depth_max = limits.query_depth_max;
+        Self { schema: schema(state, limits), depth_max }
+    }
+
+    /// Executes a request whose document is within bounds.
+    async fn execute(&self, mut request: Request, sent: Sent) -> HttpResponse {
+        let checked =
+            guard::check(&mut request, self.depth_max).and_then(|()| check_method(&mut request, sent));
+        match checked {
+            Ok(()) => answer(self.schema.execute(request).await),
+            Err(error) => refused(&error),
+        }
     }
 }
 
@@ -61,7 +93,7 @@ const PARAMETERS: &[&str] = &["query", "operationName", "variables", "extensions
 
 async fn query(State(state): State<Arc<GraphqlState>>, RawQuery(query): RawQuery) -> HttpResponse {
     match request_of_query(query.as_deref()) {
-        Ok(request) => answer(state.schema.execute(request).await),
+        Ok(request) => state.execute(request, Sent::ByGet).await,
         Err(error) => refused(&error),
     }
 }
@@ -73,44 +105,47 @@ fn request_of_query(query: Option<&str>) -> Result<Request, ApiError> {
             .hint("GET /graphql?query={events(first:1){nodes{eventId}}}, or open /graphiql")
     })?;
     let mut request = Request::new(text);
-    if let Some(name) = parameters.text("operationName") {
-        request = request.operation_name(name);
-    }
+    request.operation_name = parameters.text("operationName").map(str::to_owned);
     if let Some(text) = parameters.text("variables") {
         let json = serde_json::from_str(text)
             .map_err(|error| ApiError::invalid(format!("\"variables\" is not JSON: {error}")))?;
         request = request.variables(Variables::from_json(json));
     }
-    if changes_something(&mut request) {
-        let message = "a mutation cannot be sent by GET; use POST";
-        return Err(ApiError::new(ErrorCode::MethodNotAllowed, message));
-    }
     Ok(request)
 }
 
-fn changes_something(request: &mut Request) -> bool {
-    let Ok(document) = request.parsed_query() else { return false };
-    document.operations.iter().any(|(_, operation)| operation.node.ty != OperationType::Query)
-}
-
 async fn body(State(state): State<Arc<GraphqlState>>, body: Body) -> HttpResponse {
-    let bytes = match body.read(REQUEST_BYTES_MAX).await {
-        Ok(bytes) => bytes,
-        Err(error) => return refused(&error),
-    };
-    match serde_json::from_slice::<Request>(&bytes) {
-        Ok(request) if request.query.trim().is_empty() => refused(
-            &ApiError::invalid("the body is not a GraphQL request: \"query\" is missing").hint(BODY_HINT),
-        ),
-        Ok(request) => answer(state.schema.execute(request).await),
-        Err(error) => {
-            refused(&ApiError::invalid(format!("the body is not a GraphQL request: {error}")).hint(BODY_HINT))
-        }
+    match request_of_body(body).await {
+        Ok(request) => state.execute(request, Sent::ByPost).await,
+        Err(error) => refused(&error),
     }
 }
 
-fn refused(error: &ApiError) -> HttpResponse {
-    answer(Response::from_errors(vec![server_error(error)]))
+/// Only media types that a page of another origin cannot send without asking first.
+async fn request_of_body(body: Body) -> Result<Request, ApiError> {
+    let media_type = body.media_type().unwrap_or_default();
+    if !matches!(media_type.as_str(), "application/json" | "application/graphql-response+json") {
+        let message = format!("GraphQL requests of media type \"{media_type}\" are not read");
+        return Err(ApiError::new(ErrorCode::UnsupportedMediaType, message).hint(BODY_HINT));
+    }
+    let bytes = body.read(REQUEST_BYTES_MAX).await?;
+    let wrong =
+        |why: &str| ApiError::invalid(format!("the body is not a GraphQL request: {why}")).hint(BODY_HINT);
+    let mut request: Request = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
+    if request.query.trim().is_empty() {
+        return Err(wrong("\"query\" is missing"));
+    }
+    // What clients send that do not name their operation.
+    request.operation_name = request.operation_name.filter(|name| !name.is_empty());
+    Ok(request)
+}
+
+/// The answer to a request that is not executed.
+pub(crate) fn refused(error: &ApiError) -> HttpResponse {
+    let response = Response::from_errors(vec![server_error(error)]);
+    let mut answer = written(error.code.status(), &response);
+    retry_after(error.code, answer.headers_mut());
+    answer
 }
 
 /// The GraphQL form of an error.
@@ -136,11 +171,6 @@ fn code_of(error: &mut ServerError) -> ErrorCode {
         error.extensions = Some(extensions(&known));
         return known.code;
     }
-    let named = error.extensions.as_ref().and_then(|values| values.get("code")).cloned();
-    if let Some(Value::String(name)) = named {
-        let codes = [ErrorCode::QueryTooDeep, ErrorCode::MethodNotAllowed, ErrorCode::BodyTooLarge];
-        return codes.into_iter().find(|code| code.as_str() == name).unwrap_or(ErrorCode::InvalidArgument);
-    }
     let classified = if error.message.contains("too complex") {
         error.message = "the query would cost more than is allowed".to_owned();
         ApiError::new(ErrorCode::QueryTooComplex, "").hint("ask for fewer fields or smaller pages")
@@ -151,13 +181,19 @@ fn code_of(error: &mut ServerError) -> ErrorCode {
     classified.code
 }
 
+/// The answer to a request that was executed, or refused by validation.
 fn answer(mut response: Response) -> HttpResponse {
+    response.errors.truncate(ERRORS_MAX);
     let codes: Vec<ErrorCode> = response.errors.iter_mut().map(code_of).collect();
     let status = match codes.first() {
         Some(code) if response.data == Value::Null => code.status(),
         _ => StatusCode::OK,
     };
-    match serde_json::to_vec(&response) {
+    written(status, &response)
+}
+
+fn written(status: StatusCode, response: &Response) -> HttpResponse {
+    match serde_json::to_vec(response) {
         Ok(json) => (status, [(header::CONTENT_TYPE, "application/json")], json).into_response(),
         Err(error) => ApiError::internal("write the answer", &error).into_response(),
     }

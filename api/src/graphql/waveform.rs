@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{ComplexObject, Result, SimpleObject};
 
 use super::cursor::PageInfo;
-use super::scalars::{DateTime, Snapshot};
+use super::scalars::{DateTime, Snapshot, number};
 use super::view::View;
 use crate::read::{SegmentFilter, SegmentRow, count_segments};
 
@@ -20,13 +20,13 @@ pub(super) struct SegmentNode {
     /// Time of the last sample.
     end_time: DateTime,
     /// Sample rate.
-    sample_rate_hz: f64,
+    sample_rate_hz: Option<f64>,
     /// Number of samples.
     sample_count: u32,
     /// Encoding of the records it was made from.
     encoding: String,
-    /// All samples of the segment, counts; read only when asked for.
-    samples: Option<Vec<f64>>,
+    /// All samples of the segment, counts; read only when asked for. Null where a sample is no number or infinite.
+    samples: Option<Vec<Option<f64>>>,
 }
 
 impl From<SegmentRow> for SegmentNode {
@@ -35,10 +35,10 @@ impl From<SegmentRow> for SegmentNode {
             source_id: row.source_id.to_string(),
             start_time: DateTime(row.start_time),
             end_time: DateTime(row.end_time),
-            sample_rate_hz: row.sample_rate_hz,
+            sample_rate_hz: number(row.sample_rate_hz),
             sample_count: row.sample_count,
             encoding: row.encoding,
-            samples: row.samples,
+            samples: row.samples.map(|samples| samples.into_iter().map(number).collect()),
         }
     }
 }

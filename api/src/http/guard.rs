@@ -1,29 +1,120 @@
 //! What stands around every request: a place among the concurrent ones, a time limit, metrics, and a net for panics.
+//!
+//! ```text
+//! request ─ metrics ─┬─ GET: place ─────────────────────┬─ time limit ─ handler ─► body, with the place until it is sent
+//!                    └─ POST: handler reads the body, then place ─┘
+//! ```
+//! A body that comes slowly takes nobody's place. Health is always answered.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::sync::watch;
 
+use super::places::{Place, Places};
 use crate::error::{ApiError, ErrorCode};
 use crate::limits::HttpLimits;
+use crate::request::{Client, RequestContext};
 
 /// Limits that hold over all requests.
 #[derive(Debug)]
 pub(super) struct Guards {
-    places: Semaphore,
+    places: Arc<Places>,
     request_time_max: Duration,
+    receive_time_max: Duration,
+    /// Bytes that the bodies of all requests may hold in memory while they come.
+    body_bytes: Arc<tokio::sync::Semaphore>,
 }
+
+/// Bodies of the largest size that may be in memory at once.
+const LARGEST_BODIES: usize = 8;
 
 impl Guards {
     pub(super) fn new(limits: &HttpLimits) -> Self {
+        let body_bytes = limits.body_bytes_max.saturating_mul(LARGEST_BODIES) / BODY_UNIT;
+        let body_bytes = body_bytes.clamp(BODY_UNITS_MIN, tokio::sync::Semaphore::MAX_PERMITS);
         Self {
-            places: Semaphore::new(limits.concurrent_requests_max),
+            places: Places::new(
+                limits.concurrent_requests_max,
+                limits.waiting_requests_max,
+                limits.wait_time_max,
+            ),
             request_time_max: limits.request_time_max,
+            receive_time_max: limits.receive_time_max,
+            body_bytes: Arc::new(tokio::sync::Semaphore::new(body_bytes)),
+        }
+    }
+}
+
+/// Memory of bodies is counted in these.
+pub(super) const BODY_UNIT: usize = 1 << 10;
+/// Room for small bodies, however small the largest may be.
+const BODY_UNITS_MIN: usize = 16 << 10;
+
+/// The way of one request through the guard, for the handler that reads its body.
+#[derive(Clone, Debug)]
+pub(super) struct Passage(Arc<OfRequest>);
+
+#[derive(Debug)]
+struct OfRequest {
+    guards: Arc<Guards>,
+    client: Client,
+    place: Mutex<Option<Place>>,
+    /// When the request must have been answered; `None` while its body comes.
+    deadline: watch::Sender<Option<tokio::time::Instant>>,
+}
+
+impl Passage {
+    fn new(guards: Arc<Guards>, client: Client) -> Self {
+        let of_request =
+            OfRequest { guards, client, place: Mutex::new(None), deadline: watch::Sender::new(None) };
+        Self(Arc::new(of_request))
+    }
+
+    /// How long a body may keep us waiting.
+    pub(super) fn receive_time_max(&self) -> Duration {
+        self.0.guards.receive_time_max
+    }
+
+    /// Room for the body of a request.
+    pub(super) fn body_bytes(&self) -> &Arc<tokio::sync::Semaphore> {
+        &self.0.guards.body_bytes
+    }
+
+    /// Waits for a place; from then on the time of the request counts. Does nothing where it has one.
+    pub(super) async fn begin(&self) -> Result<(), ApiError> {
+        if self.place().is_some() {
+            return Ok(());
+        }
+        let place = self.0.guards.places.begin(self.0.client).await?;
+        *self.place() = Some(place);
+        self.0.deadline.send_replace(Some(tokio::time::Instant::now() + self.0.guards.request_time_max));
+        Ok(())
+    }
+
+    fn place(&self) -> std::sync::MutexGuard<'_, Option<Place>> {
+        self.0.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when the time of the request is over.
+    async fn expired(&self) {
+        let mut deadline = self.0.deadline.subscribe();
+        let Ok(set) = deadline.wait_for(Option::is_some).await.map(|set| *set) else {
+            return std::future::pending().await;
+        };
+        match set {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => std::future::pending().await,
         }
     }
 }
@@ -33,42 +124,86 @@ fn always_answered(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
+/// The methods of HTTP, and one word for all others: what clients invent must not fill our memory.
+const fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        Method::PATCH => "PATCH",
+        Method::TRACE => "TRACE",
+        Method::CONNECT => "CONNECT",
+        _ => "other",
+    }
+}
+
 pub(super) async fn guard(State(guards): State<Arc<Guards>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
-    let method = request.method().to_string();
+    let method = method_label(request.method());
     let route = request
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let response = limited(&guards, request, next).await;
-    let labels = [("method", method), ("route", route), ("status", response.status().as_u16().to_string())];
+    let response = limited(guards, request, next).await;
+    let labels =
+        [("method", method.to_owned()), ("route", route), ("status", response.status().as_u16().to_string())];
     metrics::counter!("seislake_http_requests_total", &labels).increment(1);
     metrics::histogram!("seislake_http_request_duration_seconds", &labels[..2])
         .record(started.elapsed().as_secs_f64());
     response
 }
 
-async fn limited(guards: &Guards, request: Request, next: Next) -> Response {
-    let _place = if always_answered(request.uri().path()) {
-        None
-    } else {
-        match guards.places.try_acquire() {
-            Ok(place) => Some(place),
-            Err(_) => {
-                return ApiError::new(ErrorCode::Unavailable, "as many requests as allowed are in progress")
-                    .hint("try again in a second")
-                    .into_response();
-            }
-        }
-    };
-    match tokio::time::timeout(guards.request_time_max, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => ApiError::new(
+async fn limited(guards: Arc<Guards>, mut request: Request, next: Next) -> Response {
+    if always_answered(request.uri().path()) {
+        return next.run(request).await;
+    }
+    let client =
+        request.extensions().get::<RequestContext>().map_or(Client::inside(), |context| context.client);
+    let passage = Passage::new(Arc::clone(&guards), client);
+    if request.method() != Method::POST
+        && let Err(error) = passage.begin().await
+    {
+        return error.into_response();
+    }
+    request.extensions_mut().insert(passage.clone());
+    tokio::select! {
+        response = next.run(request) => response.map(|body| Body::new(Held { body, _passage: passage })),
+        () = passage.expired() => ApiError::new(
             ErrorCode::TimedOut,
             format!("the request took longer than {} s", guards.request_time_max.as_secs_f64()),
         )
         .hint("ask for less: a shorter time range, a smaller area or page")
         .into_response(),
+    }
+}
+
+/// The body of an answer, with the place of its request.
+#[derive(Debug)]
+struct Held {
+    body: Body,
+    _passage: Passage,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

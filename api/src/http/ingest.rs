@@ -3,6 +3,8 @@
 //! Records go through the gate, which drops those the stream already holds: sending the same body again changes nothing,
 //! with or without an `Idempotency-Key`. Damaged parts come back as dead letters beside what was taken.
 
+use std::fmt;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -11,6 +13,8 @@ use bytes::Bytes;
 use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Encoding, FormatVersion, PackSettings, Quality, pack};
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::json;
 
 use super::{Body, Shared};
@@ -38,14 +42,7 @@ struct TraceBody {
     channel: Option<String>,
     start_time: Timestamp,
     sample_rate_hz: f64,
-    samples: Vec<serde_json::Number>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Traces {
-    Many(Vec<serde_json::Value>),
-    One(serde_json::Value),
+    samples: SampleArray,
 }
 
 impl TraceBody {
@@ -77,15 +74,9 @@ impl TraceBody {
         settings.format_version = FormatVersion::Three;
         settings.quality = Quality::Version(1);
         settings.record_length = RECORD_LENGTH;
-        let integers: Option<Vec<i32>> = self
-            .samples
-            .iter()
-            .map(|number| number.as_i64().and_then(|value| i32::try_from(value).ok()))
-            .collect();
-        let packed = match &integers {
-            Some(integers) => pack(&settings, integers.as_slice()),
-            None => {
-                let floats: Vec<f64> = self.samples.iter().filter_map(serde_json::Number::as_f64).collect();
+        let packed = match &self.samples {
+            SampleArray::Integers(integers) => pack(&settings, integers.as_slice()),
+            SampleArray::Floats(floats) => {
                 settings.encoding = Encoding::Float64;
                 pack(&settings, floats.as_slice())
             }
@@ -96,26 +87,126 @@ impl TraceBody {
     }
 }
 
-fn traces(body: &[u8]) -> Result<Vec<TraceBody>, ApiError> {
-    let refuse = |error: serde_json::Error| {
+/// Numbers as they are read: integers as long as all fit 32 bits, else floats. So ten million take 40 MB, not a gigabyte.
+#[derive(Debug)]
+enum SampleArray {
+    Integers(Vec<i32>),
+    Floats(Vec<f64>),
+}
+
+impl SampleArray {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Integers(samples) => samples.is_empty(),
+            Self::Floats(samples) => samples.is_empty(),
+        }
+    }
+
+    fn push(&mut self, sample: Sample) {
+        match (&mut *self, sample) {
+            (Self::Integers(samples), Sample::Integer(sample)) => samples.push(sample),
+            (Self::Integers(samples), Sample::Float(sample)) => {
+                let mut floats: Vec<f64> = samples.iter().copied().map(f64::from).collect();
+                floats.push(sample);
+                *self = Self::Floats(floats);
+            }
+            (Self::Floats(samples), Sample::Integer(sample)) => samples.push(f64::from(sample)),
+            (Self::Floats(samples), Sample::Float(sample)) => samples.push(sample),
+        }
+    }
+}
+
+/// One number as it is written: `1` is an integer, `1.0` is none.
+#[derive(Clone, Copy, Debug)]
+enum Sample {
+    Integer(i32),
+    Float(f64),
+}
+
+impl<'de> Deserialize<'de> for Sample {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfNumber;
+        impl Visitor<'_> for OfNumber {
+            type Value = Sample;
+
+            fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+                text.write_str("a number")
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Sample, E> {
+                Ok(i32::try_from(number).map_or(Sample::Float(number as f64), Sample::Integer))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Sample, E> {
+                Ok(i32::try_from(number).map_or(Sample::Float(number as f64), Sample::Integer))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Sample, E> {
+                Ok(Sample::Float(number))
+            }
+        }
+        // Asked for a float, the parser gives integers as integers, and never the text of a number.
+        deserializer.deserialize_f64(OfNumber)
+    }
+}
+
+impl<'de> Deserialize<'de> for SampleArray {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfNumbers;
+        impl<'de> Visitor<'de> for OfNumbers {
+            type Value = SampleArray;
+
+            fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+                text.write_str("an array of numbers")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut numbers: A) -> Result<SampleArray, A::Error> {
+                let mut samples = SampleArray::Integers(Vec::new());
+                while let Some(number) = numbers.next_element::<Sample>()? {
+                    samples.push(number);
+                }
+                Ok(samples)
+            }
+        }
+        deserializer.deserialize_seq(OfNumbers)
+    }
+}
+
+/// The records of a trace, or of each of an array of traces, packed as they are read: one trace is in memory at a time.
+#[derive(Debug)]
+struct RecordsOfTraces(Vec<u8>);
+
+impl<'de> Visitor<'de> for RecordsOfTraces {
+    type Value = Vec<u8>;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("a sample array, or an array of such objects")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, fields: A) -> Result<Vec<u8>, A::Error> {
+        let trace = TraceBody::deserialize(MapAccessDeserializer::new(fields))?;
+        self.0.extend(trace.pack().map_err(|error| A::Error::custom(error.message))?);
+        Ok(self.0)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut traces: A) -> Result<Vec<u8>, A::Error> {
+        while let Some(trace) = traces.next_element::<TraceBody>()? {
+            self.0.extend(trace.pack().map_err(|error| A::Error::custom(error.message))?);
+        }
+        Ok(self.0)
+    }
+}
+
+fn records_of_arrays(body: &[u8]) -> Result<Bytes, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let records =
+        json.deserialize_any(RecordsOfTraces(Vec::new())).and_then(|records| json.end().map(|()| records));
+    records.map(Bytes::from).map_err(|error| {
         ApiError::invalid(format!("the body is not a sample array: {error}")).hint(
             "{\"source_id\": \"FDSN:XX_STA__H_H_Z\", \"start_time\": \"2026-01-02T00:00:00Z\", \
              \"sample_rate_hz\": 100, \"samples\": [1, 2, 3]}, or an array of such objects",
         )
-    };
-    let bodies = match serde_json::from_slice::<Traces>(body).map_err(refuse)? {
-        Traces::Many(bodies) => bodies,
-        Traces::One(body) => vec![body],
-    };
-    bodies.into_iter().map(|body| serde_json::from_value(body).map_err(refuse)).collect()
-}
-
-fn records_of_arrays(body: &[u8]) -> Result<Bytes, ApiError> {
-    let mut records = Vec::new();
-    for trace in traces(body)? {
-        records.extend(trace.pack()?);
-    }
-    Ok(records.into())
+    })
 }
 
 pub(super) async fn ingest(State(shared): State<Shared>, body: Body) -> Result<Response, ApiError> {
@@ -126,19 +217,23 @@ pub(super) async fn ingest(State(shared): State<Shared>, body: Body) -> Result<R
         return Err(ApiError::invalid(format!("Idempotency-Key is longer than {KEY_LENGTH_MAX} characters")));
     }
     let bytes = body.read(shared.limits.body_bytes_max).await?;
-    let records = match media_type.as_deref() {
-        Some("application/vnd.fdsn.mseed" | "application/vnd.fdsn.mseed3" | "application/octet-stream") => {
-            bytes
-        }
-        Some("application/json") => records_of_arrays(&bytes)?,
-        other => {
-            return Err(ApiError::new(
-                ErrorCode::UnsupportedMediaType,
-                format!("waveforms of media type \"{}\" are not read", other.unwrap_or("")),
-            )
-            .hint("application/vnd.fdsn.mseed or application/json"));
-        }
-    };
+    let records =
+        match media_type.as_deref() {
+            Some(
+                "application/vnd.fdsn.mseed" | "application/vnd.fdsn.mseed3" | "application/octet-stream",
+            ) => bytes,
+            // Millions of numbers take a while: not on a thread that others wait for.
+            Some("application/json") => tokio::task::spawn_blocking(move || records_of_arrays(&bytes))
+                .await
+                .map_err(|error| ApiError::internal("read the sample arrays", &error))??,
+            other => {
+                return Err(ApiError::new(
+                    ErrorCode::UnsupportedMediaType,
+                    format!("waveforms of media type \"{}\" are not read", other.unwrap_or("")),
+                )
+                .hint("application/vnd.fdsn.mseed or application/json"));
+            }
+        };
     if records.is_empty() {
         return Err(ApiError::invalid("the body is empty"));
     }

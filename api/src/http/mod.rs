@@ -1,26 +1,30 @@
 //! The HTTP room: routes of the original system, health, console, documentation, and the limits around all doors.
 //!
 //! ```text
-//! request ─ panic guard ─ metrics ─ concurrency ─ time limit ─ gzip ─ route
+//! request ─ other origins ─ form of errors ─ panic guard ─ metrics ─ concurrency ─ time limit ─ gzip ─ route
 //! ```
-//! Every error is one JSON sentence, `{"error":{"code","message","hint"}}`, except under `/fdsnws`, where clients
-//! expect the text form of the FDSN specification.
+//! Every error is one JSON sentence, `{"error":{"code","message","hint"}}`, except where clients expect another form
+//! ([`dialect`]).
 
 mod assets;
 mod body;
+mod cors;
+mod dialect;
 mod events;
 mod guard;
 mod health;
 mod ingest;
 mod parameters;
+mod places;
 mod stations;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{Extensions, HeaderMap, StatusCode, Uri, Version, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -28,10 +32,11 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 
 pub(crate) use assets::{Asset, asset_routes};
 pub(crate) use body::Body;
+pub(crate) use dialect::without_slash;
 pub(crate) use parameters::{Parameters, check_point, decode_query};
 pub(crate) use stations::StationFilter;
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::limits::HttpLimits;
 use crate::query_runtime::in_its_name;
 use crate::state::AppState;
@@ -68,9 +73,10 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .route("/metrics", get(health::metrics))
         .route("/version", get(health::version))
         .with_state(shared.clone());
+    let origins = cors::Origins::new(&limits.cors_origins);
     own.merge(asset_routes(PAGES))
         .merge(graphql::routes(state, limits))
-        .merge(fdsn::routes(shared))
+        .merge(fdsn::routes(shared.clone()))
         .merge(others)
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
@@ -79,6 +85,8 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(answered)))
         .layer(from_fn_with_state(guards, guard::guard))
         .layer(CatchPanicLayer::custom(guard::panicked))
+        .layer(from_fn_with_state(shared, dialect::dialect))
+        .layer(from_fn_with_state(origins, cors::cors))
 }
 
 /// Errors go out as they are: ObsPy shows their bytes without unpacking them. Records are compressed already.
@@ -87,12 +95,10 @@ fn answered(status: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions)
     status.is_success() && !media_type.is_some_and(|name| name.starts_with("application/vnd.fdsn.mseed"))
 }
 
-async fn unknown_path(uri: Uri) -> ApiError {
-    ApiError::not_found(format!("there is nothing at \"{}\"", uri.path()))
-        .hint("/ lists the doors, /openapi.json the HTTP routes")
+async fn unknown_path(uri: Uri) -> Response {
+    dialect::unknown_path(&uri)
 }
 
-async fn unknown_method(method: axum::http::Method, uri: Uri) -> ApiError {
-    ApiError::new(ErrorCode::MethodNotAllowed, format!("\"{}\" does not answer {method}", uri.path()))
-        .hint("/openapi.json lists the methods of each route")
+async fn unknown_method(method: Method, uri: Uri) -> ApiError {
+    dialect::unknown_method(&method, &uri)
 }

@@ -119,6 +119,9 @@ impl Parameters {
     /// `limit` and `offset` of the routes of the original system.
     pub(crate) fn page(&self, limits: &HttpLimits) -> Result<(usize, usize), ApiError> {
         let limit = self.count("limit")?.unwrap_or(limits.page_rows_default);
+        if limit == 0 {
+            return Err(ApiError::invalid("limit: 0 asks for nothing"));
+        }
         if limit > limits.page_rows_max {
             return Err(ApiError::new(
                 ErrorCode::PageTooLarge,

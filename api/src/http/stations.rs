@@ -242,12 +242,12 @@ pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<J
     let media_type = body.media_type();
     let bytes = body.read(shared.limits.body_bytes_max).await?;
     let inventory = match media_type.as_deref() {
-        Some("application/json") | None => inventory_of_json(&bytes)?,
+        Some("application/json") => inventory_of_json(&bytes)?,
         Some("application/xml" | "text/xml") => inventory_of_stationxml(&bytes)?,
-        Some(other) => {
+        other => {
             return Err(ApiError::new(
                 ErrorCode::UnsupportedMediaType,
-                format!("stations of media type \"{other}\" are not read"),
+                format!("stations of media type \"{}\" are not read", other.unwrap_or("")),
             )
             .hint("application/json or application/xml (StationXML)"));
         }

@@ -1,11 +1,12 @@
 //! Who asks: a client at a door. Statements are queued by it.
 
 use std::future::Future;
-use std::net::SocketAddr;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
+
+use crate::request::RequestContext;
 
 tokio::task_local! {
     static CURRENT: Asker;
@@ -43,7 +44,7 @@ pub(crate) async fn in_its_name(request: Request, next: Next) -> Response {
         Some("fdsnws") => "fdsn",
         _ => "http",
     };
-    let address = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    let client = address.map(|address| address.0.ip().to_string());
+    let context = request.extensions().get::<RequestContext>();
+    let client = context.map(|context| context.client.to_string());
     Asker::new(door, client.unwrap_or_default()).scope(next.run(request)).await
 }

@@ -42,12 +42,16 @@ impl Area {
     pub(crate) fn contains(&self, latitude: f64, longitude: f64) -> bool {
         match *self {
             Self::Box { latitude: bounds, west, east } => {
-                let inside = match (west, east) {
+                let within = |longitude: f64| match (west, east) {
                     (Some(west), Some(east)) if west > east => longitude >= west || longitude <= east,
                     (west, east) => {
                         west.is_none_or(|west| longitude >= west) && east.is_none_or(|east| longitude <= east)
                     }
                 };
+                // The date line has two names, and a pole has all longitudes.
+                let inside = within(longitude)
+                    || longitude.abs() == 180.0 && within(-longitude)
+                    || latitude.abs() == 90.0;
                 bounds.min.is_none_or(|min| latitude >= min)
                     && bounds.max.is_none_or(|max| latitude <= max)
                     && inside
@@ -70,13 +74,7 @@ impl Area {
         match *self {
             Self::Box { latitude, west, east } => {
                 between(conditions, "latitude", latitude);
-                match (west, east) {
-                    (Some(west), Some(east)) if west > east => {
-                        let (west, east) = (conditions.number(west), conditions.number(east));
-                        conditions.add(format!("(longitude >= {west} OR longitude <= {east})"));
-                    }
-                    (min, max) => between(conditions, "longitude", Interval { min, max }),
-                }
+                add_longitudes(conditions, west, east);
             }
             Self::Ring { latitude, longitude, radius } => {
                 let reach = match radius {
@@ -96,6 +94,28 @@ impl Area {
             }
         }
     }
+}
+
+/// Meridians of a box. The date line has two names, and a pole has all longitudes.
+fn add_longitudes(conditions: &mut Conditions, west: Option<f64>, east: Option<f64>) {
+    let crosses = matches!((west, east), (Some(west), Some(east)) if west > east);
+    let reaches_date_line =
+        crosses || west.is_none_or(|west| west <= -180.0) || east.is_none_or(|east| east >= 180.0);
+    let mut parts = Vec::new();
+    if let Some(west) = west {
+        parts.push(format!("longitude >= {}", conditions.number(west)));
+    }
+    if let Some(east) = east {
+        parts.push(format!("longitude <= {}", conditions.number(east)));
+    }
+    if parts.is_empty() {
+        return;
+    }
+    let mut clause = format!("({})", parts.join(if crosses { " OR " } else { " AND " }));
+    if reaches_date_line {
+        clause.push_str(" OR abs(longitude) = 180");
+    }
+    conditions.add(format!("({clause} OR abs(latitude) = 90)"));
 }
 
 /// Shortest kilometres of a degree of latitude on the ellipsoid (at the equator), rounded down.

@@ -147,7 +147,7 @@ pub(crate) fn failure(what: &str, error: &DataFusionError) -> ApiError {
     match error.find_root() {
         DataFusionError::External(cause) => match cause.downcast_ref::<seislake_catalog::Error>() {
             Some(error) if error.kind != ErrorKind::Internal => {
-                ApiError::new(ApiError::code_of(error.kind), error.to_string())
+                ApiError::of_room(error.kind, &format!("read {what}"), &error.to_string(), error)
             }
             _ => ApiError::internal(&format!("read {what}"), error),
         },

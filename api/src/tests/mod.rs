@@ -8,6 +8,7 @@ mod graphql;
 mod guards;
 mod http;
 mod iceberg_rest;
+mod places;
 mod snapshots;
 
 use std::collections::HashSet;

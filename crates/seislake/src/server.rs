@@ -8,6 +8,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use seislake_api::door::{self, Connections, Patience, Protocol};
 use seislake_api::state::{AsOf, Readiness, Sessions, StationStore};
 use seislake_api::{
     ApiError, AppState, ErrorCode, FlightSql, HttpLimits, QueryLimits, QueryRuntime, iceberg_rest,
@@ -29,8 +30,8 @@ use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 use crate::terminal::tell;
 
-/// How long open requests may take to end after the signal to stop.
-const DRAIN: Duration = Duration::from_secs(30);
+/// How long the doors may take to close after the signal to stop: longer than requests in progress may take to end.
+const DRAIN: Duration = Duration::from_secs(35);
 
 /// The time of day.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     pub(crate) flight: SocketAddr,
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<anyhow::Result<()>>>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Server {
@@ -61,6 +62,7 @@ impl Server {
     ) -> anyhow::Result<Self> {
         let (http, http_address) = bind(&settings.http.address, "http.address").await?;
         let (flight, flight_address) = bind(&settings.flight.address, "flight.address").await?;
+        let connections = connections(settings);
         let stop = CancellationToken::new();
         let limits = HttpLimits {
             body_bytes_max: usize::try_from(settings.http.body_bytes)?,
@@ -68,6 +70,10 @@ impl Server {
             serve_restricted: settings.http.serve_restricted,
             concurrent_requests_max: usize::try_from(settings.http.concurrency)?,
             request_time_max: Duration::from_secs_f64(settings.query.timeout_s),
+            receive_time_max: Duration::from_secs_f64(settings.http.receive_timeout_s),
+            waiting_requests_max: usize::try_from(settings.http.waiting)?,
+            wait_time_max: Duration::from_secs_f64(settings.http.waiting_s),
+            cors_origins: settings.http.cors_origins.clone(),
             ..HttpLimits::default()
         };
         let queries =
@@ -77,24 +83,24 @@ impl Server {
         let iceberg = iceberg_rest::router(lake.catalog(), lake.client_properties().clone());
         let catalog = axum::Router::new().nest("/iceberg", iceberg);
         let router = router_with(state, limits, catalog);
-        let stopped = stop.clone();
-        let http_task = tokio::spawn(async move {
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let server = axum::serve(http, service).with_graceful_shutdown(stopped.cancelled_owned());
-            server.await.context("the HTTP server failed")
-        });
+        let patience = Patience {
+            idle: Duration::from_secs_f64(settings.http.idle_timeout_s),
+            receive: Duration::from_secs_f64(settings.http.receive_timeout_s),
+            send: Duration::from_secs_f64(settings.http.send_timeout_s),
+        };
+        let http_task = tokio::spawn(door::serve(
+            http,
+            router,
+            Protocol::Http,
+            Arc::clone(&connections),
+            patience,
+            stop.clone(),
+        ));
         let service = FlightSql::service(engine.lakehouse.session()?, queries);
-        let stopped = stop.clone();
-        let flight_task = tokio::spawn(async move {
-            tonic::transport::Server::builder()
-                .add_service(service)
-                .serve_with_incoming_shutdown(
-                    tonic::transport::server::TcpIncoming::from(flight),
-                    stopped.cancelled_owned(),
-                )
-                .await
-                .context("the Flight SQL server failed")
-        });
+        let router = tonic::service::Routes::new(service).prepare().into_axum_router();
+        let patience = Patience { send: Duration::from_secs_f64(settings.flight.send_timeout_s), ..patience };
+        let flight_task =
+            tokio::spawn(door::serve(flight, router, Protocol::Grpc, connections, patience, stop.clone()));
         Ok(Self { http: http_address, flight: flight_address, stop, tasks: vec![http_task, flight_task] })
     }
 
@@ -103,7 +109,7 @@ impl Server {
         self.stop.cancel();
         for task in self.tasks {
             match tokio::time::timeout(DRAIN, task).await {
-                Ok(ended) => ended.context("a server task was lost")??,
+                Ok(ended) => ended.context("a server task was lost")?,
                 Err(_) => {
                     tracing::warn!("requests did not end within {} s and were cut off", DRAIN.as_secs())
                 }
@@ -132,6 +138,31 @@ pub(crate) async fn serve_until_stopped(
     tell(&format!("stopping: open requests have {} s to end", DRAIN.as_secs()));
     server.stop().await?;
     engine.stop().await
+}
+
+/// The part of the descriptors that connections may have: one in this many.
+const DESCRIPTOR_SHARE: u64 = 2;
+
+/// Places for connections: as the settings say, and never so many that the log and the lake find no descriptors.
+fn connections(settings: &Settings) -> Arc<Connections> {
+    let asked = settings.http.connections;
+    let count = match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(descriptors) => u64::from(asked).min(descriptors / DESCRIPTOR_SHARE),
+        Err(error) => {
+            tracing::info!(%error, "the number of descriptors cannot be read; http.connections is taken as it is");
+            u64::from(asked)
+        }
+    };
+    if count < u64::from(asked) {
+        tracing::info!(
+            count,
+            asked,
+            "http.connections is lowered to half of the descriptors of this process"
+        );
+    }
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    let of_client = usize::try_from(settings.http.connections_per_client).unwrap_or(usize::MAX);
+    Connections::new(count, of_client)
 }
 
 async fn bind(address: &str, key: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
@@ -168,9 +199,17 @@ fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) 
     }
 }
 
-fn internal(error: &anyhow::Error) -> ApiError {
-    tracing::error!(error = format!("{error:#}"), "a request failed");
-    ApiError::new(ErrorCode::Internal, format!("{error:#}"))
+/// What the catalog reports, for a caller who wanted to do `what`.
+fn of_catalog(what: &'static str) -> impl Fn(seislake_catalog::Error) -> ApiError {
+    move |error| {
+        let (kind, message) = (error.kind, error.to_string());
+        ApiError::of_room(kind, what, &message, &format!("{:#}", anyhow::Error::from(error)))
+    }
+}
+
+/// The same for what has no kind.
+fn internal(what: &'static str) -> impl Fn(anyhow::Error) -> ApiError {
+    move |error| ApiError::internal(what, &format!("{error:#}"))
 }
 
 /// Sessions whose statements run on threads of their own.
@@ -187,8 +226,12 @@ impl Sessions for LakeSessions {
             AsOf::Latest => seislake_catalog::AsOf::Latest,
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => {
-                let found =
-                    self.lakehouse.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
+                let found = self
+                    .lakehouse
+                    .lake()
+                    .find_snapshot(id)
+                    .await
+                    .map_err(of_catalog("read the snapshots"))?;
                 let found = found.ok_or_else(|| {
                     ApiError::new(ErrorCode::NotFound, format!("no table has a snapshot {id} (any more)"))
                 })?;
@@ -200,7 +243,7 @@ impl Sessions for LakeSessions {
                 }
             }
         };
-        let session = self.lakehouse.session_as_of(as_of).map_err(|error| internal(&error))?;
+        let session = self.lakehouse.session_as_of(as_of).map_err(internal("open a session"))?;
         Ok(self.queries.attach(&session))
     }
 
@@ -210,17 +253,12 @@ impl Sessions for LakeSessions {
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
-        self.lakehouse.lake().snapshot_id(table, as_of).await.map_err(|error| {
-            let code = match error.kind {
-                seislake_model::ErrorKind::NotFound => ErrorCode::NotFound,
-                _ => ErrorCode::Internal,
-            };
-            ApiError::new(code, error.to_string())
-        })
+        self.lakehouse.lake().snapshot_id(table, as_of).await.map_err(of_catalog("read the snapshots"))
     }
 
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
-        let found = self.lakehouse.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
+        let found =
+            self.lakehouse.lake().find_snapshot(id).await.map_err(of_catalog("read the snapshots"))?;
         Ok(found.map(|found| found.committed_at))
     }
 }
@@ -239,7 +277,7 @@ impl StationStore for LakeStations {
             .lake()
             .upsert_inventory(inventory)
             .await
-            .map_err(|error| internal(&error.into()))?;
+            .map_err(of_catalog("write the stations"))?;
         self.current.replace(after);
         Ok(())
     }

@@ -104,12 +104,33 @@ pub(crate) struct HttpSettings {
     pub(crate) dataselect_samples: u64,
     pub(crate) serve_restricted: bool,
     pub(crate) concurrency: u32,
+    pub(crate) waiting: u32,
+    pub(crate) waiting_s: f64,
+    pub(crate) connections: u32,
+    pub(crate) connections_per_client: u32,
+    pub(crate) idle_timeout_s: f64,
+    pub(crate) receive_timeout_s: f64,
+    pub(crate) send_timeout_s: f64,
+    pub(crate) cors_origins: Vec<String>,
+}
+
+impl HttpSettings {
+    /// Origins that no page has.
+    fn wrong_origins(&self) -> impl Iterator<Item = &str> {
+        let is_origin = |text: &str| {
+            let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+            text == "*" || authority.is_some_and(|name| !name.is_empty() && name.chars().all(plain))
+        };
+        self.cors_origins.iter().map(String::as_str).filter(move |text| !is_origin(text))
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FlightSettings {
     pub(crate) address: String,
+    pub(crate) send_timeout_s: f64,
 }
 
 /// Everything wrong with a configuration, each problem with its key.
@@ -206,6 +227,12 @@ impl Settings {
             require(
                 address.parse::<std::net::SocketAddr>().is_ok(),
                 &format!("{key}: \"{address}\" is not an address such as 127.0.0.1:8080"),
+            );
+        }
+        for origin in self.http.wrong_origins() {
+            require(
+                false,
+                &format!("http.cors_origins: \"{origin}\" is neither https://host[:port] nor \"*\""),
             );
         }
         problems

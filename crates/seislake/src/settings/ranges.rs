@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 50] = [
+pub(super) const RANGES: [(&str, f64, f64); 58] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
@@ -16,6 +16,14 @@ pub(super) const RANGES: [(&str, f64, f64); 50] = [
     ("query.thread_count", 0.0, 1000.0),
     ("http.body_bytes", 1.0, f64::MAX),
     ("http.concurrency", 1.0, 1e6),
+    ("http.waiting", 0.0, 1e6),
+    ("http.waiting_s", 0.001, 3600.0),
+    ("http.connections", 16.0, 1e6),
+    ("http.connections_per_client", 8.0, 1e6),
+    ("http.idle_timeout_s", 1.0, 86_400.0),
+    ("http.receive_timeout_s", 1.0, 3600.0),
+    ("http.send_timeout_s", 1.0, 86_400.0),
+    ("flight.send_timeout_s", 1.0, 86_400.0),
     ("http.dataselect_samples", 1.0, f64::MAX),
     ("pick.filter_window_s", 0.05, 100.0),
     ("pick.long_term_window_s", 0.1, 1000.0),

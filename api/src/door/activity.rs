@@ -1,0 +1,185 @@
+//! What a connection and its requests do: bytes moved, and who waits for whom.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_util::sync::DropGuard;
+
+use super::connections::{Connection, Doing};
+
+/// A stream whose bytes are counted. With it the connection gives its place back.
+#[derive(Debug)]
+pub(super) struct Counted {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+}
+
+impl Counted {
+    pub(super) const fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Self { stream, connection }
+    }
+
+    fn counted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = &written {
+            self.connection.moved(*count);
+        }
+        written
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.connection.leave();
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        self.connection.moved(buffer.filled().len() - before);
+        read
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.counted(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.counted(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// A request from its head to the last byte of its answer. Its copies stand in both bodies; the last one ends it.
+#[derive(Clone, Debug)]
+pub(super) struct Activity(Arc<OfRequest>);
+
+#[derive(Debug)]
+struct OfRequest {
+    connection: Arc<Connection>,
+    doing: Mutex<Doing>,
+}
+
+impl Drop for OfRequest {
+    fn drop(&mut self) {
+        self.connection.end(*self.doing.get_mut().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Activity {
+    pub(super) fn new(connection: Arc<Connection>) -> Self {
+        Self(Arc::new(OfRequest { connection, doing: Mutex::new(Doing::Working) }))
+    }
+
+    fn set(&self, doing: Doing) {
+        let mut now = self.0.doing.lock().unwrap_or_else(PoisonError::into_inner);
+        if *now != doing {
+            self.0.connection.change(*now, doing);
+            *now = doing;
+        }
+    }
+
+    /// The body of the request, as it comes.
+    pub(super) fn receiving(&self, body: Body) -> Received {
+        Received { body, activity: self.clone() }
+    }
+
+    /// The body of the answer; with it the request ends.
+    pub(super) fn sending(self, body: Body, ends: DropGuard) -> Tracked {
+        Tracked { body, activity: self, _ends: ends }
+    }
+}
+
+/// The body of a request: where it is waited for, the client is.
+#[derive(Debug)]
+pub(super) struct Received {
+    body: Body,
+    activity: Activity,
+}
+
+impl HttpBody for Received {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.activity.set(if polled.is_pending() { Doing::Receiving } else { Doing::Working });
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The body of an answer: between what was given and what is asked for next, the client reads.
+#[derive(Debug)]
+pub(super) struct Tracked {
+    body: Body,
+    activity: Activity,
+    _ends: DropGuard,
+}
+
+impl HttpBody for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        self.activity.set(if polled.is_pending() { Doing::Working } else { Doing::Sending });
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
