@@ -1,10 +1,49 @@
-//! `kill -9` at any moment of an import loses nothing and doubles nothing.
+//! `kill -9` at any moment of an import loses nothing and doubles nothing. (Kills of a live server: `tests/crash/run`.)
 
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::seislake::{assert_same_tables, spawn, succeed, synthetic_archive, tables, text};
 
 const KILL_COUNT: u32 = 10;
+const SIGKILL: i32 = 9;
+/// Kills that came too late, for each that must hit.
+const MISSES_MAX: u32 = 8;
+
+/// Kills the import of `arguments` so often, each time while it lives and has begun to work in `home`: later and later
+/// within the time that it takes, from a fixed irregular sequence. A run that ended by itself is no hit.
+pub(crate) fn kill_in_mid_work(arguments: &[&str], home: &Path, hits_wanted: u32) {
+    let (mut hits, mut misses) = (0, 0);
+    // The longest life seen so far of a run that was not killed.
+    let mut life = Duration::from_secs(1);
+    while hits < hits_wanted {
+        let begin = Instant::now();
+        let mut import = spawn(arguments);
+        while !home.join("lock").exists() && !import.ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let share = f64::from((hits * 37 + misses * 11 + 5) % 101) / 101.0;
+        let limit = life.mul_f64(share);
+        while begin.elapsed() < limit && !import.ended() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if import.ended() {
+            assert!(import.wait().success(), "an import that was not killed failed");
+            life = begin.elapsed();
+            misses += 1;
+        } else {
+            let status = import.kill();
+            // It may have ended between the look and the kill.
+            if status.signal() == Some(SIGKILL) {
+                hits += 1;
+            } else {
+                misses += 1;
+            }
+        }
+        assert!(misses <= MISSES_MAX * hits_wanted, "only {hits} of {hits_wanted} kills hit");
+    }
+}
 
 #[test]
 fn killed_imports_end_in_the_tables_of_an_undisturbed_one() {
@@ -16,24 +55,12 @@ fn killed_imports_end_in_the_tables_of_an_undisturbed_one() {
             .map(str::to_owned)
     };
 
-    let begin = Instant::now();
     let calm_arguments = arguments(&calm);
     succeed(&calm_arguments.each_ref().map(String::as_str));
-    let undisturbed = begin.elapsed();
 
     let killed_arguments = arguments(&killed);
-    for kill in 1..=KILL_COUNT {
-        let mut import = spawn(&killed_arguments.each_ref().map(String::as_str));
-        // Moments spread over the whole run, from a fixed irregular sequence.
-        let share = f64::from(kill * 37 % 101) / 101.0;
-        let limit = undisturbed.mul_f64(share).max(Duration::from_millis(20));
-        let begin = Instant::now();
-        while begin.elapsed() < limit && import.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let _ = import.kill();
-        import.wait().unwrap();
-    }
-    succeed(&killed_arguments.each_ref().map(String::as_str));
+    let killed_arguments = killed_arguments.each_ref().map(String::as_str);
+    kill_in_mid_work(&killed_arguments, &killed, KILL_COUNT);
+    succeed(&killed_arguments);
     assert_same_tables(&tables(&calm), &tables(&killed));
 }

@@ -1,7 +1,9 @@
 //! The binary as a user runs it, and archives for it to read.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use seislake_exchange::stationxml::{self, Level};
@@ -17,7 +19,9 @@ pub(crate) fn command() -> Command {
 
 /// Runs the binary and returns its output whatever its status.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    command().args(arguments).output().unwrap()
+    let output = command().args(arguments).output().unwrap();
+    assert_calm(arguments, &String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 /// Runs the binary, which must succeed, and returns its standard output.
@@ -35,8 +39,55 @@ pub(crate) fn fail(arguments: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-pub(crate) fn spawn(arguments: &[&str]) -> Child {
-    command().args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+/// Nothing panicked, and nothing was logged for which somebody must act: what a test expects to fail is told in a
+/// sentence, not logged as an error.
+fn assert_calm(arguments: &[&str], errors: &str) {
+    let alarming = |line: &&str| line.contains("panicked at") || line.contains(" ERROR ");
+    if let Some(line) = errors.lines().find(alarming) {
+        panic!("seislake {} said \"{line}\" in:\n{errors}", arguments.join(" "));
+    }
+}
+
+/// A process under way, whose standard error is kept and must be calm.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Child,
+    arguments: Vec<String>,
+    errors: Option<JoinHandle<String>>,
+}
+
+pub(crate) fn spawn(arguments: &[&str]) -> Running {
+    let mut child = command().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut pipe = child.stderr.take().unwrap();
+    let errors = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    Running { child, arguments, errors: Some(errors) }
+}
+
+impl Running {
+    pub(crate) fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// kill -9; how the process ended. It may have ended by itself.
+    pub(crate) fn kill(&mut self) -> ExitStatus {
+        let _ = self.child.kill();
+        self.wait()
+    }
+
+    /// How it ended by itself or was killed; then what it said is looked at.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = self.child.wait().unwrap();
+        if let Some(errors) = self.errors.take() {
+            let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+            assert_calm(&arguments, &errors.join().unwrap());
+        }
+        status
+    }
 }
 
 pub(crate) fn query(home: &Path, sql: &str) -> String {
@@ -127,7 +178,7 @@ pub(crate) fn synthetic_archive(folder: &Path, minutes: u32) -> (PathBuf, PathBu
 }
 
 /// A running server; killed at the end.
-pub(crate) struct Server(Child);
+pub(crate) struct Server(Running);
 
 impl Server {
     /// Starts `serve` on free ports with further arguments, and waits until it listens.
@@ -138,7 +189,7 @@ impl Server {
         let begin = Instant::now();
         while !home.join("run/addresses.json").exists() {
             assert!(begin.elapsed().as_secs() < 60, "the server did not start");
-            assert!(server.0.try_wait().unwrap().is_none(), "the server ended");
+            assert!(!server.0.ended(), "the server ended: {}", server.0.wait());
             std::thread::sleep(Duration::from_millis(20));
         }
         server
@@ -147,7 +198,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        if std::thread::panicking() {
+            let _ = self.0.child.kill();
+        } else {
+            self.0.kill();
+        }
     }
 }
