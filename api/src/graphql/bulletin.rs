@@ -377,8 +377,8 @@ pub(super) struct MagnitudeNode {
     magnitude_type: String,
     /// Value.
     magnitude: f64,
-    /// Standard deviation over the stations.
-    uncertainty: f64,
+    /// Standard deviation over the stations; null of a single station.
+    uncertainty: Option<f64>,
     /// Stations used.
     station_count: u32,
     /// Recipe.

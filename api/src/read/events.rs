@@ -47,7 +47,7 @@ impl Area {
                     (west, east) => {
                         west.is_none_or(|west| longitude >= west) && east.is_none_or(|east| longitude <= east)
                     }
-                };
+                } || (longitude.abs() == 180.0 && ends_at_the_date_line(west, east));
                 bounds.min.is_none_or(|min| latitude >= min)
                     && bounds.max.is_none_or(|max| latitude <= max)
                     && inside
@@ -75,6 +75,13 @@ impl Area {
                         let (west, east) = (conditions.number(west), conditions.number(east));
                         conditions.add(format!("(longitude >= {west} OR longitude <= {east})"));
                     }
+                    _ if ends_at_the_date_line(west, east) => {
+                        let west = conditions.number(west.unwrap_or(-180.0));
+                        let east = conditions.number(east.unwrap_or(180.0));
+                        conditions.add(format!(
+                            "((longitude >= {west} AND longitude <= {east}) OR abs(longitude) = 180.0)"
+                        ));
+                    }
                     (min, max) => between(conditions, "longitude", Interval { min, max }),
                 }
             }
@@ -96,6 +103,11 @@ impl Area {
             }
         }
     }
+}
+
+/// 180 and -180 are one meridian: a box that ends there holds what lies on it under either name.
+fn ends_at_the_date_line(west: Option<f64>, east: Option<f64>) -> bool {
+    west.is_some_and(|west| west.abs() == 180.0) || east.is_some_and(|east| east.abs() == 180.0)
 }
 
 /// Shortest kilometres of a degree of latitude on the ellipsoid (at the equator), rounded down.
