@@ -15,8 +15,10 @@ P_KM_S, S_KM_S = 5.8, 3.36
 
 
 def destination(latitude, longitude, azimuth, km):
-    """The place so far from another on a sphere."""
+    """The place so far from another on a sphere; at a pole every direction is a longitude."""
     d = km / 6371.0
+    if abs(latitude) == 90:
+        return math.copysign(90 - math.degrees(d), latitude), (azimuth + 540) % 360 - 180
     la, lo, az = map(math.radians, (latitude, longitude, azimuth))
     la2 = math.asin(math.sin(la) * math.cos(d) + math.cos(la) * math.sin(d) * math.cos(az))
     lo2 = lo + math.atan2(math.sin(az) * math.sin(d) * math.cos(la), math.cos(d) - math.sin(la) * math.sin(la2))
