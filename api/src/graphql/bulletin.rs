@@ -378,7 +378,7 @@ pub(super) struct MagnitudeNode {
     magnitude_type: String,
     /// Value.
     magnitude: Option<f64>,
-    /// Standard deviation over the stations.
+    /// Standard deviation over the stations; null of a single station.
     uncertainty: Option<f64>,
     /// Stations used.
     station_count: u32,
@@ -393,7 +393,7 @@ impl From<&Magnitude> for MagnitudeNode {
             origin_id: row.origin_id.clone(),
             magnitude_type: row.magnitude_type.clone(),
             magnitude: number(row.magnitude),
-            uncertainty: number(row.uncertainty),
+            uncertainty: row.uncertainty.and_then(number),
             station_count: row.station_count,
             method: row.method.clone(),
         }

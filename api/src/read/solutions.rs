@@ -342,7 +342,7 @@ impl FromRow for Magnitude {
             origin_id: row.text("origin_id")?.to_owned(),
             magnitude_type: row.text("magnitude_type")?.to_owned(),
             magnitude: row.number("magnitude")?,
-            uncertainty: row.number("uncertainty")?,
+            uncertainty: row.optional_number("uncertainty")?,
             station_count: row.count("station_count")?,
             method: row.text("method")?.to_owned(),
         })

@@ -254,7 +254,7 @@ fn magnitude(event: &Event) -> Option<Magnitude> {
         origin_id: event.preferred_origin_id.clone(),
         magnitude_type: "ML".into(),
         magnitude: event.magnitude?,
-        uncertainty: 0.2,
+        uncertainty: Some(0.2),
         station_count: 5,
         method: "hutton-boore-1987".into(),
     })

@@ -42,7 +42,8 @@ impl TableDef {
     /// The updates that bring a table of `schema` to this definition: optional columns that came later. `None` where
     /// nothing is missing.
     pub(crate) fn additions(&self, schema: &Schema) -> Result<Option<Vec<TableUpdate>>> {
-        let missing = |column: &&Column| schema.field_by_id(column.id).is_none();
+        // Columns that are not there yet, or that had to have a value and need none now.
+        let missing = |column: &&Column| schema.field_by_id(column.id).is_none_or(|field| field.required);
         if !self.columns.iter().filter(|column| !column.required).any(|column| missing(&column)) {
             return Ok(None);
         }

@@ -5,7 +5,7 @@ use seislake_model::Magnitude;
 
 use super::ColumnType::{Double, Long, Text};
 use super::arrays::{double, long, text};
-use super::{Column, SortBy, TableDef, required};
+use super::{Column, SortBy, TableDef, optional, required};
 
 pub(super) const TABLE: TableDef = TableDef {
     namespace: "bulletin",
@@ -25,7 +25,7 @@ const COLUMNS: &[Column] = &[
     required(3, "origin_id", Text, "Origin."),
     required(4, "magnitude_type", Text, "Type, e.g. ML."),
     required(5, "magnitude", Double, "Value."),
-    required(6, "uncertainty", Double, "Standard deviation over the stations."),
+    optional(6, "uncertainty", Double, "Standard deviation over the stations; null of a single station."),
     required(7, "station_count", Long, "Stations used."),
     required(8, "method", Text, "Recipe."),
 ];

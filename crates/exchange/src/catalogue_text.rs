@@ -10,7 +10,7 @@ use seislake_model::{CatalogueEvent, Event, EventStatus, Origin, Timestamp};
 use serde_json::{Value, json};
 
 use crate::table::{Column, Row, Table, something_usable};
-use crate::{Parsed, Problem, ReadError, quakeml, xml};
+use crate::{Parsed, Problem, ReadError, quakeml, wrapped, xml};
 
 const FORMAT: &str = "catalogue";
 const TIME: Column = Column {
@@ -21,6 +21,7 @@ const LATITUDE: Column = Column { meaning: "latitude", names: &["latitude", "lat
 const LONGITUDE: Column = Column { meaning: "longitude", names: &["longitude", "lon", "long", "lng"] };
 const DEPTH: Column = Column { meaning: "depth", names: &["depth_km", "depth", "depth_m"] };
 const MAGNITUDE: Column = Column { meaning: "magnitude", names: &["magnitude", "mag", "ml", "mw"] };
+const KIND: Column = Column { meaning: "event type", names: &["eventtype", "event_type", "type"] };
 const ID: Column = Column { meaning: "event id", names: &["event_id", "eventid", "id", "publicid", "case"] };
 
 /// Reads a catalogue in whatever format it is: QuakeML, GeoJSON, or a table. `name_hint` (a file name) is used for
@@ -47,7 +48,7 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
     let (time, latitude, longitude) = (table.need(&TIME)?, table.need(&LATITUDE)?, table.need(&LONGITUDE)?);
     let depth = table.find(&DEPTH);
     let km_per_unit = if depth.is_some_and(|index| table.name(index) == "depth_m") { 1e-3 } else { 1.0 };
-    let (magnitude, id) = (table.find(&MAGNITUDE), table.find(&ID));
+    let (magnitude, id, kind) = (table.find(&MAGNITUDE), table.find(&ID), table.find(&KIND));
     let mut events = Vec::new();
     let mut problems = Vec::new();
     for row in &table.rows {
@@ -63,6 +64,7 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
                 longitude,
                 depth_km: known(depth).map(|depth| depth * km_per_unit),
                 magnitude: known(magnitude),
+                event_type: Some(row.cell(kind)).filter(|kind| !kind.is_empty()).map(str::to_owned),
             })
         };
         match event() {
@@ -132,9 +134,13 @@ fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
         id: id.map_or(String::new(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)),
         origin_time: Timestamp::from_nanos(nanos),
         latitude,
-        longitude,
+        longitude: wrapped(longitude),
         depth_km: coordinate(2),
         magnitude: properties.get("mag").and_then(Value::as_f64),
+        event_type: match properties.get("status").and_then(Value::as_str) {
+            Some("deleted") => Some("not existing".to_owned()),
+            _ => properties.get("type").and_then(Value::as_str).map(str::to_owned),
+        },
     })
 }
 
@@ -238,12 +244,28 @@ pub fn write_geojson(events: &[(&Event, Option<&Origin>)], metadata: &GeoJsonMet
         "features": features,
     });
     if !events.is_empty() {
-        let (west, east) = axis(|event| event.longitude);
+        let (west, east) = west_and_east(events.iter().map(|(event, _)| event.longitude));
         let (south, north) = axis(|event| event.latitude);
         let (top, bottom) = axis(|event| event.depth_km);
         document["bbox"] = json!([west, south, top, east, north, bottom]);
     }
     document.to_string()
+}
+
+/// The shortest stretch eastwards that holds all longitudes. Across the date line its west is larger than its east, as
+/// RFC 7946, section 5.2, asks for.
+fn west_and_east(longitudes: impl Iterator<Item = f64>) -> (f64, f64) {
+    let mut longitudes: Vec<f64> = longitudes.map(wrapped).collect();
+    longitudes.sort_by(f64::total_cmp);
+    let (Some(first), Some(last)) = (longitudes.first(), longitudes.last()) else { return (-180.0, 180.0) };
+    // Behind the widest gap begins the west.
+    let mut widest = (first + 360.0 - last, *first, *last);
+    for pair in longitudes.windows(2) {
+        if pair[1] - pair[0] > widest.0 {
+            widest = (pair[1] - pair[0], pair[1], pair[0]);
+        }
+    }
+    (widest.1, widest.2)
 }
 
 fn feature(event: &Event, origin: Option<&Origin>) -> Value {

@@ -112,6 +112,11 @@ pub fn read_stations(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed
     if xml::looks_like_xml(bytes) { stationxml::read(bytes) } else { station_text::read(bytes, unit) }
 }
 
+/// A longitude of up to a whole turn either way as one between -180 and 180.
+pub(crate) fn wrapped(longitude: f64) -> f64 {
+    if longitude.abs() <= 180.0 { longitude } else { (longitude + 180.0).rem_euclid(360.0) - 180.0 }
+}
+
 /// End of an epoch: dates beyond what a [`Timestamp`] holds (2599-12-31 is common) mean that it is open.
 fn epoch_end(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
     let text = text.trim();

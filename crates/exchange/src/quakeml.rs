@@ -9,10 +9,12 @@ use seislake_model::{
 };
 
 use crate::xml::{Element, Token, XmlReader, XmlWriter, decode};
-use crate::{Parsed, Problem, ReadError};
+use crate::{Parsed, Problem, ReadError, wrapped};
 
 /// Kilometres of one degree of a great circle on a sphere of radius 6371 km.
 pub(crate) const KM_PER_DEGREE: f64 = 111.194_926_644_558_74;
+/// Nearer to a pole longitudes say nothing.
+const KM_PER_DEGREE_EAST_MIN: f64 = 0.01;
 const FORMAT: &str = "QuakeML";
 /// Share of probability within the error ellipse.
 const CONFIDENCE_PERCENT: f64 = 68.0;
@@ -194,7 +196,7 @@ fn write_origin(xml: &mut XmlWriter, origin: &Origin, detail: &EventDetail) {
     let arrivals: Vec<&Arrival> =
         detail.arrivals.iter().filter(|arrival| arrival.origin_id == origin.origin_id).collect();
     let [xx, _, _, yy, ..] = origin.covariance_km2;
-    let km_per_degree_east = KM_PER_DEGREE * origin.latitude.to_radians().cos();
+    let km_per_degree_east = (KM_PER_DEGREE * origin.latitude.to_radians().cos()).max(KM_PER_DEGREE_EAST_MIN);
     xml.open("origin", &[("publicID", &public_id(&origin.origin_id))]);
     time_quantity(xml, origin.origin_time, origin.time_uncertainty_s);
     quantity(xml, "latitude", origin.latitude, Some(yy.sqrt() / KM_PER_DEGREE));
@@ -259,7 +261,7 @@ fn write_arrival(xml: &mut XmlWriter, arrival: &Arrival, origin: &Origin) {
 
 fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, status: EventStatus) {
     xml.open("magnitude", &[("publicID", &public_id(&magnitude.magnitude_id))]);
-    quantity(xml, "mag", magnitude.magnitude, Some(magnitude.uncertainty));
+    quantity(xml, "mag", magnitude.magnitude, magnitude.uncertainty);
     xml.leaf("type", &magnitude.magnitude_type);
     xml.leaf("stationCount", &magnitude.station_count.to_string());
     xml.leaf("originID", &public_id(&magnitude.origin_id));
@@ -314,7 +316,7 @@ fn event(element: &Element) -> Result<CatalogueEvent, String> {
     };
     let origin =
         preferred("origin", "preferredOriginID").ok_or_else(|| format!("event \"{id}\" has no origin"))?;
-    let magnitude = preferred("magnitude", "preferredMagnitudeID");
+    let magnitude = magnitude_of(element, origin);
     let time = origin
         .text_of(&["time", "value"])
         .ok_or_else(|| format!("the origin of event \"{id}\" has no time"))?;
@@ -327,11 +329,27 @@ fn event(element: &Element) -> Result<CatalogueEvent, String> {
     Ok(CatalogueEvent {
         origin_time,
         latitude,
-        longitude: if longitude > 180.0 { longitude - 360.0 } else { longitude },
+        longitude: wrapped(longitude),
         depth_km: origin.number(&["depth", "value"]).map(|depth_m| depth_m / 1000.0),
         magnitude: magnitude.and_then(|magnitude| magnitude.number(&["mag", "value"])),
+        event_type: element.text_of(&["type"]).map(|kind| kind.trim().to_owned()),
         id,
     })
+}
+
+/// The preferred magnitude; where none is named the first of the origin, else the first that names no origin: another
+/// origin's is not this event's as it is told here.
+fn magnitude_of<'a>(event: &'a Element, origin: &Element) -> Option<&'a Element> {
+    let magnitudes = || event.children("magnitude");
+    let wanted = event.text_of(&["preferredMagnitudeID"]).map(str::trim);
+    let origin_id = origin.attribute("publicID").map(str::trim);
+    let named = |magnitude: &&Element| magnitude.attribute("publicID").map(str::trim) == wanted;
+    let of_origin = |magnitude: &&Element| magnitude.text_of(&["originID"]).map(str::trim) == origin_id;
+    let of_none = |magnitude: &&Element| magnitude.text_of(&["originID"]).is_none();
+    wanted
+        .and_then(|_| magnitudes().find(named))
+        .or_else(|| origin_id.and_then(|_| magnitudes().find(of_origin)))
+        .or_else(|| magnitudes().find(of_none))
 }
 
 #[cfg(test)]

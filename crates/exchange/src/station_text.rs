@@ -274,7 +274,7 @@ fn gtsrce<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Station, Strin
         network: String::new(),
         station: label.to_owned(),
         latitude,
-        longitude,
+        longitude: crate::wrapped(longitude),
         elevation_m: (elevation_km - depth_km) * 1000.0,
         site_name: None,
         start_time: None,

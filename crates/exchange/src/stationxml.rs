@@ -235,7 +235,7 @@ fn epochs(element: &Element) -> Result<(Option<Timestamp>, Option<Timestamp>), S
 
 fn place(element: &Element) -> Option<(f64, f64)> {
     let (latitude, longitude) = (element.number(&["Latitude"])?, element.number(&["Longitude"])?);
-    (latitude.abs() <= 90.0 && longitude.abs() <= 180.0).then_some((latitude, longitude))
+    (latitude.abs() <= 90.0 && longitude.abs() <= 360.0).then(|| (latitude, crate::wrapped(longitude)))
 }
 
 fn station(network: &str, element: &Element) -> Result<Station, String> {

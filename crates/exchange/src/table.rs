@@ -56,7 +56,7 @@ impl Row {
         if place.0.abs() > 90.0 || place.1.abs() > 360.0 {
             return Err(self.problem(format!("{}, {} is no place on earth", place.0, place.1)));
         }
-        Ok((place.0, if place.1 > 180.0 { place.1 - 360.0 } else { place.1 }))
+        Ok((place.0, crate::wrapped(place.1)))
     }
 
     pub(crate) fn problem(&self, reason: String) -> Problem {

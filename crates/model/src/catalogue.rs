@@ -19,7 +19,54 @@ pub struct CatalogueEvent {
     pub depth_km: Option<f64>,
     /// Magnitude, where known.
     pub magnitude: Option<f64>,
+    /// What it was, in the words of QuakeML (`earthquake`, `quarry blast`, `not existing` …), where told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_type: Option<String>,
 }
+
+impl CatalogueEvent {
+    /// Whether it is an earthquake, or may be one: the catalogue does not call it a blast, a landslide, `not existing` or
+    /// another of QuakeML's words (in the spelling of whatever agency) for what is none.
+    pub fn may_be_earthquake(&self) -> bool {
+        let Some(kind) = self.event_type.as_deref() else { return true };
+        let kind = kind.to_ascii_lowercase().replace(['_', '-'], " ");
+        !OTHER_EVENTS.iter().any(|other| kind.contains(other))
+    }
+}
+
+/// Words for what is no earthquake.
+const OTHER_EVENTS: [&str; 30] = [
+    "not existing",
+    "deleted",
+    "duplicate",
+    "blast",
+    "explosion",
+    "quarry",
+    "collapse",
+    "anthropogenic",
+    "road cut",
+    "crash",
+    "other event",
+    "atmospheric",
+    "sonic",
+    "boom",
+    "acoustic",
+    "noise",
+    "thunder",
+    "avalanche",
+    "slide",
+    "slump",
+    "ice quake",
+    "icequake",
+    "frost quake",
+    "glacial",
+    "calving",
+    "meteor",
+    "eruption",
+    "rocket",
+    "tremor pulse",
+    "calibration",
+];
 
 impl From<&Event> for CatalogueEvent {
     fn from(event: &Event) -> Self {
@@ -30,6 +77,38 @@ impl From<&Event> for CatalogueEvent {
             longitude: event.longitude,
             depth_km: Some(event.depth_km),
             magnitude: event.magnitude,
+            event_type: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_called_something_else_is_no_earthquake() {
+        let of = |kind: Option<&str>| {
+            let event = CatalogueEvent {
+                id: String::new(),
+                origin_time: Timestamp::from_nanos(0),
+                latitude: 0.0,
+                longitude: 0.0,
+                depth_km: None,
+                magnitude: None,
+                event_type: kind.map(str::to_owned),
+            };
+            event.may_be_earthquake()
+        };
+        for kind in
+            [None, Some("earthquake"), Some("Induced or triggered event"), Some("not reported"), Some("ML")]
+        {
+            assert!(of(kind), "{kind:?}");
+        }
+        for kind in
+            ["not existing", "quarry blast", "Quarry Blast", "chemical_explosion", "ice quake", "sonic boom"]
+        {
+            assert!(!of(Some(kind)), "{kind}");
         }
     }
 }

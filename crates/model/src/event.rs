@@ -154,8 +154,8 @@ pub struct Magnitude {
     pub magnitude_type: String,
     /// Value.
     pub magnitude: f64,
-    /// Standard deviation over the stations.
-    pub uncertainty: f64,
+    /// Standard deviation over the stations; `None` of a single station, which tells nothing of it.
+    pub uncertainty: Option<f64>,
     /// Stations used.
     pub station_count: u32,
     /// Recipe, e.g. `hutton-boore-1987`.

@@ -52,6 +52,51 @@ pub struct Continuity {
 }
 
 impl Continuity {
+    const DAY_S: f64 = 86_400.0;
+
+    /// When the first sample of the day came, and when the one after the last would have been due.
+    pub fn recorded(&self) -> (Timestamp, Timestamp) {
+        let (begin, end) = (self.start_time, self.start_time.add_seconds(Self::DAY_S));
+        let first = self.gaps.first().filter(|gap| gap.start_time == begin).map_or(begin, |gap| gap.end_time);
+        let last = self.gaps.last().filter(|gap| gap.end_time == end).map_or(end, |gap| gap.start_time);
+        (first, last.max(first))
+    }
+
+    /// What of the day lies between two moments; `None` where nothing does. What lies outside is neither expected nor a
+    /// gap. Where a moment cuts through samples their count is that of the time, less the gaps that are named.
+    pub fn within(&self, from: Timestamp, to: Timestamp) -> Option<Self> {
+        let end = self.start_time.add_seconds(Self::DAY_S);
+        let (begin, end) = (self.start_time.max(from), end.min(to));
+        if begin >= end {
+            return None;
+        }
+        let inside_s = end.seconds_since(begin);
+        let cut = |spans: &[Span]| -> Vec<Span> {
+            let cut = spans.iter().map(|span| Span {
+                start_time: span.start_time.max(begin),
+                end_time: span.end_time.min(end),
+            });
+            cut.filter(|span| span.start_time < span.end_time).collect()
+        };
+        let total_s = |spans: &[Span]| spans.iter().map(Span::seconds).sum::<f64>();
+        let (gaps, overlaps) = (cut(&self.gaps), cut(&self.overlaps));
+        let gap_outside_s = total_s(&self.gaps) - total_s(&gaps);
+        let recorded_outside_s = (Self::DAY_S - inside_s - gap_outside_s).max(0.0);
+        let count_outside = (recorded_outside_s * self.sample_rate_hz).round() as u64;
+        let expected_count = (inside_s * self.sample_rate_hz).round() as u64;
+        Some(Self {
+            sample_count: self.sample_count.saturating_sub(count_outside).min(expected_count),
+            expected_count,
+            gap_count: self.gap_count - (self.gaps.len() - gaps.len()) as u64,
+            gap_s: (self.gap_s - gap_outside_s).max(0.0),
+            overlap_count: self.overlap_count - (self.overlaps.len() - overlaps.len()) as u64,
+            overlap_s: (self.overlap_s - total_s(&self.overlaps) + total_s(&overlaps)).max(0.0),
+            gaps,
+            overlaps,
+            ..self.clone()
+        })
+    }
+
     /// Received over expected, between 0 and 1.
     pub fn fraction(&self) -> f64 {
         (self.sample_count as f64 / self.expected_count.max(1) as f64).min(1.0)
@@ -196,4 +241,47 @@ pub struct Timing {
     pub timing_quality_p50: f64,
     /// Mean timing quality, percent.
     pub timing_quality_mean: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: f64) -> Timestamp {
+        "2024-03-01T00:00:00Z".parse::<Timestamp>().unwrap().add_seconds(3600.0 * hours)
+    }
+
+    /// Recorded from one hour to five, without the half hour from two.
+    fn four_hours() -> Continuity {
+        let gaps = [(0.0, 1.0), (2.0, 2.5), (5.0, 24.0)]
+            .map(|(from, to)| Span { start_time: at(from), end_time: at(to) });
+        Continuity {
+            source_id: SourceId::from_nslc("XX", "A", "", "HHZ"),
+            start_time: at(0.0),
+            sample_rate_hz: 100.0,
+            sample_count: 1_260_000,
+            expected_count: 8_640_000,
+            repeated_count: 0,
+            gap_count: 3,
+            gap_s: 20.5 * 3600.0,
+            overlap_count: 0,
+            overlap_s: 0.0,
+            gaps: gaps.to_vec(),
+            overlaps: vec![],
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_day_is_no_gap_of_what_was_asked_for() {
+        let day = four_hours();
+        assert_eq!(day.recorded(), (at(1.0), at(5.0)));
+        let asked = day.within(at(1.0), at(5.0)).unwrap();
+        assert_eq!((asked.sample_count, asked.expected_count), (1_260_000, 1_440_000));
+        assert_eq!((asked.gap_count, asked.gap_s, asked.gaps.len()), (1, 1800.0, 1));
+        assert!((asked.fraction() - 0.875).abs() < 1e-9);
+        let half = day.within(at(4.0), at(30.0)).unwrap();
+        assert_eq!((half.sample_count, half.expected_count, half.gap_count), (360_000, 7_200_000, 1));
+        assert_eq!(day.within(at(24.0), at(48.0)), None);
+        assert_eq!(day.within(at(-5.0), at(30.0)), Some(day));
+    }
 }

@@ -98,10 +98,23 @@ impl Lakehouse {
                     longitude: longitudes.value(row),
                     depth_km: Some(depths.value(row)),
                     magnitude: (!magnitudes.is_null(row)).then(|| magnitudes.value(row)),
+                    event_type: None,
                 });
             }
         }
         Ok(events)
+    }
+
+    /// From the first sample of all recordings to the last; `None` of a lake without any.
+    pub(crate) async fn recorded_time(&self) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
+        const SQL: &str = "SELECT min(start_ns), max(end_ns) FROM waveform.segments";
+        let batches: Vec<_> = seislake_query::query(&self.session()?, SQL).await?.try_collect().await?;
+        let Some(batch) = batches.first() else { return Ok(None) };
+        let moment = |column: usize| {
+            let column = batch.column(column).as_primitive_opt::<Int64Type>()?;
+            column.is_valid(0).then(|| Timestamp::from_nanos(column.value(0)))
+        };
+        Ok(moment(0).zip(moment(1)))
     }
 
     /// The one number a statement returns.

@@ -5,7 +5,7 @@
 //! taken, both its events leave, and so on. Every pair is therefore the mutual best of what is left, and no event is
 //! in two pairs. Cost: `O(n log n)` plus the pairs within the time tolerance.
 
-use seislake_model::CatalogueEvent;
+use seislake_model::{CatalogueEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::distance_azimuth;
@@ -124,6 +124,59 @@ pub fn compare(
     }
 }
 
+/// The time that two catalogues cover both, and what of them lies outside it or is no earthquake.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Common {
+    /// From this time; `null`: there is no time that both cover.
+    pub from: Option<Timestamp>,
+    /// Up to and with this time.
+    pub to: Option<Timestamp>,
+    /// Events of the reference outside that time.
+    pub reference_outside: usize,
+    /// Events of the catalogue outside that time.
+    pub catalogue_outside: usize,
+    /// Events of the reference that are said to be no earthquakes.
+    pub reference_other: usize,
+}
+
+/// Leaves the earthquakes in the time that both catalogues cover: `recorded` is that of the catalogue's data, where
+/// known, `told` that of the reference; where nobody tells, it reaches from its first event to its last. Tolerance is
+/// the time by which origin times may differ: an event on the border must find its other.
+pub fn keep_common(
+    reference: &mut Vec<CatalogueEvent>,
+    catalogue: &mut Vec<CatalogueEvent>,
+    recorded: Option<(Timestamp, Timestamp)>,
+    told: (Option<Timestamp>, Option<Timestamp>),
+    tolerance_s: f64,
+) -> Common {
+    let counts = (reference.len(), catalogue.len());
+    let all_times = || reference.iter().map(|event| event.origin_time);
+    let (first, last) = (all_times().min(), all_times().max());
+    let begin = told.0.or(first.map(|first| first.add_seconds(-tolerance_s)));
+    let end = told.1.or(last.map(|last| last.add_seconds(tolerance_s)));
+    let (from, to) = match recorded {
+        Some((recorded_from, recorded_to)) => {
+            (begin.map(|begin| begin.max(recorded_from)), end.map(|end| end.min(recorded_to)))
+        }
+        None => (begin, end),
+    };
+    let common = from.zip(to).filter(|(from, to)| from <= to);
+    let inside = |event: &CatalogueEvent| {
+        common.is_some_and(|(from, to)| from <= event.origin_time && event.origin_time <= to)
+    };
+    reference.retain(inside);
+    catalogue.retain(inside);
+    let reference_inside = reference.len();
+    reference.retain(CatalogueEvent::may_be_earthquake);
+    Common {
+        from: common.map(|(from, _)| from),
+        to: common.map(|(_, to)| to),
+        reference_outside: counts.0 - reference_inside,
+        catalogue_outside: counts.1 - catalogue.len(),
+        reference_other: reference_inside - reference.len(),
+    }
+}
+
 struct Candidate {
     reference_index: usize,
     catalogue_index: usize,
@@ -193,7 +246,6 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use seislake_model::Timestamp;
 
     fn event(id: &str, seconds: f64, longitude: f64) -> CatalogueEvent {
         CatalogueEvent {
@@ -203,6 +255,7 @@ mod tests {
             longitude,
             depth_km: Some(10.0),
             magnitude: None,
+            event_type: None,
         }
     }
 
@@ -224,6 +277,41 @@ mod tests {
         assert_eq!(comparison.depth_km, Distribution { median: Some(0.0), p90: Some(0.0) });
         assert_eq!(comparison.magnitude, Distribution::default());
         assert_eq!(comparison.recall, Some(2.0 / 3.0));
+    }
+
+    fn at(seconds: f64) -> Timestamp {
+        Timestamp::from_nanos(0).add_seconds(seconds)
+    }
+
+    #[test]
+    fn only_the_time_that_both_cover_and_earthquakes_are_compared() {
+        let blast = CatalogueEvent { event_type: Some("quarry blast".into()), ..event("blast", 120.0, 0.0) };
+        let none = CatalogueEvent { event_type: Some("not existing".into()), ..event("none", 130.0, 0.0) };
+        let quake = CatalogueEvent { event_type: Some("Earthquake".into()), ..event("quake", 140.0, 0.0) };
+        let mut reference = vec![event("years ago", -1e8, 0.0), event("a", 100.5, 0.0), blast, none, quake];
+        reference.push(event("later", 1e8, 0.0));
+        let mut catalogue = vec![event("x", 100.0, 0.0), event("y", 140.0, 0.0)];
+        let recorded = Some((at(90.0), at(200.0)));
+        let common = keep_common(&mut reference, &mut catalogue, recorded, (None, None), 2.0);
+        assert_eq!((common.from, common.to), (Some(at(90.0)), Some(at(200.0))));
+        let counts = (common.reference_outside, common.catalogue_outside, common.reference_other);
+        assert_eq!(counts, (2, 0, 2));
+        assert_eq!((ids(&reference), ids(&catalogue)), (vec!["a", "quake"], vec!["x", "y"]));
+
+        // A short reference: events of a long catalogue outside it are not extra.
+        let mut reference = vec![event("a", 100.0, 0.0), event("b", 150.0, 0.0)];
+        let mut catalogue = vec![event("x", 98.5, 0.0), event("y", 152.5, 0.0), event("z", 1e6, 0.0)];
+        let common = keep_common(&mut reference, &mut catalogue, None, (None, None), 2.0);
+        assert_eq!((ids(&catalogue), common.catalogue_outside), (vec!["x"], 2));
+
+        let mut reference = vec![event("a", 100.0, 0.0)];
+        let told = (Some(at(0.0)), Some(at(400.0)));
+        let mut catalogue = vec![event("x", 1.0, 0.0), event("y", 399.0, 0.0), event("z", 401.0, 0.0)];
+        keep_common(&mut reference, &mut catalogue, Some((at(-9e9), at(9e9))), told, 2.0);
+        assert_eq!(ids(&catalogue), ["x", "y"]);
+        let common =
+            keep_common(&mut reference, &mut catalogue, Some((at(500.0), at(600.0))), (None, None), 2.0);
+        assert_eq!((common.from, reference.len(), catalogue.len()), (None, 0, 0));
     }
 
     #[test]

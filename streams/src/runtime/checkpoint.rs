@@ -27,6 +27,9 @@ pub(super) struct Checkpoint {
     pub(super) letters_next: Offset,
     /// The stage's state; `None` before its first record.
     pub(super) state: Option<Bytes>,
+    /// The settings (JSON) under which it came to be; `None` in checkpoints written before they were kept.
+    #[serde(default)]
+    pub(super) settings: Option<String>,
 }
 
 /// Where checkpoints are kept: a small database, one entry per stage and input partition. Cheap to clone.

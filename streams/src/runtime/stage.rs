@@ -20,16 +20,23 @@ pub trait Stage: Sized + Send + 'static {
     const STATE_VERSION: u32;
     /// What it needs to work.
     type Config: Clone + Send + Sync + 'static;
+    /// What of that a user sets: kept beside the state, so that a restart with other settings is known.
+    type Settings: Serialize + DeserializeOwned;
     /// What it remembers between records.
     type State: Serialize + DeserializeOwned;
 
+    /// The settings in a configuration.
+    fn settings(config: &Self::Config) -> Self::Settings;
+    /// The configuration with other settings.
+    fn with_settings(config: &Self::Config, settings: Self::Settings) -> Self::Config;
     /// The stage before its first record.
     fn init(config: &Self::Config) -> Result<Self, Error>;
     /// Takes one record. Unusable input goes to [`Output::reject`]; `Err` means the stage itself cannot go on.
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error>;
     /// What it remembers.
     fn snapshot(&self) -> Self::State;
-    /// The stage as it was when it gave this snapshot.
+    /// The stage as it was when it gave this snapshot. Where the settings are others than then, they hold from the next
+    /// record on; the state is kept as far as it suits them.
     fn restore(config: &Self::Config, state: Self::State) -> Result<Self, Error>;
 }
 

@@ -7,6 +7,9 @@
 //! the stage replays its input from the checkpoint; outputs up to the last one that the log holds are left out.
 //!
 //! A record at which a stage fails becomes a dead letter: the stage replays its input from the checkpoint without it.
+//!
+//! Other settings than those of the checkpoint hold from a record on of which nothing is in the log yet: what an earlier
+//! life said after the checkpoint is replayed with the settings it was said with. Nothing is said twice or half.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -78,11 +81,54 @@ struct HeldOutputs {
     letter_scan: Offset,
 }
 
+impl HeldOutputs {
+    /// The first input from which nothing was said yet.
+    fn replayed_until(&self, input_next: Offset) -> Offset {
+        let behind = |held: Held| held.map_or(0, |(offset, _)| offset + 1);
+        input_next.max(behind(self.output)).max(behind(self.letter))
+    }
+}
+
+/// What became of records that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Made,
+    /// The stage failed at one of them and went back to its checkpoint.
+    BeganAgain,
+}
+
+/// The settings of a configuration as JSON.
+fn settings_text<S: Stage>(config: &S::Config) -> Result<String, Error> {
+    serde_json::to_string(&S::settings(config)).map_err(|e| {
+        Error::caused(ErrorKind::Internal, format!("encode the settings of stage \"{}\"", S::NAME), e)
+    })
+}
+
+/// The configuration that a checkpoint was made with, where it is another and known: settings of another version of
+/// this program may not be readable.
+fn former_config<S: Stage>(config: &S::Config, checkpoint: &Checkpoint) -> Option<S::Config> {
+    let text = checkpoint.settings.as_deref()?;
+    if settings_text::<S>(config).is_ok_and(|now| now == text) {
+        return None;
+    }
+    let former = serde_json::from_str(text).ok();
+    tracing::info!(
+        stage = S::NAME,
+        known = former.is_some(),
+        "the settings have changed since the checkpoint"
+    );
+    former.map(|former| S::with_settings(config, former))
+}
+
 /// Runs one stage over one input partition.
 #[derive(Debug)]
 pub struct StageRunner<S: Stage> {
     config: S::Config,
     stage: Option<S>,
+    /// The configuration that will hold, once the replay is over, and the offset it begins at.
+    upcoming: Option<(Offset, S::Config)>,
+    /// Settings in force, as JSON.
+    in_force: String,
     wiring: StageWiring,
     settings: StageSettings,
     checkpoints: CheckpointStore,
@@ -107,10 +153,13 @@ impl<S: Stage> StageRunner<S> {
         checkpoints: CheckpointStore,
     ) -> Result<Self, Error> {
         let key = format!("{}/{}/{}", S::NAME, wiring.input.name(), wiring.partition);
-        let Restored { stage, held, next } = restore::<S>(config, &wiring, &checkpoints, &key).await?;
+        let restored = restore::<S>(config, &wiring, &checkpoints, &key).await?;
+        let Restored { stage, held, next, upcoming, in_force } = restored;
         Ok(Self {
             config: config.clone(),
             stage: Some(stage),
+            upcoming,
+            in_force,
             wiring,
             settings,
             checkpoints,
@@ -155,7 +204,7 @@ impl<S: Stage> StageRunner<S> {
             match read {
                 Ok(records) => {
                     std::mem::replace(&mut trial, patience.trial()).succeeded();
-                    self.take(records, &patience).await?;
+                    self.take_by_settings(records, &patience).await?;
                 }
                 Err(error) => trial.failed(error).await?,
             }
@@ -169,10 +218,24 @@ impl<S: Stage> StageRunner<S> {
         Ok(())
     }
 
-    async fn take(&mut self, records: Vec<Record>, patience: &Patience) -> Result<(), Error> {
-        let Some(last) = records.last() else { return Ok(()) };
+    /// Takes records; where the replay ends among them, the settings of now hold from there on.
+    async fn take_by_settings(&mut self, records: Vec<Record>, patience: &Patience) -> Result<(), Error> {
+        let reached = |from: Offset| records.last().is_some_and(|last| last.offset >= from);
+        let Some((from, config)) = self.upcoming.take_if(|(from, _)| reached(*from)) else {
+            return self.take(records, patience).await.map(drop);
+        };
+        let (replayed, new) = records.into_iter().partition(|record| record.offset < from);
+        if self.take(replayed, patience).await? == Progress::Made {
+            self.change_settings(from, &config).await?;
+            self.take(new, patience).await?;
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, records: Vec<Record>, patience: &Patience) -> Result<Progress, Error> {
+        let Some(last) = records.last() else { return Ok(Progress::Made) };
         let (next, count) = (last.offset + 1, records.len() as u64);
-        let Some(out) = self.process(records).await? else { return Ok(()) };
+        let Some(out) = self.process(records).await? else { return Ok(Progress::BeganAgain) };
         let (output, letters) = (&*self.wiring.output, &*self.wiring.letters);
         append_new(output, 0, out.messages, self.held.output, patience).await?;
         append_new(letters, 1 + self.wiring.partition, out.letters, self.held.letter, patience).await?;
@@ -184,7 +247,7 @@ impl<S: Stage> StageRunner<S> {
         metrics::counter!("seislake_stage_records_total", "stage" => S::NAME).increment(count);
         metrics::gauge!("seislake_stage_lag_records", "stage" => S::NAME, "partition" => partition)
             .set(end.saturating_sub(next) as f64);
-        Ok(())
+        Ok(Progress::Made)
     }
 
     /// What the stage says about the records; `None` where it failed at one of them and begins again without it.
@@ -240,7 +303,18 @@ impl<S: Stage> StageRunner<S> {
         }
         let restored = restore::<S>(&self.config, &self.wiring, &self.checkpoints, &self.key).await?;
         (self.stage, self.held, self.next) = (Some(restored.stage), restored.held, restored.next);
+        (self.upcoming, self.in_force) = (restored.upcoming, restored.in_force);
         Ok(())
+    }
+
+    /// The replay is over: other settings hold from here on. The checkpoint says so before anything is said with them.
+    async fn change_settings(&mut self, from: Offset, config: &S::Config) -> Result<(), Error> {
+        tracing::info!(stage = S::NAME, offset = from, "the settings of now hold from here on");
+        if let Some(stage) = &self.stage {
+            self.stage = Some(S::restore(config, stage.snapshot())?);
+        }
+        self.in_force = settings_text::<S>(config)?;
+        self.checkpoint().await
     }
 
     fn checkpoint_due(&self) -> bool {
@@ -282,6 +356,7 @@ impl<S: Stage> StageRunner<S> {
             output_next: if passed(self.held.output) { output_end } else { self.held.output_scan },
             letters_next: if passed(self.held.letter) { letters_end } else { self.held.letter_scan },
             state,
+            settings: Some(self.in_force.clone()),
         };
         let (checkpoints, key) = (self.checkpoints.clone(), self.key.clone());
         tokio::task::spawn_blocking(move || checkpoints.save(&key, &checkpoint))
@@ -295,10 +370,13 @@ impl<S: Stage> StageRunner<S> {
 }
 
 /// A stage as its last checkpoint has it.
-struct Restored<S> {
+struct Restored<S: Stage> {
     stage: S,
     held: HeldOutputs,
     next: Offset,
+    /// See [`StageRunner`].
+    upcoming: Option<(Offset, S::Config)>,
+    in_force: String,
 }
 
 /// Restores a stage and finds out what it said already. A checkpoint that cannot be used is left alone: the stage replays
@@ -325,24 +403,45 @@ async fn restore<S: Stage>(
         );
         checkpoint = Checkpoint::default();
     }
-    let stage = match checkpoint.state.as_ref().map(|state| read_state::<S>(config, state)) {
+    let mut held = held_outputs::<S>(wiring, &checkpoint, end).await?;
+    let replayed = held.replayed_until(checkpoint.input_next);
+    let (mut first, mut upcoming) = match former_config::<S>(config, &checkpoint) {
+        Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
+        _ => (config.clone(), None),
+    };
+    let stage = match checkpoint.state.as_ref().map(|state| read_state::<S>(&first, state)) {
         Some(Ok(stage)) => stage,
-        None => S::init(config)?,
+        None => S::init(&first)?,
         Some(Err(error)) => {
             let error = error.chain();
             tracing::warn!(stage = S::NAME, error, "a checkpoint cannot be read: replaying the input");
             checkpoint = Checkpoint::default();
-            S::init(config)?
+            held = held_outputs::<S>(wiring, &checkpoint, end).await?;
+            (first, upcoming) = (config.clone(), None);
+            S::init(&first)?
         }
     };
-    let held = HeldOutputs {
+    let in_force = settings_text::<S>(&first)?;
+    if checkpoint.settings.as_ref() != Some(&in_force) {
+        // The next life must know them even where this one does not come to a checkpoint.
+        checkpoint.settings = Some(in_force.clone());
+        checkpoints.save(key, &checkpoint)?;
+    }
+    let start = wiring.input.watermarks(wiring.partition)?.start;
+    Ok(Restored { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
+}
+
+async fn held_outputs<S: Stage>(
+    wiring: &StageWiring,
+    checkpoint: &Checkpoint,
+    end: Offset,
+) -> Result<HeldOutputs, Error> {
+    Ok(HeldOutputs {
         output: last_output(wiring, checkpoint.output_next, end).await?,
         output_scan: checkpoint.output_next,
         letter: last_letter(S::NAME, wiring, checkpoint.letters_next, end).await?,
         letter_scan: checkpoint.letters_next,
-    };
-    let start = wiring.input.watermarks(wiring.partition)?.start;
-    Ok(Restored { stage, held, next: checkpoint.input_next.max(start) })
+    })
 }
 
 fn read_state<S: Stage>(config: &S::Config, state: &[u8]) -> Result<S, Error> {

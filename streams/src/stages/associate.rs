@@ -60,7 +60,16 @@ impl Stage for AssociateStage {
     const NAME: &'static str = "associate";
     const STATE_VERSION: u32 = 1;
     type Config = AssociateConfig;
+    type Settings = AssociateSettings;
     type State = AssociateState;
+
+    fn settings(config: &AssociateConfig) -> AssociateSettings {
+        config.settings.clone()
+    }
+
+    fn with_settings(config: &AssociateConfig, settings: AssociateSettings) -> AssociateConfig {
+        AssociateConfig { settings, ..config.clone() }
+    }
 
     fn init(config: &AssociateConfig) -> Result<Self, Error> {
         Ok(Self {

@@ -33,7 +33,16 @@ impl Stage for LocateStage {
     const NAME: &'static str = "locate";
     const STATE_VERSION: u32 = 1;
     type Config = LocateConfig;
+    type Settings = LocateSettings;
     type State = ();
+
+    fn settings(config: &LocateConfig) -> LocateSettings {
+        config.settings.clone()
+    }
+
+    fn with_settings(config: &LocateConfig, settings: LocateSettings) -> LocateConfig {
+        LocateConfig { settings, ..config.clone() }
+    }
 
     fn init(config: &LocateConfig) -> Result<Self, Error> {
         let locator = Locator::new(config.settings.clone(), Arc::clone(&config.travel_time));

@@ -27,7 +27,16 @@ impl Stage for MagnitudeStage {
     const NAME: &'static str = "magnitude";
     const STATE_VERSION: u32 = 1;
     type Config = MagnitudeConfig;
+    type Settings = MagnitudeSettings;
     type State = ();
+
+    fn settings(config: &MagnitudeConfig) -> MagnitudeSettings {
+        config.settings.clone()
+    }
+
+    fn with_settings(config: &MagnitudeConfig, settings: MagnitudeSettings) -> MagnitudeConfig {
+        MagnitudeConfig { settings, ..config.clone() }
+    }
 
     fn init(config: &MagnitudeConfig) -> Result<Self, Error> {
         Ok(Self { config: config.clone() })

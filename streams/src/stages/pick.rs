@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use seislake_model::{Inventory, Response, SourceId, Timestamp};
 use seislake_mseed::Samples;
-use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker};
+use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker, StationPickerState, Taken};
+use serde::{Deserialize, Serialize};
 
 use super::InventoryHandle;
 use crate::Error;
@@ -29,6 +30,13 @@ pub struct PickConfig {
     pub trace_delay_s: f64,
 }
 
+/// What of its configuration decides what the stage says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PickStageSettings {
+    pick: PickSettings,
+    trace_delay_s: f64,
+}
+
 /// Picks the records of one raw partition, station by station.
 #[derive(Debug)]
 pub struct PickStage {
@@ -41,9 +49,19 @@ pub struct PickStage {
 
 impl Stage for PickStage {
     const NAME: &'static str = "pick";
-    const STATE_VERSION: u32 = 2;
+    const STATE_VERSION: u32 = 3;
     type Config = PickConfig;
-    type State = BTreeMap<String, StationPicker>;
+    type Settings = PickStageSettings;
+    type State = BTreeMap<String, StationPickerState>;
+
+    fn settings(config: &PickConfig) -> PickStageSettings {
+        PickStageSettings { pick: config.settings.clone(), trace_delay_s: config.trace_delay_s }
+    }
+
+    fn with_settings(config: &PickConfig, settings: PickStageSettings) -> PickConfig {
+        let PickStageSettings { pick, trace_delay_s } = settings;
+        PickConfig { settings: pick, trace_delay_s, ..config.clone() }
+    }
 
     fn init(config: &PickConfig) -> Result<Self, Error> {
         Self::restore(config, BTreeMap::new())
@@ -58,13 +76,15 @@ impl Stage for PickStage {
     }
 
     fn snapshot(&self) -> Self::State {
-        self.stations.clone()
+        self.stations.iter().map(|(key, picker)| (key.clone(), picker.snapshot())).collect()
     }
 
     fn restore(config: &PickConfig, stations: Self::State) -> Result<Self, Error> {
+        let pickers =
+            stations.into_iter().map(|(key, state)| (key, StationPicker::restore(&config.settings, state)));
         Ok(Self {
             config: config.clone(),
-            stations,
+            stations: pickers.collect(),
             responses: Responses::default(),
             samples: Samples::default(),
             floats: Vec::new(),
@@ -94,6 +114,7 @@ impl PickStage {
         let start_time = Timestamp::from_nanos(header.start_ns);
         let piece = Piece {
             source_id: &source_id,
+            version: header.quality.publication_version(),
             start_time,
             sample_rate_hz: header.rate_hz(),
             samples: &self.floats,
@@ -102,13 +123,32 @@ impl PickStage {
         let settings = &self.config.settings;
         let key = source_id.station_key();
         let picker = self.stations.entry(key).or_insert_with(|| StationPicker::new(settings));
-        picker.push(piece, response);
-        Ok(())
+        match picker.push(piece, response) {
+            Taken::Picked | Taken::LeftAlone => Ok(()),
+            Taken::Refused => {
+                let reason = format!(
+                    "channel \"{source_id}\" is not picked: its station has too many channels, or it too many versions"
+                );
+                out.reject(record, reason)
+            }
+            Taken::RefusedBefore => {
+                metrics::counter!("seislake_records_not_picked_total").increment(1);
+                Ok(())
+            }
+        }
     }
 
     fn advance(&mut self, watermark: Watermark, out: &mut Output) -> Result<(), Error> {
-        for picker in self.stations.values_mut() {
-            let PickOutput { picks, amplitude_traces } = picker.advance(watermark.0);
+        for (station, picker) in &mut self.stations {
+            let PickOutput { picks, amplitude_traces, dropped_onset_count } = picker.advance(watermark.0);
+            if dropped_onset_count > 0 {
+                metrics::counter!("seislake_onsets_dropped_total").increment(dropped_onset_count);
+                tracing::warn!(
+                    station,
+                    dropped_onset_count,
+                    "onsets were dropped undecided: too many waited"
+                );
+            }
             for pick in picks {
                 metrics::counter!("seislake_picks_total", "phase" => pick.phase.as_str()).increment(1);
                 out.emit(Message::Pick { pick: Box::new(pick) })?;

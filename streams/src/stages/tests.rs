@@ -109,6 +109,54 @@ fn a_station_without_coordinates_is_reported_once() {
 }
 
 #[test]
+fn a_message_with_a_number_that_is_none_becomes_a_dead_letter() {
+    let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
+    let Message::Pick { pick: good } = pick("A", at(1)) else { unreachable!() };
+    for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let picks =
+            [Pick { snr: wrong, ..*good.clone() }, Pick { time_uncertainty_s: wrong, ..*good.clone() }];
+        for pick in picks {
+            out.emit(Message::Pick { pick: Box::new(pick) }).unwrap();
+        }
+    }
+    out.emit(Message::Pick { pick: good.clone() }).unwrap();
+    assert_eq!(out.said().unwrap(), [Message::Pick { pick: good }], "what was said can be read");
+    let reasons = out.reasons().unwrap();
+    assert_eq!(reasons.len(), 6);
+    assert!(reasons[0].contains("a number that is infinite or none"), "{reasons:?}");
+}
+
+#[test]
+fn a_restored_pick_stage_works_by_the_settings_of_now() {
+    let config = |p_snr_min: f64| PickConfig {
+        settings: PickSettings { p_snr_min, s_snr_min: p_snr_min, ..PickSettings::default() },
+        inventory: InventoryHandle::default(),
+        partition_count: 1,
+        trace_delay_s: 60.0,
+    };
+    let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
+    let mut stage = PickStage::init(&config(1e9)).unwrap();
+    for (start_s, restart) in [(1000, true), (1060, false)] {
+        for code in ["HHZ", "HHN"] {
+            let source_id = SourceId::from_nslc("XX", "A", "", code);
+            let settings = PackSettings::new(source_id.as_str(), start_s * 1_000_000_000, 100.0);
+            for bytes in pack(&settings, counts(code).as_slice()).unwrap() {
+                let (key, value) = (source_id.as_str().to_owned().into(), bytes.into());
+                stage.process(&record_of(NewRecord { key, value, arrival_time: None }), &mut out).unwrap();
+            }
+        }
+        stage.process(&record_of(punctuation(Watermark(at(start_s + 60))).unwrap()), &mut out).unwrap();
+        if restart {
+            stage = PickStage::restore(&config(2.0), stage.snapshot()).unwrap();
+        }
+    }
+    stage.process(&record_of(punctuation(Watermark::MAX).unwrap()), &mut out).unwrap();
+    let said = out.said().unwrap();
+    let times: Vec<Timestamp> = picks_of(&said).iter().map(|pick| pick.pick_time).collect();
+    assert!(!times.is_empty() && times.iter().all(|time| *time >= at(1060)), "{times:?}");
+}
+
+#[test]
 fn an_event_waits_until_every_partition_has_passed_it() {
     let config = associate_config();
     let mut stage = AssociateStage::init(&config).unwrap();

@@ -295,7 +295,7 @@ fn magnitude(row: &SqliteRow) -> Magnitude {
         origin_id: text(row, "origin"),
         magnitude_type: text(row, "type"),
         magnitude: number(row, "value"),
-        uncertainty: 0.0,
+        uncertainty: None,
         station_count: row.get::<i64, _>("stations") as u32,
         method: String::new(),
     }

@@ -84,3 +84,48 @@ fn what_is_no_catalogue_is_refused_in_one_sentence() {
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");
     }
 }
+
+#[test]
+fn a_box_across_the_date_line_has_its_west_in_the_east() {
+    let metadata =
+        GeoJsonMetadata { generated_at: Timestamp::from_nanos(0), url: String::new(), title: String::new() };
+    for (longitudes, expected) in [
+        (vec![179.5, -179.5], (179.5, -179.5)),
+        (vec![-179.5, 170.0, 179.0], (170.0, -179.5)),
+        (vec![-10.0, 10.0], (-10.0, 10.0)),
+        (vec![5.0], (5.0, 5.0)),
+        (vec![180.0, -180.0, 170.0], (170.0, -180.0)),
+        (vec![-90.0, 0.0, 90.0, 179.0], (-90.0, 179.0)),
+    ] {
+        let events: Vec<Event> =
+            longitudes.iter().map(|longitude| Event { longitude: *longitude, ..event(None) }).collect();
+        let rows: Vec<_> = events.iter().map(|event| (event, None)).collect();
+        let document: Value = serde_json::from_str(&write_geojson(&rows, &metadata)).unwrap();
+        let corner = |index: usize| document["bbox"][index].as_f64().unwrap();
+        let across = |west: f64| if west == -180.0 { 180.0 } else { west };
+        assert_eq!(
+            (across(corner(0)), across(corner(3))),
+            (across(expected.0), across(expected.1)),
+            "{longitudes:?}"
+        );
+    }
+}
+
+#[test]
+fn what_an_event_was_is_read() {
+    let kinds = |text: &str| -> Vec<Option<String>> {
+        read_catalogue("", text.as_bytes()).unwrap().value.into_iter().map(|event| event.event_type).collect()
+    };
+    let text = "#EventID|Time|Latitude|Longitude|EventType\n1|2020-01-01T00:00:00|1|2|quarry blast\n2|2020-01-01T00:00:00|1|2|\n";
+    assert_eq!(kinds(text), [Some("quarry blast".to_owned()), None]);
+    let feature = |more: &str| {
+        format!(
+            r#"{{"type":"Feature","properties":{{"time":0{more}}},"geometry":{{"coordinates":[1,2,3]}}}}"#
+        )
+    };
+    assert_eq!(kinds(&feature(r#","type":"explosion""#)), [Some("explosion".to_owned())]);
+    assert_eq!(
+        kinds(&feature(r#","type":"earthquake","status":"deleted""#)),
+        [Some("not existing".to_owned())]
+    );
+}

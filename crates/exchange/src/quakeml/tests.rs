@@ -71,7 +71,7 @@ fn bulletin() -> Bulletin {
         origin_id: "origin/1".into(),
         magnitude_type: "ML".into(),
         magnitude: 2.345,
-        uncertainty: 0.2,
+        uncertainty: Some(0.2),
         station_count: 1,
         method: "hutton-boore-1987".into(),
     };
@@ -120,6 +120,7 @@ fn written_events_read_back() {
     let parsed = read(write(&bulletin()).as_bytes()).unwrap();
     let mut expected = CatalogueEvent::from(&bulletin().events[0].event);
     expected.id = "smi:seislake.org/event/1".into();
+    expected.event_type = Some("earthquake".into());
     assert_eq!(parsed, Parsed { value: vec![expected], problems: vec![] });
 }
 
@@ -146,4 +147,48 @@ fn public_ids_hold_only_legal_characters() {
     assert_eq!(public_id("event/1"), "smi:seislake.org/event/1");
     assert_eq!(public_id("method/a b<c"), "smi:seislake.org/method/a_b_c");
     assert_eq!(public_id("quakeml:us/1"), "quakeml:us/1");
+}
+
+#[test]
+fn a_magnitude_of_another_origin_is_not_the_events() {
+    let magnitude = |id: &str, origin: Option<&str>, value: f64| {
+        let origin = origin.map_or(String::new(), |id| format!("<originID>{id}</originID>"));
+        format!("<magnitude publicID='{id}'><mag><value>{value}</value></mag>{origin}</magnitude>")
+    };
+    let read_with = |head: &str, magnitudes: &[String]| {
+        let origin = |id: &str| {
+            format!(
+                "<origin publicID='{id}'><time><value>2020-01-01T00:00:00Z</value></time><latitude><value>1</value>\
+                 </latitude><longitude><value>-190</value></longitude></origin>"
+            )
+        };
+        let (one, two) = (origin("o1"), origin("o2"));
+        let text = format!(
+            "<quakeml><eventParameters><event publicID='e'><preferredOriginID>o2</preferredOriginID>{head}{one}{two}{}\
+             </event></eventParameters></quakeml>",
+            magnitudes.concat()
+        );
+        read(text.as_bytes()).unwrap().value.remove(0)
+    };
+    let (first, second) = (magnitude("m1", Some("o1"), 9.0), magnitude("m2", Some("o2"), 2.0));
+    let loose = magnitude("m3", None, 3.0);
+    let of = |head: &str, magnitudes: &[String]| read_with(head, magnitudes).magnitude;
+    assert_eq!(of("", &[first.clone(), second.clone()]), Some(2.0));
+    let preferred = "<preferredMagnitudeID>m1</preferredMagnitudeID>";
+    assert_eq!(of(preferred, &[first.clone(), second]), Some(9.0));
+    assert_eq!(of("", &[first.clone(), loose]), Some(3.0));
+    assert_eq!(of("<preferredMagnitudeID>gone</preferredMagnitudeID>", std::slice::from_ref(&first)), None);
+    assert_eq!(read_with("<type>quarry blast</type>", &[first]).event_type.as_deref(), Some("quarry blast"));
+    assert_eq!(read_with("", &[]).longitude, 170.0);
+}
+
+#[test]
+fn beside_a_pole_the_uncertainty_of_the_longitude_is_a_number() {
+    let mut bulletin = bulletin();
+    bulletin.events[0].origins[0].latitude = 90.0;
+    bulletin.events[0].magnitudes[0].uncertainty = None;
+    let text = write(&bulletin);
+    assert!(!text.contains("inf") && !text.contains("NaN"), "{text}");
+    let magnitude = text.split("<magnitude ").nth(1).unwrap().split("</mag>").next().unwrap();
+    assert!(magnitude.contains("<value>") && !magnitude.contains("uncertainty"), "{magnitude}");
 }

@@ -10,15 +10,16 @@ use super::{DAY_NS, LEFT, RIGHT, STRIP, STRIPS_MAX, TOP, Times, WIDTH, head, nam
 /// A gap of a second must be seen in a picture of a month.
 const WIDTH_MIN: f64 = 1.0;
 
-/// Bars of `rows` (days) between two moments. A day without a row is grey.
+/// Bars of `rows` (days) between two moments. A day without a row is grey; what lies outside the moments does not count.
 pub fn continuity_bars(rows: &[Continuity], from: Timestamp, to: Timestamp) -> String {
+    let rows: Vec<Continuity> = rows.iter().filter_map(|row| row.within(from, to)).collect();
     let mut channels: BTreeMap<&SourceId, Vec<&Continuity>> = BTreeMap::new();
-    for row in rows {
+    for row in &rows {
         channels.entry(&row.source_id).or_default().push(row);
     }
-    let days = (to.seconds_since(from) / 86_400.0).ceil().max(1.0);
+    let length_s = to.seconds_since(from);
     let mut strips: Vec<(&SourceId, Vec<&Continuity>, f64)> =
-        channels.into_iter().map(|(id, rows)| (id, rows.clone(), percent(&rows, days))).collect();
+        channels.into_iter().map(|(id, rows)| (id, rows.clone(), percent(&rows, length_s))).collect();
     let all = strips.len();
     strips.sort_by(|one, other| one.2.total_cmp(&other.2).then(one.0.cmp(other.0)));
     strips.truncate(STRIPS_MAX);
@@ -70,9 +71,9 @@ fn stretches(rows: &[&Continuity]) -> Vec<(Timestamp, Timestamp)> {
     stretches
 }
 
-/// Received of what was expected on all days of the picture, in percent.
-fn percent(rows: &[&Continuity], days: f64) -> f64 {
+/// Received of what was expected in the time of the picture, in percent.
+fn percent(rows: &[&Continuity], length_s: f64) -> f64 {
     let received: f64 = rows.iter().map(|row| row.sample_count.min(row.expected_count) as f64).sum();
-    let a_day = rows.iter().map(|row| row.expected_count as f64).sum::<f64>() / rows.len().max(1) as f64;
-    100.0 * received / (a_day * days).max(1.0)
+    let rate_hz = rows.iter().map(|row| row.sample_rate_hz).sum::<f64>() / rows.len().max(1) as f64;
+    (100.0 * received / (rate_hz * length_s).max(1.0)).min(100.0)
 }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anyhow::Context;
 use seislake_model::CatalogueEvent;
-use seislake_seismo::compare::{CompareSettings, Comparison, Distribution, compare};
+use seislake_seismo::compare::{Common, CompareSettings, Comparison, Distribution, compare, keep_common};
+use serde::Serialize;
 
 use crate::command_line::CompareArgs;
 use crate::lakehouse::Lakehouse;
@@ -24,19 +25,56 @@ pub(crate) async fn run(args: CompareArgs) -> anyhow::Result<()> {
         args.from.is_none_or(|from| event.origin_time >= from)
             && args.to.is_none_or(|to| event.origin_time < to)
     };
+    let told = (args.from, args.to);
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
     let mut catalogue = lakehouse.catalogue().await?;
     catalogue.retain(|event| within(event));
-    let reference: Vec<CatalogueEvent> = reference.value.into_iter().filter(within).collect();
+    let mut reference: Vec<CatalogueEvent> = reference.value.into_iter().filter(within).collect();
     let tolerances = CompareSettings {
         time_tolerance_s: args.time_tolerance_s,
         distance_tolerance_km: args.distance_tolerance_km,
     };
+    let recorded = lakehouse.recorded_time().await?;
+    let common = keep_common(&mut reference, &mut catalogue, recorded, told, args.time_tolerance_s);
     let comparison = compare(&reference, &catalogue, tolerances);
     if args.json {
-        return print_result(&format!("{}\n", serde_json::to_string(&comparison)?));
+        let answer = Answer { common, comparison };
+        return print_result(&format!("{}\n", serde_json::to_string(&answer)?));
     }
-    print_result(&describe(&comparison))
+    print_result(&format!("{}{}", describe_common(&common), describe(&comparison)))
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Answer {
+    /// Which time was compared.
+    common: Common,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
+/// The time that was compared, and what of both catalogues was not.
+fn describe_common(common: &Common) -> String {
+    let mut text = match (common.from, common.to) {
+        (Some(from), Some(to)) => format!("compared from {from} to {to}, the time that both cover\n"),
+        _ => "there is no time that both the recordings of this home and the reference cover\n".to_owned(),
+    };
+    let outside = (common.reference_outside, common.catalogue_outside);
+    if outside != (0, 0) {
+        let _ = writeln!(
+            text,
+            "not compared: {} events of the reference and {} of the catalogue outside that time",
+            outside.0, outside.1
+        );
+    }
+    if common.reference_other > 0 {
+        let count = common.reference_other;
+        let _ = writeln!(
+            text,
+            "not compared: {count} events of the reference that are said to be no earthquakes"
+        );
+    }
+    text
 }
 
 /// The comparison for reading.

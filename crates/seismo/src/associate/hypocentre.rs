@@ -13,12 +13,15 @@ use super::octree::{Cell, Site, Vote};
 use super::pool::PickPool;
 use super::search::{Hypocentre, Near, Observation, SLOW_KM_S, Search};
 use super::settings::AssociateSettings;
-use crate::geometry::{KM_PER_DEGREE, LocalFrame};
+use crate::geometry::LocalFrame;
 
 /// The first search looks this many times the size of the cell: its neighbours may hold the source.
 const WIDER: f64 = 1.5;
 /// The second search begins with this half size, east, north and down.
 const SECOND_KM: [f64; 3] = [2.0, 2.0, 3.0];
+
+/// A degree of latitude is nowhere shorter.
+const KM_PER_DEGREE_LEAST: f64 = 110.5;
 
 /// An event found in a window.
 #[derive(Clone, Debug)]
@@ -61,7 +64,7 @@ pub(super) fn refine(
     let observations = observe(settings, pool, &voters, centre, half_km);
     let first = Search::new(settings, &observations).run(centre.km, half_km)?;
 
-    let reach = settings.distance_km_max / KM_PER_DEGREE;
+    let reach = settings.distance_km_max / KM_PER_DEGREE_LEAST;
     let near: Vec<Near<'_>> = sites
         .iter()
         .enumerate()

@@ -10,6 +10,7 @@
 //!
 //! Deliberately not here: final locations (the `locate` module has them) and guesses about mislabelled phases.
 
+mod amplitudes;
 mod hypocentre;
 mod octree;
 mod pool;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use seislake_model::{AmplitudeTrace, Association, Coordinates, Phase, Pick, Timestamp, name_based_id};
 use serde::{Deserialize, Serialize};
 
-use crate::geometry::distance_azimuth;
+use crate::geometry::{LocalFrame, SurfacePoint};
 use crate::travel_time::TravelTime;
 use hypocentre::Found;
 use octree::{Octree, Site, TravelTables};
@@ -35,7 +36,7 @@ pub use settings::AssociateSettings;
 use window::{Declared, WindowSearch};
 
 /// A station that moves less than this stays where it was: sensors of one site share its travel times.
-const MOVED_DEGREES: f64 = 0.01;
+const MOVED_KM: f64 = 1.1;
 const MOVED_M: f64 = 200.0;
 
 /// Places are taken to a decimetre, so that a snapshot written with a last digit off changes no event.
@@ -68,8 +69,17 @@ pub struct DeclaredEvent {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
-    /// Keys of its stations.
+    /// Keys of its stations, in order.
     pub stations: Vec<String>,
+    /// Depth below sea level.
+    #[serde(default)]
+    pub depth_km: f64,
+    /// Event.
+    #[serde(default)]
+    pub event_id: String,
+    /// Its P at each of the stations, where picked.
+    #[serde(default)]
+    pub p_times: Vec<Option<Timestamp>>,
 }
 
 /// Everything an [`Associator`] remembers.
@@ -87,8 +97,11 @@ pub struct AssociatorState {
     pub stations: BTreeMap<String, HeardStation>,
     /// Latest events.
     pub declared: Vec<DeclaredEvent>,
-    /// Associations made before they were asked for, because too many picks were held.
-    pub ready: Vec<Association>,
+    /// Associations that wait for amplitudes and for the events behind them.
+    pub waiting: Vec<Association>,
+    /// Length of the windows that `next_window` counts; 0 in states written before it was noted.
+    #[serde(default)]
+    pub window_ns: i64,
 }
 
 type PickKey = (Timestamp, String);
@@ -118,7 +131,7 @@ pub struct Associator {
     amplitude_traces: BTreeMap<TraceKey, AmplitudeTrace>,
     stations: BTreeMap<String, HeardStation>,
     declared: Vec<DeclaredEvent>,
-    ready: Vec<Association>,
+    waiting: Vec<Association>,
 }
 
 impl Associator {
@@ -136,7 +149,7 @@ impl Associator {
             amplitude_traces: BTreeMap::new(),
             stations: BTreeMap::new(),
             declared: Vec::new(),
-            ready: Vec::new(),
+            waiting: Vec::new(),
         };
         associator.measure();
         associator
@@ -153,8 +166,7 @@ impl Associator {
         }
         self.picks.insert((pick.pick_time, pick.pick_id.clone()), HeldPick { pick, at });
         while self.picks.len() > self.settings.held_picks_max.max(1) {
-            let closed = self.close_next_window();
-            self.ready.extend(closed);
+            self.close_next_window();
         }
     }
 
@@ -172,12 +184,12 @@ impl Associator {
     /// are complete, earliest first. `Timestamp::MAX` closes everything. A watermark older than the last is ignored.
     pub fn advance(&mut self, watermark: Timestamp) -> Vec<Association> {
         self.watermark = self.watermark.max(watermark);
-        let mut associations = std::mem::take(&mut self.ready);
-        while self.next_pick_window().is_some_and(|window| window < self.complete_window()) {
-            associations.extend(self.close_next_window());
+        while self.next_pick_window().is_some_and(|window| window < self.searchable_window()) {
+            self.close_next_window();
         }
-        self.next_window = self.next_window.max(self.complete_window());
-        self.forget_traces();
+        self.next_window = self.next_window.max(self.searchable_window());
+        let mut associations = self.take_complete();
+        self.forget();
         associations.sort_by(|a, b| (a.origin_time, &a.event_id).cmp(&(b.origin_time, &b.event_id)));
         associations
     }
@@ -191,11 +203,13 @@ impl Associator {
             amplitude_traces: self.amplitude_traces.values().cloned().collect(),
             stations: self.stations.clone(),
             declared: self.declared.clone(),
-            ready: self.ready.clone(),
+            waiting: self.waiting.clone(),
+            window_ns: self.window_nanos(),
         }
     }
 
-    /// An associator that continues where `state` was taken.
+    /// An associator that continues where `state` was taken. Other settings than then hold for all windows that are
+    /// still to be closed.
     pub fn restore(
         settings: AssociateSettings,
         travel_time: Arc<dyn TravelTime>,
@@ -203,7 +217,13 @@ impl Associator {
     ) -> Self {
         let mut associator = Self::new(settings, travel_time);
         associator.watermark = state.watermark;
-        associator.next_window = state.next_window;
+        associator.next_window = match state.window_ns {
+            0 => state.next_window,
+            window_ns if window_ns == associator.window_nanos() => state.next_window,
+            window_ns => {
+                associator.window_of(Timestamp::from_nanos(state.next_window.saturating_mul(window_ns)))
+            }
+        };
         associator.picks = state
             .picks
             .into_iter()
@@ -216,7 +236,7 @@ impl Associator {
             .collect();
         associator.stations = state.stations;
         associator.declared = state.declared;
-        associator.ready = state.ready;
+        associator.waiting = state.waiting;
         associator.measure();
         associator
     }
@@ -243,12 +263,20 @@ impl Associator {
         self.window_of(time.add_seconds(-self.longest_travel_time_s))
     }
 
+    /// The first window that picks still to come can touch.
+    fn searchable_window(&self) -> i64 {
+        self.first_open_window(2.0 * self.longest_travel_time_s)
+    }
+
     /// The first window that picks or amplitudes still to come can touch.
     fn complete_window(&self) -> i64 {
+        self.first_open_window(2.0 * self.longest_travel_time_s + self.settings.amplitude_window_s.max(0.0))
+    }
+
+    fn first_open_window(&self, delay_s: f64) -> i64 {
         if self.watermark == Timestamp::MAX {
             return self.window_of(Timestamp::MAX) + 1;
         }
-        let delay_s = 2.0 * self.longest_travel_time_s + self.settings.amplitude_window_s.max(0.0);
         self.window_of(self.watermark.add_seconds(-delay_s))
     }
 
@@ -258,9 +286,9 @@ impl Associator {
         Some(self.next_window.max(self.first_window_of(*first)))
     }
 
-    /// Closes the next window that has picks.
-    fn close_next_window(&mut self) -> Vec<Association> {
-        let Some(window) = self.next_pick_window() else { return Vec::new() };
+    /// Closes the next window that has picks; what is found there waits for its amplitudes.
+    fn close_next_window(&mut self) {
+        let Some(window) = self.next_pick_window() else { return };
         let begin = self.window_begin(window);
         let from = begin.add_seconds(-self.slack_s());
         let until = begin.add_seconds(self.settings.window_s + 2.0 * self.longest_travel_time_s);
@@ -269,18 +297,16 @@ impl Associator {
             .range((from, String::new())..(until, String::new()))
             .map(|(key, _)| key.clone())
             .collect();
-        let associations =
-            if keys.len() >= self.settings.picks_min { self.search(begin, &keys) } else { Vec::new() };
-
+        if keys.len() >= self.settings.picks_min {
+            let associations = self.search(begin, &keys);
+            self.waiting.extend(associations);
+        }
         self.next_window = window.saturating_add(1);
         let next = self.window_begin(self.next_window);
         self.picks = match next {
             Timestamp::MAX => BTreeMap::new(),
             next => self.picks.split_off(&(next.add_seconds(-self.slack_s()), String::new())),
         };
-        let memory_s = 2.0 * self.slack_s();
-        self.declared.retain(|event| event.origin_time >= next.add_seconds(-memory_s));
-        associations
     }
 
     /// Searches the window that begins at `begin`; takes the picks of what it finds.
@@ -352,16 +378,13 @@ impl Associator {
 
     /// What is within reach of the stations known; of none, all that the settings allow.
     fn measure(&mut self) {
-        let mut corners: Option<[f64; 4]> = None;
-        for Coordinates { latitude, longitude, .. } in self.stations.values().map(|station| station.at) {
-            let [south, north, west, east] = corners.unwrap_or([latitude, latitude, longitude, longitude]);
-            corners =
-                Some([south.min(latitude), north.max(latitude), west.min(longitude), east.max(longitude)]);
-        }
-        self.reach = match corners {
-            Some([south, north, west, east]) => {
-                self.settings.within(distance_azimuth(south, west, north, east).0)
-            }
+        let points: Vec<SurfacePoint> = self
+            .stations
+            .values()
+            .map(|station| SurfacePoint::new(station.at.latitude, station.at.longitude))
+            .collect();
+        self.reach = match aperture_km(&points) {
+            Some(aperture_km) => self.settings.within(aperture_km),
             None => self.settings.clone(),
         };
         let table = self.tables.at_elevation(&self.settings, 0.0);
@@ -378,6 +401,7 @@ impl Associator {
             sites.push(Site {
                 latitude: station.at.latitude,
                 longitude: station.at.longitude,
+                point: SurfacePoint::new(station.at.latitude, station.at.longitude),
                 elevation_km,
                 table: self.tables.at_elevation(&self.settings, elevation_km),
             });
@@ -401,41 +425,46 @@ impl Associator {
         let mut stations: Vec<String> = picks.iter().map(|pick| pick.source_id.station_key()).collect();
         stations.sort_unstable();
         stations.dedup();
-        let amplitude_traces = self.traces_of(&stations, origin_time);
-        let first = picks.first().map_or("", |pick| pick.pick_id.as_str());
-        let association = Association {
-            event_id: name_based_id("event", first),
-            origin_time,
-            latitude: event.latitude,
-            longitude: event.longitude,
-            depth_km: event.depth_km,
-            picks,
-            amplitude_traces,
+        let p_time = |station: &String| {
+            let p = |pick: &&Pick| pick.phase == Phase::P && pick.source_id.station_key() == *station;
+            picks.iter().find(p).map(|pick| pick.pick_time)
         };
+        let p_times = stations.iter().map(p_time).collect();
+        let event_id = name_based_id("event", picks.first().map_or("", |pick| pick.pick_id.as_str()));
         self.declared.push(DeclaredEvent {
             origin_time,
             latitude: event.latitude,
             longitude: event.longitude,
             stations,
+            depth_km: event.depth_km,
+            event_id: event_id.clone(),
+            p_times,
         });
-        association
+        Association {
+            event_id,
+            origin_time,
+            latitude: event.latitude,
+            longitude: event.longitude,
+            depth_km: event.depth_km,
+            picks,
+            amplitude_traces: Vec::new(),
+        }
     }
+}
 
-    fn traces_of(&self, stations: &[String], origin_time: Timestamp) -> Vec<AmplitudeTrace> {
-        let end = origin_time.add_seconds(self.settings.amplitude_window_s);
-        self.amplitude_traces
-            .values()
-            .filter(|trace| trace.start_time < end && trace_end(trace) > origin_time)
-            .filter(|trace| stations.binary_search(&trace.source_id.station_key()).is_ok())
-            .cloned()
-            .collect()
+/// The diagonal of the box around stations, wherever on Earth they stand; `None` of none.
+fn aperture_km(stations: &[SurfacePoint]) -> Option<f64> {
+    let (latitude, longitude) = SurfacePoint::middle_of(stations)?.to_degrees();
+    let frame = LocalFrame::new(latitude, longitude);
+    let (mut least, mut most) = ([f64::INFINITY; 2], [f64::NEG_INFINITY; 2]);
+    for station in stations {
+        let (east_km, north_km) = frame.point_to_km(station);
+        for (axis, km) in [east_km, north_km].into_iter().enumerate() {
+            least[axis] = least[axis].min(km);
+            most[axis] = most[axis].max(km);
+        }
     }
-
-    /// Drops the traces that end before any origin still to come.
-    fn forget_traces(&mut self) {
-        let horizon = self.window_begin(self.next_window).add_seconds(-self.slack_s());
-        self.amplitude_traces.retain(|_, trace| trace_end(trace) > horizon);
-    }
+    Some((most[0] - least[0]).hypot(most[1] - least[1]))
 }
 
 fn rounded(at: Coordinates) -> Coordinates {
@@ -447,12 +476,9 @@ fn rounded(at: Coordinates) -> Coordinates {
     }
 }
 
-fn trace_end(trace: &AmplitudeTrace) -> Timestamp {
-    trace.start_time.add_seconds(trace.peaks_mm.len() as f64)
-}
-
 fn moved(from: &Coordinates, to: &Coordinates) -> bool {
-    (from.latitude - to.latitude).abs() > MOVED_DEGREES
-        || (from.longitude - to.longitude).abs() > MOVED_DEGREES
+    let point = |at: &Coordinates| SurfacePoint::new(at.latitude, at.longitude);
+    let same = from.latitude == to.latitude && from.longitude == to.longitude;
+    (!same && point(from).distance_km(&point(to)) > MOVED_KM)
         || (from.elevation_m - to.elevation_m).abs() > MOVED_M
 }

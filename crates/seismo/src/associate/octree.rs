@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::settings::AssociateSettings;
 use super::travel_table::TravelTable;
-use crate::geometry::{KM_PER_DEGREE, LocalFrame};
+use crate::geometry::{KM_PER_DEGREE, LocalFrame, SurfacePoint};
 use crate::travel_time::TravelTime;
 
 const ROOT_KM: f64 = 128.0;
@@ -27,6 +27,7 @@ const ELEVATION_STEP_KM: f64 = 0.25;
 pub(super) struct Site {
     pub(super) latitude: f64,
     pub(super) longitude: f64,
+    pub(super) point: SurfacePoint,
     pub(super) elevation_km: f64,
     pub(super) table: Arc<TravelTable>,
 }
@@ -140,9 +141,8 @@ impl Octree {
         let [south, north, west, east] = pending.degrees;
         let [top, bottom] = pending.depth_km;
         let (latitude, longitude) = ((south + north) / 2.0, (west + east) / 2.0);
-        let frame = LocalFrame::new(latitude, longitude);
-        let (half_east, _) = frame.to_km(latitude, longitude + (east - west) / 2.0);
-        let (_, half_north) = frame.to_km(north, longitude);
+        let centre = SurfacePoint::new(latitude, longitude);
+        let [half_east, half_north] = half_extent_km(pending.degrees);
         let half_km = [half_east, half_north, (bottom - top) / 2.0];
         let depth_km = (top + bottom) / 2.0;
         let half_width = half_east.hypot(half_north);
@@ -150,11 +150,7 @@ impl Octree {
         let mut near: Vec<(f64, u32)> = pending
             .sites
             .iter()
-            .map(|&index| {
-                let site = &sites[index as usize];
-                let (x, y) = frame.to_km(site.latitude, site.longitude);
-                (x.hypot(y), index)
-            })
+            .map(|&index| (centre.distance_km(&sites[index as usize].point), index))
             .filter(|(distance, _)| *distance <= settings.distance_km_max + half_width)
             .collect();
         near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -234,17 +230,31 @@ impl Octree {
     }
 }
 
+/// How far a piece of the surface (south, north, west, east) reaches from its middle at most, east and north.
+/// Corners and the middles of the edges tell: a tile at a pole is a wedge, widest at its foot.
+fn half_extent_km([south, north, west, east]: [f64; 4]) -> [f64; 2] {
+    let (latitude, longitude) = ((south + north) / 2.0, (west + east) / 2.0);
+    let frame = LocalFrame::new(latitude, longitude);
+    let mut half_km = [0.0_f64; 2];
+    for (latitude, longitude) in
+        [(south, longitude), (north, longitude), (south, east), (north, east), (latitude, east)]
+    {
+        let (east_km, north_km) = frame.to_km(latitude, longitude);
+        half_km = [half_km[0].max(east_km.abs()), half_km[1].max(north_km.abs())];
+    }
+    half_km
+}
+
 /// The tiles within the margin of any station.
 fn root_tiles(settings: &AssociateSettings, sites: &[Site]) -> Vec<[f64; 4]> {
     let height = ROOT_KM / KM_PER_DEGREE;
     let mut tiles = BTreeSet::new();
     for site in sites {
         let margin = settings.margin_km / KM_PER_DEGREE;
-        let rows = ((site.latitude - margin) / height).floor() as i64
-            ..=((site.latitude + margin) / height).floor() as i64;
-        for row in rows {
+        let (south, north) = ((site.latitude - margin).max(-90.0), (site.latitude + margin).min(90.0));
+        for row in row_of(south, height)..=row_of(north, height) {
             let (width, count) = tile_width(row, height);
-            let reach = margin / site.latitude.to_radians().cos().max(0.01);
+            let reach = longitude_reach(site.latitude, margin);
             let first = ((site.longitude - reach) / width).floor() as i64;
             let last = ((site.longitude + reach) / width).floor() as i64;
             tiles.extend((first..=last).take(count as usize).map(|column| (row, column.rem_euclid(count))));
@@ -255,9 +265,23 @@ fn root_tiles(settings: &AssociateSettings, sites: &[Site]) -> Vec<[f64; 4]> {
         .map(|(row, column)| {
             let (width, _) = tile_width(row, height);
             let (south, west) = (row as f64 * height, column as f64 * width);
-            [south, south + height, west, west + width]
+            [south.max(-90.0), (south + height).min(90.0), west, west + width]
         })
         .collect()
+}
+
+/// The row of tiles in which a latitude lies.
+fn row_of(latitude: f64, height: f64) -> i64 {
+    (latitude / height).floor() as i64
+}
+
+/// How many degrees of longitude a circle of `radius` degrees around a place reaches east and west: all, where a pole
+/// lies in it.
+fn longitude_reach(latitude: f64, radius: f64) -> f64 {
+    if latitude.abs() + radius >= 90.0 {
+        return 180.0;
+    }
+    (radius.to_radians().sin() / latitude.to_radians().cos()).min(1.0).asin().to_degrees()
 }
 
 /// Width in degrees of the tiles of a row, and how many go around the globe.

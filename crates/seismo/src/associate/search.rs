@@ -36,7 +36,7 @@ pub(super) struct Near<'a> {
 
 impl<'a> Near<'a> {
     pub(super) fn new(frame: &LocalFrame, index: u32, site: &'a Site) -> Self {
-        let (east_km, north_km) = frame.to_km(site.latitude, site.longitude);
+        let (east_km, north_km) = frame.point_to_km(&site.point);
         Self { site: index, east_km, north_km, table: &site.table }
     }
 

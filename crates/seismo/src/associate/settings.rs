@@ -87,7 +87,7 @@ impl Default for AssociateSettings {
             voting_stations: 12,
             window_s: 30.0,
             amplitude_window_s: 60.0,
-            event_interval_s: 3.0,
+            event_interval_s: 1.0,
             event_distance_km: 50.0,
             station_memory_s: 86_400.0,
             trials_max: 500,

@@ -1,6 +1,7 @@
 //! Associations against known events: made ones, and the reference picks of a dike intrusion in Iceland.
 
 mod cases;
+mod edges;
 mod invariance;
 mod recordings;
 
@@ -11,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use seislake_model::{Onset, Polarity, SourceId};
 
 use super::*;
-use crate::geometry::LocalFrame;
+use crate::geometry::{LocalFrame, distance_azimuth};
 
 /// One velocity everywhere: times by hand.
 #[derive(Debug)]

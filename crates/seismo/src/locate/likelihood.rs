@@ -161,6 +161,18 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// The first guess of the association, where it lies in the region.
+    pub(super) fn guess(&self, association: &Association, region: &Region) -> Option<Point> {
+        let Association { latitude, longitude, depth_km, .. } = *association;
+        if !(latitude.is_finite() && longitude.is_finite() && depth_km.is_finite()) {
+            return None;
+        }
+        let (east_km, north_km) = self.frame.to_km(latitude, longitude);
+        let inside = east_km.abs().max(north_km.abs()) <= region.half_width_km;
+        let depth_km = depth_km.clamp(region.depth_km_min, region.depth_km_max);
+        inside.then_some(Point { east_km, north_km, depth_km })
+    }
+
     /// Observed minus calculated times for an origin at the first pick, s; NaN where the model has no answer.
     pub(super) fn residuals_s(&self, point: Point, residuals_s: &mut Vec<f64>) {
         residuals_s.clear();
@@ -168,8 +180,7 @@ impl<'a> Network<'a> {
     }
 
     fn residuals_at(&self, point: Point) -> impl Iterator<Item = f64> {
-        let (latitude, longitude) = self.frame.to_degrees(point.east_km, point.north_km);
-        let epicentre = SurfacePoint::new(latitude, longitude);
+        let epicentre = self.frame.point(point.east_km, point.north_km);
         self.observations.iter().map(move |observation| {
             let distance_km = epicentre.distance_km(&observation.site);
             let elevation_km = observation.coordinates.elevation_m / 1000.0;

@@ -67,7 +67,7 @@ impl Default for LocateSettings {
         Self {
             p_error_s_min: 0.05,
             s_error_s_min: 0.1,
-            travel_time_error_fraction: 0.01,
+            travel_time_error_fraction: 0.03,
             travel_time_error_s_max: 1.0,
             depth_km_min: -5.0,
             depth_km_max: 200.0,
@@ -76,7 +76,7 @@ impl Default for LocateSettings {
             phase_count_min: 4,
             station_count_min: 3,
             ellipse_major_km_max: 30.0,
-            search_count: 4000,
+            search_count: 8000,
             sample_count: 1500,
         }
     }
@@ -139,7 +139,7 @@ impl Locator {
     /// The hypocentre of greatest likelihood, its uncertainty, and what each pick says about it.
     ///
     /// `coordinates` answers where a channel stood at a time; picks without an answer are left out. The first guess of
-    /// the association is not a constraint. Of several picks of one phase at one station the surest counts, the others
+    /// the association is a place to begin with, not a constraint. Of several picks of one phase at one station the surest counts, the others
     /// are dropped. Picks that disagree stay as arrivals with weight 0 while their residual is below
     /// [`LocateSettings::residual_s_max`]. Cost: some milliseconds.
     pub fn locate(
@@ -154,7 +154,8 @@ impl Locator {
             return Err(LocateError::TooFewPicks { event_id, phase_count, station_count });
         }
         let region = network.region(&self.settings);
-        let best = octree::find_peak(&network, &region, self.settings.search_count);
+        let guess = network.guess(association, &region);
+        let best = octree::find_peak(&network, &region, guess, self.settings.search_count);
         let fit = Fit::new(&network, best);
         let (phase_count, station_count) = fit.used_counts(&network);
         if phase_count < self.settings.phase_count_min || station_count < self.settings.station_count_min {
@@ -186,7 +187,7 @@ impl Locator {
         let origin_id =
             name_based_id("origin", &format!("{event_id}/{METHOD}/{earth_model}/{}", pick_ids.join(",")));
         let arrivals = self.arrivals(network, fit, (&event_id, &origin_id), (latitude, longitude));
-        let spread = quality::spread(network, samples, fit);
+        let spread = quality::spread(network, samples, best, fit);
         let (used_phase_count, used_station_count) = fit.used_counts(network);
         let origin = Origin {
             origin_id: origin_id.clone(),

@@ -19,7 +19,9 @@ const CELL_KM_MIN: f64 = 0.02;
 /// Cells this small end the search for the peak; the polishing goes on from there.
 const PEAK_CELL_KM: f64 = 0.5;
 /// Cells from which the polishing is tried.
-const CANDIDATE_COUNT: usize = 6;
+const CANDIDATE_COUNT: usize = 12;
+/// The climb from a guess begins with steps of this size.
+const GUESS_KM: f64 = 4.0;
 /// The polished point is good to this, km.
 const POLISH_KM: f64 = 0.002;
 /// Most steps of the polishing.
@@ -110,8 +112,14 @@ pub(super) struct Samples {
     pub(super) leaves: Vec<(Cell, f64)>,
 }
 
-/// The point of greatest likelihood in a region, from at most `sample_count` cells.
-pub(super) fn find_peak(network: &Network<'_>, region: &Region, sample_count: usize) -> Point {
+/// The point of greatest likelihood in a region, from at most `sample_count` cells. `guess` is one more place to climb
+/// from: a narrow peak may hide among the large cells.
+pub(super) fn find_peak(
+    network: &Network<'_>,
+    region: &Region,
+    guess: Option<Point>,
+    sample_count: usize,
+) -> Point {
     let mut numbers = 0..;
     let mut ranked = |mut cell: Cell| {
         cell.rank = network.log_likelihood(cell.centre, cell.blur_km());
@@ -132,6 +140,13 @@ pub(super) fn find_peak(network: &Network<'_>, region: &Region, sample_count: us
         evaluated += 8;
     }
     let mut best = (f64::NEG_INFINITY, Point { east_km: 0.0, north_km: 0.0, depth_km: region.depth_km_min });
+    candidates.extend(guess.map(|centre| Cell {
+        centre,
+        half_across_km: GUESS_KM,
+        half_down_km: GUESS_KM,
+        rank: 0.0,
+        number: 0,
+    }));
     for cell in &candidates {
         let (value, point) = polish(network, region, cell);
         if value > best.0 {

@@ -147,8 +147,9 @@ pub(super) struct Spread {
     pub(super) time_s: f64,
 }
 
-/// Second moments of the leaves, each an even box; and of the origin times that go with them.
-pub(super) fn spread(network: &Network<'_>, samples: &Samples, fit: &Fit) -> Spread {
+/// Second moments of the leaves, each an even box, in directions as they are at the best point; and of the origin
+/// times that go with them.
+pub(super) fn spread(network: &Network<'_>, samples: &Samples, best: Point, fit: &Fit) -> Spread {
     let mut mean = [0.0; 3];
     for (cell, share) in &samples.leaves {
         let centre = [cell.centre.east_km, cell.centre.north_km, cell.centre.depth_km];
@@ -164,6 +165,7 @@ pub(super) fn spread(network: &Network<'_>, samples: &Samples, fit: &Fit) -> Spr
         let moments = [x * x + across, x * y, x * z, y * y + across, y * z, z * z + down];
         covariance_km2.iter_mut().zip(moments).for_each(|(sum, moment)| *sum += share * moment);
     }
+    let covariance_km2 = turned(covariance_km2, network.frame().turn_at(best.east_km, best.north_km));
     let [xx, xy, _, yy, _, _] = covariance_km2;
     let (middle, half) = (0.5 * (xx + yy), (0.25 * (xx - yy).powi(2) + xy * xy).sqrt());
     // Azimuth of the major axis from north: the angle whose double has sine xy and cosine (yy - xx)/2.
@@ -175,6 +177,20 @@ pub(super) fn spread(network: &Network<'_>, samples: &Samples, fit: &Fit) -> Spr
         ellipse_azimuth: azimuth.to_degrees().rem_euclid(180.0),
         time_s: fit.time_error_s.hypot(time_spread_s(network, samples, fit)),
     }
+}
+
+/// A covariance (xx, xy, xz, yy, yz, zz) in axes whose east and north are turned back by `turn` radians clockwise: what
+/// lay at azimuth a lies at a + turn.
+fn turned([xx, xy, xz, yy, yz, zz]: [f64; 6], turn: f64) -> [f64; 6] {
+    let (sin, cos) = turn.sin_cos();
+    [
+        cos * cos * xx + 2.0 * sin * cos * xy + sin * sin * yy,
+        sin * cos * (yy - xx) + (cos * cos - sin * sin) * xy,
+        cos * xz + sin * yz,
+        sin * sin * xx - 2.0 * sin * cos * xy + cos * cos * yy,
+        cos * yz - sin * xz,
+        zz,
+    ]
 }
 
 /// Standard deviation of the origin time over the posterior.

@@ -211,11 +211,11 @@ fn average(kind: NetworkAverage, sorted: &[f64]) -> f64 {
 }
 
 /// Of a single station; nothing is known of one alone.
-fn standard_deviation(values: &[f64]) -> f64 {
+fn standard_deviation(values: &[f64]) -> Option<f64> {
     if values.len() < 2 {
-        return 0.0;
+        return None;
     }
     let centre = mean(values);
     let sum: f64 = values.iter().map(|value| (value - centre).powi(2)).sum();
-    (sum / (values.len() - 1) as f64).sqrt()
+    Some((sum / (values.len() - 1) as f64).sqrt())
 }

@@ -102,7 +102,8 @@ fn network_magnitude_is_the_median_of_station_means() {
     let result = local_magnitude(&MagnitudeSettings::default(), &location(traces), &coordinates);
     let magnitude = result.magnitude.unwrap();
     assert!((magnitude.magnitude - 2.2).abs() < 1e-3, "{}", magnitude.magnitude);
-    assert!((magnitude.uncertainty - 0.5292).abs() < 1e-3, "{}", magnitude.uncertainty);
+    let uncertainty = magnitude.uncertainty.unwrap();
+    assert!((uncertainty - 0.5292).abs() < 1e-3, "{uncertainty}");
     assert_eq!((magnitude.station_count, magnitude.method.as_str()), (3, "hutton-boore-1987"));
     assert_eq!((result.amplitudes.len(), result.event.revision), (4, 2));
     assert_eq!(result.event.magnitude, Some(magnitude.magnitude));
@@ -116,6 +117,17 @@ fn too_few_stations_give_no_magnitude_and_leave_the_event_alone() {
     assert_eq!((result.magnitude, result.amplitudes.len(), result.event), (None, 2, event.event.clone()));
     let two = MagnitudeSettings { stations_min: 2, ..MagnitudeSettings::default() };
     assert!(local_magnitude(&two, &event, &coordinates).magnitude.is_some());
+}
+
+#[test]
+fn one_station_tells_nothing_of_the_uncertainty() {
+    let one = MagnitudeSettings { stations_min: 1, ..MagnitudeSettings::default() };
+    let event = location(vec![trace(1, "HHN", 1.0), trace(1, "HHE", 2.0)]);
+    let magnitude = local_magnitude(&one, &event, &coordinates).magnitude.unwrap();
+    assert_eq!((magnitude.station_count, magnitude.uncertainty), (1, None));
+    let event = location(vec![trace(1, "HHN", 1.0), trace(2, "HHN", 1.0)]);
+    let magnitude = local_magnitude(&one, &event, &coordinates).magnitude.unwrap();
+    assert!(magnitude.uncertainty.is_some_and(|uncertainty| uncertainty > 0.0));
 }
 
 #[test]

@@ -15,6 +15,8 @@ const SPAN_COUNT_MAX: usize = 64;
 const RATE_TOLERANCE: f64 = 1e-4;
 /// A sample may be early or late by this part of the interval.
 const TIME_TOLERANCE: f64 = 0.5;
+/// Samples of an overlap that are compared.
+const COMPARED: usize = 4;
 
 /// Time covered by samples, begin of the first to the time at which the next would be due.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -48,6 +50,9 @@ impl Channel {
         let tolerance_s = TIME_TOLERANCE / run.rate_hz;
         for (start, end) in self.uncovered(run, tolerance_s) {
             let part = Run { start: run.time_of(start), samples: &run.samples[start..end], ..run };
+            if self.is_other_recording(part, &run.samples[..start], tolerance_s) {
+                continue;
+            }
             self.append(settings, part, tolerance_s, response, found);
             self.cover(Span { start: part.start, next: part.time_of(part.samples.len()) }, tolerance_s);
         }
@@ -74,6 +79,29 @@ impl Channel {
             free.push((begin, count));
         }
         free
+    }
+
+    /// Is `part` the rest of another recording of the same time? Then most of it was `seen` already, with other samples
+    /// than those the lane has that it would continue; the recording that came first goes on alone. Where clocks are set
+    /// back the overlap is short.
+    fn is_other_recording(&self, part: Run<'_>, seen: &[f64], tolerance_s: f64) -> bool {
+        let continued = |lane: &&Lane| part.start.seconds_since(lane.next_time()).abs() <= tolerance_s;
+        seen.len() >= part.samples.len()
+            && self
+                .lanes
+                .iter()
+                .find(continued)
+                .is_some_and(|lane| !lane.ends_in(&seen[seen.len() - seen.len().min(COMPARED)..]))
+    }
+
+    /// Are there samples from one moment to another without a break?
+    pub(super) fn covers(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.spans.iter().any(|span| span.start <= from && to < span.next)
+    }
+
+    /// Other settings hold from the next sample on. What was measured stays; lanes whose filters are others begin anew.
+    pub(super) fn retune(&mut self, settings: &PickSettings) {
+        self.lanes.retain_mut(|lane| lane.retune(settings));
     }
 
     fn cover(&mut self, new: Span, tolerance_s: f64) {

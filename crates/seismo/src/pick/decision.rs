@@ -16,6 +16,7 @@ use super::channel::Channel;
 use super::lane::{BIN_NANOS, Detector};
 use super::onset::Refined;
 use super::station::{PickOutput, horizontal, vertical};
+use super::versions::Versions;
 use crate::signal::exact;
 
 /// A pick is decided at most this long after the S window before it.
@@ -44,6 +45,7 @@ const TRIGGER_BONUS: f64 = 1.5;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Candidate {
     source_id: SourceId,
+    version: u8,
     detector: Detector,
     time: Timestamp,
     #[serde(with = "exact::scalar")]
@@ -76,9 +78,15 @@ struct Look {
 struct Decades(#[serde(with = "exact::scalar")] f64);
 
 impl Candidate {
-    pub(super) fn new(source_id: &SourceId, detector: Detector, time: Timestamp, refined: Refined) -> Self {
+    pub(super) fn new(
+        (source_id, version): (&SourceId, u8),
+        detector: Detector,
+        time: Timestamp,
+        refined: Refined,
+    ) -> Self {
         Self {
             source_id: source_id.clone(),
+            version,
             detector,
             time,
             uncertainty_s: refined.uncertainty_s,
@@ -157,14 +165,20 @@ pub(super) struct Decisions {
     accepted_s: Vec<Timestamp>,
     /// Picks whose amplitude window is not over.
     measuring: Vec<Timestamp>,
+    /// Candidates dropped since the last advance.
+    dropped_count: u64,
+    /// Everything before has been decided.
+    decided_until: Option<Timestamp>,
 }
 
-type Channels = BTreeMap<SourceId, Channel>;
+type Channels = BTreeMap<SourceId, Versions>;
 
 impl Decisions {
     pub(super) fn add(&mut self, candidate: Candidate) {
         if self.candidates.len() < CANDIDATE_COUNT_MAX {
             self.candidates.push(candidate);
+        } else {
+            self.dropped_count += 1;
         }
     }
 
@@ -188,15 +202,26 @@ impl Decisions {
         self.candidates
             .sort_by(|a, b| (a.time, &a.source_id, a.detector).cmp(&(b.time, &b.source_id, b.detector)));
         let settled = watermark.add_seconds(-SETTLED_S);
-        for candidate in &mut self.candidates {
-            if candidate.look.is_none() && candidate.time <= settled {
-                candidate.look = Some(look(channels, candidate));
+        self.candidates.retain_mut(|candidate| {
+            if candidate.look.is_some() || candidate.time > settled {
+                return true;
             }
-        }
+            let late = self.decided_until.is_some_and(|decided| candidate.time <= decided);
+            let counts = channels.get(&candidate.source_id).is_some_and(|versions| {
+                versions.counts(candidate.version, candidate.time, settings.warm_up_s)
+                    // What another version was decided by stays as it was said.
+                    && !(late && versions.others_cover(candidate.version, candidate.time))
+            });
+            if counts {
+                candidate.look = Some(look(settings, channels, candidate));
+            }
+            counts
+        });
         let readable = settled.add_seconds(-READING_S);
         self.read(readable);
         let separate = readable.add_seconds(-SAME_P_S);
         let mut picks = vec![];
+        self.decided_until = self.decided_until.max(Some(separate));
         self.decide_p(settings, separate, &mut picks);
         self.decide_s(settings, separate.add_seconds(-CONFLICT_S), &mut picks);
         let window_over = separate.add_seconds(-settings.s_window_max_s - CONFLICT_S);
@@ -206,7 +231,7 @@ impl Decisions {
         self.candidates.retain(|candidate| candidate.time >= forget);
         self.accepted_p.retain(|p| p.time >= forget);
         self.accepted_s.retain(|time| *time >= forget);
-        PickOutput { picks, amplitude_traces }
+        PickOutput { picks, amplitude_traces, dropped_onset_count: std::mem::take(&mut self.dropped_count) }
     }
 
     /// The candidates around one, itself excluded.
@@ -378,9 +403,10 @@ impl Decisions {
         self.measuring = waiting;
         done.iter()
             .flat_map(|time| {
-                channels
-                    .iter()
-                    .filter_map(|(source_id, channel)| channel.seconds.trace(source_id, *time, window_s))
+                channels.iter().filter_map(|(source_id, versions)| {
+                    let (_, channel) = versions.at(*time, settings.warm_up_s)?;
+                    channel.seconds.trace(source_id, *time, window_s)
+                })
             })
             .collect()
     }
@@ -405,13 +431,21 @@ fn looks_like_p(settings: &PickSettings, candidate: &Candidate) -> bool {
 
 fn looks_like_s(settings: &PickSettings, candidate: &Candidate) -> bool {
     horizontal(&candidate.source_id)
-        && candidate.snr >= settings.s_snr_min
+        && candidate.snr >= s_snr_min(settings, candidate.detector)
         && candidate.rise_level() >= RISE_LEVEL_MIN
         && candidate.reading().is_some_and(|score| score >= settings.s_horizontal_ratio.log10())
 }
 
 fn could_be_s(settings: &PickSettings, candidate: &Candidate) -> bool {
-    candidate.snr >= settings.s_snr_min && (candidate.reading().is_none() || horizontal(&candidate.source_id))
+    candidate.snr >= settings.s_snr_min.max(settings.weak_s_snr_min)
+        && (candidate.reading().is_none() || horizontal(&candidate.source_id))
+}
+
+fn s_snr_min(settings: &PickSettings, detector: Detector) -> f64 {
+    match detector {
+        Detector::Trigger => settings.s_snr_min,
+        Detector::Rise => settings.s_snr_min.max(settings.weak_s_snr_min),
+    }
 }
 
 fn bin_of(time: Timestamp) -> i64 {
@@ -426,13 +460,14 @@ fn step(channel: &Channel, bin: i64) -> Option<(f64, f64)> {
 }
 
 /// Looks at the three components of the candidate's instrument.
-fn look(channels: &Channels, candidate: &Candidate) -> Look {
+fn look(settings: &PickSettings, channels: &Channels, candidate: &Candidate) -> Look {
     let bin = bin_of(candidate.time);
     let key = candidate.source_id.instrument_key();
     let mut up = None;
     let mut level: Option<(f64, f64)> = None;
-    for (source_id, channel) in channels.iter().filter(|(source_id, _)| source_id.instrument_key() == key) {
-        let Some((before, after)) = step(channel, bin) else { continue };
+    for (source_id, versions) in channels.iter().filter(|(source_id, _)| source_id.instrument_key() == key) {
+        let counting = versions.at(candidate.time, settings.warm_up_s);
+        let Some((before, after)) = counting.and_then(|(_, channel)| step(channel, bin)) else { continue };
         if vertical(source_id) {
             up = Some((before, after));
         } else if horizontal(source_id) {
@@ -447,7 +482,45 @@ fn look(channels: &Channels, candidate: &Candidate) -> Look {
         let absolute = (added(level) - added(up)).clamp(-1.5, 1.5) - std::f64::consts::LOG10_2;
         Decades((relative + absolute) / 2.0)
     });
-    let own = channels.get(&candidate.source_id).and_then(|channel| step(channel, bin));
+    let own = channels.get(&candidate.source_id).and_then(|versions| versions.get(candidate.version));
+    let own = own.and_then(|channel| step(channel, bin));
     let of = |part: Option<(f64, f64)>| Decades(part.or(own).map_or(0.0, rise));
     Look { s_score, rise_up: of(up), rise_level: of(level) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(detector: Detector, snr: f64) -> Candidate {
+        let source_id = SourceId::from_nslc("XX", "ABC", "", "HHN");
+        let refined = Refined {
+            index: 0,
+            uncertainty_s: 0.1,
+            snr,
+            polarity: Polarity::Undecidable,
+            onset: Onset::Emergent,
+        };
+        let look = Look { s_score: Some(Decades(1.0)), rise_up: Decades(0.1), rise_level: Decades(1.0) };
+        let time = Timestamp::from_nanos(0);
+        let new = Candidate::new((&source_id, 2), detector, time, refined);
+        Candidate { look: Some(look), reading: Some(Decades(1.0)), ..new }
+    }
+
+    #[test]
+    fn an_s_that_only_a_rise_of_energy_shows_must_stand_out() {
+        let settings = PickSettings::default();
+        for (detector, snr, expected) in [
+            (Detector::Trigger, 1.6, false),
+            (Detector::Trigger, 1.8, true),
+            (Detector::Rise, 2.4, false),
+            (Detector::Rise, 2.6, true),
+        ] {
+            assert_eq!(looks_like_s(&settings, &candidate(detector, snr)), expected, "{detector:?} {snr}");
+        }
+        for detector in [Detector::Trigger, Detector::Rise] {
+            let after_p = |snr| could_be_s(&settings, &candidate(detector, snr));
+            assert_eq!((after_p(2.4), after_p(2.6)), (false, true), "an S that only a P before it suggests");
+        }
+    }
 }

@@ -268,6 +268,23 @@ impl FilterPicker {
         }
     }
 
+    /// Other settings hold from the next sample on; filters and statistics stay. False, and nothing done, where the bands
+    /// are others: that takes a new picker.
+    pub fn retune(&mut self, settings: &FilterPickerSettings, sample_rate_hz: f64) -> bool {
+        let new = Self::new(settings, sample_rate_hz);
+        let gains =
+            |picker: &Self| -> Vec<f64> { picker.bands.iter().flat_map(|bands| bands.high_gain).collect() };
+        let same = gains(&new) == gains(self);
+        if same {
+            self.gain_min = new.gain_min;
+            self.threshold = new.threshold;
+            self.sum_needed = new.sum_needed;
+            self.window_count = new.window_count;
+            self.warm_up_count = new.warm_up_count;
+        }
+        same
+    }
+
     fn bands(first: usize, band_count: usize) -> Bands {
         let mut bands = Bands {
             high_gain: [0.0; LANES],

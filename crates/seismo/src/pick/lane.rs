@@ -147,6 +147,18 @@ impl Lane {
         }
     }
 
+    /// Other settings hold from the next sample on; false where the filters would be others.
+    pub(super) fn retune(&mut self, settings: &PickSettings) -> bool {
+        self.warm_up_count = (settings.warm_up_s * self.rate_hz).round() as u64;
+        self.picker.retune(&settings.filter_picker(), self.rate_hz)
+    }
+
+    /// Were these the last samples, as far as there were so many?
+    pub(super) fn ends_in(&self, samples: &[f64]) -> bool {
+        let count = (samples.len() as u64).min(self.count);
+        self.remembered(self.count - count..self.count) == samples[samples.len() - count as usize..]
+    }
+
     /// Time of a sample.
     fn time_of(&self, index: u64) -> Timestamp {
         let samples = index as i64 - self.anchor_index as i64;

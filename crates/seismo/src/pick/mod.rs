@@ -9,7 +9,7 @@
 //! A *lane* is a gapless run of one channel with its filters; a backfilled piece gets a lane of its own. Decisions
 //! that need more than one channel are made only when the watermark has passed everything they look at. The outcome
 //! therefore depends neither on how the samples were cut, nor on how channels interleave, nor on when `advance` is
-//! called, nor on a snapshot (the serde form of [`StationPicker`]) and restore in between.
+//! called, nor on a snapshot ([`StationPickerState`]) and restore in between.
 //!
 //! It does not know stations' places, travel times or other stations: the associator sorts out false picks.
 //! References: Lomax, Satriano & Vassallo 2012 (triggers), Maeda 1985 (onsets).
@@ -23,11 +23,12 @@ mod lane;
 mod onset;
 mod settings;
 mod station;
+mod versions;
 
 pub use aic::{Split, aic, split};
 pub use filter_picker::{FilterPicker, FilterPickerSettings, Trigger};
 pub use settings::PickSettings;
-pub use station::{PickOutput, Piece, StationPicker};
+pub use station::{PickOutput, Piece, StationPicker, StationPickerState, Taken};
 
 #[cfg(test)]
 mod tests;

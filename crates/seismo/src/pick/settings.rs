@@ -24,6 +24,8 @@ pub struct PickSettings {
     pub p_snr_min: f64,
     /// Smallest signal-to-noise ratio (of amplitudes, P coda being the noise) of an S pick.
     pub s_snr_min: f64,
+    /// Smallest signal-to-noise ratio of an S that only a rise of energy shows, or only a P before it: noise has many.
+    pub weak_s_snr_min: f64,
     /// Horizontal over vertical amplitude above which an arrival is read as S.
     pub s_horizontal_ratio: f64,
     /// Earliest S after a P.
@@ -45,6 +47,7 @@ impl Default for PickSettings {
             warm_up_s: 4.0,
             p_snr_min: 2.0,
             s_snr_min: 1.7,
+            weak_s_snr_min: 2.5,
             s_horizontal_ratio: 1.0,
             s_window_min_s: 0.4,
             s_window_max_s: 25.0,

@@ -1,6 +1,6 @@
 //! The picker of one station: takes pieces, hands out picks and amplitude traces as the watermark allows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seislake_model::{AmplitudeTrace, Pick, Response, SourceId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,12 +9,15 @@ use super::PickSettings;
 use super::channel::{Channel, Run};
 use super::decision::{Candidate, Decisions};
 use super::lane::{BIN_NANOS, Found};
+use super::versions::Versions;
 
 /// Samples of one channel as they come: gapless but for NaN.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece<'a> {
     /// Channel.
     pub source_id: &'a SourceId,
+    /// Publication version; the qualities R, D, Q, M are 1, 2, 3, 4. Where versions cover the same time the highest counts.
+    pub version: u8,
     /// Time of the first sample.
     pub start_time: Timestamp,
     /// Sample rate.
@@ -30,50 +33,87 @@ pub struct PickOutput {
     pub picks: Vec<Pick>,
     /// Wood-Anderson amplitudes after picks, one trace a horizontal channel and pick (an S after a P shares its).
     pub amplitude_traces: Vec<AmplitudeTrace>,
+    /// Onsets that were dropped undecided since the last advance, because too many waited.
+    pub dropped_onset_count: u64,
+}
+
+/// What became of a piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was picked.
+    Picked,
+    /// It is none of ours: no seismometer, a rate of other things, no samples.
+    LeftAlone,
+    /// The station has too many channels or the channel too many versions: it is not picked. Told once a channel.
+    Refused,
+    /// The same once more.
+    RefusedBefore,
 }
 
 /// Channels of one station, all instruments.
 const CHANNEL_COUNT_MAX: usize = 48;
+/// Refused channels that are remembered; further ones are refused without a word each.
+const REFUSED_COUNT_MAX: usize = 64;
 /// Slower channels have no local phases; faster ones are not seismometers.
 const RATE_MIN_HZ: f64 = 10.0;
 const RATE_MAX_HZ: f64 = 2000.0;
 /// Instruments that feel the ground: high gain, low gain, accelerometer, gravimeter, mass position of none, geophone.
 const INSTRUMENTS: &str = "HLNGP";
 
-/// Picks the phases of one station. Its serde form is the snapshot: restoring it goes on bit for bit.
+/// Picks the phases of one station.
 ///
 /// Memory: about 5 s of samples and 40 s of energies a channel once `advance` was called; between calls it grows by
 /// some 40 bytes a second and channel, up to two hours of them (call `advance` more often than that).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct StationPicker {
     settings: PickSettings,
-    channels: BTreeMap<SourceId, Channel>,
+    state: StationPickerState,
+}
+
+/// What a picker remembers. Its serde form is the snapshot: a picker restored from it goes on bit for bit.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct StationPickerState {
+    channels: BTreeMap<SourceId, Versions>,
     decisions: Decisions,
+    refused: BTreeSet<SourceId>,
 }
 
 impl StationPicker {
     /// A picker that has seen nothing.
     pub fn new(settings: &PickSettings) -> Self {
-        Self { settings: settings.clone(), channels: BTreeMap::new(), decisions: Decisions::default() }
+        Self { settings: settings.clone(), state: StationPickerState::default() }
+    }
+
+    /// What it remembers.
+    pub fn snapshot(&self) -> StationPickerState {
+        self.state.clone()
+    }
+
+    /// A picker that goes on where `state` was taken. Other settings than then hold from the next sample on.
+    pub fn restore(settings: &PickSettings, mut state: StationPickerState) -> Self {
+        let channels = state.channels.values_mut().flat_map(Versions::iter_mut);
+        channels.for_each(|(_, channel)| channel.retune(settings));
+        Self { settings: settings.clone(), state }
     }
 
     /// Takes a piece. Pieces of a channel should come in order of time; what was seen before is trimmed, a gap of
     /// more than half a sample starts its filters anew, older pieces that fill a gap are picked on their own.
     /// `response` is that of the channel at that time, where known; it makes Wood-Anderson amplitudes of horizontals.
     /// Channels that are no seismometers and rates outside 10 to 2000 Hz are left alone.
-    pub fn push(&mut self, piece: Piece<'_>, response: Option<&Response>) {
+    pub fn push(&mut self, piece: Piece<'_>, response: Option<&Response>) -> Taken {
         let rate_hz = piece.sample_rate_hz;
         let usable = (RATE_MIN_HZ..=RATE_MAX_HZ).contains(&rate_hz) && seismometer(piece.source_id);
         if !usable || piece.samples.is_empty() {
-            return;
+            return Taken::LeftAlone;
         }
-        if !self.channels.contains_key(piece.source_id) {
-            if self.channels.len() >= CHANNEL_COUNT_MAX {
-                return;
-            }
-            self.channels.insert(piece.source_id.clone(), Channel::default());
+        let StationPickerState { channels, decisions, refused } = &mut self.state;
+        if !channels.contains_key(piece.source_id) && channels.len() < CHANNEL_COUNT_MAX {
+            channels.insert(piece.source_id.clone(), Versions::default());
         }
-        let Some(channel) = self.channels.get_mut(piece.source_id) else { return };
+        let channel = channels.get_mut(piece.source_id);
+        let Some(channel) = channel.and_then(|versions| versions.channel_mut(piece.version)) else {
+            return refuse(refused, piece.source_id);
+        };
         let response = response.filter(|_| horizontal(piece.source_id));
         let mut found = vec![];
         let mut index = 0;
@@ -84,18 +124,22 @@ impl StationPicker {
                 channel.push(&self.settings, Run { start, rate_hz, samples }, response, &mut found);
             }
         }
-        keep(piece.source_id, channel, &mut self.decisions, &found);
+        keep(piece.source_id, piece.version, channel, decisions, &found);
+        Taken::Picked
     }
 
     /// Nothing older than `watermark` will follow: gives everything now decided. [`Timestamp::MAX`] ends the stream:
     /// everything comes out and later pieces start anew.
     pub fn advance(&mut self, watermark: Timestamp) -> PickOutput {
-        for (source_id, channel) in &mut self.channels {
-            let mut found = vec![];
-            channel.finish_before(watermark, &mut found);
-            keep(source_id, channel, &mut self.decisions, &found);
+        let StationPickerState { channels, decisions, .. } = &mut self.state;
+        for (source_id, versions) in &mut *channels {
+            for (version, channel) in versions.iter_mut() {
+                let mut found = vec![];
+                channel.finish_before(watermark, &mut found);
+                keep(source_id, version, channel, decisions, &found);
+            }
         }
-        let mut output = self.decisions.advance(&self.settings, &self.channels, watermark);
+        let mut output = decisions.advance(&self.settings, channels, watermark);
         output
             .picks
             .sort_by(|a, b| (a.pick_time, &a.source_id, a.phase).cmp(&(b.pick_time, &b.source_id, b.phase)));
@@ -106,9 +150,9 @@ impl StationPicker {
             *self = Self::new(&self.settings);
             return output;
         }
-        let energies_from = watermark.add_seconds(-self.decisions.energies_kept_s());
-        let seconds_from = watermark.add_seconds(-self.decisions.seconds_kept_s(&self.settings));
-        for channel in self.channels.values_mut() {
+        let energies_from = watermark.add_seconds(-decisions.energies_kept_s());
+        let seconds_from = watermark.add_seconds(-decisions.seconds_kept_s(&self.settings));
+        for (_, channel) in channels.values_mut().flat_map(Versions::iter_mut) {
             channel.energies.forget_before(energies_from.nanos().div_euclid(BIN_NANOS));
             channel.seconds.forget_before(seconds_from.nanos().div_euclid(1_000_000_000));
         }
@@ -116,11 +160,25 @@ impl StationPicker {
     }
 }
 
-fn keep(source_id: &SourceId, channel: &mut Channel, decisions: &mut Decisions, found: &[Found]) {
+fn refuse(refused: &mut BTreeSet<SourceId>, source_id: &SourceId) -> Taken {
+    if refused.contains(source_id) || refused.len() >= REFUSED_COUNT_MAX {
+        return Taken::RefusedBefore;
+    }
+    refused.insert(source_id.clone());
+    Taken::Refused
+}
+
+fn keep(
+    source_id: &SourceId,
+    version: u8,
+    channel: &mut Channel,
+    decisions: &mut Decisions,
+    found: &[Found],
+) {
     for one in found {
         channel.keep(one);
         if let Found::Onset { detector, time, refined } = *one {
-            decisions.add(Candidate::new(source_id, detector, time, refined));
+            decisions.add(Candidate::new((source_id, version), detector, time, refined));
         }
     }
 }

@@ -212,6 +212,7 @@ impl SyntheticNetwork {
         let events = self.events.iter().enumerate();
         events
             .map(|(index, event)| CatalogueEvent {
+                event_type: None,
                 id: format!("truth-{}", index + 1),
                 origin_time: event.origin_time,
                 latitude: event.latitude,

@@ -26,12 +26,13 @@ pub struct TableSettings {
     pub elevation_min_km: f64,
     /// Highest receiver.
     pub elevation_max_km: f64,
-    /// Spacing of elevations from -1 to 4 km; 1 km elsewhere.
+    /// Spacing of elevations from -1 to 4 km; 1 km elsewhere, 2.5 km below -6 and above 6 km, where few stand.
     pub elevation_step_km: f64,
 }
 
 impl Default for TableSettings {
-    /// A local network: 300 km by 60 km, sources and receivers up to 6 km above and receivers 6 km below sea level.
+    /// A local network: 300 km by 60 km, sources up to 6 km above sea level, receivers from the deepest trench to the
+    /// highest mountain.
     fn default() -> Self {
         Self {
             distance_max_km: 300.0,
@@ -39,8 +40,8 @@ impl Default for TableSettings {
             depth_min_km: -6.0,
             depth_max_km: 60.0,
             depth_step_km: 0.5,
-            elevation_min_km: -6.0,
-            elevation_max_km: 6.0,
+            elevation_min_km: -11.0,
+            elevation_max_km: 9.0,
             elevation_step_km: 0.25,
         }
     }
@@ -98,7 +99,7 @@ impl TravelTimeTable {
         let mut elevations = stretched(
             settings.elevation_min_km,
             settings.elevation_max_km,
-            &[(-1.0, 1.0), (4.0, settings.elevation_step_km), (f64::INFINITY, 1.0)],
+            &[(-6.0, 2.5), (-1.0, 1.0), (4.0, settings.elevation_step_km), (6.0, 1.0), (f64::INFINITY, 2.5)],
         );
         for boundary in model.boundaries_km() {
             insert(&mut depths, boundary);

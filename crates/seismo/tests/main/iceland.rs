@@ -80,6 +80,7 @@ fn locations(folder: &Path) -> Vec<Location> {
     let mut pickers: BTreeMap<String, StationPicker> = BTreeMap::new();
     for record in &records(folder) {
         let piece = Piece {
+            version: 2,
             source_id: &record.source_id,
             start_time: record.start,
             sample_rate_hz: record.rate_hz,

@@ -12,18 +12,30 @@ use crate::message::{Envelope, Message, Watermark, letter_of};
 use crate::runtime::{CheckpointStore, Output, Stage, StageRunner, StageSettings, StageWiring};
 use crate::topic::{MemoryTopic, NewRecord, Record, Topic};
 
-/// Says the running sum of its input twice; refuses odd input.
+/// Says the running sum of its input, times a factor, twice; refuses odd input.
 #[derive(Debug)]
-struct Sum(i64);
+struct Sum {
+    sum: i64,
+    factor: i64,
+}
 
 impl Stage for Sum {
     const NAME: &'static str = "sum";
     const STATE_VERSION: u32 = 1;
-    type Config = ();
+    type Config = i64;
+    type Settings = i64;
     type State = i64;
 
-    fn init((): &()) -> Result<Self, Error> {
-        Ok(Self(0))
+    fn settings(factor: &i64) -> i64 {
+        *factor
+    }
+
+    fn with_settings(_: &i64, factor: i64) -> i64 {
+        factor
+    }
+
+    fn init(factor: &i64) -> Result<Self, Error> {
+        Self::restore(factor, 0)
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
@@ -31,20 +43,20 @@ impl Stage for Sum {
         if number % 2 == 1 {
             out.reject(record, format!("{number} is odd"))?;
         }
-        self.0 += number;
+        self.sum += number * self.factor;
         for _ in 0..2 {
-            let watermark = Watermark(Timestamp::from_nanos(self.0));
+            let watermark = Watermark(Timestamp::from_nanos(self.sum));
             out.emit(Message::Watermark { watermark, partition: 0, partition_count: 1 })?;
         }
         Ok(())
     }
 
     fn snapshot(&self) -> i64 {
-        self.0
+        self.sum
     }
 
-    fn restore((): &(), sum: i64) -> Result<Self, Error> {
-        Ok(Self(sum))
+    fn restore(factor: &i64, sum: i64) -> Result<Self, Error> {
+        Ok(Self { sum, factor: *factor })
     }
 }
 
@@ -80,6 +92,17 @@ impl Ground {
 
     /// The same, ending when the first `passed` of them have passed.
     async fn live_until(&self, count: u8, passed: u8, checkpoint_records: u64, ending: Ending) {
+        self.live_with(1, (count, passed), checkpoint_records, ending).await;
+    }
+
+    /// The same with a factor.
+    async fn live_with(
+        &self,
+        factor: i64,
+        (count, passed): (u8, u8),
+        checkpoint_records: u64,
+        ending: Ending,
+    ) {
         let settings = StageSettings {
             read_bytes: 3,
             checkpoint_records,
@@ -91,7 +114,8 @@ impl Ground {
             output: Arc::clone(&self.output),
             letters: Arc::clone(&self.letters),
         };
-        let runner = StageRunner::<Sum>::open(&(), wiring, settings, self.checkpoints.clone()).await.unwrap();
+        let runner =
+            StageRunner::<Sum>::open(&factor, wiring, settings, self.checkpoints.clone()).await.unwrap();
         let mut progress = runner.progress();
         let stop = CancellationToken::new();
         let task = tokio::spawn(runner.run(stop.clone()));
@@ -104,6 +128,11 @@ impl Ground {
     }
 
     async fn check(&self, count: u8) {
+        self.check_with(count, |_| 1).await;
+    }
+
+    /// Everything was said once, each sum with the factor of its number.
+    async fn check_with(&self, count: u8, factor_of: impl Fn(u64) -> i64) {
         let records = self.output.read(0, 0, usize::MAX, Duration::ZERO).await.unwrap();
         let said: Vec<(u64, u32, i64)> = records
             .iter()
@@ -113,8 +142,12 @@ impl Ground {
                 (envelope.source.offset, envelope.source.index, watermark.0.nanos())
             })
             .collect();
+        let mut sum = 0;
         let expected: Vec<_> = (0..u64::from(count))
-            .flat_map(|n| [(n, 0, (n * (n + 1) / 2) as i64), (n, 1, (n * (n + 1) / 2) as i64)])
+            .flat_map(|n| {
+                sum += n as i64 * factor_of(n);
+                [(n, 0, sum), (n, 1, sum)]
+            })
             .collect();
         assert_eq!(said, expected);
         let letters = self.letters.read(1, 0, usize::MAX, Duration::ZERO).await.unwrap();
@@ -157,11 +190,20 @@ struct Brittle(Sum);
 impl Stage for Brittle {
     const NAME: &'static str = "sum";
     const STATE_VERSION: u32 = 1;
-    type Config = ();
+    type Config = i64;
+    type Settings = i64;
     type State = i64;
 
-    fn init(config: &()) -> Result<Self, Error> {
-        Sum::init(config).map(Self)
+    fn settings(factor: &i64) -> i64 {
+        *factor
+    }
+
+    fn with_settings(_: &i64, factor: i64) -> i64 {
+        factor
+    }
+
+    fn init(factor: &i64) -> Result<Self, Error> {
+        Sum::init(factor).map(Self)
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
@@ -177,8 +219,8 @@ impl Stage for Brittle {
         self.0.snapshot()
     }
 
-    fn restore(config: &(), sum: i64) -> Result<Self, Error> {
-        Sum::restore(config, sum).map(Self)
+    fn restore(factor: &i64, sum: i64) -> Result<Self, Error> {
+        Sum::restore(factor, sum).map(Self)
     }
 }
 
@@ -198,7 +240,7 @@ async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
                 output: Arc::clone(&ground.output),
                 letters: Arc::clone(&ground.letters),
             };
-            let runner = StageRunner::<Brittle>::open(&(), wiring, settings, ground.checkpoints.clone())
+            let runner = StageRunner::<Brittle>::open(&1, wiring, settings, ground.checkpoints.clone())
                 .await
                 .unwrap();
             let mut progress = runner.progress();
@@ -233,5 +275,21 @@ async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
             .map(|letter| letter.position.offset)
             .collect();
         assert_eq!(failed, [20, 21, 40]);
+    }
+}
+
+#[tokio::test]
+async fn other_settings_hold_from_the_first_record_of_which_nothing_was_said() {
+    for checkpoint_records in [u64::MAX, 7, 1] {
+        for ending in [Ending::Crash, Ending::Order] {
+            let ground = Ground::new();
+            ground.live_with(1, (60, 60), checkpoint_records, ending).await;
+            // A life that ends in the midst of the replay changes nothing.
+            ground.live_with(10, (100, 40), 3, Ending::Order).await;
+            ground.live_with(10, (100, 100), checkpoint_records, ending).await;
+            ground.live_with(1, (120, 120), checkpoint_records, Ending::Order).await;
+            let factor = |n: u64| if (60..100).contains(&n) { 10 } else { 1 };
+            ground.check_with(120, factor).await;
+        }
     }
 }

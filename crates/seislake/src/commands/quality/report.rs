@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::TimestampMicrosecondType;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_exchange::{quality_plots, quality_text};
-use seislake_model::Timestamp;
+use seislake_model::{Continuity, Timestamp};
 use seislake_query::quality::{Stored, stored};
 
 use crate::command_line::QualityReportArgs;
@@ -18,6 +18,7 @@ use crate::settings::Settings;
 use crate::terminal::print_result;
 
 const DAY_NS: i64 = 86_400_000_000_000;
+const HOUR_NS: i64 = 3_600_000_000_000;
 
 pub(super) async fn run(args: QualityReportArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;
@@ -27,7 +28,7 @@ pub(super) async fn run(args: QualityReportArgs) -> anyhow::Result<()> {
     if from >= to {
         bail!("--from {from} is not before --to {to}");
     }
-    let found = stored(&session, from, to, &args.source).await?;
+    let (found, from, to) = found(&args, &session, (from, to)).await?;
     let counts = [
         ("continuity", found.continuity.len()),
         ("latency", found.latency.len()),
@@ -46,6 +47,25 @@ pub(super) async fn run(args: QualityReportArgs) -> anyhow::Result<()> {
         text.push_str(&format!("{name:<18} {count} rows\n"));
     }
     print_result(&text)
+}
+
+/// The rows of a stretch of time, and the time that they are told for: what was asked, else what was recorded of it. The
+/// rest of the first and the last day is no gap.
+async fn found(
+    args: &QualityReportArgs,
+    session: &SessionContext,
+    (from, to): (Timestamp, Timestamp),
+) -> anyhow::Result<(Stored, Timestamp, Timestamp)> {
+    let day = Timestamp::from_nanos(from.nanos().div_euclid(DAY_NS).saturating_mul(DAY_NS));
+    let mut found = stored(session, day, to, &args.source).await?;
+    let recorded = |row: &Continuity| row.recorded();
+    let first = found.continuity.iter().map(|row| recorded(row).0).min().unwrap_or(from);
+    let last = found.continuity.iter().map(|row| recorded(row).1).max().unwrap_or(to);
+    let from = if args.from.is_none() { first.max(from) } else { from };
+    let to = if args.to.is_none() { last.min(to).max(from.add_seconds(1.0)) } else { to };
+    found.continuity = found.continuity.iter().filter_map(|row| row.within(from, to)).collect();
+    found.latency.retain(|row| row.start_time.add_nanos(HOUR_NS) > from && row.start_time < to);
+    Ok((found, from, to))
 }
 
 /// What is asked for; what is not, from the days that there are.

@@ -64,7 +64,7 @@ fn second_triggers_do_not_split_an_event() {
     let again: Vec<Placed> = picks
         .iter()
         .map(|(first, at)| {
-            (pick(first.source_id.station(), first.phase, first.pick_time.add_seconds(1.3)), *at)
+            (pick(first.source_id.station(), first.phase, first.pick_time.add_seconds(0.8)), *at)
         })
         .collect();
     picks.extend(again);

@@ -92,6 +92,7 @@ fn whole(feeds: &[Feed], gaps: &[(usize, usize)]) -> (Vec<String>, Vec<String>) 
     for (number, feed) in feeds.iter().enumerate() {
         let samples = with_gaps(number, &feed.samples, gaps);
         let piece = Piece {
+            version: 2,
             source_id: &feed.source_id,
             start_time: feed.start,
             sample_rate_hz: RATE_HZ,
@@ -155,6 +156,7 @@ fn cut(feeds: &[Feed], gaps: &[(usize, usize)], steps: &[Step]) -> (Vec<String>,
         let end = (positions[channel] + step.count).min(samples[channel].len());
         positions[channel] = end;
         let piece = Piece {
+            version: 2,
             source_id: &feeds[channel].source_id,
             start_time: time(channel, begin),
             sample_rate_hz: RATE_HZ,
@@ -168,12 +170,13 @@ fn cut(feeds: &[Feed], gaps: &[(usize, usize)], steps: &[Step]) -> (Vec<String>,
             all.amplitude_traces.extend(output.amplitude_traces);
         }
         if step.restore {
-            let text = serde_json::to_string(&picker).unwrap();
-            picker = serde_json::from_str(&text).unwrap();
+            let text = serde_json::to_string(&picker.snapshot()).unwrap();
+            picker = StationPicker::restore(&PickSettings::default(), serde_json::from_str(&text).unwrap());
         }
     }
     for channel in 0..3 {
         let piece = Piece {
+            version: 2,
             source_id: &feeds[channel].source_id,
             start_time: time(channel, positions[channel]),
             sample_rate_hz: RATE_HZ,

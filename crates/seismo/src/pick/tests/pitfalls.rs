@@ -16,7 +16,10 @@ fn picks(pieces: &[(&str, &str, f64, &[f64])]) -> Vec<Pick> {
     for (location, code, seconds, samples) in pieces {
         let source_id = SourceId::from_nslc("XX", "ABC", location, code);
         let start_time = start().add_seconds(*seconds);
-        picker.push(Piece { source_id: &source_id, start_time, sample_rate_hz: RATE_HZ, samples }, None);
+        picker.push(
+            Piece { version: 2, source_id: &source_id, start_time, sample_rate_hz: RATE_HZ, samples },
+            None,
+        );
     }
     picker.advance(Timestamp::MAX).picks
 }

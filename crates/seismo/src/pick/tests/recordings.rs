@@ -53,6 +53,7 @@ fn pick(records: &[Record]) -> Vec<Pick> {
         let station = stations.entry(record.source_id.station_key());
         station.or_insert_with(|| StationPicker::new(&PickSettings::default())).push(
             Piece {
+                version: 2,
                 source_id: &record.source_id,
                 start_time: record.start,
                 sample_rate_hz: record.rate_hz,
@@ -154,7 +155,8 @@ fn phases_of_a_dense_swarm_are_found() {
         s.recall(),
         s.median()
     );
-    assert!(p.recall() >= 0.70 && s.recall() >= 0.84);
+    // S that stand out little are left out: 0.84 with them, and half as many again in noise.
+    assert!(p.recall() >= 0.70 && s.recall() >= 0.80);
 }
 
 #[test]

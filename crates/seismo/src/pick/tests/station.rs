@@ -3,7 +3,7 @@
 use seislake_model::{Phase, Pick, Polarity, SourceId, Timestamp};
 
 use super::invariance::{Noise, RATE_HZ, channel, response, station};
-use crate::pick::{PickSettings, Piece, StationPicker};
+use crate::pick::{PickSettings, Piece, StationPicker, Taken};
 
 fn start() -> Timestamp {
     "2020-01-01T00:00:00Z".parse().unwrap()
@@ -11,7 +11,7 @@ fn start() -> Timestamp {
 
 fn pick(source_id: &SourceId, samples: &[f64]) -> Vec<Pick> {
     let mut picker = StationPicker::new(&PickSettings::default());
-    let piece = Piece { source_id, start_time: start(), sample_rate_hz: RATE_HZ, samples };
+    let piece = Piece { version: 2, source_id, start_time: start(), sample_rate_hz: RATE_HZ, samples };
     picker.push(piece, None);
     picker.advance(Timestamp::MAX).picks
 }
@@ -25,6 +25,7 @@ fn p_and_s_are_read_at_their_onsets() {
     let mut picker = StationPicker::new(&PickSettings::default());
     for feed in station() {
         let piece = Piece {
+            version: 2,
             source_id: &feed.source_id,
             start_time: feed.start,
             sample_rate_hz: RATE_HZ,
@@ -77,7 +78,13 @@ fn other_instruments_and_slow_channels_are_left_alone() {
     assert_eq!(pick(&SourceId::from_nslc("XX", "ABC", "", "BDF"), &samples), vec![]);
     assert_ne!(pick(&vertical(), &samples), vec![]);
     let mut picker = StationPicker::new(&PickSettings::default());
-    let piece = Piece { source_id: &vertical(), start_time: start(), sample_rate_hz: 1.0, samples: &samples };
+    let piece = Piece {
+        version: 2,
+        source_id: &vertical(),
+        start_time: start(),
+        sample_rate_hz: 1.0,
+        samples: &samples,
+    };
     picker.push(piece, None);
     assert_eq!(picker.advance(Timestamp::MAX).picks, vec![]);
 }
@@ -91,7 +98,7 @@ fn backfill_is_picked_without_harm_to_the_present() {
     let mut push = |begin: usize, end: usize| {
         let start_time = start().add_seconds(begin as f64 / RATE_HZ);
         let samples = &samples[begin..end];
-        picker.push(Piece { source_id: &id, start_time, sample_rate_hz: RATE_HZ, samples }, None);
+        picker.push(Piece { version: 2, source_id: &id, start_time, sample_rate_hz: RATE_HZ, samples }, None);
     };
     push(middle, middle + 1000);
     push(0, middle);
@@ -111,12 +118,17 @@ fn a_snapshot_stays_small() {
     for code in ["HHZ", "HHN", "HHE"] {
         let source_id = SourceId::from_nslc("XX", "ABC", "", code);
         let samples = channel(1, 100.0, 300.0, &[(100.0, 104.0), (200.0, 205.0)], (3000.0, 2000.0));
-        let piece =
-            Piece { source_id: &source_id, start_time: start(), sample_rate_hz: 100.0, samples: &samples };
+        let piece = Piece {
+            version: 2,
+            source_id: &source_id,
+            start_time: start(),
+            sample_rate_hz: 100.0,
+            samples: &samples,
+        };
         picker.push(piece, Some(&response()));
     }
     picker.advance(start().add_seconds(300.0));
-    let length = serde_json::to_string(&picker).unwrap().len();
+    let length = serde_json::to_string(&picker.snapshot()).unwrap().len();
     assert!(length < 100_000, "{length}");
 }
 
@@ -126,7 +138,13 @@ fn the_end_of_a_stream_lets_a_new_one_begin() {
     let id = vertical();
     let mut picker = StationPicker::new(&PickSettings::default());
     let mut run = || {
-        let piece = Piece { source_id: &id, start_time: start(), sample_rate_hz: RATE_HZ, samples: &samples };
+        let piece = Piece {
+            version: 2,
+            source_id: &id,
+            start_time: start(),
+            sample_rate_hz: RATE_HZ,
+            samples: &samples,
+        };
         picker.push(piece, None);
         picker.advance(Timestamp::MAX).picks
     };
@@ -146,6 +164,7 @@ fn no_pick_comes_later_than_the_stated_latency() {
         for feed in &feeds {
             let begin = second * piece_length;
             let piece = Piece {
+                version: 2,
                 source_id: &feed.source_id,
                 start_time: feed.start.add_seconds(second as f64),
                 sample_rate_hz: RATE_HZ,
@@ -161,4 +180,135 @@ fn no_pick_comes_later_than_the_stated_latency() {
         }
     }
     assert!(count >= 6);
+}
+
+/// The station's samples as version 2 and, `shift_s` earlier, as version 3, cut into pieces in the order of time.
+fn two_versions(shift_s: f64, piece_s: f64, versions: [u8; 2]) -> Vec<(u8, SourceId, Timestamp, Vec<f64>)> {
+    let mut pieces = vec![];
+    for feed in station() {
+        for (version, early_s) in [(versions[0], 0.0), (versions[1], shift_s)] {
+            for (number, samples) in feed.samples.chunks((piece_s * RATE_HZ) as usize).enumerate() {
+                let begin = feed.start.add_seconds(number as f64 * piece_s - early_s);
+                pieces.push((version, feed.source_id.clone(), begin, samples.to_vec()));
+            }
+        }
+    }
+    pieces.sort_by_key(|(_, _, begin, _)| *begin);
+    pieces
+}
+
+fn pick_pieces(pieces: &[(u8, SourceId, Timestamp, Vec<f64>)]) -> Vec<Pick> {
+    let mut picker = StationPicker::new(&PickSettings::default());
+    for (version, source_id, start_time, samples) in pieces {
+        let (source_id, start_time) = (source_id, *start_time);
+        let piece = Piece { source_id, version: *version, start_time, sample_rate_hz: RATE_HZ, samples };
+        picker.push(piece, Some(&response()));
+    }
+    picker.advance(Timestamp::MAX).picks
+}
+
+#[test]
+fn of_two_versions_of_the_same_time_the_better_is_picked_as_if_it_were_alone() {
+    for (shift_s, piece_s) in [(0.06, 10.0), (-0.06, 4.0), (0.0, 3.0), (1.0, 7.0)] {
+        for versions in [[2, 3], [3, 2], [1, 4]] {
+            let pieces = two_versions(shift_s, piece_s, versions);
+            let best = versions[0].max(versions[1]);
+            let alone: Vec<_> = pieces.iter().filter(|piece| piece.0 == best).cloned().collect();
+            let (both, alone) = (pick_pieces(&pieces), pick_pieces(&alone));
+            assert!(alone.len() >= 6, "{alone:#?}");
+            assert_eq!(both, alone, "{shift_s} {piece_s} {versions:?}");
+        }
+    }
+}
+
+#[test]
+fn two_recordings_of_one_version_do_not_alternate() {
+    // Pieces of both, one after the other; the first goes on, the rest of the other is left out.
+    for (shift_s, piece_s) in [(0.06, 10.0), (-0.06, 10.0), (0.5, 5.0)] {
+        let pieces = two_versions(shift_s, piece_s, [2, 2]);
+        let alone: Vec<_> = two_versions(shift_s, piece_s, [2, 3]);
+        let of = |version: u8| alone.iter().filter(|piece| piece.0 == version).cloned().collect::<Vec<_>>();
+        let (both, first, other) = (pick_pieces(&pieces), pick_pieces(&of(2)), pick_pieces(&of(3)));
+        let most = first.len().max(other.len()) + 2;
+        assert!((6..=most).contains(&both.len()), "{shift_s} {piece_s}: {} of {most}", both.len());
+    }
+}
+
+#[test]
+fn a_better_version_that_comes_late_gives_no_arrival_twice() {
+    let pieces = two_versions(0.06, 10.0, [2, 3]);
+    let mut picker = StationPicker::new(&PickSettings::default());
+    let mut picks = vec![];
+    for wanted in [2, 3] {
+        for (version, source_id, start_time, samples) in pieces.iter().filter(|piece| piece.0 == wanted) {
+            let (source_id, start_time) = (source_id, *start_time);
+            let piece = Piece { source_id, version: *version, start_time, sample_rate_hz: RATE_HZ, samples };
+            picker.push(piece, None);
+        }
+        picks.extend(picker.advance(start().add_seconds(150.0)).picks);
+    }
+    picks.extend(picker.advance(Timestamp::MAX).picks);
+    for (index, one) in picks.iter().enumerate() {
+        let same = |other: &Pick| {
+            other.phase == one.phase && (other.pick_time.seconds_since(one.pick_time)).abs() < 0.3
+        };
+        assert!(!picks[..index].iter().any(same), "{one:?} of {picks:#?}");
+    }
+}
+
+#[test]
+fn other_settings_hold_from_the_next_sample_on() {
+    let samples = channel(1, RATE_HZ, 120.0, &[(30.0, 33.0), (90.0, 93.0)], (3000.0, 700.0));
+    let id = vertical();
+    let middle = 60 * RATE_HZ as usize;
+    let deaf =
+        PickSettings { p_snr_min: 1e9, s_snr_min: 1e9, trigger_threshold: 1e9, ..PickSettings::default() };
+    let blunt = PickSettings { filter_window_s: 0.2, ..PickSettings::default() };
+    for (first, then, onsets) in [
+        (deaf.clone(), PickSettings::default(), vec![90.0]),
+        (PickSettings::default(), deaf, vec![30.0]),
+        (PickSettings::default(), blunt, vec![30.0, 90.0]),
+    ] {
+        let mut picker = StationPicker::new(&first);
+        let mut picks = vec![];
+        for (settings, begin, end) in [(&first, 0, middle), (&then, middle, samples.len())] {
+            picker = StationPicker::restore(settings, picker.snapshot());
+            let start_time = start().add_seconds(begin as f64 / RATE_HZ);
+            let samples = &samples[begin..end];
+            let piece = Piece { source_id: &id, version: 2, start_time, sample_rate_hz: RATE_HZ, samples };
+            picker.push(piece, None);
+            picks.extend(picker.advance(start().add_seconds(end as f64 / RATE_HZ)).picks);
+        }
+        picks.extend(picker.advance(Timestamp::MAX).picks);
+        let found: Vec<f64> = [30.0, 90.0]
+            .into_iter()
+            .filter(|onset| {
+                picks.iter().any(|pick| (pick.pick_time.seconds_since(start()) - onset).abs() < 0.1)
+            })
+            .collect();
+        assert_eq!(found, onsets, "{picks:#?}");
+    }
+}
+
+#[test]
+fn channels_beyond_the_limit_are_refused_aloud_once() {
+    let mut picker = StationPicker::new(&PickSettings::default());
+    let samples = vec![1.0; 100];
+    let mut push = |index: usize, version: u8| {
+        let source_id = SourceId::from_nslc("XX", "ABC", &format!("{index:02}"), "HHZ");
+        let start_time = start();
+        picker.push(
+            Piece { source_id: &source_id, version, start_time, sample_rate_hz: RATE_HZ, samples: &samples },
+            None,
+        )
+    };
+    for index in 0..48 {
+        assert_eq!(push(index, 2), Taken::Picked);
+    }
+    assert_eq!(
+        (push(48, 2), push(48, 2), push(49, 2)),
+        (Taken::Refused, Taken::RefusedBefore, Taken::Refused)
+    );
+    assert_eq!((push(0, 1), push(0, 3), push(0, 4)), (Taken::Picked, Taken::Picked, Taken::Picked));
+    assert_eq!((push(0, 5), push(0, 5)), (Taken::Refused, Taken::RefusedBefore));
 }
