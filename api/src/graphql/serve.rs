@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::get;
 
+use super::view::RequestViews;
 use super::{ApiSchema, schema};
 use crate::error::{ApiError, ErrorCode};
 use crate::http::{Asset, Body, Parameters, asset_routes};
@@ -61,7 +62,7 @@ const PARAMETERS: &[&str] = &["query", "operationName", "variables", "extensions
 
 async fn query(State(state): State<Arc<GraphqlState>>, RawQuery(query): RawQuery) -> HttpResponse {
     match request_of_query(query.as_deref()) {
-        Ok(request) => answer(state.schema.execute(request).await),
+        Ok(request) => answer(execute(&state, request).await),
         Err(error) => refused(&error),
     }
 }
@@ -102,9 +103,22 @@ async fn body(State(state): State<Arc<GraphqlState>>, body: Body) -> HttpRespons
         Ok(request) if request.query.trim().is_empty() => refused(
             &ApiError::invalid("the body is not a GraphQL request: \"query\" is missing").hint(BODY_HINT),
         ),
-        Ok(request) => answer(state.schema.execute(request).await),
+        Ok(request) => answer(execute(&state, request).await),
         Err(error) => {
             refused(&ApiError::invalid(format!("the body is not a GraphQL request: {error}")).hint(BODY_HINT))
+        }
+    }
+}
+
+/// Executes a request over one state of the lake.
+async fn execute(state: &GraphqlState, request: Request) -> Response {
+    let views = Arc::new(RequestViews::default());
+    let response = state.schema.execute(request.data(Arc::clone(&views))).await;
+    match views.notices() {
+        notices if notices.is_empty() => response,
+        notices => {
+            let notices = notices.into_iter().map(Value::from).collect();
+            response.extension("notices", Value::List(notices))
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use seislake_api::state::{AsOf, Readiness, Sessions, StationStore};
+use seislake_api::state::{AsOf, Pinned, Readiness, Sessions, Snapshots, StationStore};
 use seislake_api::{ApiError, AppState, ErrorCode, FlightSql, HttpLimits, iceberg_rest, router_with};
+use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
@@ -161,41 +161,37 @@ fn internal(error: &anyhow::Error) -> ApiError {
 #[derive(Debug)]
 struct LakeSessions(Lakehouse);
 
-#[async_trait]
-impl Sessions for LakeSessions {
-    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError> {
-        let as_of = match as_of {
-            AsOf::Latest => seislake_catalog::AsOf::Latest,
-            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
-            AsOf::Snapshot(id) => {
-                let found = self.0.lake().find_snapshot(id).await.map_err(|error| internal(&error.into()))?;
-                let found = found.ok_or_else(|| {
-                    ApiError::new(ErrorCode::NotFound, format!("no table has a snapshot {id} (any more)"))
-                })?;
-                // The newest snapshot of its table: the others are read at their newest too.
-                if found.current {
-                    seislake_catalog::AsOf::Latest
-                } else {
-                    seislake_catalog::AsOf::Time(found.committed_at)
-                }
-            }
-        };
-        self.0.session_as_of(as_of).map_err(|error| internal(&error))
+#[derive(Debug)]
+struct LakeSnapshots {
+    lake: Lake,
+    set: SnapshotSet,
+}
+
+impl Snapshots for LakeSnapshots {
+    fn id(&self, table: &str) -> Option<SnapshotId> {
+        self.set.snapshot_id(table)
     }
 
-    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
+    fn keep(&self) {
+        self.lake.keep(&self.set);
+    }
+}
+
+#[async_trait]
+impl Sessions for LakeSessions {
+    async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError> {
         let as_of = match as_of {
             AsOf::Latest => seislake_catalog::AsOf::Latest,
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
-        self.0.lake().snapshot_id(table, as_of).await.map_err(|error| {
-            let code = match error.kind {
-                seislake_model::ErrorKind::NotFound => ErrorCode::NotFound,
-                _ => ErrorCode::Internal,
-            };
-            ApiError::new(code, error.to_string())
-        })
+        let lake = self.0.lake().clone();
+        let set = lake.pin(as_of).await.map_err(|error| match error.kind {
+            seislake_model::ErrorKind::NotFound => ApiError::new(ErrorCode::NotFound, error.to_string()),
+            _ => internal(&error.into()),
+        })?;
+        let context = self.0.session_at(set.clone()).map_err(|error| internal(&error))?;
+        Ok(Pinned { context, snapshots: Arc::new(LakeSnapshots { lake, set }) })
     }
 
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
@@ -253,6 +249,14 @@ impl Readiness for EngineReadiness {
             },
             (None, Err(error)) => Err(error.to_string()),
         };
-        vec![("catalog".into(), catalog), ("pipeline".into(), pipeline)]
+        let damages = self.lakehouse.lake().damages();
+        let warehouse = match damages.first_key_value() {
+            None => Ok(()),
+            Some((file, what)) => Err(format!(
+                "{} files of the warehouse cannot be used, \"{file}\" for one: {what} (see `seislake home check`)",
+                damages.len()
+            )),
+        };
+        vec![("catalog".into(), catalog), ("pipeline".into(), pipeline), ("warehouse".into(), warehouse)]
     }
 }
