@@ -31,14 +31,40 @@ pub enum AsOf {
     Time(Timestamp),
 }
 
+/// One state of the lake: what a request asks it, it asks of the same snapshots of all tables.
+#[derive(Clone)]
+pub struct Pinned {
+    /// Statements read this state; its snapshots stay while the context or a clone of it lives.
+    pub context: SessionContext,
+    /// The same, by name.
+    pub snapshots: Arc<dyn Snapshots>,
+}
+
+impl Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pinned").field("snapshots", &self.snapshots).finish_non_exhaustive()
+    }
+}
+
+/// The snapshots of a state of the lake.
+pub trait Snapshots: Debug + Send + Sync {
+    /// That of `table` (`bulletin.events`); `None` where it has none yet.
+    fn id(&self, table: &str) -> Option<SnapshotId>;
+
+    /// Keeps them for whoever holds a cursor: for a while [`Sessions::pin`] finds them by the id of any of them.
+    fn keep(&self);
+}
+
 /// Opens sessions on the lake.
 #[async_trait]
 pub trait Sessions: Debug + Send + Sync {
-    /// A session whose tables are those of the lake as of `as_of`. An unknown snapshot is `NOT_FOUND`.
-    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError>;
+    /// The lake as of `as_of`, the same for all statements. An unknown snapshot is `NOT_FOUND`.
+    async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError>;
 
-    /// The snapshot of `table` (`bulletin.events`) that [`Sessions::session`] would read; `None` where it has none yet.
-    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError>;
+    /// A session of [`Sessions::pin`].
+    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError> {
+        Ok(self.pin(as_of).await?.context)
+    }
 
     /// When the snapshot was committed; `None` where no table has it (any more).
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError>;

@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use datafusion::error::DataFusionError;
 use seislake_model::{ErrorKind, SinkError};
 
+use crate::storage::Damaged;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -28,14 +30,53 @@ impl Error {
     }
 }
 
+impl Error {
+    /// A file was not there: of a snapshot that somebody else let go meanwhile, or lost.
+    pub(crate) fn misses_a_file(&self) -> bool {
+        causes(self).any(names_no_object)
+    }
+}
+
 /// Errors of the libraries below, sorted by what the caller should do.
 pub(crate) trait Kind: StdError + Send + Sync + 'static {
     fn kind(&self) -> ErrorKind;
 }
 
+/// A file that metadata name is damaged or gone, however deep below the store said so.
+fn of_store(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
+    let lost = |error: &(dyn StdError + 'static)| error.is::<Damaged>() || names_no_object(error);
+    causes(error).any(lost).then_some(ErrorKind::Corrupt)
+}
+
+/// The sentence that names it.
+fn lost_file(error: &(dyn StdError + 'static)) -> Option<String> {
+    causes(error).find_map(|error| match error.downcast_ref() {
+        Some(object_store::Error::NotFound { path, .. }) => {
+            Some(format!("the file \"{path}\" of the warehouse is not there"))
+        }
+        _ => error.downcast_ref::<Damaged>().map(ToString::to_string),
+    })
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn names_no_object(error: &(dyn StdError + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(object_store::Error::NotFound { .. }))
+}
+
 impl Kind for iceberg::Error {
     fn kind(&self) -> ErrorKind {
         use iceberg::ErrorKind as K;
+        if let Some(kind) = of_store(self) {
+            return kind;
+        }
         match Self::kind(self) {
             K::NamespaceNotFound | K::TableNotFound => ErrorKind::NotFound,
             K::CatalogCommitConflicts | K::NamespaceAlreadyExists | K::TableAlreadyExists => {
@@ -51,7 +92,13 @@ impl Kind for iceberg::Error {
 
 impl Kind for sqlx::Error {
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
+        /// SQLite: the database is malformed; the file is no database.
+        const DAMAGED: [u32; 2] = [11, 26];
+        let code = self.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
+        match code.map(|code| code & 0xff) {
+            Some(code) if DAMAGED.contains(&code) => ErrorKind::Corrupt,
+            _ => ErrorKind::Unavailable,
+        }
     }
 }
 
@@ -59,7 +106,7 @@ impl Kind for object_store::Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            _ => ErrorKind::Unavailable,
+            other => of_store(other).unwrap_or(ErrorKind::Unavailable),
         }
     }
 }
@@ -78,13 +125,13 @@ impl Kind for arrow::error::ArrowError {
 
 impl Kind for parquet::errors::ParquetError {
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Internal
+        of_store(self).unwrap_or(ErrorKind::Internal)
     }
 }
 
 impl Kind for DataFusionError {
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Internal
+        of_store(self).unwrap_or(ErrorKind::Internal)
     }
 }
 
@@ -102,10 +149,13 @@ pub(crate) trait Doing<T> {
 
 impl<T, E: Kind> Doing<T> for Result<T, E> {
     fn doing<S: Into<String>>(self, what: impl FnOnce() -> S) -> Result<T> {
-        self.map_err(|cause| Error {
-            kind: Kind::kind(&cause),
-            message: format!("cannot {}", what().into()),
-            source: Some(Box::new(cause)),
+        self.map_err(|cause| {
+            // Doors show the message alone: which file is lost belongs to it.
+            let message = match lost_file(&cause) {
+                Some(lost) => format!("cannot {}: {lost}", what().into()),
+                None => format!("cannot {}", what().into()),
+            };
+            Error { kind: Kind::kind(&cause), message, source: Some(Box::new(cause)) }
         })
     }
 }

@@ -1,20 +1,29 @@
 //! Stations and channels: small tables that are rewritten as a whole when something changed.
+//!
+//! Read, merge, write are one step: a commit stands only on the snapshot that was read, else all three are done again.
+//! Several processes may add stations at once (shares of an archive, each with its own list).
+
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use datafusion::prelude::SessionContext;
-use seislake_model::{Inventory, Offsets, Rows, SnapshotId};
+use seislake_model::{ErrorKind, Inventory, Offsets, Rows, SnapshotId};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::sink::{Change, Replaced, commit, write_files};
 use crate::tables::{SortBy, TableDef, decode_channels, decode_stations, encode};
 
+/// Attempts against other processes that add stations at the same time, and the pause after a lost one, times its number.
+const ATTEMPTS_MAX: u32 = 20;
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
 impl Lake {
     /// The inventory as it stands in `network.stations` and `network.channels`. Times are to the microsecond.
     pub async fn inventory(&self) -> Result<Inventory> {
-        let stations = self.read_all(defined("network.stations")?).await?;
-        let channels = self.read_all(defined("network.channels")?).await?;
+        let (stations, _) = self.read_all(defined("network.stations")?).await?;
+        let (channels, _) = self.read_all(defined("network.channels")?).await?;
         Ok(Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels)? })
     }
 
@@ -22,35 +31,55 @@ impl Lake {
     /// committed where nothing changes. Returns the inventory as it stands then.
     pub async fn upsert_inventory(&self, additions: Inventory) -> Result<Inventory> {
         let _turn = self.inventory_turn().await;
-        let before = self.inventory().await?;
-        let mut after = before.clone();
-        after.merge(additions);
-        self.replace(Rows::Stations(before.stations), Rows::Stations(after.stations)).await?;
-        self.replace(Rows::Channels(before.channels), Rows::Channels(after.channels)).await?;
-        self.inventory().await
+        for attempt in 1..=ATTEMPTS_MAX {
+            match self.merge_inventory(additions.clone()).await {
+                Err(error) if error.kind == ErrorKind::Conflict => {
+                    tokio::time::sleep(RETRY_PAUSE * attempt).await;
+                }
+                merged => {
+                    merged?;
+                    return self.inventory().await;
+                }
+            }
+        }
+        let message = "the tables of stations are too busy: others changed them at every attempt";
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
-    /// Replaces all rows of a table in one snapshot if they differ from those of before.
-    async fn replace(&self, before: Rows, after: Rows) -> Result<Option<SnapshotId>> {
+    /// One attempt; `Conflict` where somebody else changed a table meanwhile.
+    async fn merge_inventory(&self, additions: Inventory) -> Result<()> {
+        let (stations, of_stations) = self.read_all(defined("network.stations")?).await?;
+        let (channels, of_channels) = self.read_all(defined("network.channels")?).await?;
+        let before =
+            Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels)? };
+        let mut after = before.clone();
+        after.merge(additions);
+        self.replace(of_stations, Rows::Stations(before.stations), Rows::Stations(after.stations)).await?;
+        self.replace(of_channels, Rows::Channels(before.channels), Rows::Channels(after.channels)).await
+    }
+
+    /// Replaces all rows of a table in one snapshot if they differ from those of before, which are of snapshot `of`.
+    async fn replace(&self, of: Option<SnapshotId>, before: Rows, after: Rows) -> Result<()> {
         let table = defined(after.table())?;
         let (before, after) = (in_order(table, encode(&before)?)?, in_order(table, encode(&after)?)?);
         if before == after {
-            return Ok(None);
+            return Ok(());
         }
         let files = write_files(self, table, &[after]).await?;
         let none = Offsets::default();
-        let change = Change { table, files, replaced: Replaced::Everything, covered: &none, seen: &none };
-        Ok(commit(self, change).await?.snapshot())
+        let change = Change { table, files, replaced: Replaced::Everything(of), covered: &none, seen: &none };
+        commit(self, change).await.map(drop)
     }
 
-    async fn read_all(&self, table: &'static TableDef) -> Result<RecordBatch> {
+    /// All rows of a table, and the snapshot they are of.
+    async fn read_all(&self, table: &'static TableDef) -> Result<(RecordBatch, Option<SnapshotId>)> {
         let what = || format!("read table \"{}\"", table.full_name());
         let context = SessionContext::new();
-        let provider = self.table_provider(table.namespace, table.name).await?;
+        let (provider, snapshot) = self.current_table(table).await?;
         let batches = context.read_table(provider).doing(what)?.collect().await.doing(what)?;
         // A lake opened for reading may be older than the latest columns.
         let schema = batches.first().map_or_else(|| table.arrow_schema(), |batch| Ok(batch.schema()))?;
-        concat_batches(&schema, &batches).doing(what)
+        Ok((concat_batches(&schema, &batches).doing(what)?, snapshot))
     }
 }
 

@@ -14,6 +14,7 @@ use object_store::path::Path;
 use seislake_model::{ErrorKind, Sink};
 
 use crate::error::{Doing, Error, Result};
+use crate::leases::{Leases, SnapshotSet};
 use crate::originals::ORIGINALS_FOLDER;
 use crate::provider::{AsOf, LakeCatalogProvider, ManifestCache};
 use crate::settings::LakeSettings;
@@ -49,6 +50,7 @@ struct Inner {
     counters: Counters,
     /// One change of the inventory at a time: it reads before it writes.
     inventory: tokio::sync::Mutex<()>,
+    leases: Arc<Leases>,
     /// Names of the tables when they were last listed.
     names: RwLock<Arc<[TableIdent]>>,
 }
@@ -88,6 +90,7 @@ impl Lake {
                 .doing(|| format!("create directory \"{}\"", parent.display()))?;
         }
         let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, !settings.read_only)?;
+        warehouse.require_credentials().await?;
         let catalog = SqlCatalog::open(&settings.catalog, warehouse, settings.read_only).await?;
         let lake = Self {
             inner: Arc::new(Inner {
@@ -99,6 +102,7 @@ impl Lake {
                 buffered: AtomicUsize::new(0),
                 counters: Counters::default(),
                 inventory: tokio::sync::Mutex::default(),
+                leases: Arc::default(),
                 names: RwLock::new(Arc::from([])),
             }),
         };
@@ -168,7 +172,7 @@ impl Lake {
             let base = warehouse.base();
             let message = format!(
                 "the warehouse \"{base}\" holds files that the catalog of this home does not know (\"{}\"): each home \
-                 needs a place of its own; where the catalog was lost, bring catalog.sqlite back",
+                 needs a place of its own; where the catalog was lost, `seislake home repair` makes it anew",
                 found.location
             );
             return Err(Error::new(ErrorKind::Invalid, message));
@@ -238,6 +242,11 @@ impl Lake {
         Arc::new(LakeCatalogProvider::new(self.clone(), as_of))
     }
 
+    /// The same in one state of all tables, for all statements of a request.
+    pub fn provider_at(&self, set: SnapshotSet) -> Arc<dyn CatalogProvider> {
+        Arc::new(LakeCatalogProvider::pinned(self.clone(), set))
+    }
+
     /// What others need to read the files in place (endpoint and region of an `s3://` warehouse), under the names of
     /// Iceberg's clients; never a credential.
     pub fn client_properties(&self) -> &BTreeMap<String, String> {
@@ -263,6 +272,15 @@ impl Lake {
 
     pub(crate) fn retention(&self) -> &RetentionSettings {
         &self.inner.retention
+    }
+
+    pub(crate) fn leases(&self) -> &Arc<Leases> {
+        &self.inner.leases
+    }
+
+    /// Files of the warehouse found damaged or missing since the lake was opened, with what is wrong.
+    pub fn damages(&self) -> BTreeMap<String, String> {
+        self.catalog().warehouse().damages()
     }
 
     pub(crate) fn manifests(&self) -> &ManifestCache {

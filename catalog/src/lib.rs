@@ -14,9 +14,11 @@
 mod error;
 mod inventory;
 mod lake;
+mod leases;
 mod maintain;
 mod originals;
 mod provider;
+mod repair;
 mod settings;
 mod sink;
 mod snapshots;
@@ -27,9 +29,11 @@ mod upkeep;
 
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeMetrics};
+pub use leases::SnapshotSet;
 pub use maintain::{CompactReport, CompactSettings, ExpireReport, ExpireSettings, OrphanReport};
 pub use originals::OriginalReader;
 pub use provider::{AsOf, LakeCatalogProvider};
+pub use repair::LakeFinding;
 pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;
 pub use sql_catalog::SqlCatalog;

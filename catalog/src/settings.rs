@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where a lake is and how it behaves.
 #[derive(Clone, Debug)]
@@ -32,6 +33,11 @@ impl LakeSettings {
             write: WriteSettings::default(),
             retention: RetentionSettings::default(),
         }
+    }
+
+    /// The warehouse is a directory, given as such.
+    pub(crate) fn is_local(&self) -> bool {
+        !self.warehouse.contains("://")
     }
 }
 
@@ -74,10 +80,20 @@ pub struct RetentionSettings {
     pub history_days: u32,
     /// Previous `metadata.json` files that are kept.
     pub metadata_files_kept: usize,
+    /// A snapshot that was current so lately stays: another process, whose leases are not known here, may read it.
+    pub spare: Duration,
+    /// So long a state of the tables is kept for whoever holds a cursor of it.
+    pub cursor_lease: Duration,
 }
 
 impl Default for RetentionSettings {
     fn default() -> Self {
-        Self { snapshots_kept: 100, history_days: 30, metadata_files_kept: 20 }
+        Self {
+            snapshots_kept: 100,
+            history_days: 30,
+            metadata_files_kept: 20,
+            spare: Duration::ZERO,
+            cursor_lease: Duration::from_secs(600),
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! Tests of the lake as a whole, on temporary warehouses.
 
+mod damage;
+mod leases;
 mod maintain;
 mod open;
 mod past;

@@ -2,7 +2,7 @@
 //! checksums are wrong, is put aside and begun anew.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, StorageError};
 
@@ -34,6 +34,35 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize) -> Result<Database, 
     );
     put_aside(path)?;
     builder.create(path).map_err(|e| Error::state(context(), e))
+}
+
+/// Databases below `state/` of `home` that the next start makes again, with the reason: lost ones, where there is a log,
+/// and damaged ones. Nothing is changed: their copies are looked at. Nobody else may have them open.
+///
+/// # Errors
+/// Files that cannot be copied.
+pub fn state_damages(home: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
+    let mut found = Vec::new();
+    let begun = std::fs::read_dir(home.join("log")).is_ok_and(|mut topics| topics.next().is_some());
+    for name in ["seen.redb", "checkpoints.redb"] {
+        let path = home.join("state").join(name);
+        if !path.exists() {
+            if begun {
+                found.push((path, "it is not there".to_owned()));
+            }
+            continue;
+        }
+        let copy = std::env::temp_dir().join(format!("seislake-check-{}-{name}", std::process::id()));
+        std::fs::copy(&path, &copy).map_err(|e| Error::io(format!("copy \"{}\"", path.display()), e))?;
+        let looked_at = without_panic(|| verified(&Database::builder(), &copy));
+        let _ = std::fs::remove_file(&copy);
+        match looked_at {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => found.push((path, error.to_string())),
+            Err(reason) => found.push((path, reason)),
+        }
+    }
+    Ok(found)
 }
 
 /// Renames a database that is of no use, so that a new one is begun.

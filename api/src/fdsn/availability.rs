@@ -26,7 +26,7 @@ use crate::error::ApiError;
 use crate::http::{Body, Parameters, Shared};
 use crate::read::{Interval, Piece, Restrictions, SegmentsAt, Selection, pieces, windows_of};
 use crate::records::{Run, runs};
-use crate::state::AsOf;
+use crate::state::{AsOf, Pinned};
 
 const FORMATS: &[&str] = &["text", "geocsv", "json", "request"];
 const QUALITIES: &[&str] = &["*", "B", "D", "M", "Q", "R"];
@@ -200,13 +200,12 @@ async fn find(
     let wanted = Wanted::new(method, &parameters)?;
     let with_restricted = parameters::flag(&parameters, "includerestricted")?;
     let sessions = &shared.state.sessions;
-    let id = sessions.snapshot_id("waveform.segments", AsOf::Latest).await?;
-    let updated = match id {
+    let Pinned { context, snapshots } = sessions.pin(AsOf::Latest).await?;
+    let updated = match snapshots.id("waveform.segments") {
         Some(id) => sessions.committed_at(id).await?,
         None => None,
     };
-    let context = sessions.session(AsOf::Latest).await?;
-    let at = SegmentsAt::snapshot(id);
+    let at = SegmentsAt::snapshot(None);
     let asked = selections.clone();
     if method == Method::Extent {
         // A window chooses extents, it does not cut them.

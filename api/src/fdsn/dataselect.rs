@@ -104,8 +104,8 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
         pieces_max: shared.limits.fdsn_pieces_max,
     };
     let sessions = &shared.state.sessions;
-    let at = SegmentsAt::snapshot(sessions.snapshot_id("waveform.segments", AsOf::Latest).await?);
-    let context = sessions.session(AsOf::Latest).await?;
+    // The context holds one state of the table until the last record is sent.
+    let (at, context) = (SegmentsAt::snapshot(None), sessions.session(AsOf::Latest).await?);
     let inventory = shared.state.stations.current();
     let withholding = (!shared.limits.serve_restricted).then_some(&*inventory);
     let plan = plan(&context, at, &selections, filter, withholding, limits).await?;

@@ -7,6 +7,7 @@ use axum::extract::{OriginalUri, RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use datafusion::prelude::SessionContext;
 use seislake_exchange::station_text;
 use seislake_exchange::stationxml::{self, Document, Level};
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
@@ -106,6 +107,9 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
         return Err(ApiError::invalid("level=response can only be had as format=xml"));
     }
     let inventory = shared.state.stations.current();
+    // One state of the lake for all that is asked of it.
+    let context = tokio::sync::OnceCell::new();
+    let lake = || context.get_or_try_init(|| shared.state.sessions.session(AsOf::Latest));
     let chosen = Chosen {
         times: EpochTimes::from_parameters(&parameters)?,
         areas: parameters::areas(&parameters)?,
@@ -117,13 +121,11 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
             _ => None,
         },
         updates: match parameters.time("updatedafter")? {
-            Some(time) => {
-                Some(Updates::after(&shared.state.sessions.session(AsOf::Latest).await?, time).await?)
-            }
+            Some(time) => Some(Updates::after(lake().await?, time).await?),
             None => None,
         },
         with_data: match parameters::flag(&parameters, "matchtimeseries")? {
-            true => Some(Held::of(shared, &selections).await?),
+            true => Some(Held::of(lake().await?, &selections).await?),
             false => None,
         },
         level,
@@ -139,7 +141,7 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
     }
     let held = match parameters::flag(&parameters, "includeavailability")? {
-        true => Some(Held::of(shared, &chosen.at_any_time()).await?),
+        true => Some(Held::of(lake().await?, &chosen.at_any_time()).await?),
         false => None,
     };
     let availability = |channel: &Channel| held.as_ref().and_then(|held| held.within(channel));
@@ -157,9 +159,8 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
 struct Held(HashMap<SourceId, (Timestamp, Timestamp)>);
 
 impl Held {
-    async fn of(shared: &Shared, selections: &[Selection]) -> Result<Self, ApiError> {
-        let context = shared.state.sessions.session(AsOf::Latest).await?;
-        Ok(Self(extents(&context, &SegmentsAt::snapshot(None), selections).await?))
+    async fn of(context: &SessionContext, selections: &[Selection]) -> Result<Self, ApiError> {
+        Ok(Self(extents(context, &SegmentsAt::snapshot(None), selections).await?))
     }
 
     /// What of it lies in the epoch of a channel.

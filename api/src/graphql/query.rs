@@ -10,7 +10,7 @@ use super::cursor::{Continued, Cursor, page_info};
 use super::inputs::{AsOfInput, EventFilterInput, EventOrderInput, PhaseName, TimeRange, Within, page_rows};
 use super::network::{StationConnection, StationEdge, StationNode};
 use super::scalars::Snapshot;
-use super::view::View;
+use super::view::{RequestViews, View};
 use super::waveform::{SegmentConnection, SegmentEdge, SegmentNode};
 use crate::error::{ApiError, ErrorCode};
 use crate::http::StationFilter;
@@ -47,6 +47,22 @@ fn start(
     }
 }
 
+/// The state of the lake that a field reads.
+async fn view(
+    context: &Context<'_>,
+    table: &str,
+    cursor: Option<&Cursor>,
+    as_of: AsOf,
+) -> Result<Arc<View>, ApiError> {
+    let missing = || ApiError::new(ErrorCode::Internal, "the request has no state");
+    let state = context.data::<AppState>().map_err(|_| missing())?;
+    let request = context.data::<Arc<RequestViews>>().map_err(|_| missing())?;
+    match cursor {
+        Some(cursor) => View::resume(request, state, table, cursor).await,
+        None => View::open(request, state, table, as_of).await,
+    }
+}
+
 fn continued(cursor: Option<&Cursor>) -> Continued {
     if cursor.is_some() { Continued::Yes } else { Continued::No }
 }
@@ -73,7 +89,7 @@ impl Query {
         let filter = filter.as_ref().map(EventFilterInput::filter).transpose()?.unwrap_or_default();
         let (list, order) = (order_by.list(), order_by.order());
         let (cursor, as_of) = start(after.as_deref(), as_of, list)?;
-        let view = View::open(context.data::<AppState>()?, "bulletin.events", as_of).await?;
+        let view = view(context, "bulletin.events", cursor.as_ref(), as_of).await?;
         let continued = continued(cursor.as_ref());
         let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
         let mut rows: Vec<EventNode> = events(&view.context, &filter, order, &page)
@@ -84,6 +100,7 @@ impl Query {
         let cursor =
             |node: &EventNode| Cursor::new(list, view.snapshot, order.key_of(&node.row.event)).encode();
         let page_info = page_info(&mut rows, limit, continued, cursor);
+        view.keep(&page_info);
         let edges = rows.iter().map(|node| EventEdge { cursor: cursor(node), node: node.clone() }).collect();
         Ok(EventConnection {
             edges,
@@ -103,7 +120,7 @@ impl Query {
         as_of: Option<AsOfInput>,
     ) -> Result<Option<EventNode>> {
         let as_of = as_of.map(AsOf::from).unwrap_or_default();
-        let view = View::open(context.data::<AppState>()?, "bulletin.events", as_of).await?;
+        let view = view(context, "bulletin.events", None, as_of).await?;
         let filter = EventFilter { event_ids: vec![id], ..EventFilter::default() };
         let page = Page { limit: 1, ..Page::default() };
         let rows = events(&view.context, &filter, EventOrder::default(), &page).await?;
@@ -135,7 +152,7 @@ impl Query {
             phase: phase.map(Into::into),
         };
         let (cursor, as_of) = start(after.as_deref(), as_of, LIST)?;
-        let view = View::open(context.data::<AppState>()?, "bulletin.picks", as_of).await?;
+        let view = view(context, "bulletin.picks", cursor.as_ref(), as_of).await?;
         let continued = continued(cursor.as_ref());
         let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
         let mut rows: Vec<PickNode> = picks(&view.context, &filter, &page)
@@ -149,6 +166,7 @@ impl Query {
             Cursor::new(LIST, view.snapshot, key).encode()
         };
         let page_info = page_info(&mut rows, limit, continued, cursor);
+        view.keep(&page_info);
         let edges = rows.iter().map(|node| PickEdge { cursor: cursor(node), node: node.clone() }).collect();
         Ok(PickConnection {
             edges,
@@ -216,7 +234,7 @@ impl Query {
         let limit = page_rows(first, limits)?;
         let filter = SegmentFilter { source_id: source(&source_id)?, window: time_range.interval()? };
         let (cursor, as_of) = start(after.as_deref(), as_of, LIST)?;
-        let view = View::open(context.data::<AppState>()?, "waveform.segments", as_of).await?;
+        let view = view(context, "waveform.segments", cursor.as_ref(), as_of).await?;
         let continued = continued(cursor.as_ref());
         let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
         let mut rows = segments(&view.context, &filter, WithSamples::No, &page).await?;
@@ -225,6 +243,7 @@ impl Query {
             Cursor::new(LIST, view.snapshot, key).encode()
         };
         let page_info = page_info(&mut rows, limit, continued, cursor);
+        view.keep(&page_info);
         if wants_samples(context) && !rows.is_empty() {
             let sample_count: u64 = rows.iter().map(|row| u64::from(row.sample_count)).sum();
             check_samples(sample_count, limits.samples_max)?;

@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::get;
 
+use super::view::RequestViews;
 use super::{ApiSchema, guard, schema};
 use crate::error::{ApiError, ErrorCode, retry_after};
 use crate::http::{Asset, Body, Parameters, asset_routes};
@@ -61,7 +62,7 @@ impl GraphqlState {
         let checked =
             guard::check(&mut request, self.depth_max).and_then(|()| check_method(&mut request, sent));
         match checked {
-            Ok(()) => answer(self.schema.execute(request).await),
+            Ok(()) => answer(execute(self, request).await),
             Err(error) => refused(&error),
         }
     }
@@ -138,6 +139,19 @@ async fn request_of_body(body: Body) -> Result<Request, ApiError> {
     // What clients send that do not name their operation.
     request.operation_name = request.operation_name.filter(|name| !name.is_empty());
     Ok(request)
+}
+
+/// Executes a request over one state of the lake.
+async fn execute(state: &GraphqlState, request: Request) -> Response {
+    let views = Arc::new(RequestViews::default());
+    let response = state.schema.execute(request.data(Arc::clone(&views))).await;
+    match views.notices() {
+        notices if notices.is_empty() => response,
+        notices => {
+            let notices = notices.into_iter().map(Value::from).collect();
+            response.extension("notices", Value::List(notices))
+        }
+    }
 }
 
 /// The answer to a request that is not executed.

@@ -2,24 +2,27 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_graphql::dataloader::{DataLoader, Loader};
 use datafusion::prelude::SessionContext;
 use seislake_model::{Amplitude, Arrival, Magnitude, Origin, Pick, SnapshotId};
 
-use crate::error::ApiError;
+use super::cursor::{Cursor, PageInfo};
+use crate::error::{ApiError, ErrorCode};
 use crate::query_runtime::Asker;
 use crate::read::{
     self, Near, amplitudes_of_events, arrivals_of_origins, arrivals_of_picks, magnitudes_of_events,
     origins_of_events, picks_by_id,
 };
-use crate::state::{AppState, AsOf};
+use crate::state::{AppState, AsOf, Pinned, Snapshots};
 
 /// A session on the lake as of one snapshot, shared by all fields below a root field.
 pub(super) struct View {
     pub(super) context: SessionContext,
     pub(super) snapshot: Option<SnapshotId>,
+    /// Kept where a page has a cursor for the next one.
+    pub(super) snapshots: Arc<dyn Snapshots>,
     pub(super) loader: DataLoader<BulletinLoader>,
 }
 
@@ -30,23 +33,82 @@ impl fmt::Debug for View {
 }
 
 impl View {
-    /// Opens the lake as of `as_of`, pinned to the snapshot of `table`.
-    pub(super) async fn open(state: &AppState, table: &str, as_of: AsOf) -> Result<Arc<Self>, ApiError> {
-        let snapshot = match as_of {
-            AsOf::Snapshot(id) => Some(id),
-            other => state.sessions.snapshot_id(table, other).await?,
-        };
-        let pinned = match (as_of, snapshot) {
-            (AsOf::Latest, Some(id)) => AsOf::Snapshot(id),
-            (other, _) => other,
-        };
-        let context = state.sessions.session(pinned).await?;
+    /// The lake as of `as_of`; fields of one request that ask for the same get the same state.
+    pub(super) async fn open(
+        request: &RequestViews,
+        state: &AppState,
+        table: &str,
+        as_of: AsOf,
+    ) -> Result<Arc<Self>, ApiError> {
+        let pinned = request.pinned(state, as_of).await?;
+        let snapshot = pinned.snapshots.id(table);
+        let Pinned { context, snapshots } = pinned;
         let asker = Asker::current();
         // Batches are read by tasks of their own, in the name of who asked.
         let spawn = move |work| tokio::spawn(asker.clone().scope(work));
         let loader =
             DataLoader::new(BulletinLoader { context: context.clone() }, spawn).max_batch_size(BATCH_MAX);
-        Ok(Arc::new(Self { context, snapshot, loader }))
+        Ok(Arc::new(Self { context, snapshot, snapshots, loader }))
+    }
+
+    /// The state in which the page after `cursor` is read: that of the page before, and where its time is over the
+    /// newest, which the answer says.
+    pub(super) async fn resume(
+        request: &RequestViews,
+        state: &AppState,
+        table: &str,
+        cursor: &Cursor,
+    ) -> Result<Arc<Self>, ApiError> {
+        match Self::open(request, state, table, cursor.as_of()).await {
+            Err(error) if error.code == ErrorCode::NotFound => {
+                request.say(
+                    "the state of the lake that the cursor was made of is kept no more: the page goes on from its row \
+                     in the newest state",
+                );
+                Self::open(request, state, table, AsOf::Latest).await
+            }
+            opened => opened,
+        }
+    }
+}
+
+impl View {
+    /// Keeps the state where the page has a successor.
+    pub(super) fn keep(&self, page: &PageInfo) {
+        if page.has_next_page {
+            self.snapshots.keep();
+        }
+    }
+}
+
+/// The states of the lake that one request reads, and what its answer has to say of them.
+#[derive(Debug, Default)]
+pub(super) struct RequestViews {
+    pinned: tokio::sync::Mutex<Vec<(AsOf, Pinned)>>,
+    notices: Mutex<Vec<&'static str>>,
+}
+
+impl RequestViews {
+    async fn pinned(&self, state: &AppState, as_of: AsOf) -> Result<Pinned, ApiError> {
+        let mut pinned = self.pinned.lock().await;
+        if let Some((_, known)) = pinned.iter().find(|(known, _)| *known == as_of) {
+            return Ok(known.clone());
+        }
+        let made = state.sessions.pin(as_of).await?;
+        pinned.push((as_of, made.clone()));
+        Ok(made)
+    }
+
+    fn say(&self, notice: &'static str) {
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if !notices.contains(&notice) {
+            notices.push(notice);
+        }
+    }
+
+    /// What the answer has to say.
+    pub(super) fn notices(&self) -> Vec<&'static str> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

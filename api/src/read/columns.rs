@@ -29,14 +29,29 @@ pub(crate) trait FromRow: Sized {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError>;
 }
 
-/// All rows of the batches.
+/// All rows of the batches that can be read. One that cannot is passed over, counted and logged: others may write the
+/// tables too, and what they write must not take the sound rows with it.
 pub(crate) fn read<T: FromRow>(batches: &[RecordBatch]) -> Result<Vec<T>, ApiError> {
     let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    let mut passed_over = 0_u64;
     for batch in batches {
         let columns = Columns::new(batch)?;
         for index in 0..columns.row_count {
-            rows.push(T::from_row(Row { columns: &columns, index })?);
+            match T::from_row(Row { columns: &columns, index }) {
+                Ok(row) => rows.push(row),
+                Err(error) if error.code == ErrorCode::Corrupt => {
+                    if passed_over == 0 {
+                        let kind = std::any::type_name::<T>();
+                        tracing::warn!(kind, %error, "a row that cannot be read is passed over");
+                    }
+                    passed_over += 1;
+                }
+                Err(error) => return Err(error),
+            }
         }
+    }
+    if passed_over > 0 {
+        metrics::counter!("seislake_rows_passed_over_total").increment(passed_over);
     }
     Ok(rows)
 }
@@ -71,8 +86,14 @@ impl Columns {
     }
 }
 
+/// Of all rows: the statement or the table is another than expected.
 fn missing(name: &str) -> ApiError {
-    ApiError::new(ErrorCode::Corrupt, format!("column \"{name}\" is missing or has an unexpected type"))
+    ApiError::new(ErrorCode::Internal, format!("column \"{name}\" is missing or has an unexpected type"))
+}
+
+/// Of one row.
+fn unfit(name: &str) -> ApiError {
+    ApiError::new(ErrorCode::Corrupt, format!("column \"{name}\" holds no value that can be used"))
 }
 
 impl<'a> Row<'a> {
@@ -93,7 +114,7 @@ impl<'a> Row<'a> {
     }
 
     pub(crate) fn text(self, name: &str) -> Result<&'a str, ApiError> {
-        self.optional_text(name)?.ok_or_else(|| missing(name))
+        self.optional_text(name)?.ok_or_else(|| unfit(name))
     }
 
     pub(crate) fn optional_number(self, name: &str) -> Result<Option<f64>, ApiError> {
@@ -103,7 +124,7 @@ impl<'a> Row<'a> {
     }
 
     pub(crate) fn number(self, name: &str) -> Result<f64, ApiError> {
-        self.optional_number(name)?.ok_or_else(|| missing(name))
+        self.optional_number(name)?.ok_or_else(|| unfit(name))
     }
 
     pub(crate) fn optional_integer(self, name: &str) -> Result<Option<i64>, ApiError> {
@@ -113,15 +134,15 @@ impl<'a> Row<'a> {
     }
 
     pub(crate) fn integer(self, name: &str) -> Result<i64, ApiError> {
-        self.optional_integer(name)?.ok_or_else(|| missing(name))
+        self.optional_integer(name)?.ok_or_else(|| unfit(name))
     }
 
     pub(crate) fn count(self, name: &str) -> Result<u32, ApiError> {
-        u32::try_from(self.integer(name)?).map_err(|_| missing(name))
+        u32::try_from(self.integer(name)?).map_err(|_| unfit(name))
     }
 
     pub(crate) fn time(self, name: &str) -> Result<Timestamp, ApiError> {
-        let array = self.array(name)?.ok_or_else(|| missing(name))?;
+        let array = self.array(name)?.ok_or_else(|| unfit(name))?;
         let micros = array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| missing(name))?;
         Ok(Timestamp::from_micros(micros.value(self.index)))
     }
@@ -131,7 +152,7 @@ impl<'a> Row<'a> {
     }
 
     pub(crate) fn source_id(self, name: &str) -> Result<SourceId, ApiError> {
-        self.text(name)?.parse().map_err(|_| missing(name))
+        self.text(name)?.parse().map_err(|_| unfit(name))
     }
 
     /// Elements of a list column as floats: integers of 32 bits are exact in them. `None` where the cell is null.

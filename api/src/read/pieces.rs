@@ -90,8 +90,10 @@ pub(crate) async fn pieces(
     let mut pieces = Pieces::new();
     for (source_id, mut list) in found {
         list.sort_by_key(|piece| (piece.start_ns, piece.partition, piece.offset));
-        let source_id = source_id.parse().map_err(|_| damaged("source_id"))?;
-        pieces.insert(source_id, list);
+        match source_id.parse() {
+            Ok(source_id) => drop(pieces.insert(source_id, list)),
+            Err(_) => pass_over("a channel", list.len()),
+        }
     }
     Ok(pieces)
 }
@@ -128,6 +130,21 @@ impl FromRow for Extent {
 
 const WHAT: &str = "the index of waveform segments";
 
+impl Piece {
+    /// What it says can be true: others may write the table too.
+    fn is_sound(&self) -> bool {
+        let rate = self.rate_hz.is_finite() && self.rate_hz > 0.0;
+        rate && self.sample_count > 0 && self.end_ns >= self.start_ns
+    }
+}
+
+fn pass_over(what: &str, count: usize) {
+    if count > 0 {
+        tracing::warn!(count, "{what} of waveform.segments that cannot be used is passed over");
+        metrics::counter!("seislake_rows_passed_over_total").increment(count as u64);
+    }
+}
+
 fn damaged(column: &str) -> ApiError {
     ApiError::new(ErrorCode::Corrupt, format!("column \"{column}\" of waveform.segments is damaged"))
 }
@@ -149,8 +166,8 @@ fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Resul
     let (ids, encodings) = (ids.as_string::<i32>(), encodings.as_string::<i32>());
     let qualities = qualities.as_string::<i32>();
     let quality = |row: usize| match qualities.is_valid(row) {
-        true => qualities.value(row).parse().map_err(|()| damaged("quality")),
-        false => Ok(Quality::Letter('D')),
+        true => qualities.value(row).parse().ok(),
+        false => Some(Quality::Letter('D')),
     };
     let rates = rates.as_primitive::<Float64Type>().values();
     let arrays =
@@ -165,18 +182,22 @@ fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Resul
             Some(list) => list,
             None => found.entry(id.to_owned()).or_default(),
         };
-        for row in row..row + run {
-            list.push(Piece {
+        let piece = |row: usize| {
+            let piece = Piece {
                 start_ns: starts[row],
                 end_ns: ends[row],
                 rate_hz: rates[row],
-                sample_count: counts[row].max(0).cast_unsigned(),
+                sample_count: u64::try_from(counts[row]).ok()?,
                 encoding: encodings.value(row).parse().unwrap_or(Encoding::Int32),
                 quality: quality(row)?,
                 partition: partitions[row],
                 offset: offsets[row],
-            });
-        }
+            };
+            piece.is_sound().then_some(piece)
+        };
+        let known = list.len();
+        list.extend((row..row + run).filter_map(piece));
+        pass_over("a row", run - (list.len() - known));
         row += run;
     }
     Ok(())

@@ -8,12 +8,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use datafusion::prelude::SessionContext;
 use seislake_model::{SnapshotId, Timestamp};
 use tower::ServiceExt;
 
 use super::{House, code_in, text_of};
-use crate::state::{AsOf, Sessions};
+use crate::state::{AsOf, Pinned, Sessions};
 use crate::{ApiError, AppState, HttpLimits, router, router_with};
 
 /// A lake that never answers.
@@ -22,11 +21,7 @@ struct Silent;
 
 #[async_trait]
 impl Sessions for Silent {
-    async fn session(&self, _as_of: AsOf) -> Result<SessionContext, ApiError> {
-        std::future::pending().await
-    }
-
-    async fn snapshot_id(&self, _table: &str, _as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
+    async fn pin(&self, _as_of: AsOf) -> Result<Pinned, ApiError> {
         std::future::pending().await
     }
 

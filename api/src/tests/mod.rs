@@ -19,7 +19,6 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
 use bytes::Bytes;
-use datafusion::prelude::SessionContext;
 use seislake_catalog::{Lake, LakeSettings};
 use seislake_model::{
     Amplitude, Arrival, Channel, Clock, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick,
@@ -31,7 +30,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::state::{
-    AsOf, Ingest, IngestReport, IngestRequest, Readiness, RefusedRecord, Sessions, StationStore,
+    AsOf, Ingest, IngestReport, IngestRequest, Pinned, Readiness, RefusedRecord, Sessions, Snapshots,
+    StationStore,
 };
 use crate::{ApiError, AppState, ErrorCode, HttpLimits, router};
 
@@ -49,33 +49,31 @@ fn refused(error: &seislake_catalog::Error) -> ApiError {
     ApiError::new(ApiError::code_of(error.kind), error.to_string())
 }
 
-#[async_trait]
-impl Sessions for LakeSessions {
-    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError> {
-        let as_of = match as_of {
-            AsOf::Latest => seislake_catalog::AsOf::Latest,
-            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
-            AsOf::Snapshot(id) => {
-                let found = self.0.find_snapshot(id).await.map_err(|error| refused(&error))?;
-                let found = found.ok_or_else(|| ApiError::not_found(format!("there is no snapshot {id}")))?;
-                if found.current {
-                    seislake_catalog::AsOf::Latest
-                } else {
-                    seislake_catalog::AsOf::Time(found.committed_at)
-                }
-            }
-        };
-        seislake_query::session(self.0.provider_as_of(as_of), &SessionSettings::default())
-            .map_err(|error| ApiError::internal("open a session", &error))
+#[derive(Debug)]
+struct LakeSnapshots(Lake, seislake_catalog::SnapshotSet);
+
+impl Snapshots for LakeSnapshots {
+    fn id(&self, table: &str) -> Option<SnapshotId> {
+        self.1.snapshot_id(table)
     }
 
-    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
+    fn keep(&self) {
+        self.0.keep(&self.1);
+    }
+}
+
+#[async_trait]
+impl Sessions for LakeSessions {
+    async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError> {
         let as_of = match as_of {
             AsOf::Latest => seislake_catalog::AsOf::Latest,
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
-        self.0.snapshot_id(table, as_of).await.map_err(|error| refused(&error))
+        let set = self.0.pin(as_of).await.map_err(|error| refused(&error))?;
+        let context = seislake_query::session(self.0.provider_at(set.clone()), &SessionSettings::default())
+            .map_err(|error| ApiError::internal("open a session", &error))?;
+        Ok(Pinned { context, snapshots: Arc::new(LakeSnapshots(self.0.clone(), set)) })
     }
 
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {

@@ -149,8 +149,8 @@ impl Lake {
     pub(crate) async fn data_files(&self, table: &Table) -> Result<Vec<(i32, DataFile)>> {
         let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(Vec::new()) };
         let mut files = Vec::new();
-        for manifest in self.manifests().list(table, snapshot).await? {
-            let live = self.manifests().files(table, &manifest).await?;
+        for manifest in self.manifests().list(table, snapshot).await?.iter() {
+            let live = self.manifests().files(table, manifest).await?;
             files.extend(live.iter().map(|file| (manifest.partition_spec_id, file.clone())));
         }
         Ok(files)
@@ -292,8 +292,14 @@ impl Rewriter {
     }
 
     async fn write(&self, chunks: Vec<Chunk>) -> Result<Vec<DataFile>> {
-        let mut writer =
-            DataFileWriter::open(&self.loaded, self.table, self.partition.clone(), &self.properties).await?;
+        let mut writer = DataFileWriter::open(
+            &self.lake,
+            &self.loaded,
+            self.table,
+            self.partition.clone(),
+            &self.properties,
+        )
+        .await?;
         for chunk in chunks {
             let rows = compacted(self.table, self.read(chunk).await?)?;
             let step = gathered_rows(std::slice::from_ref(&rows), self.table.page_rows);
@@ -355,7 +361,7 @@ fn leaf_of(schema: &Schema, id: Option<i32>) -> Option<usize> {
 }
 
 /// Rows in the current columns of the table, found by field id; a column that the file lacks is null.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let what = || "read rows of an older schema";
     let columns = schema.fields().iter().map(|field| -> Result<ArrayRef> {
         match leaf_of(&batch.schema(), field_id(field)) {

@@ -12,5 +12,6 @@ mod compact;
 mod originals;
 mod reachable;
 
+pub(crate) use compact::conform;
 pub use compact::{CompactReport, CompactSettings};
 pub use reachable::{ExpireReport, ExpireSettings, OrphanReport};

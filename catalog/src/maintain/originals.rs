@@ -79,8 +79,8 @@ impl Lake {
         let mut read = HashSet::new();
         for snapshot in snapshots {
             let mut files = HashSet::new();
-            for manifest in self.manifests().list(&loaded, &snapshot).await? {
-                let data = self.manifests().files(&loaded, &manifest).await?;
+            for manifest in self.manifests().list(&loaded, &snapshot).await?.iter() {
+                let data = self.manifests().files(&loaded, manifest).await?;
                 files.extend(data.iter().map(|file| file.file_path().to_owned()));
             }
             files.retain(|file| read.insert(file.clone()));

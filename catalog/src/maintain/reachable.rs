@@ -14,10 +14,12 @@ use serde::Serialize;
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::sink::expired;
+use crate::tables::TableDef;
 use crate::{RetentionSettings, TABLES};
 
-/// Attempts at a commit against rival writers.
+/// Attempts at a commit against rival writers, and the pause after a lost one, times its number.
 const ATTEMPTS_MAX: u32 = 10;
+const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 /// What of the past is let go.
 #[derive(Clone, Debug)]
@@ -53,46 +55,76 @@ pub struct OrphanReport {
 }
 
 impl Lake {
-    /// Lets old snapshots of `namespace.table` go and deletes the files that only they needed.
+    /// Lets old snapshots of `namespace.table` go and deletes the files that only they needed. Those in use here stay.
     pub async fn expire(&self, table: &str, settings: &ExpireSettings) -> Result<ExpireReport> {
         let table = defined(table)?;
         let mut report = ExpireReport { table: table.full_name(), ..ExpireReport::default() };
-        for _ in 0..ATTEMPTS_MAX {
+        for attempt in 1..=ATTEMPTS_MAX {
             let base = self.load(&table.ident()).await?;
-            let (ids, _) = expired(base.metadata(), &settings.keep, now_ms());
-            let ids: HashSet<i64> = ids.into_iter().collect();
-            let (gone, kept): (Vec<SnapshotRef>, Vec<SnapshotRef>) = base
-                .metadata()
-                .snapshots()
-                .cloned()
-                .partition(|snapshot| ids.contains(&snapshot.snapshot_id()));
-            (report.snapshots, report.snapshots_left) = (gone.len(), kept.len());
-            if gone.is_empty() {
+            let (ids, kept) = self.to_let_go(&base, &settings.keep);
+            (report.snapshots, report.snapshots_left) = (ids.len(), kept.len());
+            if ids.is_empty() {
                 return Ok(report);
             }
-            let needed = self.files_of(&base, &kept).await?;
-            let freed: Vec<String> = self
-                .files_of(&base, &gone)
-                .await?
-                .into_iter()
-                .filter(|file| !needed.contains(file))
+            let gone: Vec<SnapshotRef> = base
+                .metadata()
+                .snapshots()
+                .filter(|gone| ids.contains(&gone.snapshot_id()))
+                .cloned()
                 .collect();
+            let needed = self.files_of(&base, &kept).await?;
+            let mut freed = self.files_of(&base, &gone).await?;
+            freed.retain(|file| !needed.contains(file));
             report.files = freed.len();
             if settings.dry_run {
                 return Ok(report);
             }
-            let updates = vec![TableUpdate::RemoveSnapshots { snapshot_ids: ids.into_iter().collect() }];
-            match self.catalog().commit_to(&base, Vec::new(), updates).await {
-                Ok(_) => {
-                    self.catalog().delete_quietly(freed).await;
-                    return Ok(report);
-                }
-                Err(error) if error.kind == ErrorKind::Conflict => {}
-                Err(error) => return Err(error),
+            if self.let_go(table, &ids).await? {
+                self.catalog().delete_quietly(freed.into_iter().collect()).await;
+                return Ok(report);
             }
+            tokio::time::sleep(RETRY_PAUSE * attempt).await;
         }
         let message = format!("table \"{}\" is too busy to let snapshots go", table.full_name());
         Err(Error::new(ErrorKind::Unavailable, message))
+    }
+
+    /// Ids of the snapshots to let go, and the snapshots that stay.
+    fn to_let_go(&self, base: &Table, keep: &RetentionSettings) -> (HashSet<i64>, Vec<SnapshotRef>) {
+        let (ids, _) = expired(base.metadata(), keep, &self.leases().leased(), now_ms());
+        let ids: HashSet<i64> = ids.into_iter().collect();
+        let snapshots = base.metadata().snapshots();
+        let kept = snapshots.filter(|snapshot| !ids.contains(&snapshot.snapshot_id())).cloned().collect();
+        (ids, kept)
+    }
+
+    /// Takes snapshots out of the newest state of a table, whatever was committed since they were chosen: what came
+    /// later builds on the current snapshot, which stays, and needs no file that only older ones have. False where
+    /// others committed first, or began to read one of them.
+    async fn let_go(&self, table: &TableDef, ids: &HashSet<i64>) -> Result<bool> {
+        if !self.leases().leased().is_disjoint(ids) {
+            return Ok(false);
+        }
+        for attempt in 1..=ATTEMPTS_MAX {
+            let base = self.load(&table.ident()).await?;
+            let there = |id: &i64| base.metadata().snapshot_by_id(*id).is_some();
+            let snapshot_ids: Vec<i64> = ids.iter().copied().filter(there).collect();
+            if base.metadata().current_snapshot_id().is_some_and(|current| ids.contains(&current)) {
+                return Ok(false);
+            }
+            if snapshot_ids.is_empty() {
+                return Ok(true);
+            }
+            let updates = vec![TableUpdate::RemoveSnapshots { snapshot_ids }];
+            match self.catalog().commit_to(&base, Vec::new(), updates).await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind == ErrorKind::Conflict => {
+                    tokio::time::sleep(RETRY_PAUSE * attempt).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
     /// Finds, and unless `dry_run` deletes, files of a table that nothing refers to and that are older than `age_min`:
@@ -138,19 +170,39 @@ impl Lake {
         TABLES.iter().map(|table| table.full_name()).collect()
     }
 
-    /// Manifest lists, manifests and live data files of snapshots.
+    /// Manifest lists, manifests and live data files of snapshots. One that a commit let go meanwhile has none.
     async fn files_of(&self, table: &Table, snapshots: &[SnapshotRef]) -> Result<BTreeSet<String>> {
         let mut files = BTreeSet::new();
         for snapshot in snapshots {
-            files.insert(snapshot.manifest_list().to_owned());
-            for manifest in self.manifests().list(table, snapshot).await? {
-                if files.insert(manifest.manifest_path.clone()) {
-                    let data = self.manifests().files(table, &manifest).await?;
-                    files.extend(data.iter().map(|file| file.file_path().to_owned()));
+            match self.files_of_one(table, snapshot, &mut files).await {
+                Err(error) if error.misses_a_file() => {
+                    let now = self.load(table.identifier()).await?;
+                    if now.metadata().snapshot_by_id(snapshot.snapshot_id()).is_some() {
+                        return Err(error);
+                    }
                 }
+                read => read?,
             }
         }
         Ok(files)
+    }
+
+    async fn files_of_one(
+        &self,
+        table: &Table,
+        snapshot: &SnapshotRef,
+        files: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        let manifests = self.manifests().list(table, snapshot).await?;
+        files.insert(snapshot.manifest_list().to_owned());
+        for manifest in manifests.iter() {
+            if !files.contains(&manifest.manifest_path) {
+                let data = self.manifests().files(table, manifest).await?;
+                files.extend(data.iter().map(|file| file.file_path().to_owned()));
+                files.insert(manifest.manifest_path.clone());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -22,16 +22,21 @@ fn id(field: &Field) -> Option<&str> {
     field.metadata().get(PARQUET_FIELD_ID_META_KEY).map(String::as_str)
 }
 
+/// The columns of a file by the names that the table has for their ids.
+pub(super) fn with_names_of(table: &Schema, file: &Schema) -> Schema {
+    let renamed = file.fields().iter().map(|field| {
+        let Some(id_in_file) = id(field) else { return field.as_ref().clone() };
+        let column = table.fields().iter().find(|column| id(column) == Some(id_in_file));
+        let name = column.map_or_else(|| format!("gone {id_in_file}"), |column| column.name().clone());
+        field.as_ref().clone().with_name(name)
+    });
+    Schema::new(renamed.collect::<Vec<_>>())
+}
+
 impl PhysicalExprAdapterFactory for FieldIds {
     fn create(&self, logical: SchemaRef, physical: SchemaRef) -> Result<Arc<dyn PhysicalExprAdapter>> {
         // Give the file's columns the table's names, let the default adapter work, then put the file's names back.
-        let renamed = physical.fields().iter().map(|field| {
-            let Some(id_in_file) = id(field) else { return field.as_ref().clone() };
-            let column = logical.fields().iter().find(|column| id(column) == Some(id_in_file));
-            let name = column.map_or_else(|| format!("gone {id_in_file}"), |column| column.name().clone());
-            field.as_ref().clone().with_name(name)
-        });
-        let renamed = Arc::new(Schema::new(renamed.collect::<Vec<_>>()));
+        let renamed = Arc::new(with_names_of(&logical, &physical));
         let inner = DefaultPhysicalExprAdapterFactory.create(logical, renamed)?;
         Ok(Arc::new(Adapter { inner, physical }))
     }

@@ -12,6 +12,9 @@ use crate::error::{Doing, Error, Result};
 /// Data files held by the cache before it is emptied; about 2 kB each.
 const CACHED_FILES_MAX: usize = 50_000;
 
+/// Lists of manifests held by the cache before it is emptied; at most some 64 manifests each.
+const CACHED_LISTS_MAX: usize = 256;
+
 /// Manifests read so far.
 #[derive(Debug, Default)]
 pub(crate) struct ManifestCache {
@@ -20,13 +23,18 @@ pub(crate) struct ManifestCache {
 
 #[derive(Debug, Default)]
 struct Cached {
+    lists: HashMap<String, Arc<Vec<ManifestFile>>>,
     manifests: HashMap<String, Arc<Vec<DataFile>>>,
     file_count: usize,
 }
 
 impl ManifestCache {
-    /// Manifests of a snapshot; refuses snapshots with delete files.
-    pub(crate) async fn list(&self, table: &Table, snapshot: &SnapshotRef) -> Result<Vec<ManifestFile>> {
+    /// Manifests of a snapshot; refuses snapshots with delete files. Lists are cached, too: whoever holds a state of the
+    /// tables reads on in it when another process has let it go.
+    pub(crate) async fn list(&self, table: &Table, snapshot: &SnapshotRef) -> Result<Arc<Vec<ManifestFile>>> {
+        if let Some(list) = self.lock().lists.get(snapshot.manifest_list()) {
+            return Ok(Arc::clone(list));
+        }
         let list = table
             .manifest_list_reader(snapshot)
             .load()
@@ -41,6 +49,12 @@ impl ManifestCache {
             );
             return Err(Error::new(ErrorKind::Invalid, message));
         }
+        let manifests = Arc::new(manifests);
+        let mut cached = self.lock();
+        if cached.lists.len() >= CACHED_LISTS_MAX {
+            cached.lists.clear();
+        }
+        cached.lists.insert(snapshot.manifest_list().to_owned(), Arc::clone(&manifests));
         Ok(manifests)
     }
 

@@ -25,8 +25,9 @@ use seislake_model::{ErrorKind, SnapshotId, Timestamp};
 pub(crate) use manifests::ManifestCache;
 use table::LakeTable;
 
-use crate::error::{Error, Result};
+use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
+use crate::leases::SnapshotSet;
 use crate::tables::TableDef;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
@@ -129,6 +130,36 @@ impl Lake {
         Ok(Arc::new(table.restricted_to(files)))
     }
 
+    /// A table (or view) in one state of all tables.
+    async fn pinned_provider(
+        &self,
+        namespace: &str,
+        name: &str,
+        set: &SnapshotSet,
+    ) -> Result<Arc<dyn TableProvider>> {
+        let view = view::find(namespace, name);
+        let ident = TableIdent::from_strs([namespace, view.map_or(name, |view| view.table)])
+            .doing(|| "name a table")?;
+        let missing = || Error::new(ErrorKind::NotFound, format!("table \"{ident}\" does not exist"));
+        let (table, snapshot) = set.table(&ident).ok_or_else(missing)??;
+        let table = Arc::new(LakeTable::new(self.clone(), table, snapshot)?);
+        match view {
+            Some(view) => view.provider(table).await,
+            None => Ok(table),
+        }
+    }
+
+    /// A table as it is now, and the snapshot that is.
+    pub(crate) async fn current_table(
+        &self,
+        table: &TableDef,
+    ) -> Result<(Arc<dyn TableProvider>, Option<SnapshotId>)> {
+        let loaded = self.load(&table.ident()).await?;
+        let snapshot = loaded.metadata().current_snapshot().cloned();
+        let id = snapshot.as_ref().map(|snapshot| snapshot.snapshot_id());
+        Ok((Arc::new(LakeTable::new(self.clone(), loaded, snapshot)?), id))
+    }
+
     async fn lake_table(&self, namespace: &str, name: &str, as_of: AsOf) -> Result<LakeTable> {
         let ident = TableIdent::new(NamespaceIdent::new(namespace.to_owned()), name.to_owned());
         let table = self.load(&ident).await?;
@@ -141,13 +172,27 @@ impl Lake {
 #[derive(Debug)]
 pub struct LakeCatalogProvider {
     lake: Lake,
-    as_of: AsOf,
+    state: State,
+}
+
+/// Which state of the tables a catalog shows.
+#[derive(Clone, Debug)]
+enum State {
+    /// Looked up for each statement.
+    AsOf(AsOf),
+    /// One for all statements.
+    Pinned(SnapshotSet),
 }
 
 impl LakeCatalogProvider {
     /// The lake as of a time.
     pub fn new(lake: Lake, as_of: AsOf) -> Self {
-        Self { lake, as_of }
+        Self { lake, state: State::AsOf(as_of) }
+    }
+
+    /// The lake in one state.
+    pub(crate) fn pinned(lake: Lake, set: SnapshotSet) -> Self {
+        Self { lake, state: State::Pinned(set) }
     }
 }
 
@@ -165,8 +210,11 @@ impl CatalogProvider for LakeCatalogProvider {
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         let known = self.schema_names().iter().any(|known| known == name);
-        let schema =
-            LakeSchemaProvider { lake: self.lake.clone(), as_of: self.as_of, namespace: name.to_owned() };
+        let schema = LakeSchemaProvider {
+            lake: self.lake.clone(),
+            state: self.state.clone(),
+            namespace: name.to_owned(),
+        };
         known.then(|| Arc::new(schema) as Arc<dyn SchemaProvider>)
     }
 }
@@ -174,7 +222,7 @@ impl CatalogProvider for LakeCatalogProvider {
 #[derive(Debug)]
 struct LakeSchemaProvider {
     lake: Lake,
-    as_of: AsOf,
+    state: State,
     namespace: String,
 }
 
@@ -192,7 +240,12 @@ impl SchemaProvider for LakeSchemaProvider {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        match self.lake.table_provider_as_of(&self.namespace, name, self.as_of).await {
+        let found = match &self.state {
+            State::AsOf(as_of) => self.lake.table_provider_as_of(&self.namespace, name, *as_of).await,
+            State::Pinned(_) if name.contains('@') => self.lake.table_provider(&self.namespace, name).await,
+            State::Pinned(set) => self.lake.pinned_provider(&self.namespace, name, set).await,
+        };
+        match found {
             Ok(table) => Ok(Some(table)),
             // A missing table is for DataFusion to report, a missing snapshot for us.
             Err(error) if error.kind == ErrorKind::NotFound && !self.table_exist(name) => Ok(None),

@@ -21,6 +21,8 @@ use object_store::ObjectStore;
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::RowGroupMetaData;
 
+use super::field_ids::with_names_of;
+
 /// More files than this are spread as files: reading their footers first would hold up the query.
 const FILES_MAX: usize = 32;
 
@@ -89,10 +91,10 @@ async fn row_groups(
         .fetch_metadata()
         .await?;
     let parquet_schema = metadata.file_metadata().schema_descr();
-    let file_schema = parquet_to_arrow_schema(parquet_schema, None)?;
+    let file_schema = with_names_of(schema, &parquet_to_arrow_schema(parquet_schema, None)?);
     let groups = metadata.row_groups();
     let mut filter = RowGroupAccessPlanFilter::new(ParquetAccessPlan::new_all(groups.len()));
-    // Bounds are found by name: a column that the file lacks tells nothing.
+    // Bounds are found by name, which is the table's here: a column that the file lacks tells nothing.
     if schema.fields().iter().any(|field| file_schema.column_with_name(field.name()).is_some()) {
         let metrics = ParquetFileMetrics::new(0, "", &ExecutionPlanMetricsSet::new());
         filter.prune_by_statistics(&file_schema, parquet_schema, groups, predicate, &metrics);

@@ -18,7 +18,7 @@ use datafusion::config::TableParquetOptions;
 use datafusion::datasource::TableType;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::logical_expr::utils::conjunction;
@@ -26,16 +26,19 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataFile, ManifestFile, SnapshotRef};
 use iceberg::table::Table;
 use object_store::ObjectMeta;
+use parquet::arrow::async_reader::AsyncFileReader;
 
 use super::field_ids::FieldIds;
 use super::row_groups::{Footers, spread};
 use super::statistics;
 use crate::error::{Doing, Result};
 use crate::lake::Lake;
+use crate::leases::Lease;
 
 /// Compressed bytes of rows read at once, about.
 const BATCH_BYTES: usize = 1 << 20;
@@ -51,6 +54,8 @@ pub(super) struct LakeTable {
     schema: SchemaRef,
     /// Paths of the only files to read; `None`: all of the snapshot.
     only: Option<HashSet<String>>,
+    /// The snapshot stays while it is planned and read.
+    lease: Arc<Lease>,
 }
 
 impl LakeTable {
@@ -64,7 +69,9 @@ impl LakeTable {
             _ => Arc::clone(metadata.current_schema()),
         };
         let schema = Arc::new(schema_to_arrow_schema(&schema).doing(what)?);
-        Ok(Self { lake, table, snapshot, schema, only: None })
+        let leased = snapshot.iter().map(|snapshot| snapshot.snapshot_id()).collect();
+        let lease = Arc::new(lake.leases().take(leased));
+        Ok(Self { lake, table, snapshot, schema, only: None, lease })
     }
 
     /// The same, with the rows of these files of the snapshot only.
@@ -149,6 +156,25 @@ impl LakeTable {
     }
 }
 
+/// Makes readers of data files, which stay as long as the plan that reads them.
+#[derive(Debug)]
+struct LeasedReaders {
+    readers: CachedParquetFileReaderFactory,
+    _lease: Arc<Lease>,
+}
+
+impl ParquetFileReaderFactory for LeasedReaders {
+    fn create_reader(
+        &self,
+        partition_index: usize,
+        file: PartitionedFile,
+        metadata_size_hint: Option<usize>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> DataFusionResult<Box<dyn AsyncFileReader + Send>> {
+        self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)
+    }
+}
+
 /// Rows read at once: fewer where they are wide, so that an array of samples is not grown again and again.
 fn batch_rows(files: &[Statistics]) -> usize {
     let sum = |value: fn(&Statistics) -> Precision<usize>| {
@@ -218,10 +244,10 @@ impl TableProvider for LakeTable {
         // The predicate reaches the source through the optimizer; set here it would be evaluated twice.
         let source = ParquetSource::new(Arc::clone(&self.schema))
             .with_table_parquet_options(options)
-            .with_parquet_file_reader_factory(Arc::new(CachedParquetFileReaderFactory::new(
-                footers.store,
-                footers.cache,
-            )));
+            .with_parquet_file_reader_factory(Arc::new(LeasedReaders {
+                readers: CachedParquetFileReaderFactory::new(footers.store, footers.cache),
+                _lease: Arc::clone(&self.lease),
+            }));
         let config = FileScanConfigBuilder::new(warehouse.store_url().clone(), Arc::new(source))
             .with_file_groups(groups)
             .with_statistics(total)

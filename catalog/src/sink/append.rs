@@ -46,8 +46,9 @@ pub(super) enum Leftovers {
 pub(crate) enum Replaced {
     /// None: rows are added.
     Nothing,
-    /// All: the table has new contents.
-    Everything,
+    /// All: the table has new contents, made from those of this snapshot (`None`: from an empty table). Where it is
+    /// not the current one any more, somebody else's rows would be lost.
+    Everything(Option<SnapshotId>),
     /// These, all of which must be there still.
     Files {
         /// Paths of the files.
@@ -61,7 +62,7 @@ impl Replaced {
     fn operation(&self) -> Operation {
         match self {
             Self::Nothing => Operation::Append,
-            Self::Everything => Operation::Overwrite,
+            Self::Everything(_) => Operation::Overwrite,
             Self::Files { operation, .. } => operation.clone(),
         }
     }
@@ -169,10 +170,17 @@ impl Attempt<'_> {
                 return Err(rival(change.table, &topic, partition, found, expected));
             }
         }
+        if let Replaced::Everything(of) = change.replaced
+            && of != metadata.current_snapshot_id()
+        {
+            self.discard().await;
+            let message = format!("table \"{}\" changed since it was read", change.table.full_name());
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let offset_updates = offset_properties(metadata, change.covered);
         let nothing_to_replace = match &change.replaced {
             Replaced::Nothing => true,
-            Replaced::Everything => metadata.current_snapshot().is_none(),
+            Replaced::Everything(_) => metadata.current_snapshot().is_none(),
             Replaced::Files { paths, .. } => paths.is_empty(),
         };
         if change.files.is_empty() && nothing_to_replace {
@@ -188,8 +196,12 @@ impl Attempt<'_> {
                 return Err(error);
             }
         };
-        let (expired, expired_lists) =
-            retention::expired(metadata, lake.retention(), produced.snapshot.timestamp_ms());
+        let (expired, expired_lists) = retention::expired(
+            metadata,
+            lake.retention(),
+            &lake.leases().leased(),
+            produced.snapshot.timestamp_ms(),
+        );
         let mut updates = vec![
             TableUpdate::AddSnapshot { snapshot: produced.snapshot },
             TableUpdate::SetSnapshotRef {
@@ -258,7 +270,7 @@ impl Attempt<'_> {
         let before = manifests::current(base).await?;
         let Kept { manifests: mut kept, mut files, gone } = match &change.replaced {
             Replaced::Nothing => manifests::merged(lake, base, snapshot_id, before).await?,
-            Replaced::Everything => manifests::without(base, snapshot_id, before, Removal::All).await?,
+            Replaced::Everything(_) => manifests::without(base, snapshot_id, before, Removal::All).await?,
             Replaced::Files { paths, .. } => {
                 manifests::without(base, snapshot_id, before, Removal::Paths(paths)).await?
             }

@@ -13,14 +13,17 @@ use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataFile, Literal, PartitionSpec, Struct, TableMetadata};
 use iceberg::table::Table;
 use iceberg::transform::create_transform_function;
+use iceberg::writer::CurrentFileStatus;
 use iceberg::writer::file_writer::{FileWriter, FileWriterBuilder, ParquetWriter, ParquetWriterBuilder};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use seislake_model::ErrorKind;
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
+use crate::storage::{FOOTER_KEY, FOOTER_VALUE};
 use crate::tables::{ColumnType, SortBy, TableDef};
 
 /// Bytes of a page: what a reader of a short piece of a waveform has to decode at least.
@@ -56,7 +59,8 @@ pub(crate) async fn write(
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let file_bytes = (bytes / cores).max(PARALLEL_FILE_BYTES_MIN);
     let file_rows = (file_bytes.saturating_mul(rows) / bytes.max(1)).max(1);
-    let writing = Arc::new(Writing { loaded, table, batches: batches.to_vec(), properties });
+    let writing =
+        Arc::new(Writing { lake: lake.clone(), loaded, table, batches: batches.to_vec(), properties });
     let mut jobs = Vec::new();
     for (key, rows) in rows_of {
         let partition: Struct = key.iter().map(|value| value.map(Literal::int)).collect();
@@ -83,6 +87,7 @@ pub(crate) async fn write(
 
 /// Rows under way to files.
 struct Writing {
+    lake: Lake,
     loaded: Table,
     table: &'static TableDef,
     batches: Vec<RecordBatch>,
@@ -93,7 +98,8 @@ impl Writing {
     /// One file of these rows.
     async fn file(&self, partition: Struct, rows: &[(usize, usize)]) -> Result<Vec<DataFile>> {
         let sources: Vec<&RecordBatch> = self.batches.iter().collect();
-        let mut writer = DataFileWriter::open(&self.loaded, self.table, partition, &self.properties).await?;
+        let mut writer =
+            DataFileWriter::open(&self.lake, &self.loaded, self.table, partition, &self.properties).await?;
         for chunk in rows.chunks(gathered_rows(&self.batches, self.table.page_rows)) {
             for batch in gather(&sources, chunk)? {
                 writer.write(&batch).await?;
@@ -105,6 +111,7 @@ impl Writing {
 
 /// Writes one data file of one partition, rows in order.
 pub(crate) struct DataFileWriter<'a> {
+    lake: Lake,
     table: &'a TableDef,
     metadata: &'a TableMetadata,
     partition: Struct,
@@ -113,6 +120,7 @@ pub(crate) struct DataFileWriter<'a> {
 
 impl<'a> DataFileWriter<'a> {
     pub(crate) async fn open(
+        lake: &Lake,
         loaded: &'a Table,
         table: &'a TableDef,
         partition: Struct,
@@ -124,7 +132,7 @@ impl<'a> DataFileWriter<'a> {
         let output = loaded.file_io().new_output(location).doing(what)?;
         let builder = ParquetWriterBuilder::new(properties.clone(), Arc::clone(metadata.current_schema()));
         let writer = builder.build(output).await.doing(what)?;
-        Ok(Self { table, metadata, partition, writer })
+        Ok(Self { lake: lake.clone(), table, metadata, partition, writer })
     }
 
     pub(crate) async fn write(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -138,7 +146,12 @@ impl<'a> DataFileWriter<'a> {
     pub(crate) async fn close(self) -> Result<Vec<DataFile>> {
         let what = || format!("write a data file of table \"{}\"", self.table.full_name());
         let mut files = Vec::new();
+        let location = self.writer.current_file_path();
         for mut file in self.writer.close().await.doing(what)? {
+            // The writer does not know of the checksums that the warehouse put into the file.
+            if let Some(bytes) = self.lake.catalog().warehouse().written_bytes(&location) {
+                file.file_size_in_bytes(bytes);
+            }
             file.partition(self.partition.clone())
                 .partition_spec_id(self.metadata.default_partition_spec_id());
             if let SortBy::Columns(_) = self.table.sort {
@@ -286,6 +299,7 @@ pub(crate) fn writer_properties(
     let level = ZstdLevel::try_new(zstd_level).doing(|| format!("use zstd level {zstd_level}"))?;
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
+        .set_key_value_metadata(Some(vec![KeyValue::new(FOOTER_KEY.to_owned(), FOOTER_VALUE.to_owned())]))
         .set_data_page_row_count_limit(table.page_rows)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))

@@ -9,10 +9,11 @@ use crate::settings::RetentionSettings;
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 
-/// Ids of the snapshots to remove, and their manifest lists, which nothing else refers to.
+/// Ids of the snapshots to remove, and their manifest lists, which nothing else refers to. Those `leased` stay.
 pub(crate) fn expired(
     metadata: &TableMetadata,
     keep: &RetentionSettings,
+    leased: &HashSet<i64>,
     now_ms: i64,
 ) -> (Vec<i64>, Vec<String>) {
     if metadata.snapshots().len() <= keep.snapshots_kept {
@@ -21,6 +22,7 @@ pub(crate) fn expired(
     let referenced = referenced(metadata);
     let mut snapshots: Vec<_> = metadata.snapshots().collect();
     snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.timestamp_ms()));
+    let spared = spared(metadata, now_ms - keep.spare.as_millis() as i64);
     let oldest_ms = now_ms - i64::from(keep.history_days) * DAY_MS;
     let mut hours = HashSet::new();
     let mut ids = Vec::new();
@@ -30,6 +32,8 @@ pub(crate) fn expired(
         let last_of_hour = hours.insert(taken_ms.div_euclid(HOUR_MS));
         let kept = index < keep.snapshots_kept.max(1)
             || referenced.contains(&snapshot.snapshot_id())
+            || leased.contains(&snapshot.snapshot_id())
+            || spared.contains(&snapshot.snapshot_id())
             || (last_of_hour && taken_ms >= oldest_ms);
         if !kept {
             ids.push(snapshot.snapshot_id());
@@ -37,6 +41,15 @@ pub(crate) fn expired(
         }
     }
     (ids, lists)
+}
+
+/// Snapshots that were current after a moment: those made since, and those whose place they took.
+fn spared(metadata: &TableMetadata, after_ms: i64) -> HashSet<i64> {
+    let lately = metadata.snapshots().filter(|snapshot| snapshot.timestamp_ms() > after_ms);
+    lately
+        .flat_map(|snapshot| [Some(snapshot.snapshot_id()), snapshot.parent_snapshot_id()])
+        .flatten()
+        .collect()
 }
 
 /// Snapshots that a branch or tag names.

@@ -44,6 +44,8 @@ impl SqlCatalog {
         let new =
             old.parse::<MetadataLocation>().doing(what)?.with_next_version().with_new_metadata(&metadata);
         metadata.write_to(self.io(), &new).await.doing(what)?;
+        // The pointer must never outlast the names of the files it leads to.
+        self.warehouse.sync_names().await.doing(what)?;
         let new = new.to_string();
         match self.pointers.swap(ident, &old, &new).await {
             Ok(true) => {}

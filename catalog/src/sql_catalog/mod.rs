@@ -26,7 +26,7 @@ use seislake_model::ErrorKind;
 
 use crate::error::{Doing, Error, Result};
 use crate::storage::Warehouse;
-use pointers::Pointers;
+pub(crate) use pointers::{Pointers, is_sound};
 
 /// Tables whose parsed metadata are kept in memory.
 const METADATA_CACHE_MAX: usize = 256;
@@ -69,6 +69,15 @@ impl SqlCatalog {
     pub async fn load(&self, ident: &TableIdent) -> Result<Table> {
         let location = self.pointers.location(ident).await?.ok_or_else(|| no_table(ident))?;
         self.load_at(ident, location).await
+    }
+
+    /// The current metadata of all tables.
+    pub(crate) async fn load_all(&self) -> Result<Vec<Table>> {
+        let mut tables = Vec::new();
+        for (ident, location) in self.pointers.locations().await? {
+            tables.push(self.load_at(&ident, location).await?);
+        }
+        Ok(tables)
     }
 
     async fn load_at(&self, ident: &TableIdent, location: String) -> Result<Table> {
@@ -126,7 +135,9 @@ impl SqlCatalog {
             .doing(|| format!("create table \"{ident}\""))?
             .metadata;
         let at = MetadataLocation::new_with_metadata(location, &metadata);
-        metadata.write_to(&self.io, &at).await.doing(|| format!("write the metadata of \"{ident}\""))?;
+        let what = || format!("write the metadata of \"{ident}\"");
+        metadata.write_to(&self.io, &at).await.doing(what)?;
+        self.warehouse.sync_names().await.doing(what)?;
         self.pointers.insert(&ident, &at.to_string()).await?;
         self.remember(&ident, at.to_string(), metadata)
     }

@@ -1,7 +1,7 @@
 //! The database of the catalog: which metadata file of which table is current.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use iceberg::{NamespaceIdent, TableIdent};
@@ -54,17 +54,77 @@ async fn connect(options: SqliteConnectOptions, read_only: bool) -> sqlx::Result
 /// Somebody else holds the lock; the low byte of SQLite's codes is the kind of the error.
 fn is_busy(error: &sqlx::Error) -> bool {
     const BUSY: u32 = 5;
+    code(error) == Some(BUSY)
+}
+
+/// SQLite could not open the file, or one that it needs beside it.
+const CANTOPEN: u32 = 14;
+
+fn code(error: &sqlx::Error) -> Option<u32> {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == BUSY)
+    code.map(|code| code & 0xff)
 }
 
 #[derive(Debug)]
-pub(super) struct Pointers {
+pub(crate) struct Pointers {
     pool: SqlitePool,
+    /// Where the catalog could only be read as a copy.
+    _copy: Option<Copy>,
+}
+
+/// A copy of a database, taken away at the end.
+#[derive(Debug)]
+struct Copy(PathBuf);
+
+impl Copy {
+    /// SQLite keeps files beside a database even to read it: on a file system for reading only, where nobody changes it
+    /// either, it is read elsewhere.
+    fn of(database: &Path) -> std::io::Result<Self> {
+        let copy = Self(std::env::temp_dir().join(format!("seislake-{}", uuid::Uuid::new_v4())));
+        std::fs::create_dir(&copy.0)?;
+        std::fs::copy(database, copy.database())?;
+        let log = PathBuf::from(format!("{}-wal", database.display()));
+        if log.exists() {
+            std::fs::copy(log, copy.0.join("catalog.sqlite-wal"))?;
+        }
+        Ok(copy)
+    }
+
+    fn database(&self) -> PathBuf {
+        self.0.join("catalog.sqlite")
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whether SQLite finds nothing wrong with a database; else what it finds.
+pub(crate) async fn is_sound(database: &Path) -> Result<(), String> {
+    if !database.exists() {
+        return Err("it is not there".to_owned());
+    }
+    let pointers = Pointers::open(database, true).await.map_err(|error| in_full(&error))?;
+    let checked = sqlx::query("PRAGMA integrity_check(1)").fetch_one(&pointers.pool).await;
+    pointers.close().await;
+    match checked.and_then(|row| row.try_get::<String, _>(0)) {
+        Ok(answer) if answer == "ok" => Ok(()),
+        Ok(answer) => Err(answer),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn in_full(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 impl Pointers {
-    pub(super) async fn open(database: &Path, read_only: bool) -> Result<Self> {
+    pub(crate) async fn open(database: &Path, read_only: bool) -> Result<Self> {
         if read_only && !database.exists() {
             let message = format!("there is no lake: catalog \"{}\" does not exist", database.display());
             return Err(Error::new(ErrorKind::NotFound, message));
@@ -86,12 +146,24 @@ impl Pointers {
                 Err(error) if is_busy(&error) && begin.elapsed() < BUSY_TIMEOUT => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                connected => return Ok(Self { pool: connected.doing(what)? }),
+                Err(error) if read_only && code(&error) == Some(CANTOPEN) => {
+                    let copy = Copy::of(database)
+                        .doing(|| format!("read catalog \"{}\" through a copy", database.display()))?;
+                    let options = SqliteConnectOptions::new().filename(copy.database());
+                    let pool = connect(options, true).await.doing(what)?;
+                    return Ok(Self { pool, _copy: Some(copy) });
+                }
+                connected => return Ok(Self { pool: connected.doing(what)?, _copy: None }),
             }
         }
     }
 
-    pub(super) async fn namespaces(&self) -> Result<Vec<String>> {
+    /// Ends all connections: what SQLite keeps beside the database goes into it.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) async fn namespaces(&self) -> Result<Vec<String>> {
         let rows = sqlx::query(
             "SELECT namespace FROM iceberg_namespace_properties WHERE catalog_name = ?1
              UNION SELECT table_namespace FROM iceberg_tables WHERE catalog_name = ?1 ORDER BY 1",
@@ -104,7 +176,7 @@ impl Pointers {
     }
 
     /// Creates a namespace; false where it exists.
-    pub(super) async fn insert_namespace(
+    pub(crate) async fn insert_namespace(
         &self,
         name: &str,
         properties: &HashMap<String, String>,
@@ -116,7 +188,7 @@ impl Pointers {
         Ok(true)
     }
 
-    pub(super) async fn replace_namespace(
+    pub(crate) async fn replace_namespace(
         &self,
         name: &str,
         properties: &HashMap<String, String>,
@@ -143,7 +215,7 @@ impl Pointers {
         transaction.commit().await.doing(what)
     }
 
-    pub(super) async fn namespace_properties(&self, name: &str) -> Result<HashMap<String, String>> {
+    pub(crate) async fn namespace_properties(&self, name: &str) -> Result<HashMap<String, String>> {
         let rows = sqlx::query(
             "SELECT property_key, property_value FROM iceberg_namespace_properties
              WHERE catalog_name = ? AND namespace = ? AND property_key <> ?",
@@ -157,7 +229,7 @@ impl Pointers {
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    pub(super) async fn delete_namespace(&self, name: &str) -> Result<()> {
+    pub(crate) async fn delete_namespace(&self, name: &str) -> Result<()> {
         sqlx::query("DELETE FROM iceberg_namespace_properties WHERE catalog_name = ? AND namespace = ?")
             .bind(CATALOG_NAME)
             .bind(name)
@@ -167,7 +239,7 @@ impl Pointers {
         Ok(())
     }
 
-    pub(super) async fn tables(&self, namespace: Option<&str>) -> Result<Vec<TableIdent>> {
+    pub(crate) async fn tables(&self, namespace: Option<&str>) -> Result<Vec<TableIdent>> {
         let rows = sqlx::query(
             "SELECT table_namespace, table_name FROM iceberg_tables
              WHERE catalog_name = ?1 AND (?2 IS NULL OR table_namespace = ?2)
@@ -182,7 +254,7 @@ impl Pointers {
     }
 
     /// Location of the current metadata of a table.
-    pub(super) async fn location(&self, ident: &TableIdent) -> Result<Option<String>> {
+    pub(crate) async fn location(&self, ident: &TableIdent) -> Result<Option<String>> {
         let row = sqlx::query(
             "SELECT metadata_location FROM iceberg_tables
              WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
@@ -196,7 +268,22 @@ impl Pointers {
         Ok(row.map(|row| row.get(0)))
     }
 
-    pub(super) async fn insert(&self, ident: &TableIdent, location: &str) -> Result<()> {
+    /// Locations of the current metadata of all tables, as they stand at one moment.
+    pub(crate) async fn locations(&self) -> Result<Vec<(TableIdent, String)>> {
+        let rows = sqlx::query(
+            "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables
+             WHERE catalog_name = ? ORDER BY table_namespace, table_name",
+        )
+        .bind(CATALOG_NAME)
+        .fetch_all(&self.pool)
+        .await
+        .doing(|| "list tables")?;
+        let ident =
+            |row: &sqlx::sqlite::SqliteRow| TableIdent::new(NamespaceIdent::new(row.get(0)), row.get(1));
+        Ok(rows.iter().map(|row| (ident(row), row.get(2))).collect())
+    }
+
+    pub(crate) async fn insert(&self, ident: &TableIdent, location: &str) -> Result<()> {
         let done = sqlx::query(
             "INSERT OR IGNORE INTO iceberg_tables
              (catalog_name, table_namespace, table_name, metadata_location) VALUES (?, ?, ?, ?)",
@@ -215,7 +302,7 @@ impl Pointers {
     }
 
     /// Points the table from `old` to `new`; false where somebody else moved it first.
-    pub(super) async fn swap(&self, ident: &TableIdent, old: &str, new: &str) -> Result<bool> {
+    pub(crate) async fn swap(&self, ident: &TableIdent, old: &str, new: &str) -> Result<bool> {
         let done = sqlx::query(
             "UPDATE iceberg_tables SET metadata_location = ?1, previous_metadata_location = ?2
              WHERE catalog_name = ?3 AND table_namespace = ?4 AND table_name = ?5 AND metadata_location = ?2",
@@ -231,7 +318,7 @@ impl Pointers {
         Ok(done.rows_affected() == 1)
     }
 
-    pub(super) async fn delete(&self, ident: &TableIdent) -> Result<bool> {
+    pub(crate) async fn delete(&self, ident: &TableIdent) -> Result<bool> {
         let done = sqlx::query(
             "DELETE FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
         )
@@ -244,7 +331,7 @@ impl Pointers {
         Ok(done.rows_affected() == 1)
     }
 
-    pub(super) async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<bool> {
+    pub(crate) async fn rename(&self, from: &TableIdent, to: &TableIdent) -> Result<bool> {
         if self.location(to).await?.is_some() {
             return Err(Error::new(ErrorKind::Conflict, format!("table \"{to}\" exists already")));
         }

@@ -137,4 +137,11 @@ async fn a_column_renamed_or_used_anew_reads_right() {
             .await;
     let cells: Vec<&str> = rows[1].split('|').map(str::trim).collect();
     assert_eq!(cells, ["", "no miniSEED", "", ""], "{rows:?}");
+    // The file's own column of that name holds no null: its bounds must not leave the row out.
+    for condition in ["origin IS NULL", "origin IS NULL AND cause = 'no miniSEED'"] {
+        let sql = format!("SELECT cause FROM stream.dead_letters WHERE {condition}");
+        assert_eq!(rows_of(&session(&lake), &sql).await.len(), 2, "{condition}");
+    }
+    let sql = "SELECT cause FROM stream.dead_letters WHERE origin = 'a.mseed'";
+    assert!(rows_of(&session(&lake), sql).await.len() < 2, "a value of the column that was dropped");
 }

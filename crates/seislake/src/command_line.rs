@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Dlq(DlqArgs),
     /// Keep tables in shape: compact files, let old snapshots go, delete orphans.
     Maintain(MaintainArgs),
+    /// What of a home is damaged, and mending it.
+    Home(DamageArgs),
     /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
     Quality(QualityArgs),
     /// Show or check the configuration.
@@ -55,10 +57,10 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct HomeArgs {
     /// The embedded home: log, catalog, warehouse and state.
-    #[arg(long, value_name = "DIR", default_value = "./seislake-home", env = "SEISLAKE_HOME")]
+    #[arg(long, value_name = "DIR", default_value = "./seislake-home", env = "SEISLAKE_HOME", global = true)]
     pub(crate) home: PathBuf,
     /// Configuration file (TOML); see `seislake config show`.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -348,6 +350,28 @@ pub(crate) enum MaintainAction {
         #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
         older_than_hours: f64,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake home check --home ./seislake-home || seislake home repair --home ./seislake-home"
+)]
+pub(crate) struct DamageArgs {
+    #[command(subcommand)]
+    pub(crate) action: DamageAction,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum DamageAction {
+    /// Read everything, and tell what is damaged and what a repair would do; status 1 where something is. Changes nothing.
+    Check,
+    /// Mend what `check` finds; what is replaced is kept beside it. The home must not be in use.
+    Repair,
 }
 
 #[derive(Debug, Args)]

@@ -72,6 +72,49 @@ const BULK_COMMIT_ROWS: usize = 1_000_000;
 /// ... and segments are cut only where so many records are at hand.
 const BULK_BLOCK_RECORDS: u64 = 1 << 16;
 
+/// The log of a home and what is opened with it.
+struct Opened {
+    log: Arc<Log>,
+    sinks: BTreeMap<String, Box<dyn Sink>>,
+    checkpoints: CheckpointStore,
+    gate: Gate,
+}
+
+impl Opened {
+    async fn of(
+        home: &Home,
+        settings: &Settings,
+        lakehouse: &Lakehouse,
+        workload: Workload,
+    ) -> anyhow::Result<Self> {
+        let partitions = settings.streams.raw_partition_count;
+        let log_settings = LogSettings {
+            segment_bytes: settings.streams.segment_bytes,
+            recent_bytes: workload.recent_bytes(),
+            ..LogSettings::default()
+        };
+        let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
+        let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
+        for table in TABLES {
+            sinks.insert(table.to_owned(), lakehouse.lake().sink(table).await?);
+        }
+        let checkpoints = CheckpointStore::open(home.path()).context("cannot open the checkpoints")?;
+        let lost =
+            continue_log(&log, partitions, &mut sinks, &checkpoints).await.context("cannot open the log")?;
+        let index = if lost { IndexSource::Log } else { IndexSource::Kept };
+        let archived = Arc::new(ArchivedPackets(lakehouse.clone()));
+        let gate = Gate::open_beside(&log, partitions, Some(home.path()), Some(archived), index);
+        let gate = gate.await.context("cannot open the log")?;
+        Ok(Self { log, sinks, checkpoints, gate })
+    }
+}
+
+/// Opens the log and the state of a home as a start does, which makes again what is lost of them, and closes them.
+pub(crate) async fn mend_log(home: &Home, settings: &Settings) -> anyhow::Result<()> {
+    let lakehouse = Lakehouse::open(home, settings).await?;
+    Opened::of(home, settings, &lakehouse, Workload::Bulk).await.map(drop)
+}
+
 impl Engine {
     /// Opens the home's lake, adds `stations`, opens the log and starts all sinks, and all stages where there is a
     /// `travel_time` for them.
@@ -87,27 +130,11 @@ impl Engine {
         let lake = lakehouse.lake();
         let inventory =
             InventoryHandle::new(lake.upsert_inventory(stations).await.context("cannot store the stations")?);
-        let partitions = settings.streams.raw_partition_count;
-        let log_settings = LogSettings {
-            segment_bytes: settings.streams.segment_bytes,
-            recent_bytes: workload.recent_bytes(),
-            ..LogSettings::default()
-        };
-        let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
-        let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
-        for table in TABLES {
-            sinks.insert(table.to_owned(), lake.sink(table).await?);
-        }
-        let checkpoints = CheckpointStore::open(home.path()).context("cannot open the checkpoints")?;
-        let lost =
-            continue_log(&log, partitions, &mut sinks, &checkpoints).await.context("cannot open the log")?;
-        let index = if lost { IndexSource::Log } else { IndexSource::Kept };
-        let archived = Arc::new(ArchivedPackets(lakehouse.clone()));
-        let gate = Gate::open_beside(&log, partitions, Some(home.path()), Some(archived), index);
-        let gate = gate.await.context("cannot open the log")?;
+        let opened = Opened::of(home, settings, &lakehouse, workload).await?;
+        let Opened { log, sinks, checkpoints, gate } = opened;
         let parts = PipelineParts {
             log,
-            raw_partitions: partitions,
+            raw_partitions: settings.streams.raw_partition_count,
             checkpoints,
             settings: PipelineSettings {
                 stage: StageSettings::default(),

@@ -13,9 +13,11 @@ use fs4::fs_std::FileExt;
 use seislake_streams::message::WAVEFORMS_RAW;
 use serde::{Deserialize, Serialize};
 
+use crate::lakehouse::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
+
 /// The catalog of the home's tables.
 pub(crate) const CATALOG_FILE: &str = "catalog.sqlite";
-const PURPOSE_FILE: &str = "purpose.json";
+pub(crate) const PURPOSE_FILE: &str = "purpose.json";
 const SHARES_FOLDER: &str = "shards";
 const FOLDERS: [&str; 3] = ["log", "state", "run"];
 /// What a home may hold before it has a catalog or a purpose, because it was just begun or is the root of a file system.
@@ -127,7 +129,12 @@ impl Home {
     /// What the home is for, where that is settled.
     pub(crate) fn purpose(&self) -> anyhow::Result<Option<Purpose>> {
         match fs::read(self.lake.join(PURPOSE_FILE)) {
-            Ok(text) => Ok(Some(serde_json::from_slice(&text).context("cannot read purpose.json")?)),
+            Ok(text) => match serde_json::from_slice(&text) {
+                Ok(purpose) => Ok(Some(purpose)),
+                Err(error) => {
+                    Err(anyhow::anyhow!("purpose.json of the home is damaged ({error}); {HOW_TO_MEND}"))
+                }
+            },
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("cannot read purpose.json"),
         }
@@ -180,7 +187,7 @@ fn refuse_foreign(path: &Path) -> anyhow::Result<()> {
     }
     // Asked last: another share may be making the home meanwhile.
     match foreign {
-        Some(name) if !path.join(PURPOSE_FILE).is_file() && !path.join(CATALOG_FILE).is_file() => bail!(
+        Some(name) if !path.join(CATALOG_FILE).is_file() && !is_begun(path) => bail!(
             "\"{}\" is not a home of seislake and not empty (it holds \"{}\"); give an empty or a new directory as \
              --home",
             path.display(),
@@ -190,8 +197,17 @@ fn refuse_foreign(path: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// A home whose catalog may be lost: it says what it is for, or has tables and a state.
+pub(crate) fn is_begun(path: &Path) -> bool {
+    let tables_and_state = path.join(WAREHOUSE_FOLDER).is_dir() && path.join("state").is_dir();
+    path.join(PURPOSE_FILE).is_file() || path.join(PLACE_FILE).is_file() || tables_and_state
+}
+
 /// The home for reading: no lock, but it must hold a lake.
 pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
+    if !path.join(CATALOG_FILE).is_file() && is_begun(path) {
+        bail!("the catalog of the home \"{}\" is lost; {HOW_TO_MEND}", path.display());
+    }
     if !path.join(CATALOG_FILE).is_file() {
         bail!(
             "\"{}\" is not a home of seislake; make one with `seislake import` or `seislake demo`",
@@ -199,4 +215,22 @@ pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
         );
     }
     Ok(fs::canonicalize(path)?)
+}
+
+/// Whether a process owns the home, or a share of it.
+pub(crate) fn in_use(path: &Path) -> bool {
+    let places = shares(path).into_iter().chain([path.to_owned()]);
+    let held = |place: PathBuf| {
+        let lock = File::options().read(true).open(place.join("lock"));
+        lock.is_ok_and(|lock| !FileExt::try_lock_shared(&lock).unwrap_or(false))
+    };
+    places.into_iter().any(held)
+}
+
+/// Shares of an archive home.
+pub(crate) fn shares(path: &Path) -> Vec<PathBuf> {
+    let shares = fs::read_dir(path.join(SHARES_FOLDER)).into_iter().flatten().flatten();
+    let mut shares: Vec<PathBuf> = shares.map(|share| share.path()).filter(|share| share.is_dir()).collect();
+    shares.sort();
+    shares
 }

@@ -3,20 +3,39 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_catalog::{AsOf, Lake, LakeSettings};
-use seislake_model::{CatalogueEvent, Timestamp};
+use seislake_catalog::{AsOf, Lake, LakeSettings, SnapshotSet};
+use seislake_model::{CatalogueEvent, ErrorKind, Timestamp};
 use seislake_query::SessionSettings;
+use serde::{Deserialize, Serialize};
 
 use crate::home::{self, CATALOG_FILE, Home};
 use crate::settings::Settings;
+use crate::upkeep;
 
-const WAREHOUSE_FOLDER: &str = "warehouse";
+pub(crate) const WAREHOUSE_FOLDER: &str = "warehouse";
+/// Names a warehouse outside the home.
+pub(crate) const PLACE_FILE: &str = "warehouse.toml";
+/// The way back from damage.
+pub(crate) const HOW_TO_MEND: &str =
+    "`seislake home check` tells what is damaged, `seislake home repair` mends it";
+
+/// As what a command opens a lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// It has the home for itself.
+    Owner,
+    /// It writes beside the owner.
+    Beside,
+    /// It only reads.
+    Reader,
+}
 
 /// An open lake and the settings of its sessions.
 #[derive(Clone, Debug)]
@@ -28,30 +47,37 @@ pub(crate) struct Lakehouse {
 impl Lakehouse {
     /// Opens the lake of a home that this process owns; tables that are missing are made.
     pub(crate) async fn open(home: &Home, settings: &Settings) -> anyhow::Result<Self> {
-        Self::open_at(home.lake(), settings, false).await
+        let opened = Self::open_at(home.lake(), settings, Access::Owner).await?;
+        Place::of(home.lake(), settings)?.remember(home.lake())?;
+        Ok(opened)
     }
 
     /// Opens the lake of a home for reading, beside a running server too.
     pub(crate) async fn open_for_reading(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
-        Self::open_at(&home::existing(path)?, settings, true).await
+        Self::open_at(&home::existing(path)?, settings, Access::Reader).await
     }
 
     /// Opens the lake of a home for maintenance, beside its owner: commits are compare and swap.
     pub(crate) async fn open_beside(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
-        Self::open_at(&home::existing(path)?, settings, false).await
+        Self::open_at(&home::existing(path)?, settings, Access::Beside).await
     }
 
-    async fn open_at(home: &Path, settings: &Settings, read_only: bool) -> anyhow::Result<Self> {
-        let warehouse = match settings.lake.warehouse.as_str() {
-            "" => home.join(WAREHOUSE_FOLDER).display().to_string(),
-            named => named.to_owned(),
-        };
-        let mut lake_settings = LakeSettings::new(warehouse, home.join(CATALOG_FILE));
-        lake_settings.read_only = read_only;
-        lake_settings.object_store = object_store_options(settings);
-        let lake = Lake::open(lake_settings)
-            .await
-            .with_context(|| format!("cannot open the lake of \"{}\"", home.display()))?;
+    async fn open_at(home: &Path, settings: &Settings, access: Access) -> anyhow::Result<Self> {
+        let mut lake_settings = lake_settings(home, settings)?;
+        match access {
+            Access::Owner => {}
+            Access::Beside => lake_settings.retention.spare = upkeep::spare(home),
+            Access::Reader => lake_settings.read_only = true,
+        }
+        let lake = Lake::open(lake_settings).await.map_err(|error| {
+            let damaged = error.kind == ErrorKind::Corrupt;
+            let error =
+                anyhow::Error::new(error).context(format!("cannot open the lake of \"{}\"", home.display()));
+            match damaged {
+                true => anyhow::anyhow!("{}; {HOW_TO_MEND}", chain(&error)),
+                false => error,
+            }
+        })?;
         let session = SessionSettings {
             memory_bytes_max: usize::try_from(settings.query.memory_bytes)?,
             ..SessionSettings::default()
@@ -69,6 +95,11 @@ impl Lakehouse {
         Ok(Lake::table_names().into_iter().filter(|table| !there.contains(table)).collect())
     }
 
+    /// A session over the newest state of the tables, the same for all its statements however long they take.
+    pub(crate) async fn pinned_session(&self) -> anyhow::Result<SessionContext> {
+        self.session_at(self.lake.pin(AsOf::Latest).await?)
+    }
+
     /// A session over the newest snapshots; each statement sees the newest ones when it is planned.
     pub(crate) fn session(&self) -> anyhow::Result<SessionContext> {
         Ok(seislake_query::session(self.lake.provider(), &self.session)?)
@@ -77,6 +108,11 @@ impl Lakehouse {
     /// A session over the tables as they were.
     pub(crate) fn session_as_of(&self, as_of: AsOf) -> anyhow::Result<SessionContext> {
         Ok(seislake_query::session(self.lake.provider_as_of(as_of), &self.session)?)
+    }
+
+    /// A session over one state of the tables, for all its statements.
+    pub(crate) fn session_at(&self, set: SnapshotSet) -> anyhow::Result<SessionContext> {
+        Ok(seislake_query::session(self.lake.provider_at(set), &self.session)?)
     }
 
     /// The current catalogue, oldest event first.
@@ -126,16 +162,94 @@ impl Lakehouse {
     }
 }
 
-fn object_store_options(settings: &Settings) -> BTreeMap<String, String> {
-    if !settings.lake.warehouse.starts_with("s3://") {
-        return BTreeMap::new();
+/// Where the lake of a home is, and how it behaves.
+pub(crate) fn lake_settings(home: &Path, settings: &Settings) -> anyhow::Result<LakeSettings> {
+    let place = Place::of(home, settings)?;
+    let mut lake_settings = LakeSettings::new(place.location(home), home.join(CATALOG_FILE));
+    lake_settings.object_store = place.object_store_options();
+    lake_settings.retention.cursor_lease = Duration::from_secs_f64(settings.lake.cursor_lease_s);
+    Ok(lake_settings)
+}
+
+/// Causes one after the other, each once.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+        }
     }
-    let mut options = BTreeMap::from([
-        ("aws_region".to_owned(), settings.lake.s3_region.clone()),
-        ("aws_allow_http".to_owned(), settings.lake.s3_allow_http.to_string()),
-    ]);
-    if !settings.lake.s3_endpoint.is_empty() {
-        options.insert("aws_endpoint".to_owned(), settings.lake.s3_endpoint.clone());
+    text
+}
+
+/// Where the warehouse of a home is. One outside the home stays with it (`warehouse.toml`), so that later commands find
+/// it without the configuration that named it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    warehouse: String,
+    s3_endpoint: String,
+    s3_region: String,
+    s3_allow_http: bool,
+}
+
+impl Place {
+    fn of(home: &Path, settings: &Settings) -> anyhow::Result<Self> {
+        let section = &settings.lake;
+        let configured = Self {
+            warehouse: section.warehouse.clone(),
+            s3_endpoint: section.s3_endpoint.clone(),
+            s3_region: section.s3_region.clone(),
+            s3_allow_http: section.s3_allow_http,
+        };
+        let file = home.join(PLACE_FILE);
+        if !configured.warehouse.is_empty() || !file.exists() {
+            return Ok(configured);
+        }
+        let hint =
+            || format!("cannot read \"{}\": name the warehouse by lake.warehouse (--config)", file.display());
+        let text = std::fs::read_to_string(&file).with_context(hint)?;
+        toml::from_str(&text).with_context(hint)
     }
-    options
+
+    fn location(&self, home: &Path) -> String {
+        match self.warehouse.as_str() {
+            "" => home.join(WAREHOUSE_FOLDER).display().to_string(),
+            named => named.to_owned(),
+        }
+    }
+
+    /// Writes the file where it says something else, or nothing yet.
+    fn remember(&self, home: &Path) -> anyhow::Result<()> {
+        if self.warehouse.is_empty() {
+            return Ok(());
+        }
+        let (file, new) =
+            (home.join(PLACE_FILE), home.join(format!("{PLACE_FILE}.new-{}", std::process::id())));
+        let absolute = match self.warehouse.as_str() {
+            url if url.contains("://") => self.clone(),
+            path => Self { warehouse: std::path::absolute(path)?.display().to_string(), ..self.clone() },
+        };
+        let text = toml::to_string(&absolute)?;
+        let known = std::fs::read_to_string(&file);
+        if known.is_ok_and(|known| known == text) {
+            return Ok(());
+        }
+        std::fs::write(&new, text)
+            .and_then(|()| std::fs::rename(&new, &file))
+            .with_context(|| format!("cannot write \"{}\"", file.display()))
+    }
+
+    fn object_store_options(&self) -> BTreeMap<String, String> {
+        if !self.warehouse.starts_with("s3://") {
+            return BTreeMap::new();
+        }
+        let mut options = BTreeMap::from([
+            ("aws_region".to_owned(), self.s3_region.clone()),
+            ("aws_allow_http".to_owned(), self.s3_allow_http.to_string()),
+        ]);
+        if !self.s3_endpoint.is_empty() {
+            options.insert("aws_endpoint".to_owned(), self.s3_endpoint.clone());
+        }
+        options
+    }
 }

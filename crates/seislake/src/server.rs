@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use async_trait::async_trait;
-use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seislake_api::door::{self, Connections, Patience, Protocol};
-use seislake_api::state::{AsOf, Readiness, Sessions, StationStore};
+use seislake_api::state::{AsOf, Pinned, Readiness, Sessions, Snapshots, StationStore};
 use seislake_api::{
     ApiError, AppState, ErrorCode, FlightSql, HttpLimits, QueryLimits, QueryRuntime, iceberg_rest,
     router_with,
 };
+use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
@@ -219,41 +219,35 @@ struct LakeSessions {
     queries: QueryRuntime,
 }
 
-#[async_trait]
-impl Sessions for LakeSessions {
-    async fn session(&self, as_of: AsOf) -> Result<SessionContext, ApiError> {
-        let as_of = match as_of {
-            AsOf::Latest => seislake_catalog::AsOf::Latest,
-            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
-            AsOf::Snapshot(id) => {
-                let found = self
-                    .lakehouse
-                    .lake()
-                    .find_snapshot(id)
-                    .await
-                    .map_err(of_catalog("read the snapshots"))?;
-                let found = found.ok_or_else(|| {
-                    ApiError::new(ErrorCode::NotFound, format!("no table has a snapshot {id} (any more)"))
-                })?;
-                // The newest snapshot of its table: the others are read at their newest too.
-                if found.current {
-                    seislake_catalog::AsOf::Latest
-                } else {
-                    seislake_catalog::AsOf::Time(found.committed_at)
-                }
-            }
-        };
-        let session = self.lakehouse.session_as_of(as_of).map_err(internal("open a session"))?;
-        Ok(self.queries.attach(&session))
+#[derive(Debug)]
+struct LakeSnapshots {
+    lake: Lake,
+    set: SnapshotSet,
+}
+
+impl Snapshots for LakeSnapshots {
+    fn id(&self, table: &str) -> Option<SnapshotId> {
+        self.set.snapshot_id(table)
     }
 
-    async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>, ApiError> {
+    fn keep(&self) {
+        self.lake.keep(&self.set);
+    }
+}
+
+#[async_trait]
+impl Sessions for LakeSessions {
+    async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError> {
         let as_of = match as_of {
             AsOf::Latest => seislake_catalog::AsOf::Latest,
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
-        self.lakehouse.lake().snapshot_id(table, as_of).await.map_err(of_catalog("read the snapshots"))
+        let lake = self.lakehouse.lake().clone();
+        let set = lake.pin(as_of).await.map_err(of_catalog("read the snapshots"))?;
+        let session = self.lakehouse.session_at(set.clone()).map_err(internal("open a session"))?;
+        let context = self.queries.attach(&session);
+        Ok(Pinned { context, snapshots: Arc::new(LakeSnapshots { lake, set }) })
     }
 
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
@@ -312,6 +306,14 @@ impl Readiness for EngineReadiness {
             },
             (None, Err(error)) => Err(error.to_string()),
         };
-        vec![("catalog".into(), catalog), ("pipeline".into(), pipeline)]
+        let damages = self.lakehouse.lake().damages();
+        let warehouse = match damages.first_key_value() {
+            None => Ok(()),
+            Some((file, what)) => Err(format!(
+                "{} files of the warehouse cannot be used, \"{file}\" for one: {what} (see `seislake home check`)",
+                damages.len()
+            )),
+        };
+        vec![("catalog".into(), catalog), ("pipeline".into(), pipeline), ("warehouse".into(), warehouse)]
     }
 }

@@ -55,6 +55,7 @@ pub(crate) struct LakeSection {
     pub(crate) s3_allow_http: bool,
     pub(crate) commit_interval_s: f64,
     pub(crate) commit_row_count: u64,
+    pub(crate) cursor_lease_s: f64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -4,6 +4,7 @@
 //! Each job commits on its own, by compare and swap, beside whoever else writes: a job that loses or fails says so in
 //! the log and tries again when it is due next.
 
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -11,6 +12,7 @@ use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings}
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::commands::quality::update;
+use crate::home;
 use crate::lakehouse::Lakehouse;
 use crate::settings::UpkeepSection;
 
@@ -19,6 +21,14 @@ const SMALL_FILES_MIN: usize = 16;
 
 /// Younger files, and younger original records, may belong to a commit under way.
 const ORPHAN_AGE: Duration = Duration::from_secs(86_400);
+
+/// So long `query` and `export` beside a server may read what they began with.
+const READ_BESIDE: Duration = Duration::from_secs(3600);
+
+/// What maintenance of another process leaves to a running server, whose readers and cursors it does not know.
+pub(crate) fn spare(home: &Path) -> Duration {
+    if home::in_use(home) { READ_BESIDE } else { Duration::ZERO }
+}
 
 /// Works for ever; drop it to stop.
 pub(crate) async fn run(lakehouse: &Lakehouse, settings: &UpkeepSection) {
@@ -69,7 +79,10 @@ async fn compact(lake: &Lake) -> anyhow::Result<()> {
 }
 
 async fn clean(lake: &Lake) -> anyhow::Result<()> {
-    let expired = ExpireSettings { keep: RetentionSettings::default(), dry_run: false };
+    let expired = ExpireSettings {
+        keep: RetentionSettings { spare: READ_BESIDE, ..RetentionSettings::default() },
+        dry_run: false,
+    };
     for table in Lake::table_names() {
         lake.expire(&table, &expired).await?;
         lake.delete_orphans(&table, ORPHAN_AGE, false).await?;

@@ -9,6 +9,7 @@ use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
+use crate::lakehouse::HOW_TO_MEND;
 use crate::settings::Settings;
 
 /// What stands in `state/velocity-model.json`.
@@ -19,13 +20,21 @@ struct Stored {
     csv: Option<String>,
 }
 
+/// Where it stands in a home.
+pub(crate) const FILE: &str = "state/velocity-model.json";
+
+/// Whether the text of the file holds a model.
+pub(crate) fn is_sound(text: &str) -> bool {
+    serde_json::from_str::<Stored>(text).is_ok_and(|stored| model(&stored).is_ok())
+}
+
 /// Travel times of the model that is given, else of the home's own, else of the configured one.
 pub(crate) fn travel_time(
     home: &Home,
     settings: &Settings,
     given: Option<&str>,
 ) -> anyhow::Result<Arc<dyn TravelTime>> {
-    let file = home.path().join("state/velocity-model.json");
+    let file = home.path().join(FILE);
     let stored = match given {
         Some(given) => {
             let stored = read(given)?;
@@ -35,7 +44,8 @@ pub(crate) fn travel_time(
         None if file.exists() => {
             let text =
                 fs::read_to_string(&file).with_context(|| format!("cannot read \"{}\"", file.display()))?;
-            serde_json::from_str(&text).with_context(|| format!("\"{}\" is damaged", file.display()))?
+            serde_json::from_str(&text)
+                .with_context(|| format!("\"{}\" is damaged; {HOW_TO_MEND}", file.display()))?
         }
         None => read(&settings.velocity_model.name)?,
     };

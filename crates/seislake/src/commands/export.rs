@@ -14,7 +14,6 @@ use futures::{Stream, TryStreamExt};
 use indicatif::{HumanBytes, ProgressBar};
 use output::{Content, Output};
 use seislake_api::{ApiError, RecordBlock, RecordFormat};
-use seislake_catalog::AsOf;
 use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_geojson};
 use seislake_exchange::quakeml::{self, Bulletin};
 use seislake_exchange::stationxml;
@@ -146,7 +145,7 @@ async fn raw(args: &ExportArgs, settings: &Settings, lakehouse: &Lakehouse) -> a
 /// `--from` is included, `--to` is not.
 async fn bulletin(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<Bulletin> {
     let last = args.to.map(|to| to.add_nanos(-1));
-    Ok(seislake_api::bulletin(&lakehouse.session()?, args.from, last).await?)
+    Ok(seislake_api::bulletin(&lakehouse.pinned_session().await?, args.from, last).await?)
 }
 
 /// Records made of the samples of the tables, at one snapshot. `--from` is included, `--to` is not.
@@ -155,9 +154,9 @@ async fn waveforms<'a>(
     lakehouse: &'a Lakehouse,
     format: RecordFormat,
 ) -> anyhow::Result<impl Stream<Item = Result<RecordBlock, ApiError>> + Send + use<'a>> {
-    let snapshot = lakehouse.lake().snapshot_id("waveform.segments", AsOf::Latest).await?;
+    let session = lakehouse.pinned_session().await?;
     let window = (args.from, args.to);
-    Ok(seislake_api::records(lakehouse.session()?, snapshot, args.source.as_deref(), window, format).await?)
+    Ok(seislake_api::records(session, None, args.source.as_deref(), window, format).await?)
 }
 
 /// The samples, then the texts.

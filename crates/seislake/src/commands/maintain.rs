@@ -12,6 +12,7 @@ use crate::interruption::{self, or_interrupted};
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 use crate::terminal::{print_result, tables_progress};
+use crate::upkeep;
 
 /// Its rows name the original records below `raw/`, which are cleaned with it.
 const TABLE_OF_ORIGINALS: &str = "waveform.packets";
@@ -62,6 +63,7 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
             let keep = RetentionSettings {
                 snapshots_kept: keep,
                 history_days: days,
+                spare: upkeep::spare(&common.home.home),
                 ..RetentionSettings::default()
             };
             let settings = ExpireSettings { keep, dry_run: common.dry_run };

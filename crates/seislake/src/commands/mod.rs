@@ -6,6 +6,7 @@ mod config;
 mod demo;
 mod dlq;
 mod export;
+mod home;
 mod import;
 mod inspect;
 mod maintain;
@@ -30,6 +31,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Export(args) => wait(export::run(args)),
         Command::Dlq(args) => wait(dlq::run(args)),
         Command::Maintain(args) => wait(maintain::run(args)),
+        Command::Home(args) => wait(home::run(args)),
         Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),

@@ -3,12 +3,13 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 58] = [
+pub(super) const RANGES: [(&str, f64, f64); 59] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
     ("lake.commit_interval_s", 0.001, f64::MAX),
     ("lake.commit_row_count", 1.0, f64::MAX),
+    ("lake.cursor_lease_s", 0.0, 3600.0),
     ("query.memory_bytes", 67_108_864.0, f64::MAX),
     ("query.timeout_s", 0.001, 1e9),
     ("query.concurrency", 1.0, 1000.0),

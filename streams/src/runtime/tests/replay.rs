@@ -240,9 +240,8 @@ async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
                 output: Arc::clone(&ground.output),
                 letters: Arc::clone(&ground.letters),
             };
-            let runner = StageRunner::<Brittle>::open(&1, wiring, settings, ground.checkpoints.clone())
-                .await
-                .unwrap();
+            let runner =
+                StageRunner::<Brittle>::open(&1, wiring, settings, ground.checkpoints.clone()).await.unwrap();
             let mut progress = runner.progress();
             let stop = CancellationToken::new();
             let task = tokio::spawn(runner.run(stop.clone()));

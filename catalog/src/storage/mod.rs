@@ -1,13 +1,19 @@
 //! One object store for Iceberg and DataFusion, rooted at the warehouse.
 //!
 //! Iceberg names files by absolute URL (`file:///…`, `s3://bucket/…`); the store knows them relative to the
-//! warehouse. Files outside the warehouse are refused.
+//! warehouse. Files outside the warehouse are refused. What is written carries a checksum, what is read is compared
+//! with it (`checksums`, `checked`).
 
-use std::collections::BTreeMap;
+mod checked;
+mod checksums;
+mod credentials;
+mod local;
+
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,20 +34,30 @@ use seislake_model::ErrorKind;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
+use self::checked::{CheckedStore, Kind};
+use self::checksums::{BlockSums, seal_avro, seal_json, seal_parquet};
+use self::local::Directories;
 use crate::error::{Doing, Error, Result};
+
+pub(crate) use checked::Damaged;
+pub(crate) use checksums::{FOOTER_KEY, FOOTER_VALUE};
 
 /// The place where data and metadata files lie.
 #[derive(Clone)]
 pub(crate) struct Warehouse {
     /// URL without a final slash.
     base: String,
-    store: Arc<dyn ObjectStore>,
+    store: Arc<CheckedStore>,
     /// Under this URL DataFusion finds the store.
     store_url: ObjectStoreUrl,
-    /// Directory of a local warehouse.
-    directory: Option<PathBuf>,
+    /// Directories of a local warehouse.
+    directories: Option<Arc<Directories>>,
+    /// Bytes of data files written and not yet described to Iceberg, whose writer does not know of their checksums.
+    sizes: Arc<Mutex<HashMap<Path, u64>>>,
     /// What others need to read the files in place, under Iceberg's names; never a credential.
     client_properties: BTreeMap<String, String>,
+    /// Without credentials of its own a bucket is opened with those of the machine, asked for at this address.
+    machine_credentials_at: Option<String>,
 }
 
 impl fmt::Debug for Warehouse {
@@ -61,10 +77,20 @@ impl Warehouse {
             let prefix = prefix.trim_end_matches('/');
             let builder = s3(bucket, options)?;
             let client_properties = client_properties(&builder);
+            let machine_credentials_at = credentials::asked_of_machine_at(&builder);
             let store = builder.build().doing(|| format!("open bucket \"{bucket}\""))?;
-            let store = Arc::new(PrefixStore::new(store, prefix));
+            let store = Arc::new(CheckedStore::new(Arc::new(PrefixStore::new(store, prefix))));
             let base = format!("s3://{}", rest.trim_end_matches('/'));
-            return Ok(Self { base, store, store_url, directory: None, client_properties });
+            let (directories, sizes) = (None, Arc::default());
+            return Ok(Self {
+                base,
+                store,
+                store_url,
+                directories,
+                sizes,
+                client_properties,
+                machine_credentials_at,
+            });
         }
         let path = location.strip_prefix("file://").unwrap_or(location);
         if path.contains("://") {
@@ -77,11 +103,21 @@ impl Warehouse {
             .doing(|| format!("open warehouse \"{location}\""))?;
         Ok(Self {
             base: format!("file://{}", directory.display()),
-            store: Arc::new(store),
+            store: Arc::new(CheckedStore::new(Arc::new(store))),
             store_url,
-            directory: Some(directory),
+            directories: Some(Arc::new(Directories::below(directory))),
+            sizes: Arc::default(),
             client_properties: BTreeMap::new(),
+            machine_credentials_at: None,
         })
+    }
+
+    /// Finds out early that there are no credentials, and says how to give some.
+    pub(crate) async fn require_credentials(&self) -> Result<()> {
+        match &self.machine_credentials_at {
+            Some(address) => credentials::require_machine(&self.base, address).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn client_properties(&self) -> &BTreeMap<String, String> {
@@ -93,7 +129,18 @@ impl Warehouse {
     }
 
     pub(crate) fn store(&self) -> Arc<dyn ObjectStore> {
-        Arc::clone(&self.store)
+        Arc::<CheckedStore>::clone(&self.store)
+    }
+
+    /// Files found damaged or missing since the warehouse was opened, with what is wrong.
+    pub(crate) fn damages(&self) -> BTreeMap<String, String> {
+        self.store.damages()
+    }
+
+    /// Bytes of a data file that was just written; `None` where it was not, or asked for before.
+    pub(crate) fn written_bytes(&self, location: &str) -> Option<u64> {
+        let path = self.path(location).ok()?;
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner).remove(&path)
     }
 
     pub(crate) fn store_url(&self) -> &ObjectStoreUrl {
@@ -115,10 +162,21 @@ impl Warehouse {
         Path::parse(relative.ok_or_else(outside)?).map_err(|_| outside())
     }
 
-    /// Makes a local file durable before a commit names it; object stores are durable when a write returns.
+    /// Makes the contents of a local file durable before a commit names it; object stores are durable when a write
+    /// returns. Its name is durable after [`Warehouse::sync_names`].
     pub(crate) async fn sync(&self, path: &Path) -> std::io::Result<()> {
-        let Some(directory) = &self.directory else { return Ok(()) };
-        tokio::fs::File::open(directory.join(path.as_ref())).await?.sync_all().await
+        match &self.directories {
+            Some(directories) => directories.sync(path).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the names of all files synced so far durable.
+    pub(crate) async fn sync_names(&self) -> std::io::Result<()> {
+        match &self.directories {
+            Some(directories) => directories.sync_names().await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -215,6 +273,11 @@ impl Storage for WarehouseStorage {
 
     async fn write(&self, path: &str, bytes: Bytes) -> iceberg::Result<()> {
         let (warehouse, at) = self.at(path)?;
+        let bytes = match Kind::of(&at) {
+            Kind::Json => seal_json(bytes.into()).into(),
+            Kind::Avro => seal_avro(bytes.into()).into(),
+            Kind::Parquet | Kind::Other => bytes,
+        };
         warehouse.store.put(&at, bytes.into()).await.map_err(|error| storage_error(path, error))?;
         warehouse.sync(&at).await.map_err(|error| storage_error(path, error))
     }
@@ -222,7 +285,12 @@ impl Storage for WarehouseStorage {
     async fn writer(&self, path: &str) -> iceberg::Result<Box<dyn FileWrite>> {
         let (warehouse, at) = self.at(path)?;
         let inner = BufWriter::new(warehouse.store(), at.clone());
-        Ok(Box::new(Writer { inner, warehouse: warehouse.clone(), at, location: path.to_owned() }))
+        let seal = match Kind::of(&at) {
+            Kind::Parquet => Seal::Parquet { sums: BlockSums::default(), last: Bytes::new(), written: 0 },
+            Kind::Avro => Seal::Whole(Vec::new()),
+            Kind::Json | Kind::Other => Seal::None,
+        };
+        Ok(Box::new(Writer { inner, warehouse: warehouse.clone(), at, location: path.to_owned(), seal }))
     }
 
     async fn delete(&self, path: &str) -> iceberg::Result<()> {
@@ -277,15 +345,62 @@ struct Writer {
     warehouse: Warehouse,
     at: Path,
     location: String,
+    seal: Seal,
+}
+
+/// How the checksum comes into a file that is being written.
+enum Seal {
+    None,
+    /// Held back whole: lists of files are small.
+    Whole(Vec<u8>),
+    /// Of data files the last part is held back: it ends with the footer, before which the sums go.
+    Parquet {
+        sums: BlockSums,
+        last: Bytes,
+        written: u64,
+    },
+}
+
+impl Writer {
+    async fn put(&mut self, bytes: Bytes) -> iceberg::Result<()> {
+        self.inner.put(bytes).await.map_err(|error| storage_error(&self.location, error))
+    }
 }
 
 #[async_trait]
 impl FileWrite for Writer {
     async fn write(&mut self, bytes: Bytes) -> iceberg::Result<()> {
-        self.inner.put(bytes).await.map_err(|error| storage_error(&self.location, error))
+        let ready = match &mut self.seal {
+            Seal::None => bytes,
+            Seal::Whole(held) => {
+                held.extend(bytes);
+                return Ok(());
+            }
+            Seal::Parquet { sums, last, written } => {
+                let ready = std::mem::replace(last, bytes);
+                sums.add(&ready);
+                *written += ready.len() as u64;
+                ready
+            }
+        };
+        if ready.is_empty() { Ok(()) } else { self.put(ready).await }
     }
 
     async fn close(&mut self) -> iceberg::Result<()> {
+        match std::mem::replace(&mut self.seal, Seal::None) {
+            Seal::None => {}
+            Seal::Whole(held) => self.put(seal_avro(held).into()).await?,
+            Seal::Parquet { sums, last, mut written } => {
+                let end =
+                    seal_parquet(sums, &last).map_err(|damage| storage_error(&self.location, damage))?;
+                for part in end.into_iter().filter(|part| !part.is_empty()) {
+                    written += part.len() as u64;
+                    self.put(part).await?;
+                }
+                let mut sizes = self.warehouse.sizes.lock().unwrap_or_else(PoisonError::into_inner);
+                sizes.insert(self.at.clone(), written);
+            }
+        }
         self.inner.shutdown().await.map_err(|error| storage_error(&self.location, error))?;
         self.warehouse.sync(&self.at).await.map_err(|error| storage_error(&self.location, error))
     }

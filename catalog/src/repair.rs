@@ -1,0 +1,495 @@
+//! What is damaged in a lake, and mending it: from the pointers down to the data files.
+//!
+//! ```text
+//! catalog.sqlite ── lost or damaged ──► made anew from the newest sound metadata file of each table
+//! metadata, manifests of the current snapshot ── damaged ──► the table goes back to its newest sound state
+//! older snapshots ── damaged ──► let go
+//! data files ── damaged or missing ──► taken out, the rows that can still be read put back
+//! ```
+//! A table that goes back takes its offsets along: what the log still holds comes in again. Nothing of the warehouse is
+//! deleted, and the catalog is kept beside the new one. Nobody else may have the lake open for a repair.
+
+use std::collections::BTreeSet;
+use std::path::{Path as FilePath, PathBuf};
+
+use arrow::array::RecordBatch;
+use futures::TryStreamExt;
+use iceberg::TableUpdate;
+use iceberg::spec::{DataFile, ManifestContentType, Operation, SnapshotRef, TableMetadata};
+use iceberg::table::Table;
+use iceberg::{Runtime, TableIdent};
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
+use seislake_model::Offsets;
+use serde::Serialize;
+
+use crate::error::{Doing, Error, Result};
+use crate::lake::Lake;
+use crate::maintain::conform;
+use crate::settings::LakeSettings;
+use crate::sink::{Change, Replaced, commit, offsets, write_files};
+use crate::sql_catalog::{Pointers, is_sound};
+use crate::storage::Warehouse;
+use crate::tables::{TABLES, TableDef, table_def};
+
+/// Bytes of a data file looked at in one piece.
+const CHECKED_BYTES: u64 = 8 << 20;
+
+/// One thing that is wrong with a lake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LakeFinding {
+    /// The file, or `table namespace.name`.
+    pub object: String,
+    /// What is wrong with it.
+    pub damage: String,
+    /// What it means: rows that are lost, states that are.
+    pub lost: String,
+    /// What a repair does, or did, about it.
+    pub remedy: String,
+}
+
+/// Whether to change anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Check,
+    Repair,
+}
+
+impl Lake {
+    /// What is damaged in a lake; every file that its tables need is read. Nothing is changed.
+    ///
+    /// # Errors
+    /// Where the warehouse cannot be reached at all.
+    pub async fn check(settings: &LakeSettings) -> Result<(Vec<LakeFinding>, Offsets)> {
+        Doctor::visit(settings, Mode::Check).await
+    }
+
+    /// Mends what [`Lake::check`] finds, and tells it, with the offsets that the tables cover afterwards.
+    ///
+    /// # Errors
+    /// Where files cannot be read or written for other reasons than damage.
+    pub async fn repair(settings: &LakeSettings) -> Result<(Vec<LakeFinding>, Offsets)> {
+        let (mut findings, _) = Doctor::visit(settings, Mode::Repair).await?;
+        // What came to light behind what was mended.
+        let (left, covered) = Doctor::visit(settings, Mode::Repair).await?;
+        findings.extend(left);
+        Ok((findings, covered))
+    }
+}
+
+struct Doctor<'a> {
+    settings: &'a LakeSettings,
+    mode: Mode,
+    warehouse: Warehouse,
+    findings: Vec<LakeFinding>,
+}
+
+/// A table in the state in which it will be used.
+struct Sound {
+    table: Table,
+    /// It is not the one that the catalog points to.
+    moved: bool,
+}
+
+impl Doctor<'_> {
+    async fn visit(settings: &LakeSettings, mode: Mode) -> Result<(Vec<LakeFinding>, Offsets)> {
+        let create = mode == Mode::Repair;
+        let mut findings = Vec::new();
+        if settings.is_local() && !FilePath::new(&settings.warehouse).is_dir() {
+            findings.push(LakeFinding {
+                object: settings.warehouse.clone(),
+                damage: "the folder of the warehouse is not there".into(),
+                lost: "all rows".into(),
+                remedy: "it is made anew, empty; what the log holds comes in again at the next start".into(),
+            });
+            if mode == Mode::Check {
+                return Ok((findings, Offsets::default()));
+            }
+        }
+        let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, create)?;
+        warehouse.require_credentials().await?;
+        let mut doctor = Doctor { settings, mode, warehouse, findings };
+        let covered = doctor.examine().await?;
+        Ok((doctor.findings, covered))
+    }
+
+    fn find(&mut self, object: impl Into<String>, damage: String, lost: impl Into<String>, remedy: &str) {
+        let (object, lost, remedy) = (object.into(), lost.into(), remedy.to_owned());
+        self.findings.push(LakeFinding { object, damage, lost, remedy });
+    }
+
+    async fn examine(&mut self) -> Result<Offsets> {
+        let known = self.pointers().await?;
+        let mut covered = Offsets::default();
+        let mut sound = Vec::new();
+        let idents: BTreeSet<TableIdent> = TABLES
+            .iter()
+            .map(TableDef::ident)
+            .chain(known.iter().flatten().map(|(ident, _)| ident.clone()))
+            .collect();
+        for ident in idents {
+            let pointer = known.iter().flatten().find(|(known, _)| *known == ident);
+            let pointer = pointer.map(|(_, location)| location.clone());
+            if let Some(found) = self.state_of(&ident, pointer, known.is_some()).await? {
+                for (topic, partitions) in offsets(found.table.metadata()).0 {
+                    for (partition, next) in partitions {
+                        covered.set(&topic, partition, next.max(covered.get(&topic, partition)));
+                    }
+                }
+                sound.push(found);
+            }
+        }
+        let rebuilt = known.is_none();
+        if self.mode == Mode::Repair && (rebuilt || sound.iter().any(|sound| sound.moved)) {
+            self.point_to(&sound, rebuilt).await?;
+        }
+        for found in &sound {
+            self.history(&found.table).await?;
+            self.data(&found.table).await?;
+        }
+        Ok(covered)
+    }
+
+    /// The tables that the catalog knows, with the locations of their metadata; `None` where it cannot be read.
+    async fn pointers(&mut self) -> Result<Option<Vec<(TableIdent, String)>>> {
+        const REMEDY: &str =
+            "it is made anew from the newest metadata file of each table; the old file is kept";
+        let catalog = self.settings.catalog.clone();
+        let damage = match is_sound(&catalog).await {
+            Ok(()) => match Pointers::open(&catalog, true).await {
+                Ok(pointers) => match pointers.locations().await {
+                    Ok(known) if !known.is_empty() || !self.holds_metadata().await? => {
+                        return Ok(Some(known));
+                    }
+                    Ok(_) => "it names no table, while the warehouse holds some".to_owned(),
+                    Err(error) => said(&error),
+                },
+                Err(error) => said(&error),
+            },
+            Err(damage) => damage,
+        };
+        self.find(
+            catalog.display().to_string(),
+            damage,
+            "nothing, where the metadata files are whole",
+            REMEDY,
+        );
+        Ok(None)
+    }
+
+    async fn holds_metadata(&self) -> Result<bool> {
+        for table in TABLES {
+            if !self.metadata_files(&table.ident()).await?.is_empty() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Metadata files of a table, the newest first.
+    async fn metadata_files(&self, ident: &TableIdent) -> Result<Vec<String>> {
+        let folder = Path::from(format!("{}/{}/metadata", ident.namespace().to_url_string(), ident.name()));
+        let listed: Vec<_> = self
+            .warehouse
+            .store()
+            .list(Some(&folder))
+            .try_collect()
+            .await
+            .doing(|| format!("list the metadata of table \"{ident}\""))?;
+        let mut files: Vec<_> = listed
+            .into_iter()
+            .filter(|object| object.location.as_ref().ends_with(".metadata.json"))
+            .map(|object| {
+                let name = object.location.filename().unwrap_or_default();
+                let version: u64 =
+                    name.split('-').next().and_then(|version| version.parse().ok()).unwrap_or_default();
+                (version, object.last_modified, format!("{}/{}", self.warehouse.base(), object.location))
+            })
+            .collect();
+        files.sort();
+        Ok(files.into_iter().rev().map(|(_, _, location)| location).collect())
+    }
+
+    /// The newest state of a table that can be read down to its lists of files.
+    async fn state_of(
+        &mut self,
+        ident: &TableIdent,
+        pointer: Option<String>,
+        catalog_sound: bool,
+    ) -> Result<Option<Sound>> {
+        let mut damage = None;
+        if let Some(location) = &pointer {
+            match self.open(ident, location).await {
+                Ok(table) => return Ok(Some(Sound { table, moved: false })),
+                Err(error) => damage = Some((location.clone(), said(&error))),
+            }
+        } else if catalog_sound {
+            // It was never made, or somebody dropped it.
+            return Ok(None);
+        }
+        let files = self.metadata_files(ident).await?;
+        let older = files.iter().skip_while(|file| {
+            pointer.as_ref().is_some_and(|pointer| files.contains(pointer) && *file != pointer)
+        });
+        let mut found = None;
+        for file in older.filter(|file| pointer.as_ref() != Some(file)) {
+            match self.open(ident, file).await {
+                Ok(table) => {
+                    found = Some(table);
+                    break;
+                }
+                Err(error) => damage = damage.or_else(|| Some((file.clone(), said(&error)))),
+            }
+        }
+        match (&found, damage) {
+            (_, None) => {}
+            (Some(table), Some((file, damage))) => {
+                let at = seislake_model::Timestamp::from_micros(
+                    table.metadata().last_updated_ms().saturating_mul(1000),
+                );
+                let lost =
+                    format!("what was committed to table \"{ident}\" after {at}, but for what the log holds");
+                self.find(
+                    file,
+                    damage,
+                    lost,
+                    "the table goes back to that state, and takes in again what the log holds",
+                );
+            }
+            (None, Some((file, damage))) => {
+                let lost = format!("all rows of table \"{ident}\", but for what the log holds");
+                self.find(
+                    file,
+                    damage,
+                    lost,
+                    "the table is made anew, and takes in again what the log holds",
+                );
+                if let (Mode::Repair, Some(_)) = (self.mode, &pointer) {
+                    self.back_up()?;
+                    Pointers::open(&self.settings.catalog, false).await?.delete(ident).await?;
+                }
+            }
+        }
+        Ok(found.map(|table| Sound { table, moved: true }))
+    }
+
+    /// A table at a metadata file, its current snapshot read down to the entries of its manifests.
+    async fn open(&self, ident: &TableIdent, location: &str) -> Result<Table> {
+        let what = || format!("read the metadata of table \"{ident}\" at \"{location}\"");
+        let io = self.warehouse.file_io();
+        let metadata = TableMetadata::read_from(&io, location).await.doing(what)?;
+        let table = Table::builder()
+            .identifier(ident.clone())
+            .file_io(io)
+            .metadata_location(location.to_owned())
+            .metadata(metadata)
+            .runtime(Runtime::current())
+            .build()
+            .doing(what)?;
+        if let Some(snapshot) = table.metadata().current_snapshot() {
+            files_of(&table, snapshot).await?;
+        }
+        Ok(table)
+    }
+
+    /// Writes the pointers of the states found.
+    async fn point_to(&mut self, sound: &[Sound], rebuilt: bool) -> Result<()> {
+        self.back_up()?;
+        if rebuilt {
+            for file in catalog_files(&self.settings.catalog) {
+                remove(&file)?;
+            }
+        }
+        let pointers = Pointers::open(&self.settings.catalog, false).await?;
+        for found in sound.iter().filter(|found| found.moved) {
+            let ident = found.table.identifier();
+            let Some(location) = found.table.metadata_location() else { continue };
+            pointers.insert_namespace(&ident.namespace().to_url_string(), &Default::default()).await?;
+            pointers.delete(ident).await?;
+            pointers.insert(ident, location).await?;
+        }
+        pointers.close().await;
+        Ok(())
+    }
+
+    /// Keeps the catalog as it is beside itself; once a second is enough.
+    fn back_up(&self) -> Result<()> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        for file in catalog_files(&self.settings.catalog).into_iter().filter(|file| file.exists()) {
+            let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
+            std::fs::copy(&file, &kept).doing(|| format!("keep a copy of \"{}\"", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Older snapshots whose lists of files cannot be read: time travel, `expire` and `orphans` need them.
+    async fn history(&mut self, table: &Table) -> Result<()> {
+        let current = table.metadata().current_snapshot_id();
+        let mut unreadable = Vec::new();
+        for snapshot in table.metadata().snapshots().filter(|old| Some(old.snapshot_id()) != current) {
+            if let Err(error) = files_of(table, snapshot).await {
+                let lost = format!("the state of table \"{}\" at that snapshot", table.identifier());
+                let object = snapshot.manifest_list().to_owned();
+                self.find(object, said(&error), lost, "the snapshot is let go");
+                unreadable.push(snapshot.snapshot_id());
+            }
+        }
+        if unreadable.is_empty() || self.mode == Mode::Check {
+            return Ok(());
+        }
+        let lake = Lake::open(self.settings.clone()).await?;
+        let updates = vec![TableUpdate::RemoveSnapshots { snapshot_ids: unreadable }];
+        lake.catalog().commit(table.identifier(), Vec::new(), updates).await.map(drop)
+    }
+
+    /// Data files of the current snapshot, read as a whole.
+    async fn data(&mut self, table: &Table) -> Result<()> {
+        let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(()) };
+        let mut damaged = Vec::new();
+        for file in files_of(table, snapshot).await? {
+            if let Err(error) = self.read_whole(&file).await {
+                damaged.push((file, said(&error)));
+            }
+        }
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let definition = table_def(&table.identifier().to_string());
+        let (lake, mut saved) = match (self.mode, definition) {
+            (Mode::Repair, Some(_)) => (Some(Lake::open(self.settings.clone()).await?), Vec::new()),
+            _ => (None, Vec::new()),
+        };
+        for (file, damage) in &damaged {
+            let rows = match (&lake, definition) {
+                (Some(_), Some(definition)) => self.readable(definition, file).await,
+                _ => Vec::new(),
+            };
+            let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
+            let lost = format!(
+                "{} of table \"{}\"{}",
+                rows_lost(file.record_count(), count as u64, self.mode),
+                table.identifier(),
+                bounds(definition, file)
+            );
+            let remedy = "the file is taken out of the table; rows of it that can still be read are put back";
+            self.find(file.file_path(), damage.clone(), lost, remedy);
+            saved.extend(rows);
+        }
+        if let (Some(lake), Some(definition)) = (lake, definition) {
+            let paths = damaged.iter().map(|(file, _)| file.file_path().to_owned()).collect();
+            let files =
+                if saved.is_empty() { Vec::new() } else { write_files(&lake, definition, &saved).await? };
+            let none = Offsets::default();
+            let replaced = Replaced::Files { paths, operation: Operation::Overwrite };
+            let change = Change { table: definition, files, replaced, covered: &none, seen: &none };
+            commit(&lake, change).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads every byte of a file, which compares them with their sums.
+    async fn read_whole(&self, file: &DataFile) -> Result<()> {
+        let what = || format!("read data file \"{}\"", file.file_path());
+        let path = self.warehouse.path(file.file_path()).doing(what)?;
+        let store = self.warehouse.store();
+        let size = store.head(&path).await.doing(what)?.size;
+        if size != file.file_size_in_bytes() {
+            let message = format!("it has {size} bytes, not {}", file.file_size_in_bytes());
+            return Err(Error::new(seislake_model::ErrorKind::Corrupt, message));
+        }
+        let mut first = 0;
+        while first < size {
+            let last = (first + CHECKED_BYTES).min(size);
+            store.get_range(&path, first..last).await.doing(what)?;
+            first = last;
+        }
+        // Files without sums are at least read as what they are.
+        let reader = ParquetObjectReader::new(store, path);
+        ParquetRecordBatchStreamBuilder::new(reader).await.doing(what).map(drop)
+    }
+
+    /// Rows of the row groups that can be read.
+    async fn readable(&self, table: &TableDef, file: &DataFile) -> Vec<RecordBatch> {
+        let Ok(path) = self.warehouse.path(file.file_path()) else { return Vec::new() };
+        let open = async || {
+            let reader = ParquetObjectReader::new(self.warehouse.store(), path.clone());
+            ParquetRecordBatchStreamBuilder::new(reader).await
+        };
+        let Ok(schema) = table.arrow_schema() else { return Vec::new() };
+        let groups = open().await.map_or(0, |builder| builder.metadata().num_row_groups());
+        let mut rows = Vec::new();
+        for group in 0..groups {
+            let Ok(builder) = open().await else { continue };
+            let Ok(stream) = builder.with_row_groups(vec![group]).build() else { continue };
+            let read: std::result::Result<Vec<RecordBatch>, _> = stream.try_collect().await;
+            rows.extend(read.into_iter().flatten().filter_map(|batch| conform(&batch, &schema).ok()));
+        }
+        rows
+    }
+}
+
+/// Live data files of a snapshot.
+async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Vec<DataFile>> {
+    let what = || format!("read the manifest list of table \"{}\"", table.identifier());
+    let list = table.manifest_list_reader(snapshot).load().await.doing(what)?;
+    let mut files = Vec::new();
+    for manifest in list.consume_entries() {
+        let what = || format!("read manifest \"{}\"", manifest.manifest_path);
+        let loaded = manifest.load_manifest(table.file_io()).await.doing(what)?;
+        if manifest.content == ManifestContentType::Data {
+            let live = loaded.entries().iter().filter(|entry| entry.is_alive());
+            files.extend(live.map(|entry| entry.data_file().clone()));
+        }
+    }
+    Ok(files)
+}
+
+fn rows_lost(rows: u64, saved: u64, mode: Mode) -> String {
+    match mode {
+        Mode::Check => format!("up to {rows} rows"),
+        Mode::Repair => format!("{} of {rows} rows", rows.saturating_sub(saved)),
+    }
+}
+
+/// Between which values of the order of the table the rows of a file lie.
+fn bounds(table: Option<&TableDef>, file: &DataFile) -> String {
+    let Some(table) = table else { return String::new() };
+    let mut text = String::new();
+    for name in ["source_id", "start_time", "pick_time", "origin_time"] {
+        let Some(column) = table.columns.iter().find(|column| column.name == name) else { continue };
+        let (first, last) = (file.lower_bounds().get(&column.id), file.upper_bounds().get(&column.id));
+        if let (Some(first), Some(last)) = (first, last) {
+            text.push_str(&format!(", {name} from {first} to {last}"));
+        }
+    }
+    text
+}
+
+/// A message with all its causes.
+fn said(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The database and what SQLite keeps beside it.
+fn catalog_files(catalog: &FilePath) -> Vec<PathBuf> {
+    ["", "-wal", "-shm"].iter().map(|end| PathBuf::from(format!("{}{end}", catalog.display()))).collect()
+}
+
+fn remove(file: &FilePath) -> Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).doing(|| format!("take away \"{}\"", file.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,293 @@
+//! An object store that compares what it reads from the warehouse with the checksums in the files.
+//!
+//! Every reader (scans, compaction, Iceberg's metadata) goes through it, so nothing that is damaged is taken for data.
+//! What was found damaged or missing is remembered, for `/readyz`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetRange, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result,
+};
+
+use super::checksums::{self, Damage, Sealed, TRAILER_BYTES};
+
+/// Last bytes of a Parquet file read at first: mostly its footer and its sums.
+const TAIL_BYTES: u64 = 64 << 10;
+/// Sums kept in memory: 32 MB, those of 128 GB of data.
+const SUMS_MAX: usize = 8 << 20;
+/// Damaged files remembered.
+const DAMAGES_MAX: usize = 64;
+/// By this name errors tell that a checksum was wrong.
+const STORE: &str = "checksum";
+
+/// A file that must not be used.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the file \"{path}\" of the warehouse is damaged: {damage}; `seislake home check` tells what else is"
+)]
+pub(crate) struct Damaged {
+    path: Path,
+    damage: Damage,
+}
+
+/// How a file carries its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Parquet,
+    Avro,
+    Json,
+    /// Not at all: original records, foreign files.
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(path: &Path) -> Self {
+        match path.as_ref().rsplit_once('.').map(|(_, extension)| extension) {
+            Some("parquet") => Self::Parquet,
+            Some("avro") => Self::Avro,
+            Some("json") => Self::Json,
+            _ => Self::Other,
+        }
+    }
+}
+
+pub(super) struct CheckedStore {
+    inner: Arc<dyn ObjectStore>,
+    known: Mutex<Known>,
+    damages: Mutex<BTreeMap<String, String>>,
+}
+
+/// Sums of Parquet files looked at, whose contents never change; `None` for those without.
+#[derive(Default)]
+struct Known {
+    files: HashMap<Path, Option<(Arc<Sealed>, ObjectMeta)>>,
+    sum_count: usize,
+}
+
+impl fmt::Debug for CheckedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CheckedStore").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for CheckedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.inner.fmt(f)
+    }
+}
+
+impl CheckedStore {
+    pub(super) fn new(inner: Arc<dyn ObjectStore>) -> Self {
+        Self { inner, known: Mutex::default(), damages: Mutex::default() }
+    }
+
+    /// Files found damaged or missing so far, with what is wrong.
+    pub(super) fn damages(&self) -> BTreeMap<String, String> {
+        self.damages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, path: &Path, what: &str) {
+        let mut damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
+        if damages.len() < DAMAGES_MAX && damages.insert(path.to_string(), what.to_owned()).is_none() {
+            metrics::counter!("seislake_damaged_files_total").increment(1);
+            tracing::error!(file = %path, what, "a file of the warehouse cannot be used");
+        }
+    }
+
+    fn damaged(&self, path: &Path, damage: Damage) -> object_store::Error {
+        self.note(path, &damage.to_string());
+        let source = Box::new(Damaged { path: path.clone(), damage });
+        object_store::Error::Generic { store: STORE, source }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The sums of a Parquet file.
+    async fn sealed(&self, path: &Path) -> Result<Option<(Arc<Sealed>, ObjectMeta)>> {
+        if let Some(known) = self.lock().files.get(path) {
+            return Ok(known.clone());
+        }
+        let tail = GetOptions::new().with_range(Some(GetRange::Suffix(TAIL_BYTES)));
+        let got = match self.inner.get_opts(path, tail).await {
+            Err(error @ object_store::Error::NotFound { .. }) => {
+                self.note(path, "it is not there");
+                return Err(error);
+            }
+            got => got?,
+        };
+        let meta = got.meta.clone();
+        let tail = got.bytes().await?;
+        let found = self.parse(path, &meta, tail).await?;
+        let mut known = self.lock();
+        if known.sum_count > SUMS_MAX {
+            *known = Known::default();
+        }
+        known.sum_count += found.as_ref().map_or(1, |sealed| sealed.count());
+        let found = found.map(|sealed| (Arc::new(sealed), meta));
+        known.files.insert(path.clone(), found.clone());
+        Ok(found)
+    }
+
+    async fn parse(&self, path: &Path, meta: &ObjectMeta, tail: Bytes) -> Result<Option<Sealed>> {
+        let refuse = |damage| self.damaged(path, damage);
+        let footer = checksums::footer_start(meta.size, &tail).map_err(refuse)?;
+        let tail = self.tail_from(path, meta.size, tail, footer.saturating_sub(TRAILER_BYTES)).await?;
+        let Some(section) = checksums::section_start(meta.size, footer, &tail).map_err(refuse)? else {
+            return Ok(None);
+        };
+        let tail = self.tail_from(path, meta.size, tail, section).await?;
+        let tail = tail.slice(tail.len().saturating_sub((meta.size - section) as usize)..);
+        Sealed::parse(meta.size, footer, &tail).map(Some).map_err(refuse)
+    }
+
+    /// The last bytes of a file from `from` on or earlier.
+    async fn tail_from(&self, path: &Path, size: u64, tail: Bytes, from: u64) -> Result<Bytes> {
+        if from >= size - tail.len() as u64 {
+            return Ok(tail);
+        }
+        self.inner.get_range(path, from..size).await
+    }
+
+    /// Ranges of a Parquet file, each block around them compared with its sum.
+    async fn checked_ranges(
+        &self,
+        path: &Path,
+        sealed: &Sealed,
+        ranges: &[Range<u64>],
+    ) -> Result<Vec<Bytes>> {
+        let around: Vec<Range<u64>> = ranges.iter().map(|range| sealed.around(range)).collect();
+        let merged = merged(around.clone());
+        let read = self.inner.get_ranges(path, &merged).await?;
+        for (range, bytes) in merged.iter().zip(&read) {
+            sealed.check(range.start, bytes).map_err(|damage| self.damaged(path, damage))?;
+        }
+        let cut = |(range, around): (&Range<u64>, &Range<u64>)| {
+            let place = merged.partition_point(|merged| merged.start <= around.start).saturating_sub(1);
+            let begin = merged.get(place).map_or(0, |merged| merged.start);
+            let bytes = read.get(place).cloned().unwrap_or_default();
+            let first = ((range.start - begin) as usize).min(bytes.len());
+            let last = ((range.end - begin) as usize).min(bytes.len());
+            bytes.slice(first..last)
+        };
+        Ok(ranges.iter().zip(&around).map(cut).collect())
+    }
+
+    /// A Parquet file, or a part of it.
+    async fn get_parquet(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let Some((sealed, meta)) = self.sealed(path).await? else {
+            return self.inner.get_opts(path, options).await;
+        };
+        let range = match &options.range {
+            Some(range) => range
+                .as_range(sealed.size())
+                .map_err(|source| object_store::Error::Generic { store: STORE, source: Box::new(source) })?,
+            None => 0..sealed.size(),
+        };
+        let bytes = self.checked_ranges(path, &sealed, std::slice::from_ref(&range)).await?;
+        Ok(whole(bytes.into_iter().next().unwrap_or_default(), meta, range))
+    }
+
+    /// A file that is read whole.
+    async fn get_whole(
+        &self,
+        path: &Path,
+        options: GetOptions,
+        check: fn(&[u8]) -> std::result::Result<(), Damage>,
+    ) -> Result<GetResult> {
+        let got = self.inner.get_opts(path, options).await?;
+        let meta = got.meta.clone();
+        let bytes = got.bytes().await?;
+        check(&bytes).map_err(|damage| self.damaged(path, damage))?;
+        let range = 0..bytes.len() as u64;
+        Ok(whole(bytes, meta, range))
+    }
+}
+
+fn whole(bytes: Bytes, meta: ObjectMeta, range: Range<u64>) -> GetResult {
+    let payload = GetResultPayload::Stream(futures::stream::once(async { Ok(bytes) }).boxed());
+    GetResult { payload, meta, range, attributes: Default::default() }
+}
+
+/// The ranges in order, those that meet as one.
+fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+#[async_trait]
+impl ObjectStore for CheckedStore {
+    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
+        self.inner.put_opts(location, payload, opts).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        opts: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(location, opts).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        match Kind::of(location) {
+            _ if options.head => self.inner.get_opts(location, options).await,
+            Kind::Parquet => self.get_parquet(location, options).await,
+            Kind::Avro if options.range.is_none() => {
+                self.get_whole(location, options, checksums::check_avro).await
+            }
+            Kind::Json if options.range.is_none() => {
+                self.get_whole(location, options, checksums::check_json).await
+            }
+            Kind::Avro | Kind::Json | Kind::Other => self.inner.get_opts(location, options).await,
+        }
+    }
+
+    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        if Kind::of(location) != Kind::Parquet {
+            return self.inner.get_ranges(location, ranges).await;
+        }
+        match self.sealed(location).await? {
+            Some((sealed, _)) => self.checked_ranges(location, &sealed, ranges).await,
+            None => self.inner.get_ranges(location, ranges).await,
+        }
+    }
+
+    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(locations)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        self.inner.rename_opts(from, to, options).await
+    }
+}

@@ -1,0 +1,121 @@
+//! Flipped bits, lost ends and lost files: an error that names the file, never other rows.
+
+use std::path::PathBuf;
+
+use seislake_model::ErrorKind;
+
+use super::*;
+
+/// Files of the warehouse whose path contains `part`.
+fn files(home: &Path, part: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![home.join("warehouse")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            match entry.path() {
+                path if path.is_dir() => folders.push(path),
+                path if path.to_string_lossy().contains(part) => found.push(path),
+                _ => {}
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// All samples, or the error.
+async fn read(home: &Path) -> Result<Vec<String>, String> {
+    let lake = Lake::open(settings(home)).await.map_err(|error| format!("{error}: {:?}", error.kind))?;
+    let context = session(&lake);
+    let sql = "SELECT source_id, start_ns, samples FROM waveform.segments WHERE sample_rate_hz = 100.0";
+    let frame = context.sql(sql).await.map_err(|error| error.to_string())?;
+    let batches = frame.collect().await.map_err(|error| error.to_string())?;
+    let text = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    Ok(lines)
+}
+
+async fn filled(home: &Path) {
+    let lake = lake(home).await;
+    let rows = (0..20).map(|offset| segment(offset, Samples::Int32((0..300).collect()))).collect();
+    append(&lake, Rows::Segments(rows), &covered(0, 20)).await;
+}
+
+#[tokio::test]
+async fn flipped_bits_never_give_other_rows() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path()).await;
+    let sound = read(home.path()).await.unwrap();
+    assert!(sound.len() > 20);
+    for part in ["segments/data", "segments/metadata/snap-", "-m0.avro", "segments/metadata/0"] {
+        let of_table = |file: &PathBuf| file.to_string_lossy().contains("segments");
+        // Of metadata files the last is the current one.
+        for file in files(home.path(), part).into_iter().rev().filter(of_table).take(1) {
+            let bytes = std::fs::read(&file).unwrap();
+            let step = (bytes.len() / 25).max(1);
+            let mut refused = 0;
+            for at in (0..bytes.len()).step_by(step) {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << (at % 8);
+                std::fs::write(&file, &damaged).unwrap();
+                match read(home.path()).await {
+                    Ok(rows) => assert_eq!(rows, sound, "byte {at} of {}", file.display()),
+                    Err(_) => refused += 1,
+                }
+            }
+            std::fs::write(&file, &bytes).unwrap();
+            assert!(refused > 0, "nothing of {} is checked", file.display());
+        }
+    }
+    assert_eq!(read(home.path()).await.unwrap(), sound);
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_named_and_remembered() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path()).await;
+    let file = files(home.path(), "segments/data").remove(0);
+    let bytes = std::fs::read(&file).unwrap();
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let mut flipped = bytes.clone();
+    flipped[bytes.len() / 3] ^= 4;
+    for damaged in
+        [flipped, bytes[..bytes.len() - 37].to_vec(), bytes[..bytes.len() / 2].to_vec(), Vec::new()]
+    {
+        std::fs::write(&file, &damaged).unwrap();
+        let lake = lake(home.path()).await;
+        let frame = session(&lake).sql("SELECT samples FROM waveform.segments").await.unwrap();
+        let error = frame.collect().await.unwrap_err().to_string();
+        assert!(error.contains(&name) && error.contains("damaged"), "{error}");
+        assert!(lake.damages().keys().any(|path| path.contains(&name)), "{:?}", lake.damages());
+        let error = lake.compact("waveform.segments", everything()).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Corrupt, "{error:?}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    let lake = lake(home.path()).await;
+    let frame = session(&lake).sql("SELECT samples FROM waveform.segments").await.unwrap();
+    assert!(frame.collect().await.unwrap_err().to_string().contains(&name));
+    assert_eq!(lake.damages().values().next().map(String::as_str), Some("it is not there"));
+}
+
+fn everything() -> crate::CompactSettings {
+    crate::CompactSettings { everything: true, ..crate::CompactSettings::default() }
+}
+
+#[tokio::test]
+async fn sizes_of_files_are_those_that_metadata_say() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path()).await;
+    let lake = lake(home.path()).await;
+    let before = read(home.path()).await.unwrap();
+    lake.compact("waveform.segments", everything()).await.unwrap();
+    let loaded = lake.load(&crate::table_def("waveform.segments").unwrap().ident()).await.unwrap();
+    let live = lake.data_files(&loaded).await.unwrap();
+    assert!(!live.is_empty());
+    for (_, file) in live {
+        let path = file.file_path().strip_prefix("file://").unwrap();
+        assert_eq!(std::fs::metadata(path).unwrap().len(), file.file_size_in_bytes());
+    }
+    assert!(!before.is_empty());
+}

@@ -1,0 +1,246 @@
+//! `seislake home check|repair`: what of a home is damaged, what is lost by it, and mending it.
+//!
+//! ```text
+//! purpose.json, warehouse.toml ─► lake (catalog, tables, files) ─► log of the home and of each share ─► state
+//! ```
+//! A repair needs the home for itself. What it replaces stays beside it (`….damaged…`).
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, bail};
+use seislake_catalog::{Lake, LakeFinding};
+use seislake_model::Offsets;
+use seislake_streams::message::WAVEFORMS_RAW;
+use seislake_streams::topic::{self, LogFinding};
+use serde::Serialize;
+
+use crate::command_line::{DamageAction, DamageArgs};
+use crate::engine;
+use crate::home::{self, Home, PURPOSE_FILE, Purpose};
+use crate::lakehouse::{PLACE_FILE, lake_settings};
+use crate::settings::Settings;
+use crate::terminal::print_result;
+use crate::velocity_model;
+
+/// One thing that is wrong, as all parts of a home tell it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Finding {
+    part: &'static str,
+    object: String,
+    damage: String,
+    lost: String,
+    remedy: String,
+}
+
+pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
+    let settings = Settings::load(args.home.config.as_deref())?;
+    let path = &args.home.home;
+    if !path.is_dir() {
+        bail!("there is no home \"{}\"", path.display());
+    }
+    let findings = match args.action {
+        DamageAction::Check => check(path, &settings).await?,
+        DamageAction::Repair => repair(path, &settings).await?,
+    };
+    print_result(&text(&findings, args.action, args.json)?)?;
+    if args.action == DamageAction::Check && !findings.is_empty() {
+        bail!("{} things are damaged; `seislake home repair` mends them", findings.len());
+    }
+    Ok(())
+}
+
+async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
+    let found = examine(path, settings, DamageAction::Check).await?;
+    if found.is_empty() || !home::in_use(path) {
+        return Ok(found);
+    }
+    // Beside a running server files come and go: what is damaged is so the second time, too.
+    let again = examine(path, settings, DamageAction::Check).await?;
+    Ok(again.into_iter().filter(|finding| found.contains(finding)).collect())
+}
+
+async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
+    // All locks are held until the end.
+    let whole = Home::open(path)?;
+    let mut shares = Vec::new();
+    for share in home::shares(path) {
+        let name = share.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let numbers =
+            name.split_once("-of-").and_then(|(share, of)| Some((share.parse().ok()?, of.parse().ok()?)));
+        let (share, of) = numbers.with_context(|| format!("\"{}\" is no share", share.display()))?;
+        shares.push(Home::open_share(path, share, of)?);
+    }
+    let findings = examine(path, settings, DamageAction::Repair).await?;
+    for home in shares.iter().chain([&whole]).filter(|home| has_log(home.path()) || shares.is_empty()) {
+        if !path.join(home::CATALOG_FILE).exists() {
+            continue;
+        }
+        engine::mend_log(home, settings).await?;
+        // Where the log goes on behind what it lost, the hole is told of once.
+        topic::repair(home.path(), &Offsets::default())?;
+    }
+    Ok(findings)
+}
+
+fn has_log(place: &Path) -> bool {
+    std::fs::read_dir(place.join("log")).is_ok_and(|mut topics| topics.next().is_some())
+}
+
+async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    small_files(path, action, &mut findings)?;
+    let lake = lake_settings(path, settings)?;
+    let begun = path.join(home::CATALOG_FILE).exists() || home::is_begun(path);
+    let (of_lake, covered) = match action {
+        _ if !begun => (Vec::new(), Offsets::default()),
+        DamageAction::Check => Lake::check(&lake).await?,
+        DamageAction::Repair => Lake::repair(&lake).await?,
+    };
+    findings.extend(of_lake.into_iter().map(of_lake_finding));
+    for place in home::shares(path).into_iter().chain([path.to_owned()]) {
+        log(&place, &covered, action, &mut findings)?;
+    }
+    Ok(findings)
+}
+
+fn of_lake_finding(found: LakeFinding) -> Finding {
+    let LakeFinding { object, damage, lost, remedy } = found;
+    Finding { part: "lake", object, damage, lost, remedy }
+}
+
+/// Files that say what the home is: each is small and can be made anew.
+fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+    let sound = |text: &str| serde_json::from_str::<Purpose>(text).is_ok();
+    let remedy = match home::shares(path).len() {
+        0 => "it is taken away: the next import settles anew what the home is for".to_owned(),
+        shares => format!("it is made anew: an archive in {shares} shares"),
+    };
+    if let Some(file) = damaged(&path.join(PURPOSE_FILE), sound) {
+        if action == DamageAction::Repair {
+            set_aside(&file)?;
+            if let shares @ 1.. = home::shares(path).len() {
+                let purpose = Purpose::Archive { shards: u32::try_from(shares)? };
+                std::fs::write(&file, serde_json::to_string(&purpose)?)
+                    .context("cannot write purpose.json")?;
+            }
+        }
+        findings.push(small(&file, "what the home is for", &remedy));
+    }
+    let sound = |text: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("warehouse"));
+    if let Some(file) = damaged(&path.join(PLACE_FILE), sound) {
+        if action == DamageAction::Repair {
+            set_aside(&file)?;
+        }
+        findings.push(small(
+            &file,
+            "where the warehouse is",
+            "it is taken away: name the warehouse once more by lake.warehouse (--config)",
+        ));
+    }
+    if let Some(file) = damaged(&path.join(velocity_model::FILE), velocity_model::is_sound) {
+        if action == DamageAction::Repair {
+            set_aside(&file)?;
+        }
+        findings.push(small(
+            &file,
+            "the velocity model of the home",
+            "it is taken away: the configured model is used until one is imported again",
+        ));
+    }
+    Ok(())
+}
+
+fn small(file: &Path, lost: &str, remedy: &str) -> Finding {
+    Finding {
+        part: "home",
+        object: file.display().to_string(),
+        damage: "it cannot be read".into(),
+        lost: lost.into(),
+        remedy: remedy.into(),
+    }
+}
+
+/// The file, where it is there and not sound.
+fn damaged(file: &Path, sound: impl Fn(&str) -> bool) -> Option<PathBuf> {
+    let bytes = std::fs::read(file).ok()?;
+    let whole = std::str::from_utf8(&bytes).is_ok_and(sound);
+    (!whole).then(|| file.to_owned())
+}
+
+/// Keeps a damaged file out of the way.
+fn set_aside(file: &Path) -> anyhow::Result<()> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
+    std::fs::rename(file, &kept).with_context(|| format!("cannot set \"{}\" aside", file.display()))
+}
+
+/// The log and the state of a home or of one of its shares.
+fn log(
+    place: &Path,
+    covered: &Offsets,
+    action: DamageAction,
+    findings: &mut Vec<Finding>,
+) -> anyhow::Result<()> {
+    let suffix = place.file_name().and_then(|name| name.to_str()).filter(|name| name.contains("-of-"));
+    let raw = suffix.map_or_else(|| WAVEFORMS_RAW.to_owned(), |share| format!("{WAVEFORMS_RAW}@{share}"));
+    let records: u64 = covered.0.get(&raw).into_iter().flatten().map(|(_, next)| next).sum();
+    if !has_log(place) && records > 0 {
+        findings.push(Finding {
+            part: "log",
+            object: place.join("log").display().to_string(),
+            damage: "the log is not there".into(),
+            lost: format!("{records} records; the tables hold them"),
+            remedy: "it goes on behind them; records that the tables hold are not taken a second time".into(),
+        });
+    }
+    let found = match action {
+        DamageAction::Check => topic::check(place, covered)?,
+        DamageAction::Repair => topic::repair(place, covered)?,
+    };
+    findings.extend(found.into_iter().map(of_log));
+    if action == DamageAction::Check && home::in_use(place) {
+        return Ok(());
+    }
+    let state = seislake_streams::state_damages(place)?;
+    findings.extend(state.into_iter().map(|(file, damage)| Finding {
+        part: "state",
+        object: file.display().to_string(),
+        damage,
+        lost: "nothing".into(),
+        remedy: "it is made again from the log and the tables".into(),
+    }));
+    Ok(())
+}
+
+fn of_log(found: LogFinding) -> Finding {
+    let lost = match found.lost.end.saturating_sub(found.lost.start) {
+        0 => "nothing that was acknowledged".to_owned(),
+        count => format!("up to {count} records, but for those that the tables hold"),
+    };
+    Finding {
+        part: "log",
+        object: found.file.display().to_string(),
+        damage: format!("{} (\"{}\" partition {})", found.damage, found.topic, found.partition),
+        lost,
+        remedy: "the log is read past it and goes on behind it".into(),
+    }
+}
+
+fn text(findings: &[Finding], action: DamageAction, json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(format!("{}\n", serde_json::to_string(findings)?));
+    }
+    if findings.is_empty() {
+        return Ok("nothing is damaged\n".to_owned());
+    }
+    let verb = match action {
+        DamageAction::Check => "repair",
+        DamageAction::Repair => "mended",
+    };
+    let lines = findings.iter().map(|found| {
+        let Finding { part, object, damage, lost, remedy } = found;
+        format!("{part}: {object}\n  damage: {damage}\n  lost: {lost}\n  {verb}: {remedy}\n")
+    });
+    Ok(lines.collect())
+}

@@ -1,0 +1,290 @@
+"""Damage of every kind: never a wrong row, a message with the way back, a check that names it, a repair that mends it."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import random
+import shutil
+import sqlite3
+import subprocess
+
+import numpy as np
+import pytest
+from harness import Home, binary, environment
+from records import series, station_text
+
+SAMPLES = "SELECT source_id, start_ns, encoding, samples FROM waveform.segments ORDER BY 1, 2"
+PACKETS = "SELECT sha256, start_ns FROM waveform.packets ORDER BY 1"
+STATIONS = ["AAA", "BBB", "CCC"]
+
+
+class Filled:
+    """A home with records of three stations, and a copy of it to start each case from."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.home = Home(folder)
+        self.kept = folder / "kept"
+        self.records = folder / "records"
+        self.records.mkdir()
+        random_state = np.random.default_rng(5)
+        for station in STATIONS:
+            samples = np.cumsum(random_state.integers(-50, 51, 6000))
+            (self.records / f"{station}.mseed").write_bytes(series(samples, "2024-01-01T00:00:00", station=station))
+        self.stations = folder / "stations.txt"
+        self.stations.write_text(station_text([("XX", s, "", "HHZ", 1.0 + i, 2.0, 0, 100) for i, s in enumerate(STATIONS)]))
+        self.fill()
+        self.samples, self.packets = self.home.query(SAMPLES), self.home.query(PACKETS)
+        assert len(self.packets) == 180
+        shutil.copytree(self.home.path, self.kept)
+
+    def fill(self) -> None:
+        self.home.succeed("import", "--stations", self.stations, "--velocity-model", "iasp91", "--", self.records)
+
+    def restore(self) -> Home:
+        """The home as it was before all damage, at the same place: tables name their files by absolute paths."""
+        shutil.rmtree(self.home.path, ignore_errors=True)
+        shutil.rmtree(self.home.path.with_suffix(".extra"), ignore_errors=True)
+        shutil.copytree(self.kept, self.home.path)
+        return self.home
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    made = Filled(tmp_path_factory.mktemp("damage"))
+    yield made
+    made.home.close()
+
+
+def files(home: Home, pattern: str) -> list:
+    found = sorted((home.path).glob(pattern))
+    assert found, f"nothing matches {pattern}"
+    return found
+
+
+def flip(path: pathlib.Path, places: list) -> None:
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place % len(content)] ^= 1 << (place % 8)
+    path.write_bytes(bytes(content))
+
+
+def cut(path: pathlib.Path, keep: int) -> None:
+    path.write_bytes(path.read_bytes()[:keep])
+
+
+def pointer(home: Home, table: str) -> pathlib.Path:
+    with sqlite3.connect(home.path / "catalog.sqlite") as database:
+        rows = database.execute("SELECT metadata_location FROM iceberg_tables WHERE table_name = ?", (table,)).fetchall()
+    return pathlib.Path(rows[0][0].removeprefix("file://"))
+
+
+def data(home: Home) -> pathlib.Path:
+    return files(home, "warehouse/waveform/segments/data/**/*.parquet")[0]
+
+
+def segment(home: Home) -> pathlib.Path:
+    """The largest file of the log of records."""
+    return max(files(home, "log/waveforms.raw/*/*.log"), key=lambda path: path.stat().st_size)
+
+
+def zero_head(path: pathlib.Path) -> None:
+    path.write_bytes(bytes(512) + path.read_bytes()[512:])
+
+
+def manifest_list(home: Home) -> pathlib.Path:
+    metadata = json.loads(pointer(home, "segments").read_text())
+    current = metadata["current-snapshot-id"]
+    found = [s for s in metadata["snapshots"] if s["snapshot-id"] == current]
+    return pathlib.Path(found[0]["manifest-list"].removeprefix("file://"))
+
+
+def drop_catalog(home: Home) -> None:
+    for path in home.path.glob("catalog.sqlite*"):
+        path.unlink()
+
+
+# Each: what is done to the home, and a word of the finding that names it.
+KINDS = {
+    "data flipped at a third": (lambda h: flip(data(h), [data(h).stat().st_size // 3]), ".parquet"),
+    "data flipped in the middle": (lambda h: flip(data(h), [data(h).stat().st_size // 2]), ".parquet"),
+    "data flipped ten times": (lambda h: flip(data(h), random.Random(7).sample(range(8, 10**6), 10)), ".parquet"),
+    "data flipped in the footer": (lambda h: flip(data(h), [data(h).stat().st_size - 200]), ".parquet"),
+    "data flipped in the length of the footer": (lambda h: flip(data(h), [data(h).stat().st_size - 7]), ".parquet"),
+    "data cut by 37 bytes": (lambda h: cut(data(h), data(h).stat().st_size - 37), ".parquet"),
+    "data cut by half": (lambda h: cut(data(h), data(h).stat().st_size // 2), ".parquet"),
+    "data longer": (lambda h: data(h).write_bytes(data(h).read_bytes() + b"more"), ".parquet"),
+    "data empty": (lambda h: cut(data(h), 0), ".parquet"),
+    "data deleted": (lambda h: data(h).unlink(), ".parquet"),
+    "list of manifests flipped": (lambda h: flip(manifest_list(h), [manifest_list(h).stat().st_size // 2]), "snap-"),
+    "list of manifests deleted": (lambda h: manifest_list(h).unlink(), "snap-"),
+    "manifests flipped": (lambda h: [flip(p, [p.stat().st_size * 2 // 3]) for p in files(h, "warehouse/waveform/segments/metadata/*-m0.avro")], "-m0.avro"),
+    "manifests deleted": (lambda h: [p.unlink() for p in files(h, "warehouse/waveform/segments/metadata/*-m0.avro")], "-m0.avro"),
+    "metadata flipped": (lambda h: flip(pointer(h, "segments"), [700]), "metadata.json"),
+    "metadata cut": (lambda h: cut(pointer(h, "segments"), 900), "metadata.json"),
+    "metadata deleted": (lambda h: pointer(h, "segments").unlink(), "metadata.json"),
+    "catalog deleted": (drop_catalog, "catalog.sqlite"),
+    "catalog garbage": (lambda h: (drop_catalog(h), (h.path / "catalog.sqlite").write_bytes(os.urandom(8192)))[0], "catalog.sqlite"),
+    "catalog cut by half": (lambda h: cut(h.path / "catalog.sqlite", (h.path / "catalog.sqlite").stat().st_size // 2), "catalog.sqlite"),
+    "catalog empty": (lambda h: (drop_catalog(h), (h.path / "catalog.sqlite").touch())[0], "catalog.sqlite"),
+    "warehouse deleted": (lambda h: shutil.rmtree(h.path / "warehouse"), "warehouse"),
+    "purpose garbage": (lambda h: (h.path / "purpose.json").write_text("{whole"), "purpose.json"),
+    "log cut by 37 bytes": (lambda h: cut(segment(h), segment(h).stat().st_size - 37), ".log"),
+    "log cut by half": (lambda h: cut(segment(h), segment(h).stat().st_size // 2), "waveforms.raw"),
+    "log flipped": (lambda h: flip(segment(h), [segment(h).stat().st_size // 2]), ".log"),
+    "log segment deleted": (lambda h: segment(h).unlink(), "waveforms.raw"),
+    "log deleted": (lambda h: shutil.rmtree(h.path / "log"), "log"),
+    "topic file garbage": (lambda h: (h.path / "log" / "waveforms.raw" / "topic.json").write_text("{"), "topic.json"),
+    "index flipped": (lambda h: flip(h.path / "state" / "seen.redb", list(range(5000, 200_000, 4096))), "seen.redb"),
+    "index cut": (lambda h: cut(h.path / "state" / "seen.redb", 5000), "seen.redb"),
+    "index zeroed at the head": (lambda h: zero_head(h.path / "state" / "seen.redb"), "seen.redb"),
+    "index deleted": (lambda h: (h.path / "state" / "seen.redb").unlink(), "seen.redb"),
+    "checkpoints garbage": (lambda h: (h.path / "state" / "checkpoints.redb").write_bytes(os.urandom(9000)), "checkpoints.redb"),
+    "state deleted": (lambda h: shutil.rmtree(h.path / "state"), "seen.redb"),
+    "state and log deleted": (lambda h: [shutil.rmtree(h.path / name) for name in ("state", "log")], "log"),
+    "velocity model garbage": (lambda h: (h.path / "state" / "velocity-model.json").write_text('{"name": 3}'), "velocity-model.json"),
+}
+# What comes in again from the log or the records, so that nothing is lost in the end.
+WHOLE_AGAIN = ["list of", "manifests", "metadata", "catalog", "warehouse", "purpose", "velocity", "log", "topic", "index", "checkpoints", "state"]
+
+
+def subset(rows: list, of: list) -> bool:
+    known = {json.dumps(row, sort_keys=True) for row in of}
+    return all(json.dumps(row, sort_keys=True) in known for row in rows) and len(rows) <= len(of)
+
+
+def never_wrong(filled: Filled) -> None:
+    """A statement gives rows that were there, or a message."""
+    done = filled.home.run("query", "--format", "csv", SAMPLES)
+    if done.returncode == 0:
+        assert subset(list(csv.DictReader(io.StringIO(done.stdout))), filled.samples)
+    else:
+        assert done.returncode == 1 and "panicked" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_D8_D10_every_kind_of_damage_is_told_and_mended(filled, kind):
+    damage, word = KINDS[kind]
+    home = filled.restore()
+    damage(home)
+    never_wrong(filled)
+    checked = home.run("home", "check", "--json")
+    assert checked.returncode == 1 and "panicked" not in checked.stderr, checked.stdout + checked.stderr
+    findings = json.loads(checked.stdout)
+    assert any(word in finding["object"] + finding["damage"] for finding in findings), findings
+    assert all(finding["remedy"] and finding["lost"] for finding in findings)
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    whole_again = any(kind.startswith(begin) for begin in WHOLE_AGAIN)
+    if whole_again:
+        filled.fill()
+    samples, packets = home.query(SAMPLES), home.query(PACKETS)
+    assert subset(samples, filled.samples) and subset(packets, filled.packets), "rows that were never there, or twice"
+    if whole_again:
+        assert packets == filled.packets
+        assert sum(len(row["samples"]) for row in samples) == sum(len(row["samples"]) for row in filled.samples)
+
+
+def test_D10_flipped_bits_never_give_other_samples(filled):
+    """Twenty places spread over a data file: each is an error or harmless."""
+    home = filled.restore()
+    path = data(home)
+    sound = path.read_bytes()
+    refused = 0
+    for number in range(20):
+        path.write_bytes(sound)
+        flip(path, [len(sound) * number // 20 + 5])
+        done = home.run("query", "--format", "csv", SAMPLES)
+        if done.returncode == 0:
+            assert list(csv.DictReader(io.StringIO(done.stdout))) == filled.samples
+        else:
+            refused += 1
+            assert path.name in done.stderr or "damaged" in done.stderr, done.stderr
+    assert refused >= 15, "nothing is checked"
+
+
+def test_D10_readiness_names_a_damaged_file_once_seen(filled):
+    home = filled.restore()
+    server = home.serve()
+    assert server.get("/readyz").status_code == 200
+    flip(data(home), [data(home).stat().st_size // 3])
+    answer = server.get("/fdsnws/dataselect/1/query?starttime=2024-01-01&endtime=2024-01-02")
+    assert answer.status_code >= 500 or len(answer.content) == 0
+    ready = server.get("/readyz")
+    assert ready.status_code == 503 and data(home).name in ready.text, ready.text
+    server.alive()
+    server.kill()
+
+
+def test_D8_a_home_in_use_is_not_repaired(filled):
+    home = filled.restore()
+    server = home.serve()
+    assert "belongs to a running seislake" in home.fail("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    server.kill()
+
+
+def test_D8_a_sound_home_is_told_sound(filled):
+    home = filled.restore()
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    assert home.succeed("home", "repair") == "nothing is damaged\n"
+    assert home.query(SAMPLES) == filled.samples
+
+
+def test_D8_messages_of_a_damaged_home_say_the_way_back(filled):
+    home = filled.restore()
+    drop_catalog(home)
+    assert "seislake home repair" in home.fail("query", "SELECT 1")
+    assert "seislake home repair" in home.fail("import", filled.records)
+    home = filled.restore()
+    drop_catalog(home)
+    (home.path / "catalog.sqlite").write_bytes(b"no database " * 1000)
+    assert "seislake home repair" in home.fail("query", "SELECT count(*) FROM waveform.packets")
+
+
+def test_B25_missing_credentials_of_a_bucket_are_named(home):
+    home.folder.joinpath("s3.toml").write_text('[lake]\nwarehouse = "s3://somewhere/lake"\n')
+    records = home.folder / "records"
+    records.mkdir()
+    (records / "a.mseed").write_bytes(series(np.arange(100), "2024-01-01T00:00:00"))
+    given = {key: value for key, value in environment().items() if not key.startswith("AWS")}
+    command = [binary(), "import", "--home", str(home.path), "--config", str(home.folder / "s3.toml"), "--archive-only", str(records)]
+    nowhere = {**given, "AWS_METADATA_ENDPOINT": "http://127.0.0.1:9"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=nowhere)
+    assert done.returncode == 1
+    assert "AWS_ACCESS_KEY_ID" in done.stderr and "AWS_SECRET_ACCESS_KEY" in done.stderr, done.stderr
+    assert "169.254" not in done.stderr
+
+
+def test_B25_a_home_remembers_its_warehouse(home):
+    elsewhere = home.folder / "elsewhere"
+    home.folder.joinpath("lake.toml").write_text(f'[lake]\nwarehouse = "{elsewhere}"\n')
+    records = home.folder / "records"
+    records.mkdir()
+    (records / "a.mseed").write_bytes(series(np.arange(500), "2024-01-01T00:00:00"))
+    home.succeed("import", "--config", home.folder / "lake.toml", "--archive-only", records)
+    assert home.count("waveform.packets") == 5
+    home.succeed("import", "--archive-only", records)
+    assert home.count("waveform.packets") == 5
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+
+
+def test_D15_a_home_on_a_file_system_for_reading_is_read(filled):
+    home = filled.restore()
+    if os.geteuid() == 0:
+        mounted = subprocess.run(["unshare", "-m", "sh", "-c", f"mount --bind -o ro {home.path} {home.path} && mount -o remount,bind,ro {home.path} && exec \"$@\"", "sh",
+                                  *map(str, read_count(home))], capture_output=True, text=True)
+        if "unshare" in mounted.stderr or "mount:" in mounted.stderr:
+            pytest.skip("no right to mount here")
+    else:
+        for path in [home.path, *home.path.rglob("*")]:
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        mounted = subprocess.run(list(map(str, read_count(home))), capture_output=True, text=True)
+        for path in [home.path, *home.path.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert mounted.returncode == 0 and "180" in mounted.stdout, mounted.stderr
+
+
+def read_count(home: Home) -> list:
+    return [binary(), "query", "--home", home.path, "--format", "csv", "SELECT count(*) AS n FROM waveform.packets"]
