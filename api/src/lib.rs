@@ -27,7 +27,7 @@ pub use flight_sql::FlightSql;
 pub use graphql::schema_sdl;
 pub use http::{router, router_with};
 pub use limits::HttpLimits;
-pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_records};
+pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_in_format, text_records};
 pub use state::AppState;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod list_memory;
 pub mod quality;
 mod session;
 mod table_functions;
+mod time_literals;
 
 #[cfg(test)]
 mod document;

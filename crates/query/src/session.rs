@@ -16,6 +16,7 @@ use crate::error::{QueryError, Result};
 use crate::functions::{AGGREGATES, FUNCTIONS};
 use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
+use crate::time_literals;
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
 pub const CATALOG_NAME: &str = "seislake";
@@ -78,7 +79,11 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
 
 /// Plans one reading statement; statements that would change or set something are refused.
 pub async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan> {
-    let plan = context.state().create_logical_plan(sql).await?;
+    let state = context.state();
+    let dialect = state.config().options().sql_parser.dialect;
+    let mut statement = state.sql_to_statement(sql, &dialect)?;
+    time_literals::widen(&mut statement);
+    let plan = state.statement_to_plan(statement).await?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reading.verify_plan(&plan).map_err(|error| {
         let said = QueryError::from(error).message;
