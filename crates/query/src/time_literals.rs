@@ -9,7 +9,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{DataType, Expr, Value, ValueWithSpan, visit_expressions_mut};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, DataType, Expr, TimezoneInfo, TypedString, Value, ValueWithSpan, visit_expressions_mut,
+};
 use seislake_model::Timestamp;
 
 /// Digits of a second in the columns of time: microseconds reach farther than any date.
@@ -42,16 +44,53 @@ fn widen_expression(expression: &mut Expr) {
                 widen_type(data_type, value);
             }
         }
+        Expr::BinaryOp { left, op, right } if compares(op) => {
+            widen_bound(left);
+            widen_bound(right);
+        }
+        Expr::Between { low, high, .. } => {
+            widen_bound(low);
+            widen_bound(high);
+        }
+        Expr::InList { list, .. } => list.iter_mut().for_each(widen_bound),
         Expr::Value(value) => without_leap_second(value),
         _ => {}
     }
 }
 
+fn compares(operator: &BinaryOperator) -> bool {
+    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq)
+}
+
+/// Text that is a time beyond what nanoseconds hold, where something is compared with it: the planner would make
+/// nanoseconds of it.
+fn widen_bound(expression: &mut Expr) {
+    let Expr::Value(value) = expression else { return };
+    if !is_beyond(value) {
+        return;
+    }
+    *expression = Expr::TypedString(TypedString {
+        data_type: DataType::Timestamp(Some(MICROSECONDS), TimezoneInfo::None),
+        value: value.clone(),
+        uses_odbc_syntax: false,
+    });
+}
+
+/// A time, but none that a number of nanoseconds since 1970 holds.
+fn is_beyond(value: &ValueWithSpan) -> bool {
+    let Value::SingleQuotedString(text) = &value.value else { return false };
+    text.parse::<Timestamp>().is_err() && Timestamp::bound(text).is_ok()
+}
+
 fn widen_type(data_type: &mut DataType, value: &ValueWithSpan) {
-    let DataType::Timestamp(precision @ (None | Some(NANOSECONDS)), _) = data_type else { return };
-    let Value::SingleQuotedString(text) = &value.value else { return };
-    if text.parse::<Timestamp>().is_err() && Timestamp::bound(text).is_ok() {
-        *precision = Some(MICROSECONDS);
+    let wide = match data_type {
+        DataType::Timestamp(None | Some(NANOSECONDS), zone) => DataType::Timestamp(Some(MICROSECONDS), *zone),
+        DataType::Date => DataType::Timestamp(Some(MICROSECONDS), TimezoneInfo::None),
+        _ => return,
+    };
+    if is_beyond(value) {
+        *data_type = wide;
     }
 }
 
