@@ -31,7 +31,7 @@ pub use graphql::schema_sdl;
 pub use http::{router, router_with};
 pub use limits::HttpLimits;
 pub use query_runtime::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
-pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_records};
+pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_in_format, text_records};
 pub use state::AppState;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! GraphQL, /events, FDSN ──► Sessions      (DataFusion over the lake, now or as of a snapshot)
 //! /waveforms/ingest      ──► Ingest        (gate to topic waveforms.raw)
 //! /stations              ──► StationStore  (network.stations, network.channels)
+//! dataselect             ──► Originals     (text records, from log or warehouse)
 //! /readyz                ──► Readiness
 //! ```
 
@@ -18,6 +19,7 @@ use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use crate::error::ApiError;
+use crate::records::TextRecord;
 
 /// Which state of the lake to read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +127,13 @@ pub trait StationStore: Debug + Send + Sync {
     fn current(&self) -> Arc<Inventory>;
 }
 
+/// Original records, where they are kept: in the warehouse or in the log.
+#[async_trait]
+pub trait Originals: Debug + Send + Sync {
+    /// A record of `waveforms.raw` as it came; `None` where it is kept no more.
+    async fn original(&self, record: &TextRecord) -> Result<Option<Bytes>, ApiError>;
+}
+
 /// Whether the process can do its work.
 #[async_trait]
 pub trait Readiness: Debug + Send + Sync {
@@ -141,6 +150,8 @@ pub struct AppState {
     pub ingest: Arc<dyn Ingest>,
     /// Stations.
     pub stations: Arc<dyn StationStore>,
+    /// Original records.
+    pub originals: Arc<dyn Originals>,
     /// Readiness of the parts.
     pub readiness: Arc<dyn Readiness>,
     /// The time of day.

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::Int64Type;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
@@ -214,7 +214,10 @@ impl Upkeep {
             let other = |name: &str| !touched.contains(name) && !of_made.contains(name);
             let others: BooleanArray = (0..names.len()).map(|row| Some(other(names.value(row)))).collect();
             let batch = filter_record_batch(&batch, &others).doing(what)?;
-            let columns = batch.columns().to_vec();
+            // The table as DataFusion sees it has other lists than the table as it is written.
+            let columns = batch.columns().iter().zip(schema.fields());
+            let columns = columns.map(|(column, field)| cast(column, field.data_type()).doing(what));
+            let columns = columns.collect::<Result<Vec<_>>>()?;
             kept.push(RecordBatch::try_new(Arc::clone(&schema), columns).doing(what)?);
         }
         Ok(kept)

@@ -45,9 +45,9 @@ class Home:
         self.servers: list = []
 
     def run(self, *arguments: object, timeout: float = 120, **more) -> subprocess.CompletedProcess:
-        """A command of the binary, whatever its status; `--home` is added."""
+        """A command of the binary (`maintain compact` is one), whatever its status; `--home` is added."""
         first, *rest = [str(argument) for argument in arguments]
-        command = [binary(), first, "--home", str(self.path), *rest]
+        command = [binary(), *first.split(), "--home", str(self.path), *rest]
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment(), **more)
 
     def succeed(self, *arguments: object, **more) -> str:

@@ -3,7 +3,7 @@
 //! ```text
 //! metadata of waveform.segments ─ runs ─► spans ─ merge, group, order ─► text, GeoCSV, JSON, request lines
 //! ```
-//! Samples are never read. Quality is that of the records, as `dataselect` writes it, and `D` where the lake does not know
+//! Samples are never read. Every version there is has rows of its own. Quality is that of the records, as `dataselect` writes it, and `D` where the lake does not know
 //! it. What StationXML says is not open is left out or, with `includerestricted`, stands in rows of its own. `Updated` is
 //! when waveforms were last added to the lake.
 
@@ -25,7 +25,7 @@ use super::service::{Asked, Service};
 use crate::error::ApiError;
 use crate::http::{Body, Parameters, Shared};
 use crate::read::{Interval, Piece, Restrictions, SegmentsAt, Selection, pieces, windows_of};
-use crate::records::{Run, runs};
+use crate::records::{Choice, Run, runs};
 use crate::state::{AsOf, Pinned};
 
 const FORMATS: &[&str] = &["text", "geocsv", "json", "request"];
@@ -219,10 +219,10 @@ async fn find(
     let updated = updated.unwrap_or(request.submitted_at);
     let restrictions = Restrictions::of(&shared.state.stations.current(), found.keys());
     let windows = |id: &SourceId| windows_of(&selections, id);
-    let open = runs(&found, |id| restrictions.open(id, windows(id)));
+    let open = runs(&found, Choice::All, |id| restrictions.open(id, windows(id)));
     let mut spans: Vec<Span> = open.into_iter().map(|run| span(run, updated, false)).collect();
     if with_restricted {
-        let closed = runs(&found, |id| restrictions.closed(id, &windows(id)));
+        let closed = runs(&found, Choice::All, |id| restrictions.closed(id, &windows(id)));
         spans.extend(closed.into_iter().map(|run| span(run, updated, true)));
     }
     let mut rows = wanted.rows(spans);

@@ -1,11 +1,11 @@
 //! `fdsnws-dataselect` 1.1: `query` (miniSEED 2 or 3) by GET and POST, `version`, WADL.
 //!
 //! The answer is planned from metadata, so that 204 and 413 are known before the first byte; then records are packed
-//! and sent as the client takes them. Windows are cut at sample precision, both ends included. What the records say
+//! and sent as the client takes them, and behind them the text records of log channels as they came. Windows are cut at sample precision, both ends included. What the records say
 //! (window, order, text channels) stands in [`crate::records`].
 //!
-//! `quality=D`, `R` and `Q` choose data of that letter; `B` (best) and `M` take whatever there is, as the specification
-//! leaves it to the data centre, and the records keep the letter they came with. Data that StationXML says are not open
+//! `quality=D`, `R` and `Q` choose data of that letter; `B` (best) and `M` take the best version there is at each moment,
+//! never two of the same time, and the records keep the letter they came with. Data that StationXML says are not open
 //! count as not there, unless the setting `http.serve_restricted` says that who comes through this door may have them.
 
 use axum::Router;
@@ -19,10 +19,12 @@ use futures::StreamExt;
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::http::{Body, Shared};
 use crate::read::SegmentsAt;
-use crate::records::{RecordBlock, RecordFormat, RecordLimits, RunFilter, plan};
+use crate::records::{
+    RecordBlock, RecordFormat, RecordLimits, RunFilter, plan, selected_texts, text_in_format,
+};
 use crate::state::AsOf;
 
 const FORMATS: &[&str] = &["miniseed", "mseed", "miniseed2", "mseed2", "miniseed3", "mseed3"];
@@ -109,16 +111,34 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     let inventory = shared.state.stations.current();
     let withholding = (!shared.limits.serve_restricted).then_some(&*inventory);
     let plan = plan(&context, at, &selections, filter, withholding, limits).await?;
-    if plan.is_empty() {
+    // Texts have no length.
+    let texts = match minimum_length_s > 0.0 || filter.longest_only {
+        true => Vec::new(),
+        false => selected_texts(&context, &selections, filter.quality, withholding).await?,
+    };
+    if plan.is_empty() && texts.is_empty() {
         return Ok(request.no_data(no_data));
     }
-    let mut blocks = Box::pin(plan.stream(context, format));
-    // What fails at once is told as an error, not as a body that ends early.
-    let Some(first) = blocks.next().await else {
-        return Err(ApiError::new(ErrorCode::Internal, "the records ended before they began"));
+    let blocks = plan.stream(context, format).map(|block| block.map(bytes_of));
+    let originals = std::sync::Arc::clone(&shared.state.originals);
+    let texts = futures::stream::iter(texts).then(move |text| {
+        let originals = std::sync::Arc::clone(&originals);
+        async move {
+            // What is kept no more is no data.
+            let Some(original) = originals.original(&text).await? else { return Ok(Bytes::new()) };
+            Ok(text_in_format(&original, format)?.concat().into())
+        }
+    });
+    let mut parts = Box::pin(blocks.chain(texts));
+    // What fails at once is told as an error, not as a body that ends early; and no data are told as such.
+    let first = loop {
+        match parts.next().await.transpose()? {
+            None => return Ok(request.no_data(no_data)),
+            Some(part) if part.is_empty() => {}
+            Some(part) => break part,
+        }
     };
-    let first = first?;
-    let body = futures::stream::iter([Ok(first)]).chain(blocks).map(|block| block.map(bytes_of));
+    let body = futures::stream::iter([Ok(first)]).chain(parts);
     let (media_type, extension) = match format {
         RecordFormat::MiniSeed2 => ("application/vnd.fdsn.mseed", "mseed"),
         RecordFormat::MiniSeed3 => ("application/vnd.fdsn.mseed3", "mseed3"),

@@ -11,7 +11,8 @@ pub(super) struct DateTime(pub(super) Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(text) => Ok(Self(text.parse::<Timestamp>().map_err(InputValueError::custom)?)),
+            // All times that come in bound a search.
+            Value::String(text) => Ok(Self(Timestamp::bound(&text).map_err(InputValueError::custom)?)),
             other => Err(InputValueError::expected_type(other)),
         }
     }

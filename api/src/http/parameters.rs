@@ -75,7 +75,7 @@ impl Parameters {
 
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let parse = |text: &str| {
-            text.parse::<Timestamp>().map_err(|error| ApiError::invalid(format!("{name}: {error}")))
+            Timestamp::bound(text).map_err(|error| ApiError::invalid(format!("{name}: {error}")))
         };
         self.text(name).map(parse).transpose()
     }

@@ -17,7 +17,7 @@ pub(crate) use columns::{FromRow, Row, read};
 pub(crate) use events::{
     Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, count_events, events,
 };
-pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces};
+pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces, topic_number};
 pub(crate) use quality::quality_flag;
 pub(crate) use restrictions::{Restrictions, Window, is_station_closed};
 pub(crate) use segments::{SegmentFilter, SegmentRow, WithSamples, count_segments, segments};

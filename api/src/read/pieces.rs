@@ -1,13 +1,14 @@
 //! What `waveform.segments` holds of some channels, told from its metadata columns: sample files are not touched.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_model::{SourceId, Timestamp};
+use seislake_model::{SourceId, TimeBase, Timestamp};
 use seislake_mseed::{Encoding, Quality};
 
 use super::columns::{FromRow, Row, read};
@@ -27,9 +28,22 @@ pub(crate) struct Piece {
     pub(crate) encoding: Encoding,
     /// Quality of its records; `D`, which says that nothing is known of it, where the lake does not know it.
     pub(crate) quality: Quality,
-    /// Partition and offset of its first record: with the start it names the row.
+    /// Topic (see [`topic_number`]), partition and offset of its first record: with the start they name the row.
+    pub(crate) topic: u64,
     pub(crate) partition: i64,
     pub(crate) offset: i64,
+}
+
+impl Piece {
+    /// When its samples were taken; `None` where it is no time series.
+    pub(crate) fn time_base(&self) -> Option<TimeBase> {
+        TimeBase::new(self.start_ns, self.end_ns, self.rate_hz, self.sample_count)
+    }
+}
+
+/// A number that stands for the name of a topic while the process lasts.
+pub(crate) fn topic_number(topic: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(topic)
 }
 
 /// Pieces of each channel by start.
@@ -68,7 +82,7 @@ pub(crate) async fn pieces(
         None => "CAST(NULL AS VARCHAR) AS quality",
     };
     let sql = format!(
-        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, {quality}, \
+        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, {quality}, topic, \
          CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\" FROM {} WHERE {}",
         at.table(),
         conditions.joined(),
@@ -89,7 +103,7 @@ pub(crate) async fn pieces(
     }
     let mut pieces = Pieces::new();
     for (source_id, mut list) in found {
-        list.sort_by_key(|piece| (piece.start_ns, piece.partition, piece.offset));
+        list.sort_by_key(|piece| (piece.start_ns, piece.topic, piece.partition, piece.offset));
         match source_id.parse() {
             Ok(source_id) => drop(pieces.insert(source_id, list)),
             Err(_) => pass_over("a channel", list.len()),
@@ -165,6 +179,8 @@ fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Resul
     let rates = column(batch, "sample_rate_hz", &DataType::Float64)?;
     let (ids, encodings) = (ids.as_string::<i32>(), encodings.as_string::<i32>());
     let qualities = qualities.as_string::<i32>();
+    let topics = texts("topic")?;
+    let topics = topics.as_string::<i32>();
     let quality = |row: usize| match qualities.is_valid(row) {
         true => qualities.value(row).parse().ok(),
         false => Some(Quality::Letter('D')),
@@ -188,8 +204,9 @@ fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Resul
                 end_ns: ends[row],
                 rate_hz: rates[row],
                 sample_count: u64::try_from(counts[row]).ok()?,
-                encoding: encodings.value(row).parse().unwrap_or(Encoding::Int32),
+                encoding: encodings.value(row).parse().ok()?,
                 quality: quality(row)?,
+                topic: topic_number(topics.value(row)),
                 partition: partitions[row],
                 offset: offsets[row],
             };

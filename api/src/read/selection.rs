@@ -134,7 +134,7 @@ impl Selection {
             )));
         };
         let time = |word: &str| -> Result<Option<Timestamp>, ApiError> {
-            if word == "*" { Ok(None) } else { Ok(Some(word.parse::<Timestamp>()?)) }
+            if word == "*" { Ok(None) } else { Ok(Some(Timestamp::bound(word)?)) }
         };
         let window = Interval { min: time(start)?, max: time(end)? };
         if let (Some(min), Some(max)) = (window.min, window.max)

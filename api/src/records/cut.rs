@@ -5,20 +5,28 @@
 //! window        ├──────────────────────────┤
 //! runs          ├───────────────┤      ├───┤
 //! ```
-//! All of it is told from metadata. A piece continues a run where it starts within half a sample period of the time
-//! expected from the end of the piece before, the rate differs by less than one part in ten thousand (the rule of
-//! libmseed's trace list), and number type and quality are the same. Overlapping pieces make runs of their own: nothing is thrown away.
+//! All of it is told from metadata. When samples were taken, and which pieces follow each other without a gap, is the rule
+//! of [`TimeBase`]; number type and quality must be the same too. Overlapping pieces of one version make runs of their own:
+//! nothing is thrown away. Of several versions of the same time the best is chosen where the caller asks for one
+//! ([`Choice::Best`], see [`Versions`]).
 
-use seislake_model::{SourceId, Timestamp};
+use seislake_model::{SourceId, TimeBase, Timestamp, Versions};
 use seislake_mseed::{Encoding, Quality};
 
 use crate::read::{Piece, Pieces, Window};
 
-/// Rates closer than this are the same, relative.
-const RATE_TOLERANCE: f64 = 1e-4;
 /// A sample this close to the end of a window is inside: requests are precise to a microsecond.
 const WINDOW_TOLERANCE_NS: i64 = 500;
 const NANOS_PER_SECOND: f64 = 1e9;
+
+/// Which versions of the same time are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The best one, moment by moment.
+    Best,
+    /// All of them.
+    All,
+}
 
 /// Samples of a piece that lie in the window.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,6 +36,8 @@ pub(crate) struct Cut {
     pub(crate) first: u64,
     /// Number of samples, above zero.
     pub(crate) count: u64,
+    /// When they were taken.
+    pub(crate) base: TimeBase,
 }
 
 /// Cuts that follow each other without a gap.
@@ -35,11 +45,6 @@ pub(crate) struct Cut {
 pub(crate) struct Run {
     pub(crate) source_id: SourceId,
     pub(crate) cuts: Vec<Cut>,
-}
-
-/// Time of sample `index` of a piece.
-pub(crate) fn sample_time_ns(piece: &Piece, index: u64) -> i64 {
-    piece.start_ns.saturating_add((index as f64 / piece.rate_hz * NANOS_PER_SECOND + 0.5) as i64)
 }
 
 /// Number type of the samples: pieces of different types never join.
@@ -56,53 +61,44 @@ pub(crate) fn number_type(encoding: Encoding) -> Encoding {
 impl Cut {
     /// The samples of `piece` from `from` to `to`, both included; `None` where there are none.
     pub(crate) fn new(piece: Piece, from: Timestamp, to: Timestamp) -> Option<Self> {
-        if piece.sample_count == 0 || piece.rate_hz.is_nan() || piece.rate_hz <= 0.0 {
-            return None;
-        }
+        let base = piece.time_base()?;
         let from_ns = from.nanos().saturating_sub(WINDOW_TOLERANCE_NS);
         let to_ns = to.nanos().saturating_add(WINDOW_TOLERANCE_NS);
-        let first = first_at_or_after(&piece, from_ns);
-        let end = first_at_or_after(&piece, to_ns.saturating_add(1));
-        (first < end).then(|| Self { piece, first, count: end - first })
+        let first = base.first_at_or_after(from_ns);
+        // After the last moment of all there is none.
+        let end = match to_ns.checked_add(1) {
+            Some(after_ns) => base.first_at_or_after(after_ns),
+            None => base.sample_count(),
+        };
+        Self::of_samples(piece, &base, first, end)
+    }
+
+    fn of_samples(piece: Piece, base: &TimeBase, first: u64, end: u64) -> Option<Self> {
+        let base = base.part(first, end)?;
+        Some(Self { piece, first, count: base.sample_count(), base })
+    }
+
+    /// The samples among those from `first` to before `end` of its piece.
+    fn within(&self, first: u64, end: u64) -> Option<Self> {
+        let (first, end) = (first.max(self.first), end.min(self.first + self.count));
+        Self::of_samples(self.piece, &self.piece.time_base()?, first, end)
     }
 
     /// Time of its first sample.
     pub(crate) fn start_ns(&self) -> i64 {
-        sample_time_ns(&self.piece, self.first)
+        self.base.start_ns()
     }
 
-    /// Time of its last sample; that of the last record's header where it is the last of the piece.
+    /// Time of its last sample.
     pub(crate) fn end_ns(&self) -> i64 {
-        if self.first + self.count == self.piece.sample_count {
-            self.piece.end_ns
-        } else {
-            sample_time_ns(&self.piece, self.first + self.count - 1)
-        }
+        self.base.last_ns()
     }
 
     fn follows(&self, before: &Self) -> bool {
-        let (rate_hz, other_hz) = (self.piece.rate_hz, before.piece.rate_hz);
-        let period_ns = NANOS_PER_SECOND / rate_hz;
-        let step_ns = self.start_ns().saturating_sub(before.end_ns());
         number_type(self.piece.encoding) == number_type(before.piece.encoding)
             && self.piece.quality == before.piece.quality
-            && (1.0 - rate_hz / other_hz).abs() < RATE_TOLERANCE
-            && (step_ns as f64 - period_ns).abs() <= 0.5 * period_ns
+            && self.base.follows(&before.base)
     }
-}
-
-/// Index of the first sample at or after a time; the number of samples where there is none.
-fn first_at_or_after(piece: &Piece, time_ns: i64) -> u64 {
-    if time_ns <= piece.start_ns {
-        return 0;
-    }
-    let samples = time_ns.saturating_sub(piece.start_ns) as f64 * piece.rate_hz / NANOS_PER_SECOND;
-    // The float is right within a sample: the last steps are taken on whole nanoseconds.
-    let mut index = (samples as u64).saturating_sub(1).min(piece.sample_count);
-    while index < piece.sample_count && sample_time_ns(piece, index) < time_ns {
-        index += 1;
-    }
-    index
 }
 
 impl Run {
@@ -135,15 +131,43 @@ impl Run {
 }
 
 /// The runs of pieces inside the windows of their channel, by channel and start.
-pub(crate) fn runs(pieces: &Pieces, windows_of: impl Fn(&SourceId) -> Vec<Window>) -> Vec<Run> {
+pub(crate) fn runs(
+    pieces: &Pieces,
+    choice: Choice,
+    windows_of: impl Fn(&SourceId) -> Vec<Window>,
+) -> Vec<Run> {
     let mut runs = Vec::new();
     for (source_id, pieces) in pieces {
+        let versions = versions(pieces);
         for (from, to) in windows_of(source_id) {
             let cuts = pieces.iter().filter_map(|piece| Cut::new(*piece, from, to));
-            runs.extend(join(source_id, cuts));
+            if choice == Choice::All || versions.is_one() {
+                runs.extend(join(source_id, cuts));
+                continue;
+            }
+            let mut shown: Vec<Cut> = cuts.flat_map(|cut| visible(&versions, &cut)).collect();
+            shown.sort_by_key(Cut::start_ns);
+            runs.extend(join(source_id, shown.into_iter()));
         }
     }
     runs
+}
+
+fn versions(pieces: &[Piece]) -> Versions {
+    let mut versions = Versions::default();
+    for piece in pieces {
+        if let Some(base) = piece.time_base() {
+            versions.add(piece.quality.publication_version(), &base);
+        }
+    }
+    versions.settle()
+}
+
+/// What shows of a cut beside better versions.
+fn visible(versions: &Versions, cut: &Cut) -> Vec<Cut> {
+    let Some(base) = cut.piece.time_base() else { return Vec::new() };
+    let parts = versions.visible(cut.piece.quality.publication_version(), &base);
+    parts.into_iter().filter_map(|(first, end)| cut.within(first, end)).collect()
 }
 
 /// Joins cuts of one channel, which come by start.
@@ -176,18 +200,17 @@ mod tests {
     use super::*;
 
     fn piece(start_ns: i64, sample_count: u64, rate_hz: f64) -> Piece {
-        let mut piece = Piece {
+        Piece {
             start_ns,
-            end_ns: 0,
+            end_ns: start_ns + ((sample_count - 1) as f64 / rate_hz * NANOS_PER_SECOND).round() as i64,
             rate_hz,
             sample_count,
             encoding: Encoding::Steim2,
             quality: Quality::Letter('D'),
+            topic: 0,
             partition: 0,
             offset: 0,
-        };
-        piece.end_ns = sample_time_ns(&piece, sample_count - 1);
-        piece
+        }
     }
 
     fn at(nanos: i64) -> Timestamp {
@@ -222,6 +245,28 @@ mod tests {
         let starts: Vec<_> = runs.iter().map(|run| (run.start_ns(), run.sample_count())).collect();
         assert_eq!(starts, [(0, 110), (5_000_000_000, 50), (11_200_000_000, 10), (12_200_000_000, 10)]);
         assert!((runs[0].duration_s() - 10.949).abs() < 1e-9);
+    }
+
+    #[test]
+    fn of_two_versions_the_better_is_given_and_the_worse_fills_its_gaps() {
+        let id = SourceId::from_nslc("XX", "A", "", "HHZ");
+        let better = Piece { quality: Quality::Letter('Q'), ..piece(0, 100, 10.0) };
+        let pieces = Pieces::from([(id, vec![better, piece(70_000_000, 150, 10.0)])]);
+        let given = |choice| {
+            let runs = runs(&pieces, choice, |_| vec![(Timestamp::MIN, Timestamp::MAX)]);
+            let of = |run: &Run| (run.quality().letter(), run.start_ns(), run.sample_count());
+            runs.iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(given(Choice::All), [('Q', 0, 100), ('D', 70_000_000, 150)]);
+        assert_eq!(given(Choice::Best), [('Q', 0, 100), ('D', 9_970_000_000, 51)]);
+    }
+
+    #[test]
+    fn what_is_no_time_series_has_no_cut() {
+        for rate_hz in [0.0, 1e-300, f64::NAN] {
+            let piece = Piece { rate_hz, ..piece(0, 100, 10.0) };
+            assert_eq!(Cut::new(piece, Timestamp::MIN, Timestamp::MAX), None, "{rate_hz}");
+        }
     }
 
     proptest! {

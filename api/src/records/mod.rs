@@ -9,8 +9,8 @@
 //! ```
 //! One chunk is read while the one before is packed; nothing grows with the length of the answer but the plan.
 //!
-//! Text records (log channels) hold no samples and are not rows of `waveform.segments`: `dataselect` does not answer
-//! them. Their originals are kept in the log or the warehouse, and `export` takes them from there (`texts`).
+//! Text records (log channels) hold no samples and are not rows of `waveform.segments`. Their originals are kept in the log
+//! or the warehouse; `dataselect` and `export` take them from there (`texts`).
 
 mod cut;
 mod packer;
@@ -26,10 +26,11 @@ use seislake_model::{Inventory, SnapshotId, SourceId, Timestamp};
 use seislake_mseed::set_sequence_number;
 use tokio::sync::mpsc;
 
-pub(crate) use cut::{Run, runs};
+pub(crate) use cut::{Choice, Run, runs};
 use packer::{Block, Packer};
 use read::{Chunk, Task, chunks};
-pub use texts::{TextRecord, text_records};
+pub(crate) use texts::selected_texts;
+pub use texts::{TextRecord, text_in_format, text_records};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::query_runtime::Asker;
@@ -57,7 +58,7 @@ pub(crate) struct RecordLimits {
 /// Which of the runs are wanted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct RunFilter {
-    /// Only data of this quality letter; of any where `None`.
+    /// Only data of this quality letter; the best there are at each moment where `None`.
     pub(crate) quality: Option<char>,
     /// Seconds that a run lasts at least.
     pub(crate) minimum_length_s: f64,
@@ -99,7 +100,7 @@ pub(crate) async fn plan(
     }
     let restrictions = withholding.map(|inventory| Restrictions::of(inventory, pieces.keys()));
     let restrictions = restrictions.unwrap_or_default();
-    let mut runs = runs(&pieces, |id| restrictions.open(id, windows_of(selections, id)));
+    let mut runs = runs(&pieces, Choice::Best, |id| restrictions.open(id, windows_of(selections, id)));
     drop(pieces);
     runs.retain(|run| run.duration_s() >= filter.minimum_length_s);
     if filter.longest_only {
@@ -253,7 +254,7 @@ impl Packing {
             chunk.with_samples(index, |samples| {
                 let fresh = || (task.run, Packer::new(run, task.cut.piece.rate_hz, samples, self.format));
                 let (_, packer) = self.open.get_or_insert_with(fresh);
-                packer.push(task.cut.start_ns(), samples, |block| blocks.push((task.run, block)));
+                packer.push(&task.cut.base, samples, |block| blocks.push((task.run, block)));
                 Ok(())
             })?;
         }

@@ -5,9 +5,10 @@
 //! ```
 //! Where a block ends is told by the place in the run alone, so the records are the same on any number of cores. The last
 //! record of a block is not full: one of some three hundred. A piece whose start differs from the time that its
-//! predecessor implies begins a record of its own: no record's time is off by more than a microsecond.
+//! predecessor implies begins a record of its own, and one whose clock drifted is written in parts
+//! ([`TimeBase::nominal_parts`]): a record keeps the nominal rate, but its time is that of the stamps.
 
-use seislake_model::SourceId;
+use seislake_model::{SourceId, TimeBase};
 use seislake_mseed::{Encoding, FormatVersion, PackError, PackSettings, SampleSlice, Samples, pack};
 
 use super::{RecordFormat, Run};
@@ -102,8 +103,18 @@ impl Packer {
         Self { settings, waiting: empty(samples), begins_run: true }
     }
 
-    /// Takes the next samples of the run, the first of them at `start_ns`; full blocks go to `out`.
-    pub(super) fn push(&mut self, start_ns: i64, mut samples: SampleSlice<'_>, mut out: impl FnMut(Block)) {
+    /// Takes the next samples of the run, as many as `base` times; full blocks go to `out`.
+    pub(super) fn push(&mut self, base: &TimeBase, samples: SampleSlice<'_>, mut out: impl FnMut(Block)) {
+        let mut rest = samples;
+        for (_, count, start_ns) in base.nominal_parts() {
+            let part;
+            (part, rest) = split(rest, usize::try_from(count).unwrap_or(usize::MAX));
+            self.push_part(start_ns, part, &mut out);
+        }
+    }
+
+    /// Samples at the nominal rate, the first of them at `start_ns`.
+    fn push_part(&mut self, start_ns: i64, mut samples: SampleSlice<'_>, mut out: impl FnMut(Block)) {
         let expected = sample_time_ns(self.settings.start_ns, self.waiting.len(), self.settings.rate_hz);
         if self.waiting.is_empty() || expected.abs_diff(start_ns) > TIME_TOLERANCE_NS.unsigned_abs() {
             self.take().into_iter().for_each(&mut out);
@@ -163,6 +174,33 @@ mod tests {
         samples.collect()
     }
 
+    fn steady(start_ns: i64, count: usize) -> TimeBase {
+        let end_ns = sample_time_ns(start_ns, count - 1, 100.0);
+        TimeBase::new(start_ns, end_ns, 100.0, count as u64).unwrap()
+    }
+
+    #[test]
+    fn records_of_a_piece_that_drifted_have_the_times_of_its_stamps() {
+        let samples: Vec<i32> = (0..50_000).collect();
+        // A tenth of a second late at the end: ten samples.
+        let end_ns = sample_time_ns(0, samples.len() - 1, 100.0) + 100_000_000;
+        let base = TimeBase::new(0, end_ns, 100.0, samples.len() as u64).unwrap();
+        let mut packer = packer(&samples);
+        let mut blocks = Vec::new();
+        packer.push(&base, samples.as_slice().into(), |block| blocks.push(block));
+        blocks.extend(packer.finish());
+        let (mut index, mut due_ns) = (0, 0);
+        for record in &packed(&blocks) {
+            let record = Record::parse(record).unwrap();
+            assert!((record.start_ns - due_ns).abs() <= 5_000_000, "no gap for a reader of the records");
+            assert!((record.start_ns - base.sample_time_ns(index)).abs() <= 2_000_000);
+            index += u64::from(record.sample_count);
+            due_ns = record.start_ns + i64::from(record.sample_count) * 10_000_000;
+        }
+        assert_eq!(index, 50_000);
+        assert!((due_ns - 10_000_000 - end_ns).abs() <= 2000);
+    }
+
     fn packer(samples: &[i32]) -> Packer {
         let run = Run { source_id: SourceId::from_nslc("XX", "A", "", "HHZ"), cuts: Vec::new() };
         Packer::new(&run, 100.0, samples.into(), RecordFormat::MiniSeed2)
@@ -181,7 +219,7 @@ mod tests {
             let mut blocks = Vec::new();
             for (index, piece) in samples.chunks(size).enumerate() {
                 let start_ns = sample_time_ns(0, index * size, 100.0);
-                packer.push(start_ns, piece.into(), |block| blocks.push(block));
+                packer.push(&steady(start_ns, piece.len()), piece.into(), |block| blocks.push(block));
             }
             blocks.extend(packer.finish());
             let begins: Vec<bool> = blocks.iter().map(Block::begins_run).collect();
@@ -205,8 +243,8 @@ mod tests {
         let samples = [1, 2, 3];
         let mut packer = packer(&samples);
         let mut blocks = Vec::new();
-        packer.push(0, samples.as_slice().into(), |block| blocks.push(block));
-        packer.push(32_000_000, samples.as_slice().into(), |block| blocks.push(block));
+        packer.push(&steady(0, 3), samples.as_slice().into(), |block| blocks.push(block));
+        packer.push(&steady(32_000_000, 3), samples.as_slice().into(), |block| blocks.push(block));
         blocks.extend(packer.finish());
         let starts: Vec<i64> =
             packed(&blocks).iter().map(|record| Record::parse(record).unwrap().start_ns).collect();

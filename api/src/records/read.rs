@@ -15,7 +15,7 @@ use seislake_mseed::{Encoding, Samples};
 
 use super::cut::{Cut, number_type};
 use crate::error::{ApiError, ErrorCode};
-use crate::read::{Conditions, SegmentsAt};
+use crate::read::{Conditions, SegmentsAt, topic_number};
 
 /// A cut and the run it belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +68,8 @@ pub(super) struct Chunk {
     pub(super) tasks: Vec<Task>,
 }
 
-/// What names a row.
-type Key = (String, i64, i64, i64);
+/// What names a row: channel, start, and topic, partition and offset of the first record.
+type Key = (String, i64, u64, i64, i64);
 
 /// The session with batches of few rows, for rows are wide, and with samples decoded only of rows that pass.
 fn for_wide_rows(context: &SessionContext, tasks: &[Task]) -> SessionContext {
@@ -100,7 +100,7 @@ impl Chunk {
         let (first, last) = (conditions.time(first), conditions.time(last));
         conditions.add(format!("start_time >= {first} AND start_time <= {last}"));
         let sql = format!(
-            "SELECT source_id, start_ns, CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\", samples, \
+            "SELECT source_id, start_ns, topic, CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\", samples, \
              samples_float FROM {} WHERE {}",
             at.table(),
             conditions.joined(),
@@ -114,7 +114,8 @@ impl Chunk {
         }
         let place = |task: &Task| {
             let piece = &task.cut.piece;
-            let key = (source_id(task).to_owned(), piece.start_ns, piece.partition, piece.offset);
+            let id = source_id(task).to_owned();
+            let key = (id, piece.start_ns, piece.topic, piece.partition, piece.offset);
             rows.get(&key).copied().ok_or_else(|| {
                 ApiError::new(ErrorCode::Unavailable, "waveforms were rewritten while they were read")
                     .hint("ask again")
@@ -177,8 +178,8 @@ fn keys(batch: &RecordBatch, mut each: impl FnMut(usize, Key)) -> Result<(), Api
         let array = batch.column_by_name(name).ok_or_else(|| damaged(name))?;
         cast(array, &kind).map_err(|_| damaged(name))
     };
-    let ids = column("source_id", DataType::Utf8)?;
-    let ids = ids.as_string::<i32>();
+    let (ids, topics) = (column("source_id", DataType::Utf8)?, column("topic", DataType::Utf8)?);
+    let (ids, topics) = (ids.as_string::<i32>(), topics.as_string::<i32>());
     let arrays = [
         column("start_ns", DataType::Int64)?,
         column("partition", DataType::Int64)?,
@@ -187,7 +188,8 @@ fn keys(batch: &RecordBatch, mut each: impl FnMut(usize, Key)) -> Result<(), Api
     let [starts, partitions, offsets] =
         arrays.each_ref().map(|array| array.as_primitive::<Int64Type>().values());
     for row in 0..batch.num_rows() {
-        each(row, (ids.value(row).to_owned(), starts[row], partitions[row], offsets[row]));
+        let (id, topic) = (ids.value(row).to_owned(), topic_number(topics.value(row)));
+        each(row, (id, starts[row], topic, partitions[row], offsets[row]));
     }
     Ok(())
 }

@@ -1,12 +1,18 @@
 //! Text records (log channels): where they are kept. They hold no samples and so have no row in `waveform.segments`;
 //! what they say is read from the original records.
 
+use bytes::Bytes;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt};
-use seislake_model::{SourceId, Timestamp};
+use seislake_model::{Inventory, SourceId, Timestamp};
+use seislake_mseed::{FormatVersion, PackError, PackSettings, Quality, Record, pack_text};
 
+use super::RecordFormat;
 use crate::error::{ApiError, ErrorCode};
-use crate::read::{Conditions, FromRow, Interval, Row, Selection, add_conditions, query_failure, read};
+use crate::read::{
+    Conditions, FromRow, Interval, Restrictions, Row, Selection, add_conditions, query_failure, read,
+    windows_of,
+};
 
 const WHAT: &str = "the index of text records";
 
@@ -68,4 +74,138 @@ pub async fn text_records(
         rows.retain(|row| selection.takes(&row.source_id));
         Ok(rows)
     }))
+}
+
+/// Text records in one answer: a log channel writes some thousand a day.
+const TEXTS_MAX: usize = 100_000;
+
+/// A text record and what chooses it.
+struct Chosen {
+    record: TextRecord,
+    start: Timestamp,
+    quality: String,
+}
+
+impl FromRow for Chosen {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        let (start, quality) = (row.nanos("start_ns")?, row.text("quality")?.to_owned());
+        Ok(Self { record: TextRecord::from_row(row)?, start, quality })
+    }
+}
+
+/// The text records that begin in what is selected, by channel and time; `quality`: of this letter only. Those that
+/// `withholding` says are closed are left out.
+pub(crate) async fn selected_texts(
+    context: &SessionContext,
+    selections: &[Selection],
+    quality: Option<char>,
+    withholding: Option<&Inventory>,
+) -> Result<Vec<TextRecord>, ApiError> {
+    let anytime: Vec<Selection> = selections
+        .iter()
+        .map(|selection| Selection { window: Interval { min: None, max: None }, ..selection.clone() })
+        .collect();
+    let mut conditions = Conditions::default();
+    add_conditions(&anytime, &mut conditions);
+    conditions.add("encoding = 'text'");
+    let bound = |bound: fn(&Interval<Timestamp>) -> Option<Timestamp>| {
+        selections.iter().map(|selection| bound(&selection.window)).collect::<Option<Vec<_>>>()
+    };
+    if let Some(from) = bound(|window| window.min).and_then(|bounds| bounds.into_iter().min()) {
+        conditions.add(format!("start_ns >= {}", from.nanos()));
+    }
+    if let Some(to) = bound(|window| window.max).and_then(|bounds| bounds.into_iter().max()) {
+        conditions.add(format!("start_ns <= {}", to.nanos()));
+    }
+    let sql = format!(
+        "SELECT source_id, start_ns, quality, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
+         ORDER BY source_id, start_ns, \"partition\", \"offset\" LIMIT {}",
+        conditions.joined(),
+        TEXTS_MAX + 1,
+    );
+    let mut chosen: Vec<Chosen> = read(&conditions.run(context, WHAT, &sql).await?)?;
+    if chosen.len() > TEXTS_MAX {
+        let message =
+            format!("more than {TEXTS_MAX} text records match; at most that many are given at once");
+        let error = ApiError::new(ErrorCode::PageTooLarge, message);
+        return Err(error.hint("ask for fewer channels or a shorter window"));
+    }
+    let ids: std::collections::BTreeSet<SourceId> =
+        chosen.iter().map(|text| text.record.source_id.clone()).collect();
+    let restrictions =
+        withholding.map(|inventory| Restrictions::of(inventory, ids.iter())).unwrap_or_default();
+    chosen.retain(|text| {
+        let id = &text.record.source_id;
+        let letter = text.quality.parse().map_or('D', Quality::letter);
+        let windows = restrictions.open(id, windows_of(selections, id));
+        let within = windows.iter().any(|(from, to)| (*from..=*to).contains(&text.start));
+        within && quality.is_none_or(|wanted| wanted == letter)
+    });
+    Ok(chosen.into_iter().map(|text| text.record).collect())
+}
+
+/// A text record in the generation asked for; one whose codes miniSEED 2 cannot hold stays miniSEED 3.
+///
+/// # Errors
+/// `CORRUPT` where it is no record, or cannot be packed anew.
+pub fn text_in_format(original: &Bytes, format: RecordFormat) -> Result<Vec<Bytes>, ApiError> {
+    let damaged = |what: &str, error: &dyn std::fmt::Display| {
+        ApiError::new(ErrorCode::Corrupt, format!("{what}: {error}"))
+    };
+    let record = Record::parse(original).map_err(|error| damaged("an original record is damaged", &error))?;
+    let format_version = match format {
+        RecordFormat::MiniSeed2 => FormatVersion::Two,
+        RecordFormat::MiniSeed3 => FormatVersion::Three,
+    };
+    let Some(text) = record.text().filter(|_| record.format_version != format_version) else {
+        return Ok(vec![original.clone()]);
+    };
+    let settings = PackSettings {
+        format_version,
+        quality: record.quality,
+        timing_quality: record.timing_quality,
+        sequence_number: record.sequence_number().unwrap_or(1),
+        ..PackSettings::new(record.source_id(), record.start_ns, 1.0)
+    };
+    match pack_text(&settings, text) {
+        Ok(records) => Ok(records.into_iter().map(Bytes::from).collect()),
+        Err(PackError::SourceId(_)) => Ok(vec![original.clone()]),
+        Err(error) => Err(damaged("a text record cannot be packed", &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_keep_their_header_in_the_other_generation_and_long_codes_stay_miniseed_3() {
+        let text = "clock réglée\r\n".repeat(60);
+        let packed = |source_id: &str, format_version, record_length| {
+            let settings = PackSettings {
+                format_version,
+                record_length,
+                timing_quality: Some(77),
+                ..PackSettings::new(source_id, 1_700_000_000_000_000_000, 1.0)
+            };
+            let mut records = pack_text(&settings, text.as_bytes()).unwrap();
+            assert_eq!(records.len(), 1);
+            Bytes::from(records.remove(0))
+        };
+        let id = "FDSN:XX_TEST__L_O_G";
+        let two = packed(id, FormatVersion::Two, 4096);
+        assert_eq!(text_in_format(&two, RecordFormat::MiniSeed2).unwrap(), std::slice::from_ref(&two));
+        let three = text_in_format(&two, RecordFormat::MiniSeed3).unwrap();
+        let mut found = Vec::new();
+        for bytes in &three {
+            let record = Record::parse(bytes).unwrap();
+            assert_eq!((record.format_version, record.source_id()), (FormatVersion::Three, id));
+            assert_eq!(record.start_ns, 1_700_000_000_000_000_000);
+            assert_eq!((record.timing_quality, record.quality.publication_version()), (Some(77), 2));
+            found.extend_from_slice(record.text().unwrap());
+        }
+        assert!(three.len() > 1 && found == text.as_bytes());
+        let long = packed("FDSN:XX_STATION9__L_O_G", FormatVersion::Three, 4096);
+        assert_eq!(text_in_format(&long, RecordFormat::MiniSeed2).unwrap(), std::slice::from_ref(&long));
+    }
 }

@@ -30,8 +30,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::state::{
-    AsOf, Ingest, IngestReport, IngestRequest, Pinned, Readiness, RefusedRecord, Sessions, Snapshots,
-    StationStore,
+    AsOf, Ingest, IngestReport, IngestRequest, Originals, Pinned, Readiness, RefusedRecord, Sessions,
+    Snapshots, StationStore,
 };
 use crate::{ApiError, AppState, ErrorCode, HttpLimits, router};
 
@@ -125,6 +125,16 @@ impl StationStore for Stations {
 
     fn current(&self) -> Arc<Inventory> {
         Arc::clone(&self.0.read().unwrap())
+    }
+}
+
+#[derive(Debug)]
+struct NoOriginals;
+
+#[async_trait]
+impl Originals for NoOriginals {
+    async fn original(&self, _: &crate::TextRecord) -> Result<Option<Bytes>, ApiError> {
+        Ok(None)
     }
 }
 
@@ -328,6 +338,7 @@ impl House {
             sessions: Arc::new(LakeSessions(lake.clone())),
             ingest: Arc::new(Records::default()),
             stations: Arc::new(Stations(RwLock::new(Arc::new(inventory())))),
+            originals: Arc::new(NoOriginals),
             readiness: Arc::new(Parts),
             clock: Arc::new(Fixed),
             metrics: None,

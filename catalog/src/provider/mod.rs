@@ -53,7 +53,7 @@ impl FromStr for AsOf {
         if let Ok(id) = text.parse() {
             return Ok(Self::Snapshot(id));
         }
-        text.parse().map(Self::Time).map_err(|_| {
+        Timestamp::bound(text).map(Self::Time).map_err(|_| {
             let message = format!("\"{text}\" is neither a snapshot id nor a UTC time");
             Error::new(ErrorKind::Invalid, message)
         })

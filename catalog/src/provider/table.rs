@@ -8,7 +8,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
@@ -68,7 +68,7 @@ impl LakeTable {
             Some(past) if Some(past.snapshot_id()) != current => past.schema(metadata).doing(what)?,
             _ => Arc::clone(metadata.current_schema()),
         };
-        let schema = Arc::new(schema_to_arrow_schema(&schema).doing(what)?);
+        let schema = Arc::new(with_plain_lists(&schema_to_arrow_schema(&schema).doing(what)?));
         let leased = snapshot.iter().map(|snapshot| snapshot.snapshot_id()).collect();
         let lease = Arc::new(lake.leases().take(leased));
         Ok(Self { lake, table, snapshot, schema, only: None, lease })
@@ -173,6 +173,21 @@ impl ParquetFileReaderFactory for LeasedReaders {
     ) -> DataFusionResult<Box<dyn AsyncFileReader + Send>> {
         self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)
     }
+}
+
+/// The schema with lists as DataFusion's own functions make them, of elements that may be null: those functions give their
+/// result the type of their argument, and then fail to build one whose elements may not. The scan casts the lists, which
+/// copies no element.
+fn with_plain_lists(schema: &Schema) -> Schema {
+    let plain = |field: &Arc<Field>| match field.data_type() {
+        DataType::List(element) => {
+            let element = Field::new_list_field(element.data_type().clone(), true);
+            Arc::new(field.as_ref().clone().with_data_type(DataType::List(Arc::new(element))))
+        }
+        _ => Arc::clone(field),
+    };
+    let fields: Vec<_> = schema.fields().iter().map(plain).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
 }
 
 /// Rows read at once: fewer where they are wide, so that an array of samples is not grown again and again.

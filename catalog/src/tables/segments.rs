@@ -10,7 +10,7 @@ use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::compute::take;
 use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::error::ArrowError;
-use seislake_model::{Samples, Segment, continues};
+use seislake_model::{Joint, Run, Samples, Segment, TimeBase};
 
 use super::ColumnType::{Double, DoubleList, Int, IntList, Long, Text, Time};
 use super::arrays::{double, double_lists, int, int_list, int_lists, long, source_texts, text, time};
@@ -125,8 +125,8 @@ fn floats(samples: &Samples) -> Option<Box<dyn Iterator<Item = f64> + '_>> {
     }
 }
 
-/// Joins rows of one quality that follow each other within half a sample: `rows` sorted by source and time. A joined row
-/// keeps the position of its first piece.
+/// Joins rows of one quality that follow each other on one grid (see [`Run`]): `rows` sorted by source and time. A joined
+/// row keeps the position of its first piece.
 pub(super) fn joined(rows: RecordBatch) -> Result<RecordBatch, ArrowError> {
     let runs = runs(&rows)?;
     if runs.len() == rows.num_rows() {
@@ -179,24 +179,31 @@ fn runs(rows: &RecordBatch) -> Result<Vec<std::ops::Range<usize>>, ArrowError> {
         (true, true) => qualities.value(a) == qualities.value(b),
         (a, b) => a == b,
     };
+    let base = |row: usize| {
+        let count = u64::try_from(counts.value(row)).unwrap_or(0);
+        TimeBase::new(starts.value(row), ends.value(row), rates.value(row), count)
+    };
     let mut runs: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut grid: Option<Run> = None;
     let mut run_samples = 0;
     for row in 0..rows.num_rows() {
-        let joins = runs.last().is_some_and(|run| {
+        let base = base(row);
+        let same_kind = runs.last().is_some_and(|run| {
             let last = run.end - 1;
             sources.value(last) == sources.value(row)
                 && encodings.value(last) == encodings.value(row)
                 && integers.is_valid(last) == integers.is_valid(row)
                 && same_quality(last, row)
                 && run_samples + counts.value(row) <= JOINED_SAMPLES_MAX
-                && continues(ends.value(last), rates.value(last), starts.value(row), rates.value(row))
         });
-        match runs.last_mut() {
-            Some(run) if joins => {
+        match (runs.last_mut(), &mut grid, base) {
+            (Some(run), Some(grid), Some(base)) if same_kind && grid.joint(&base) == Joint::Continues => {
+                grid.push(base);
                 run.end = row + 1;
                 run_samples += counts.value(row);
             }
             _ => {
+                grid = base.map(Run::of);
                 runs.push(row..row + 1);
                 run_samples = counts.value(row);
             }

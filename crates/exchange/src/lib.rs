@@ -127,8 +127,11 @@ fn epoch_end(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampE
     text.parse().map(Some)
 }
 
-/// Begin of an epoch: nothing means since ever.
+/// Begin of an epoch: nothing, and dates before all that a [`Timestamp`] holds, mean since ever.
 fn epoch_start(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
     let text = text.trim();
-    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Timestamp::bound(text).map(|time| Some(time).filter(|time| *time > Timestamp::MIN))
 }

@@ -5,8 +5,9 @@
 //! <Station>  ─┼─ one at a time ────┤
 //! <Channel>  ─┘                    └─► the element as it was (`original`), written again as it was
 //! ```
-//! Of a response the overall sensitivity and the first analogue poles-and-zeros stage are part of the model;
-//! [`response_stages`] reads all stages from the original. Everything else of a document (equipment, comments, elements
+//! Of a response the overall sensitivity and the first analogue poles-and-zeros stage are part of the model, where they
+//! tell it: a response with a stage that is a list of values or a polynomial, or whose sensor cannot be read, is none
+//! there, for sensitivity alone would be off by orders of magnitude. [`response_stages`] reads all stages from the original. Everything else of a document (equipment, comments, elements
 //! and attributes of other namespaces) survives in the originals; comments of XML itself and the layout do not. Documents that break the schema in harmless ways (no namespace,
 //! no coordinates on a channel) are read; channels without a place are listed as problems.
 
@@ -179,7 +180,7 @@ impl Parts {
         Ok(())
     }
 
-    /// A channel as text, and as an element without the stages that are not understood: most of a document is
+    /// A channel as text, and as an element without the numbers that are not part of the model: most of a document is
     /// coefficients of digital filters.
     fn channel_head(&mut self, mut element: Element) -> ChannelHead {
         let response = element.children.iter().position(|child| child.name == "Response");
@@ -194,10 +195,11 @@ impl Parts {
             })
         });
         if let Some(mut response) = response {
-            for stage in &mut response.children {
-                let known =
-                    |child: &Element| !matches!(child.name.as_str(), "Coefficients" | "FIR" | "ResponseList");
-                stage.children.retain(known);
+            for filter in response.children.iter_mut().flat_map(|stage| &mut stage.children) {
+                if matches!(filter.name.as_str(), "Coefficients" | "FIR" | "ResponseList" | "Polynomial") {
+                    let kept = ["InputUnits", "OutputUnits", "CfTransferFunctionType"];
+                    filter.children.retain(|child| kept.contains(&child.name.as_str()));
+                }
             }
             element.children.push(response);
         }
@@ -296,8 +298,12 @@ fn channel(
     })
 }
 
-/// Sensitivity and first analogue poles-and-zeros stage; `None` where the input is no ground motion.
+/// Sensitivity and first analogue poles-and-zeros stage; `None` where the input is no ground motion, or where they do
+/// not tell the response.
 fn response(element: &Element) -> Option<Response> {
+    if !element.children("Stage").all(is_modelled) {
+        return None;
+    }
     let total = element.child("InstrumentSensitivity");
     let first_stage = element.children("Stage").find_map(|stage| {
         let names = ["PolesZeros", "Coefficients", "FIR", "ResponseList", "Polynomial"];
@@ -323,6 +329,22 @@ fn response(element: &Element) -> Option<Response> {
         input_unit,
         poles_zeros: poles_zeros.map(|stage| normalised(stage, sensitivity_frequency_hz)),
     })
+}
+
+/// Whether a stage is one that sensitivity and poles and zeros tell: digital filters are one in their pass band.
+fn is_modelled(stage: &Element) -> bool {
+    let digital = |filter: &Element| {
+        filter.text_of(&["CfTransferFunctionType"]).is_none_or(|kind| kind.eq_ignore_ascii_case("DIGITAL"))
+    };
+    let first = stage.attribute("number").is_none_or(|number| number.trim() == "1");
+    let readable = |filter: &Element| match filter.text_of(&["PzTransferFunctionType"]) {
+        Some("DIGITAL (Z-TRANSFORM)") => !first,
+        _ => poles_zeros(filter).is_some(),
+    };
+    stage.child("ResponseList").is_none()
+        && stage.child("Polynomial").is_none()
+        && stage.child("Coefficients").is_none_or(digital)
+        && stage.child("PolesZeros").is_none_or(readable)
 }
 
 fn stage_gains(element: &Element) -> Option<f64> {

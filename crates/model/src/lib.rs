@@ -14,6 +14,8 @@ mod quality;
 mod response_stages;
 mod source_id;
 mod time;
+mod time_base;
+mod versions;
 mod waveform;
 
 pub use catalogue::CatalogueEvent;
@@ -31,7 +33,9 @@ pub use response_stages::{
 };
 pub use source_id::{CodeError, SourceId, SourceIdError};
 pub use time::{Timestamp, TimestampError};
-pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment, continues};
+pub use time_base::{Joint, Run, TimeBase};
+pub use versions::Versions;
+pub use waveform::{DeadLetter, Packet, RecordPosition, Samples, Segment};
 
 /// Name-based identifier (UUID version 5) of `name` under `kind`: the same name always gives the same id, so a
 /// replayed pick is the same pick. Form: `kind/uuid`, usable as the resource part of a QuakeML public id.

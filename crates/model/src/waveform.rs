@@ -99,17 +99,6 @@ pub struct Segment {
     pub position: RecordPosition,
 }
 
-/// Rates that differ by less than this part of themselves are the same rate: the tolerance of libmseed's trace lists.
-const RATE_TOLERANCE: f64 = 1e-4;
-
-/// Whether a piece that starts at `start_ns` goes on where one ends whose last sample is at `end_ns`: within half a
-/// sample of the time expected, and at the same rate. Times in nanoseconds, rates in Hz.
-pub fn continues(end_ns: i64, rate_hz: f64, start_ns: i64, next_rate_hz: f64) -> bool {
-    let period_ns = 1e9 / rate_hz;
-    let step_ns = start_ns.saturating_sub(end_ns) as f64;
-    (1.0 - rate_hz / next_rate_hz).abs() < RATE_TOLERANCE && (step_ns - period_ns).abs() <= 0.5 * period_ns
-}
-
 /// A record that could not be used, with the reason: a row of `stream.dead_letters`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetter {

@@ -7,9 +7,9 @@
 //! ```
 //!
 //! Nanoseconds since 1970 have no second 60. A record that starts in one starts at the following full second; its
-//! header keeps the 60 ([`Record::starts_in_leap_second`]). Behind a leap second that a record announces and that
-//! the table knows, the time of the last sample is one second less than counting samples gives, and so the next
-//! record joins. An announcement alone, or the table alone, changes nothing: recorders often miss leap seconds.
+//! header keeps the 60 ([`Record::starts_in_leap_second`]). Where the sample after the last is due behind a leap second
+//! that a record announces and that the table knows, the time of the last sample is one second less than counting samples
+//! gives, and so the next record joins: also that of a last sample within the leap second, which libmseed lets overlap. An announcement alone, or the table alone, changes nothing: recorders often miss leap seconds.
 //!
 //! The table is that of IERS Bulletin C up to 2017; none has been announced since.
 
@@ -62,6 +62,8 @@ pub fn leap_second_between(from_ns: i64, to_ns: i64) -> Option<i64> {
     ends.into_iter().find(|end| (from_ns.saturating_add(1)..=to_ns).contains(end))
 }
 
+/// Headers of miniSEED 2 round times down to a ten-thousandth of a second.
+const ROUNDING_NS: i64 = 100_000;
 const POSITIVE: u8 = 0x10;
 const NEGATIVE: u8 = 0x20;
 
@@ -85,7 +87,7 @@ impl Record<'_> {
         self.bytes.get(at) == Some(&60)
     }
 
-    /// Nanoseconds that counting samples gets wrong at `counted_ns`, a time after the start of this record.
+    /// Nanoseconds that counting samples gets wrong behind the last sample, which counting puts at `counted_ns`.
     pub(crate) fn leap_fold_ns(&self, counted_ns: i64) -> i64 {
         if self.leap_second() != Some(LeapSecond::Positive) {
             return 0;
@@ -94,8 +96,9 @@ impl Record<'_> {
             true => Some(self.start_ns.div_euclid(NANOS_PER_SECOND) * NANOS_PER_SECOND),
             false => leap_second_between(self.start_ns, counted_ns),
         };
+        let due_ns = counted_ns.saturating_add(self.period_ns()).saturating_add(ROUNDING_NS);
         match inserted {
-            Some(midnight) if counted_ns >= midnight.saturating_add(NANOS_PER_SECOND) => NANOS_PER_SECOND,
+            Some(midnight) if due_ns >= midnight.saturating_add(NANOS_PER_SECOND) => NANOS_PER_SECOND,
             _ => 0,
         }
     }

@@ -16,6 +16,7 @@ mod statement;
 mod stop;
 mod stoppable;
 mod table_functions;
+mod time_literals;
 
 #[cfg(test)]
 mod document;

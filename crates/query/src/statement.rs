@@ -24,6 +24,7 @@ use crate::growth::{Growth, Planning};
 use crate::list_memory::{LIST_ROWS_MAX, reads_lists};
 use crate::shape::{Parsed, not_reading};
 use crate::stop::Stop;
+use crate::time_literals;
 
 /// A statement that needs more stack than this is called deep: few of them should run at a time.
 const DEEP_BYTES: usize = 64 << 20;
@@ -131,7 +132,9 @@ async fn planned(asked: Asked) -> Result<Plan> {
     let bytes = parsed.0.bytes;
     let gone =
         || QueryError { kind: ErrorKind::Internal, message: "the statement is gone".into(), source: None };
-    let mut plan = state.statement_to_plan(parsed.0.take().ok_or_else(gone)?).await?;
+    let mut statement = parsed.0.take().ok_or_else(gone)?;
+    time_literals::widen(&mut statement);
+    let mut plan = state.statement_to_plan(statement).await?;
     if !values.is_empty() {
         plan = plan.with_param_values(values)?;
     }

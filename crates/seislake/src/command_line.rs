@@ -217,10 +217,10 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "KM", default_value_t = 20.0)]
     pub(crate) distance_tolerance_km: f64,
     /// Only events at or after this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) from: Option<Timestamp>,
     /// Only events before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) to: Option<Timestamp>,
     /// Print JSON.
     #[arg(long)]
@@ -259,10 +259,10 @@ pub(crate) struct ExportArgs {
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
     /// Only what lies at or after this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) from: Option<Timestamp>,
     /// Only what lies before this time.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) to: Option<Timestamp>,
     /// Only this channel: a source id, or NET.STA.LOC.CHA with * and ? (mseed, mseed3, sds; raw takes a source id).
     #[arg(long, value_name = "ID")]
@@ -419,10 +419,10 @@ pub(crate) struct QualityReportArgs {
     #[command(flatten)]
     pub(crate) home: HomeArgs,
     /// From this time on (UTC); the first day there is where absent.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) from: Option<Timestamp>,
     /// Before this time (UTC); after the last day there is where absent.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) to: Option<Timestamp>,
     /// Only these source ids; * stands for any text, ? for one character. May be given several times.
     #[arg(long, value_name = "PATTERN")]

@@ -8,12 +8,13 @@ use anyhow::Context;
 use seislake_model::{Inventory, Sink};
 use seislake_seismo::travel_time::TravelTime;
 use seislake_streams::gate::{Gate, IndexSource, LiveSettings};
+use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::{
     BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, RetrySettings, SinkSettings,
     StageSettings, TABLES, continue_log,
 };
 use seislake_streams::stages::InventoryHandle;
-use seislake_streams::topic::{Log, LogSettings};
+use seislake_streams::topic::{Log, LogSettings, Topic};
 
 use crate::archived::ArchivedPackets;
 use crate::home::{Home, Purpose};
@@ -28,6 +29,8 @@ pub(crate) struct Engine {
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) inventory: InventoryHandle,
     pub(crate) intake: Intake,
+    /// Topic `waveforms.raw`: original records.
+    pub(crate) raw: Arc<dyn Topic>,
 }
 
 /// Which records the ingest door may take.
@@ -132,6 +135,8 @@ impl Engine {
             InventoryHandle::new(lake.upsert_inventory(stations).await.context("cannot store the stations")?);
         let opened = Opened::of(home, settings, &lakehouse, workload).await?;
         let Opened { log, sinks, checkpoints, gate } = opened;
+        let raw =
+            log.topic(WAVEFORMS_RAW, settings.streams.raw_partition_count).context("cannot open the log")?;
         let parts = PipelineParts {
             log,
             raw_partitions: settings.streams.raw_partition_count,
@@ -154,7 +159,7 @@ impl Engine {
             Some(Purpose::Archive { shards }) if shards > 1 => Intake::InShares { shards },
             _ => Intake::Open,
         };
-        Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory, intake })
+        Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory, intake, raw })
     }
 
     /// How live records keep time.

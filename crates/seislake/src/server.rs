@@ -6,17 +6,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use async_trait::async_trait;
+use bytes::Bytes;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seislake_api::door::{self, Connections, Patience, Protocol};
-use seislake_api::state::{AsOf, Pinned, Readiness, Sessions, Snapshots, StationStore};
+use seislake_api::state::{AsOf, Originals, Pinned, Readiness, Sessions, Snapshots, StationStore};
 use seislake_api::{
-    ApiError, AppState, ErrorCode, FlightSql, HttpLimits, QueryLimits, QueryRuntime, iceberg_rest,
-    router_with,
+    ApiError, AppState, ErrorCode, FlightSql, HttpLimits, QueryLimits, QueryRuntime, TextRecord,
+    iceberg_rest, router_with,
 };
 use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
+use seislake_streams::topic::Topic;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -190,6 +192,10 @@ fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) 
             lakehouse: engine.lakehouse.clone(),
             current: engine.inventory.clone(),
         }),
+        originals: Arc::new(HomeOriginals {
+            lakehouse: engine.lakehouse.clone(),
+            raw: Arc::clone(&engine.raw),
+        }),
         readiness: Arc::new(EngineReadiness {
             lakehouse: engine.lakehouse.clone(),
             pipeline: Arc::clone(&engine.pipeline),
@@ -218,6 +224,42 @@ struct LakeSessions {
     lakehouse: Lakehouse,
     queries: QueryRuntime,
 }
+
+/// Original records of a home: from the warehouse where they are kept there, else from the log.
+#[derive(Debug)]
+struct HomeOriginals {
+    lakehouse: Lakehouse,
+    raw: Arc<dyn Topic>,
+}
+
+#[async_trait]
+impl Originals for HomeOriginals {
+    async fn original(&self, record: &TextRecord) -> Result<Option<Bytes>, ApiError> {
+        if let Some(uri) = &record.object_uri {
+            let read = self.lakehouse.lake().originals().read(uri).await;
+            return read.map(Some).map_err(|error| internal("read the original record")(error.into()));
+        }
+        let known = record.partition < self.raw.partitions();
+        // Rows of other logs of the same tables name offsets that this log does not have.
+        let end = |partition| {
+            self.raw.end_offset(partition).map_err(|error| internal("read the original record")(error.into()))
+        };
+        if !known || record.offset >= end(record.partition)? {
+            return Ok(None);
+        }
+        let read = self.raw.read(record.partition, record.offset, ORIGINAL_BYTES, Duration::ZERO).await;
+        let found =
+            read.map_err(|error| internal("read the original record")(error.into()))?.into_iter().next();
+        let same = |bytes: &Bytes| {
+            seislake_mseed::Record::parse(bytes)
+                .is_ok_and(|parsed| parsed.source_id() == record.source_id.as_str())
+        };
+        Ok(found.map(|found| found.value).filter(same))
+    }
+}
+
+/// Bytes asked of the log for one record: the record comes whole.
+const ORIGINAL_BYTES: usize = 1 << 10;
 
 #[derive(Debug)]
 struct LakeSnapshots {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use rayon::iter::Either;
 use rayon::prelude::*;
 use seislake_model::{
-    DeadLetter, Offset, Packet, RawStore, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp,
-    continues,
+    DeadLetter, Joint, Offset, Packet, RawStore, RecordPosition, Rows, Run, Samples, Segment, SourceId,
+    TimeBase, Timestamp,
 };
 use seislake_mseed::{DecodeError, Quality, SampleType};
 use sha2::{Digest, Sha256};
@@ -188,21 +188,25 @@ impl RawTable {
         }
     }
 
-    /// The records of one source as gapless segments: what follows within half a sample in the same quality is
-    /// decoded into the same buffer. Overlapping records stay apart. Records that cannot be decoded come back as letters.
+    /// The records of one source as gapless segments, by start: what follows on the grid of a segment (see [`Run`]) in
+    /// the same quality is decoded into the same buffer. Overlapping records stay apart. Records that cannot be decoded
+    /// come back as letters.
     fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> (Vec<Segment>, Vec<DeadLetter>) {
         let mut letters = Vec::new();
-        pieces.sort_by_key(|piece| (piece.header.start_ns, piece.record.offset));
+        // Versions of the same time come one behind the other, so that each makes long segments.
+        let version = |piece: &Parsed<'_>| piece.header.quality.publication_version();
+        pieces.sort_by_key(|piece| (version(piece), piece.header.start_ns, piece.record.offset));
         let mut segments: Vec<Segment> = Vec::new();
+        let mut run: Option<Run> = None;
         let mut left: usize = pieces.iter().map(|piece| piece.header.sample_count as usize).sum();
         for Parsed { record, header, source_id } in pieces {
             let Some(kind) = header.encoding.sample_type() else { continue };
-            if header.sample_count == 0 {
-                continue;
-            }
             left = left.saturating_sub(header.sample_count as usize);
-            let follows = segments.last().is_some_and(|segment| follows(segment, header));
-            if !follows {
+            let Some(base) = time_base(header) else { continue };
+            let joins = segments.last().zip(run.as_ref()).is_some_and(|(segment, run)| {
+                same_kind(segment, header) && run.joint(&base) == Joint::Continues
+            });
+            if !joins {
                 segments.push(Segment {
                     source_id: source_id.clone(),
                     start_time: Timestamp::from_nanos(header.start_ns),
@@ -217,18 +221,34 @@ impl RawTable {
             let Some(segment) = segments.last_mut() else { continue };
             let before = segment.samples.len();
             match append(header, &mut segment.samples) {
-                Ok(()) => segment.end_time = Timestamp::from_nanos(header.last_sample_ns()),
+                Ok(()) => {
+                    segment.end_time = Timestamp::from_nanos(header.last_sample_ns());
+                    match &mut run {
+                        Some(run) if joins => run.push(base),
+                        open => *open = Some(Run::of(base)),
+                    }
+                }
                 Err(error) => {
                     letters.push(*self.refused(record, format!("samples cannot be decoded: {error}")));
                     shorten(&mut segment.samples, before);
                     if before == 0 {
                         segments.pop();
+                        run = None;
                     }
                 }
             }
         }
+        if segments.windows(2).any(|pair| matches!(pair, [one, next] if next.start_time < one.start_time)) {
+            segments.sort_by_key(|segment| segment.start_time);
+        }
         (segments, letters)
     }
+}
+
+/// `None` for records that are no time series: they have a packet and no segment.
+fn time_base(header: &seislake_mseed::Record<'_>) -> Option<TimeBase> {
+    let count = u64::from(header.sample_count);
+    TimeBase::new(header.start_ns, header.last_sample_ns(), header.rate_hz(), count)
 }
 
 /// A raw record and what its header says.
@@ -336,11 +356,11 @@ fn append(header: &seislake_mseed::Record<'_>, samples: &mut Samples) -> Result<
     }
 }
 
-fn follows(segment: &Segment, header: &seislake_mseed::Record<'_>) -> bool {
+/// Whether the samples of a record may stand behind those of a segment, wherever it lies in time.
+fn same_kind(segment: &Segment, header: &seislake_mseed::Record<'_>) -> bool {
     segment.samples.len() + header.sample_count as usize <= SEGMENT_SAMPLES_MAX
         && segment.encoding == header.encoding.as_str()
         && is_quality(&segment.quality, header.quality)
-        && continues(segment.end_time.nanos(), segment.sample_rate_hz, header.start_ns, header.rate_hz())
 }
 
 /// Whether `text` says `quality`, as [`ToString`] writes it.

@@ -29,6 +29,7 @@ pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
     calculus::differentiate,
     remove_response::remove_response,
     remove_response::response_amplitude,
+    remove_response::response_problem,
     triggers::sta_lta,
     triggers::filter_picker,
     triggers::aic,

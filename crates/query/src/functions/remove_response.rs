@@ -1,9 +1,9 @@
 //! `remove_response`: ground motion from counts, with the response of the record's epoch. `response_amplitude`: the
-//! response itself.
+//! response itself. `response_problem`: why it is none.
 
 use datafusion::logical_expr::ScalarUDF;
 use seislake_model::InputUnit;
-use seislake_seismo::signal::{FrequencyResponse, ResponseRemoval};
+use seislake_seismo::signal::{FrequencyResponse, Instrument, ResponseRemoval};
 
 use super::waveform::{
     Answer, Argument, Refusal, Returns, SAMPLE_RATE_HZ, SAMPLES, WaveformFunction, refusal,
@@ -12,7 +12,8 @@ use super::waveform::{
 static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
     name: "remove_response",
     doc: "Ground motion in m, m/s or m/s² from counts: demeaned, tapered by 5 %, divided by the response in the \
-          frequency domain, each gapless run by itself; gaps stay null. Null where the response is null. \
+          frequency domain, each gapless run by itself; gaps stay null. Null where the response is null or none of ground \
+          motion: `response_problem` says why. \
           Equal to ObsPy's `remove_response` with the same response within 1e-9 of the largest value. `response` holds the \
           overall sensitivity and the analogue poles and zeros: a recorder's digital filters, one in their pass band, are \
           left out. `response_stationxml` holds all stages, which are evaluated as evalresp does it; where their gains \
@@ -52,9 +53,10 @@ static REMOVE_RESPONSE: WaveformFunction = WaveformFunction {
             return refusal(format!("water_level_db must not be negative, but is {water_level_db}"));
         }
         let pre_filter_hz = corners(&arguments.list("pre_filter_hz"))?;
-        let response = arguments.response("response")?;
+        let response = arguments.response("response");
+        let Ok(response) = &*response else { return Ok(Answer::Null) };
         let removal = ResponseRemoval { water_level_db, pre_filter_hz, ..ResponseRemoval::to(output) };
-        arguments.each_transform(|run, fourier| fourier.remove_response(run, rate_hz, &*response, &removal))
+        arguments.each_transform(|run, fourier| fourier.remove_response(run, rate_hz, response, &removal))
     },
 };
 
@@ -62,7 +64,8 @@ static RESPONSE_AMPLITUDE: WaveformFunction = WaveformFunction {
     name: "response_amplitude",
     doc: "Size of a response at a frequency: counts per m, m/s or m/s². The quotient of that of `response_stationxml` and \
           that of `response` tells whether the gains of the stages make the overall sensitivity: evalresp warns where it \
-          is off one by more than 5 %. Null where the response is null.",
+          is off one by more than 5 %. Null where the response is null or none of ground motion (of pressure, say), or \
+          has no stages: `response_problem` says why.",
     arguments: &[
         Argument::text("response", "`response` or `response_stationxml` of `network.channels`."),
         Argument::number("frequency_hz", "Frequency, Hz."),
@@ -74,8 +77,33 @@ static RESPONSE_AMPLITUDE: WaveformFunction = WaveformFunction {
     apply: |arguments| {
         let output = quantity(arguments.text("output"))?;
         let frequency_hz = arguments.positive("frequency_hz")?;
-        let response = arguments.response("response")?;
-        Ok(Answer::Number(Some(response.at(output, frequency_hz).norm())))
+        let response = arguments.response("response");
+        Ok(Answer::Number(
+            response.as_ref().as_ref().ok().map(|response| response.at(output, frequency_hz).norm()),
+        ))
+    },
+};
+
+static RESPONSE_PROBLEM: WaveformFunction = WaveformFunction {
+    name: "response_problem",
+    doc: "Why a response cannot be used, one sentence: its input is no ground motion, it has no stages, a stage lacks what \
+          its kind needs. Where it can be used but its document is faulty (gains that do not make the overall sensitivity, \
+          a wrong normalization factor, a digital stage without a rate), what is wrong, after the word `warning`. Null \
+          where nothing is wrong and where the response is null.",
+    arguments: &[Argument::text("response", "`response` or `response_stationxml` of `network.channels`.")],
+    returns: Returns::Text,
+    example: "SELECT source_id, response_problem(response_stationxml) FROM network.channels \
+              WHERE response_problem(response_stationxml) IS NOT NULL",
+    apply: |arguments| {
+        let response = arguments.response("response");
+        Ok(Answer::Text(match &*response {
+            Err(reason) => Some(reason.clone()),
+            Ok(Instrument::Analogue(_)) => None,
+            Ok(Instrument::Staged(response)) => {
+                let said: Vec<String> = response.warnings().iter().map(ToString::to_string).collect();
+                (!said.is_empty()).then(|| format!("warning: {}", said.join("; ")))
+            }
+        }))
     },
 };
 
@@ -85,6 +113,10 @@ pub(super) fn remove_response() -> ScalarUDF {
 
 pub(super) fn response_amplitude() -> ScalarUDF {
     RESPONSE_AMPLITUDE.udf()
+}
+
+pub(super) fn response_problem() -> ScalarUDF {
+    RESPONSE_PROBLEM.udf()
 }
 
 fn quantity(name: &str) -> Result<InputUnit, Refusal> {

@@ -7,12 +7,13 @@
 //! quality.* ─────────────────────────────► stored            rows of a report
 //! ```
 //! The algorithms are those of [`seislake_seismo::quality`]; here rows are fetched, sorted out by channel and handed
-//! over. Each function makes the rows of one UTC day, of all channels or of those named.
+//! over. Of several versions of the same time the best one counts (see [`seislake_model::Versions`]). Each function makes the rows of one UTC day, of all channels or of those named.
 
 mod continuity;
 mod packets;
 mod sensor;
 mod stored;
+pub(crate) mod version;
 
 pub use continuity::continuity;
 pub use packets::{latency, timing};

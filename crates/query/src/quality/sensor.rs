@@ -3,6 +3,7 @@
 //! Components are taken one after the other over one grid: memory is that of one channel's day (8 bytes a sample) and
 //! its rows.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
@@ -13,7 +14,7 @@ use seislake_seismo::quality::{
     BandEnergy, Components, DayGrid, Piece, RatioSettings, Window, component_ratios, signal_level,
 };
 
-use super::{MARGIN_NS, Wanted, literal};
+use super::{MARGIN_NS, Wanted, literal, version};
 use crate::error::Result;
 
 /// What the samples of a sensor's day tell.
@@ -66,15 +67,17 @@ pub async fn sensor(
     let mut made = SensorDay::default();
     let mut energies: BTreeMap<char, (BandEnergy, Vec<Option<f64>>)> = BTreeMap::new();
     let mut spare = None;
+    let quality = version::column(context).await?;
     for channel in channels {
         let sql = format!(
-            "SELECT start_ns, end_ns, sample_rate_hz, sample_count, samples, samples_float \
+            "SELECT start_ns, end_ns, sample_rate_hz, sample_count, samples, samples_float, {quality} \
              FROM waveform.segments WHERE source_id = {} AND {}",
             literal(channel),
             overlaps(day)
         );
         let batches = context.sql(&sql).await?.collect().await?;
-        let (Some(grid), Ok(source_id)) = (grid(&batches, window, spare.take()), channel.parse::<SourceId>())
+        let (Some(grid), Ok(source_id)) =
+            (grid(&batches, window, spare.take())?, channel.parse::<SourceId>())
         else {
             continue;
         };
@@ -111,38 +114,44 @@ fn ratios(
     component_ratios(instrument_id, day, components, energy, components.codes.each_ref().map(of))
 }
 
-/// The samples of all rows on the grid of the day, at the rate of most samples.
-fn grid(batches: &[RecordBatch], window: Window, spare: Option<DayGrid>) -> Option<DayGrid> {
-    let mut pieces: Vec<(Piece, usize, usize)> = Vec::new();
+/// The samples of all rows on the grid of the day, at the rate of most samples; the best version of each moment.
+fn grid(batches: &[RecordBatch], window: Window, spare: Option<DayGrid>) -> Result<Option<DayGrid>> {
+    let mut pieces: Vec<(Reverse<u8>, Piece, usize, usize)> = Vec::new();
     let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
     for (index, batch) in batches.iter().enumerate() {
         let long = |column: usize| batch.column(column).as_primitive::<Int64Type>().values();
         let (starts, ends, numbers) = (long(0), long(1), long(3));
         let rates = batch.column(2).as_primitive::<Float64Type>().values();
-        for (row, ((start, end), (rate, number))) in
-            starts.iter().zip(ends).zip(rates.iter().zip(numbers)).enumerate()
-        {
-            let piece = Piece::new(*start, *end, *rate, u64::try_from(*number).unwrap_or(0));
-            let Some(piece) = piece else { continue };
-            *counts.entry(rate.to_bits()).or_default() += piece.sample_count();
-            pieces.push((piece, index, row));
+        for (row, rank) in version::ranks(batch)?.into_iter().enumerate() {
+            let number = u64::try_from(numbers[row]).unwrap_or(0);
+            let Some(piece) = Piece::new(starts[row], ends[row], rates[row], number) else { continue };
+            *counts.entry(rates[row].to_bits()).or_default() += piece.sample_count();
+            pieces.push((Reverse(rank), piece, index, row));
         }
     }
-    let (rate_bits, _) = counts.into_iter().max_by_key(|(bits, count)| (*count, *bits))?;
-    let rate_hz = f64::from_bits(rate_bits);
-    pieces.sort_unstable_by_key(|(piece, batch, row)| (piece.start_ns(), piece.end_ns(), *batch, *row));
-    let mut grid = match spare {
-        Some(spare) => spare.reused(window, rate_hz)?,
-        None => DayGrid::new(window, rate_hz)?,
+    let Some((rate_bits, _)) = counts.into_iter().max_by_key(|(bits, count)| (*count, *bits)) else {
+        return Ok(None);
     };
-    for (piece, batch, row) in pieces {
-        let batch = batches.get(batch)?;
-        let (integers, floats) = (batch.column(4).as_list::<i32>(), batch.column(5).as_list::<i32>());
-        if integers.is_valid(row) {
-            grid.place(piece, integers.value(row).as_primitive::<Int32Type>().values());
-        } else if floats.is_valid(row) {
-            grid.place(piece, floats.value(row).as_primitive::<Float64Type>().values());
+    let rate_hz = f64::from_bits(rate_bits);
+    pieces.sort_unstable_by_key(|(version, piece, batch, row)| {
+        (*version, piece.start_ns(), piece.end_ns(), *batch, *row)
+    });
+    let made = match spare {
+        Some(spare) => spare.reused(window, rate_hz),
+        None => DayGrid::new(window, rate_hz),
+    };
+    let Some(mut grid) = made else { return Ok(None) };
+    for of_version in pieces.chunk_by(|one, next| one.0 == next.0) {
+        for (_, piece, batch, row) in of_version {
+            let Some(batch) = batches.get(*batch) else { continue };
+            let (integers, floats) = (batch.column(4).as_list::<i32>(), batch.column(5).as_list::<i32>());
+            if integers.is_valid(*row) {
+                grid.place(*piece, integers.value(*row).as_primitive::<Int32Type>().values());
+            } else if floats.is_valid(*row) {
+                grid.place(*piece, floats.value(*row).as_primitive::<Float64Type>().values());
+            }
         }
+        grid.next_version();
     }
-    Some(grid)
+    Ok(Some(grid))
 }

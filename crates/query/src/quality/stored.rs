@@ -6,10 +6,12 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::prelude::SessionContext;
 use seislake_model::{
-    ComponentRatios, Condition, Continuity, Latency, SignalLevel, SourceId, Span, Timestamp, Timing,
+    ComponentRatios, Condition, Continuity, ErrorKind, Latency, SignalLevel, SourceId, Span, Timestamp,
+    Timing,
 };
 
 use super::literal;
+use crate::QueryError;
 use crate::error::Result;
 
 /// What is stored of a stretch of time; rows by channel (or sensor), then time.
@@ -35,7 +37,8 @@ pub async fn stored(
     to: Timestamp,
     patterns: &[String],
 ) -> Result<Stored> {
-    let within = format!("start_time >= TIMESTAMP '{from}' AND start_time < TIMESTAMP '{to}'");
+    let [from, to] = [from, to].map(|time| format!("to_timestamp_micros({})", time.micros()));
+    let within = format!("start_time >= {from} AND start_time < {to}");
     let channels = matching(patterns, &["source_id"]);
     // A sensor matches where one of its components does.
     let codes = ["Z", "N", "E", "1", "2"].map(|code| format!("concat(instrument_id, '_{code}')"));
@@ -43,14 +46,18 @@ pub async fn stored(
     let rows = async |table: &str, condition: &str, key: &str| {
         let sql =
             format!("SELECT * FROM quality.{table} WHERE {within}{condition} ORDER BY {key}, start_time");
-        Ok::<_, crate::QueryError>(context.sql(&sql).await?.collect().await?)
+        Ok::<_, QueryError>(context.sql(&sql).await?.collect().await?)
     };
     Ok(Stored {
-        continuity: decode(&rows("continuity", &channels, "source_id").await?, continuity),
-        latency: decode(&rows("latency", &channels, "source_id").await?, latency),
-        component_ratios: decode(&rows("component_ratios", &sensors, "instrument_id").await?, ratios),
-        signal_levels: decode(&rows("signal_levels", &channels, "source_id").await?, level),
-        timing: decode(&rows("timing", &channels, "source_id").await?, timing),
+        continuity: decode("continuity", &rows("continuity", &channels, "source_id").await?, continuity)?,
+        latency: decode("latency", &rows("latency", &channels, "source_id").await?, latency)?,
+        component_ratios: decode(
+            "component_ratios",
+            &rows("component_ratios", &sensors, "instrument_id").await?,
+            ratios,
+        )?,
+        signal_levels: decode("signal_levels", &rows("signal_levels", &channels, "source_id").await?, level)?,
+        timing: decode("timing", &rows("timing", &channels, "source_id").await?, timing)?,
     })
 }
 
@@ -133,9 +140,17 @@ impl Row<'_> {
     }
 }
 
-fn decode<T>(batches: &[RecordBatch], row: impl Fn(&Row<'_>) -> Option<T>) -> Vec<T> {
+/// The rows of a table. One that cannot be read is an error that names it, not a row less in a report.
+fn decode<T>(table: &str, batches: &[RecordBatch], row: impl Fn(&Row<'_>) -> Option<T>) -> Result<Vec<T>> {
     let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| Row { batch, index }));
-    rows.filter_map(|at| row(&at)).collect()
+    let unreadable = |at: &Row<'_>| {
+        let id = at.text("source_id").or_else(|| at.text("instrument_id")).unwrap_or("without an id");
+        let time = at.start_time().map_or_else(|| "unknown time".to_owned(), |time| time.to_string());
+        let message =
+            format!("table \"quality.{table}\" holds a row that cannot be read: \"{id}\" at {time}");
+        QueryError { kind: ErrorKind::Corrupt, message, source: None }
+    };
+    rows.map(|at| row(&at).ok_or_else(|| unreadable(&at))).collect()
 }
 
 fn continuity(row: &Row<'_>) -> Option<Continuity> {

@@ -44,16 +44,17 @@ fn time_ns(function: &str, name: &str, argument: &Expr) -> Result<i64> {
         _ => &ScalarValue::Null,
     };
     let nanos = match literal {
-        ScalarValue::TimestampSecond(Some(value), _) => value.checked_mul(unit_ns(TimeUnit::Second)),
+        // Times beyond what nanoseconds hold bound nothing.
+        ScalarValue::TimestampSecond(Some(value), _) => Some(value.saturating_mul(unit_ns(TimeUnit::Second))),
         ScalarValue::TimestampMillisecond(Some(value), _) => {
-            value.checked_mul(unit_ns(TimeUnit::Millisecond))
+            Some(value.saturating_mul(unit_ns(TimeUnit::Millisecond)))
         }
         ScalarValue::TimestampMicrosecond(Some(value), _) => {
-            value.checked_mul(unit_ns(TimeUnit::Microsecond))
+            Some(value.saturating_mul(unit_ns(TimeUnit::Microsecond)))
         }
         ScalarValue::TimestampNanosecond(Some(value), _) => Some(*value),
-        ScalarValue::Date32(Some(days)) => i64::from(*days).checked_mul(DAY_NS),
-        _ => text(argument).and_then(|text| text.parse::<Timestamp>().ok()).map(Timestamp::nanos),
+        ScalarValue::Date32(Some(days)) => Some(i64::from(*days).saturating_mul(DAY_NS)),
+        _ => text(argument).and_then(|text| Timestamp::bound(text).ok()).map(Timestamp::nanos),
     };
     match nanos {
         Some(nanos) => Ok(nanos),

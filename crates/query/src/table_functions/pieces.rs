@@ -7,31 +7,40 @@
 //! pieces      ────────────────────────────      ──────
 //! ```
 //! A sample that comes at most half an interval after the last one counts as the same; a piece that begins within half
-//! an interval of where the next sample is due continues the run.
+//! an interval of where the next sample is due leaves no gap. Times are those of the records' stamps, see [`TimeBase`]:
+//! where the clock drifts away from the grid of a run, the next piece begins a new one ([`Joint::Reanchors`]).
+//! Of several versions of the same time the best counts, see [`seislake_model::Versions`]; they come here cut already.
 
 use std::ops::Range;
+
+use seislake_model::{Joint, Run, TimeBase};
 
 /// Part of a segment that is kept.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Piece {
-    /// Time of its first sample.
-    pub(super) start_ns: i64,
-    pub(super) sample_rate_hz: f64,
-    /// First sample kept, and how many.
+    /// When its samples were taken.
+    pub(super) base: TimeBase,
+    /// First sample of the segment that is kept.
     pub(super) first: usize,
-    pub(super) count: usize,
-    /// It follows the last piece without a gap, at the same rate.
-    pub(super) continues: bool,
+    /// How it lies to the last piece.
+    pub(super) joint: Joint,
 }
 
-/// Time of the sample so many after the one at `start_ns`.
-pub(super) fn sample_time_ns(start_ns: i64, index: usize, sample_rate_hz: f64) -> i64 {
-    start_ns.saturating_add((index as f64 * interval_ns(sample_rate_hz)).round() as i64)
+impl Piece {
+    /// Samples kept.
+    pub(super) fn count(&self) -> usize {
+        self.base.sample_count() as usize
+    }
 }
 
-/// From one sample to the next, nanoseconds.
-pub(super) fn interval_ns(sample_rate_hz: f64) -> f64 {
-    1e9 / sample_rate_hz
+/// Samples of a segment that may be kept, and the version they are of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offered {
+    pub(super) base: TimeBase,
+    /// Indexes of the first sample and of the one behind the last.
+    pub(super) samples: (u64, u64),
+    /// Rank of the version: pieces of two versions never make one run.
+    pub(super) version: u8,
 }
 
 /// Decides what is kept of each segment.
@@ -43,8 +52,10 @@ pub(super) struct Merger {
 
 #[derive(Clone, Copy, Debug)]
 struct Last {
+    run: Run,
+    /// Of the last sample kept.
     time_ns: i64,
-    sample_rate_hz: f64,
+    version: u8,
 }
 
 impl Merger {
@@ -53,36 +64,31 @@ impl Merger {
         Self { window_ns, last: None }
     }
 
-    /// What is kept of a segment of `count` samples; segments come in order of their start. `None`: nothing, or its
-    /// rate is no positive number.
-    pub(super) fn push(&mut self, start_ns: i64, sample_rate_hz: f64, count: usize) -> Option<Piece> {
-        if !(sample_rate_hz > 0.0 && sample_rate_hz.is_finite()) {
-            return None;
-        }
-        let interval = interval_ns(sample_rate_hz);
-        // Index of the first sample at or after a moment.
-        let index_at = |time_ns: i64| {
-            let index = (time_ns.saturating_sub(start_ns) as f64 / interval).ceil().max(0.0) as usize;
-            // Times are rounded to nanoseconds: the sample before may be at the moment too.
-            let before = index.saturating_sub(1);
-            if sample_time_ns(start_ns, before, sample_rate_hz) >= time_ns { before } else { index }
-        };
-        let mut first = index_at(self.window_ns.start);
+    /// What is kept of the samples offered, which come in order of their start. `None`: nothing.
+    pub(super) fn push(&mut self, offered: Offered) -> Option<Piece> {
+        let Offered { base, samples: (begin, end), version } = offered;
+        let half_ns = (base.period_ns() / 2.0 + 1.0) as i64;
+        let mut first = begin.max(base.first_at_or_after(self.window_ns.start));
         if let Some(last) = self.last {
-            first = first.max(index_at(last.time_ns.saturating_add((interval / 2.0 + 1.0) as i64)));
+            first = first.max(base.first_at_or_after(last.time_ns.saturating_add(half_ns)));
         }
-        let end = count.min(index_at(self.window_ns.end));
-        if first >= end {
-            return None;
+        let kept = base.part(first, end.min(base.first_at_or_after(self.window_ns.end)))?;
+        let joint = match &mut self.last {
+            Some(last) if last.version == version => match last.run.joint(&kept) {
+                Joint::Continues => {
+                    last.run.push(kept);
+                    Joint::Continues
+                }
+                other => other,
+            },
+            _ => Joint::Breaks,
+        };
+        let time_ns = kept.sample_time_ns(kept.sample_count() - 1);
+        match &mut self.last {
+            Some(last) if joint == Joint::Continues => last.time_ns = time_ns,
+            last => *last = Some(Last { run: Run::of(kept), time_ns, version }),
         }
-        let begin_ns = sample_time_ns(start_ns, first, sample_rate_hz);
-        let continues = self.last.is_some_and(|last| {
-            let late_ns = begin_ns.saturating_sub(last.time_ns) as f64 - interval;
-            last.sample_rate_hz == sample_rate_hz && late_ns.abs() <= interval / 2.0 + 1.0
-        });
-        let time_ns = sample_time_ns(start_ns, end - 1, sample_rate_hz);
-        self.last = Some(Last { time_ns, sample_rate_hz });
-        Some(Piece { start_ns: begin_ns, sample_rate_hz, first, count: end - first, continues })
+        Some(Piece { base: kept, first: first as usize, joint })
     }
 }
 
@@ -94,38 +100,62 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
-    /// Pieces as (start in ms, first, count, continues) of segments (start in ms, count) at 10 Hz.
-    fn check(window_ms: Range<i64>, segments: &[(i64, usize)], expected: &[(i64, usize, usize, bool)]) {
+    fn segment(start_ns: i64, rate_hz: f64, count: usize) -> TimeBase {
+        let end_ns = start_ns + ((count - 1) as f64 * 1e9 / rate_hz).round() as i64;
+        TimeBase::new(start_ns, end_ns, rate_hz, count as u64).unwrap()
+    }
+
+    fn whole(base: TimeBase) -> Offered {
+        Offered { base, samples: (0, base.sample_count()), version: 2 }
+    }
+
+    /// Pieces as (start in ms, first, count, joint) of segments (start in ms, count) at 10 Hz.
+    fn check(window_ms: Range<i64>, segments: &[(i64, usize)], expected: &[(i64, usize, usize, Joint)]) {
         let ns = |ms: i64| ms * SECOND / 1000;
         let mut merger = Merger::new(ns(window_ms.start)..ns(window_ms.end));
         let found: Vec<_> = segments
             .iter()
-            .filter_map(|(start_ms, count)| merger.push(ns(*start_ms), 10.0, *count))
-            .map(|piece| (piece.start_ns * 1000 / SECOND, piece.first, piece.count, piece.continues))
+            .filter_map(|(start_ms, count)| merger.push(whole(segment(ns(*start_ms), 10.0, *count))))
+            .map(|piece| (piece.base.start_ns() * 1000 / SECOND, piece.first, piece.count(), piece.joint))
             .collect();
         assert_eq!(found, expected, "{segments:?}");
     }
 
+    use Joint::{Breaks, Continues, Reanchors};
+
     #[test]
     fn pieces_that_touch_are_one_run() {
-        check(0..9000, &[(0, 10), (1000, 10)], &[(0, 0, 10, false), (1000, 0, 10, true)]);
-        check(0..9000, &[(0, 10), (1049, 10)], &[(0, 0, 10, false), (1049, 0, 10, true)]);
-        check(0..9000, &[(0, 10), (951, 10)], &[(0, 0, 10, false), (951, 0, 10, true)]);
-        check(0..9000, &[(0, 10), (1051, 10)], &[(0, 0, 10, false), (1051, 0, 10, false)]);
+        check(0..9000, &[(0, 10), (1000, 10)], &[(0, 0, 10, Breaks), (1000, 0, 10, Continues)]);
+        check(0..9000, &[(0, 10), (1010, 10)], &[(0, 0, 10, Breaks), (1010, 0, 10, Continues)]);
+        check(0..9000, &[(0, 10), (1049, 10)], &[(0, 0, 10, Breaks), (1049, 0, 10, Reanchors)]);
+        check(0..9000, &[(0, 10), (951, 10)], &[(0, 0, 10, Breaks), (951, 0, 10, Reanchors)]);
+        check(0..9000, &[(0, 10), (1051, 10)], &[(0, 0, 10, Breaks), (1051, 0, 10, Breaks)]);
     }
 
     #[test]
     fn overlaps_and_duplicates_count_once() {
-        check(0..9000, &[(0, 10), (500, 10)], &[(0, 0, 10, false), (1000, 5, 5, true)]);
-        check(0..9000, &[(0, 10), (0, 10), (200, 3)], &[(0, 0, 10, false)]);
-        check(0..9000, &[(0, 10), (530, 10)], &[(0, 0, 10, false), (1030, 5, 5, true)]);
+        check(0..9000, &[(0, 10), (500, 10)], &[(0, 0, 10, Breaks), (1000, 5, 5, Continues)]);
+        check(0..9000, &[(0, 10), (0, 10), (200, 3)], &[(0, 0, 10, Breaks)]);
+        check(0..9000, &[(0, 10), (530, 10)], &[(0, 0, 10, Breaks), (1030, 5, 5, Reanchors)]);
     }
 
     #[test]
     fn the_window_holds_its_begin_and_not_its_end() {
-        check(200..500, &[(0, 10)], &[(200, 2, 3, false)]);
-        check(201..501, &[(0, 10)], &[(300, 3, 3, false)]);
+        check(200..500, &[(0, 10)], &[(200, 2, 3, Breaks)]);
+        check(201..501, &[(0, 10)], &[(300, 3, 3, Breaks)]);
         check(2000..3000, &[(0, 10)], &[]);
+    }
+
+    #[test]
+    fn versions_never_make_one_run() {
+        let mut merger = Merger::new(0..i64::MAX);
+        let mut joint = |start_ns, version| {
+            let offered = Offered { version, ..whole(segment(start_ns, 10.0, 10)) };
+            merger.push(offered).map(|piece| piece.joint)
+        };
+        assert_eq!(joint(0, 2), Some(Breaks));
+        assert_eq!(joint(SECOND, 3), Some(Breaks));
+        assert_eq!(joint(2 * SECOND, 3), Some(Continues));
     }
 
     proptest! {
@@ -139,10 +169,11 @@ mod tests {
             let mut merger = Merger::new(0..i64::MAX);
             let mut found = vec![];
             for (begin, count) in &segments {
-                let start_ns = sample_time_ns(SECOND, *begin, rate_hz);
-                if let Some(piece) = merger.push(start_ns, rate_hz, *count) {
-                    prop_assert_eq!(piece.continues, found.last() == Some(&(begin + piece.first).wrapping_sub(1)));
-                    found.extend(begin + piece.first..begin + piece.first + piece.count);
+                let start_ns = segment(SECOND, rate_hz, 1).sample_time_ns(*begin as u64);
+                if let Some(piece) = merger.push(whole(segment(start_ns, rate_hz, *count))) {
+                    let continues = found.last() == Some(&(begin + piece.first).wrapping_sub(1));
+                    prop_assert_eq!(piece.joint == Continues, continues);
+                    found.extend(begin + piece.first..begin + piece.first + piece.count());
                 }
             }
             let mut expected: Vec<usize> =
@@ -151,28 +182,19 @@ mod tests {
             expected.dedup();
             prop_assert_eq!(found, expected);
         }
-    }
 
-    proptest! {
         #[test]
         fn headers_of_any_value_do_no_harm(
-            segments in proptest::collection::vec((any::<i64>(), any::<f64>(), any::<usize>()), 0..8),
+            segments in proptest::collection::vec((any::<i64>(), any::<i64>(), any::<f64>(), 0_u64..1 << 40), 0..8),
             from_ns in any::<i64>(),
             to_ns in any::<i64>(),
         ) {
             let mut merger = Merger::new(from_ns..to_ns);
-            for (start_ns, rate_hz, count) in segments {
-                let piece = merger.push(start_ns, rate_hz, count);
-                prop_assert!(piece.is_none_or(|piece| piece.count > 0 && piece.first + piece.count <= count));
+            for (start_ns, end_ns, rate_hz, count) in segments {
+                let Some(base) = TimeBase::new(start_ns, end_ns, rate_hz, count) else { continue };
+                let piece = merger.push(whole(base));
+                prop_assert!(piece.is_none_or(|piece| (piece.first + piece.count()) as u64 <= count));
             }
         }
-    }
-
-    #[test]
-    fn rates_that_are_none_give_nothing() {
-        let mut merger = Merger::new(0..SECOND);
-        assert_eq!(merger.push(0, 0.0, 10), None);
-        assert_eq!(merger.push(0, f64::NAN, 10), None);
-        assert_eq!(merger.push(0, -1.0, 10), None);
     }
 }

@@ -8,9 +8,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, SchemaRef};
 use datafusion::common::{Result, exec_err, plan_err};
-use seislake_model::Timestamp;
+use seislake_model::{Joint, TimeBase, Timestamp};
 
-use super::pieces::{Piece, interval_ns, sample_time_ns};
+use super::pieces::Piece;
 use super::scan::Waveform;
 use super::{Rows, TableFunction, UTC, make_rows, time_field};
 
@@ -19,13 +19,16 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     syntax: "samples(source, from, to)",
     doc: "One row a sample of a channel from `from` up to, but not at, `to`, in order of time, merged across segments: \
           what is stored twice comes once, where segments overlap the earlier one wins, and a gap between two samples is \
-          filled with rows whose `sample` is null (up to 1 000 000 000 of them). `source` is a source identifier or `NET.STA.LOC.CHA`.",
+          filled with rows whose `sample` is null (up to 1 000 000 000 of them). Each sample is timed within half a sample \
+          of its record's stamp, however the clock drifts. Of several versions of the same time (`quality`) the best \
+          counts: M before Q, D and R, or the highest publication version. Times may lie outside 1677 to 2262: they bound \
+          nothing then. `source` is a source identifier or `NET.STA.LOC.CHA`.",
     columns: &[
         ("time", "Time of the sample, rounded down to a microsecond."),
         ("time_ns", "The same in nanoseconds since 1970."),
         (
             "sample",
-            "Counts, or the value of a float encoding; null in a gap and where a recording holds NaN.",
+            "Counts, or the value of a float encoding; null in a gap and where a recording holds NaN or an infinity.",
         ),
     ],
     example: "SELECT time, sample FROM samples('FDSN:SY_D001__H_H_Z', '2026-01-01T00:00', '2026-01-01T00:10')",
@@ -62,8 +65,7 @@ struct SampleRows {
 
 /// Rows to come: those of a piece, or of a gap where there are no samples.
 struct Block {
-    start_ns: i64,
-    sample_rate_hz: f64,
+    base: TimeBase,
     first: usize,
     end: usize,
     samples: Option<ArrayRef>,
@@ -85,18 +87,17 @@ impl SampleRows {
 
     /// The gap between the last piece and one that does not continue it.
     fn gap(&self, piece: &Piece) -> Option<Block> {
-        let last = self.last.filter(|_| !piece.continues)?;
-        let interval = interval_ns(last.sample_rate_hz);
-        let last_ns = sample_time_ns(last.start_ns, last.count - 1, last.sample_rate_hz);
+        let last = self.last.filter(|_| piece.joint == Joint::Breaks)?;
+        let count = last.base.sample_count();
+        let last_ns = last.base.sample_time_ns(count - 1);
         // Rows of the gap keep the pace of what was before it and end half an interval before what follows.
-        let span = piece.start_ns.saturating_sub(last_ns) as f64 / interval;
+        let span = piece.base.start_ns().saturating_sub(last_ns) as f64 / last.base.period_ns();
         let missing = (span - 0.5).floor().max(0.0) as usize;
-        let count = last.count;
+        let first = last.count();
         (missing > 0).then_some(Block {
-            start_ns: last.start_ns,
-            sample_rate_hz: last.sample_rate_hz,
-            first: count,
-            end: count.saturating_add(missing),
+            base: last.base,
+            first,
+            end: first.saturating_add(missing),
             samples: None,
         })
     }
@@ -104,16 +105,16 @@ impl SampleRows {
     fn fill(&mut self, block: &mut Block) {
         let count = (block.end - block.first).min(self.batch_rows - self.times_ns.len());
         let end = block.first + count;
-        let interval = interval_ns(block.sample_rate_hz);
+        let interval = block.base.period_ns();
         if interval.fract() == 0.0 {
-            let interval = interval as i64;
+            let (start_ns, interval) = (block.base.start_ns(), interval as i64);
             self.times_ns.extend(
                 (block.first..end)
-                    .map(|index| block.start_ns.saturating_add(interval.saturating_mul(index as i64))),
+                    .map(|index| start_ns.saturating_add(interval.saturating_mul(index as i64))),
             );
         } else {
-            let time = |index| sample_time_ns(block.start_ns, index, block.sample_rate_hz);
-            self.times_ns.extend((block.first..end).map(time));
+            let base = block.base;
+            self.times_ns.extend((block.first..end).map(|index| base.sample_time_ns(index as u64)));
         }
         match &block.samples {
             None => {
@@ -128,8 +129,8 @@ impl SampleRows {
                         .extend_from_slice(&samples.as_primitive::<Float64Type>().values()[block.first..end]);
                 }
                 let added = &self.samples[self.samples.len() - count..];
-                if added.iter().any(|sample| sample.is_nan()) {
-                    added.iter().for_each(|sample| self.present.append(!sample.is_nan()));
+                if added.iter().any(|sample| !sample.is_finite()) {
+                    added.iter().for_each(|sample| self.present.append(sample.is_finite()));
                 } else {
                     self.present.append_n_non_nulls(count);
                 }
@@ -159,17 +160,16 @@ impl Rows for SampleRows {
         if let Some(missing) =
             gap.as_ref().map(|gap| gap.end - gap.first).filter(|missing| *missing > GAP_ROWS_MAX)
         {
-            let end = Timestamp::from_nanos(piece.start_ns);
+            let end = Timestamp::from_nanos(piece.base.start_ns());
             return exec_err!(
                 "samples: the gap before {end} would give {missing} rows: ask for both sides of it, or use traces"
             );
         }
         self.waiting.extend(gap);
         self.waiting.push_back(Block {
-            start_ns: piece.start_ns,
-            sample_rate_hz: piece.sample_rate_hz,
+            base: piece.base,
             first: 0,
-            end: piece.count,
+            end: piece.count(),
             samples: Some(samples),
         });
         self.last = Some(piece);
@@ -204,9 +204,11 @@ mod tests {
 
     use super::*;
 
-    fn waveform(start_ns: i64, count: usize, continues: bool) -> Waveform {
+    fn waveform(start_ns: i64, count: usize, joint: Joint) -> Waveform {
         let samples = Int32Array::from_iter_values(0..count as i32);
-        let piece = Piece { start_ns, sample_rate_hz: 1.0, first: 0, count, continues };
+        let end_ns = start_ns + (count as i64 - 1) * SECOND;
+        let base = TimeBase::new(start_ns, end_ns, 1.0, count as u64).unwrap();
+        let piece = Piece { base, first: 0, joint };
         Waveform { piece, samples: Arc::new(samples) }
     }
 
@@ -224,9 +226,9 @@ mod tests {
                 found.extend((0..times.len()).map(|index| (times.value(index) / SECOND, sample(index))));
             }
         };
-        for waveform in [waveform(0, 3, false), waveform(3 * SECOND, 2, true), waveform(7 * SECOND, 2, false)]
-        {
-            rows.push(waveform).unwrap();
+        let (breaks, continues) = (Joint::Breaks, Joint::Continues);
+        for (start_s, count, joint) in [(0, 3, breaks), (3, 2, continues), (7, 2, breaks)] {
+            rows.push(waveform(start_s * SECOND, count, joint)).unwrap();
             take(&mut rows);
         }
         rows.finish().unwrap();
@@ -248,8 +250,8 @@ mod tests {
     #[test]
     fn a_gap_of_years_is_refused() {
         let mut rows = SampleRows::new(10);
-        rows.push(waveform(0, 3, false)).unwrap();
-        let error = rows.push(waveform(2_000_000_000 * SECOND, 3, false)).unwrap_err();
+        rows.push(waveform(0, 3, Joint::Breaks)).unwrap();
+        let error = rows.push(waveform(2_000_000_000 * SECOND, 3, Joint::Breaks)).unwrap_err();
         assert!(error.to_string().contains("2033-05-18"), "{error}");
     }
 }

@@ -1,15 +1,15 @@
 //! Reads the segments of one channel and time window in order of time, a part at a time.
 //!
 //! ```text
-//! 1. start and count of every segment in the window (three columns, pruned by source and time), sorted
+//! 1. time, count and version of every segment in the window (few columns, pruned by source and time), sorted
 //! 2. neighbours are put into parts of at most PART_SAMPLE_COUNT samples
 //! 3. each part is read with its samples, sorted by row, and handed on piece by piece
 //! ```
 //! The next part is read while one is used. Memory: two parts and the list of step 1, whatever the length of the
-//! window. All reads see one snapshot.
+//! window. All reads see one snapshot. Where several versions (`quality`) cover a time, the best one shows.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
@@ -27,16 +27,19 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, col, lit};
 use datafusion::physical_plan::collect;
 use datafusion::scalar::ScalarValue;
 
-use seislake_model::SourceId;
+use seislake_model::{SourceId, TimeBase, Versions};
 
-use super::pieces::{Merger, Piece};
+use super::pieces::{Merger, Offered, Piece};
 use super::sources::Pattern;
+use crate::quality::version::ranks;
 
 /// Samples read at once: 16 MB of counts. The first parts are smaller, so that the first rows come soon.
 const PART_SAMPLE_COUNT: i64 = 4 << 20;
 const FIRST_PART_SAMPLE_COUNT: i64 = PART_SAMPLE_COUNT >> 4;
 /// Segments in a window: half a year of a live channel with a record every four seconds.
 const SEGMENT_COUNT_MAX: usize = 4_000_000;
+/// The version of a row, and what tells rows of one start and version apart.
+const OPTIONAL: [&str; 3] = ["quality", "partition", "offset"];
 
 /// A piece with its samples.
 #[derive(Clone, Debug)]
@@ -115,6 +118,13 @@ impl Segments {
         col("end_time").gt_eq(micros(from_us)).and(col("start_time").lt_eq(micros(to_us)))
     }
 
+    /// The columns, and of [`OPTIONAL`] those that the table has: lakes of before lack `quality` until a writer opens them.
+    fn with_optional(&self, columns: &[&'static str]) -> Vec<&'static str> {
+        let schema = self.table.schema();
+        let known = |name: &&str| schema.column_with_name(name).is_some();
+        columns.iter().copied().chain(OPTIONAL.into_iter().filter(known)).collect()
+    }
+
     fn plan(&self, filter: Expr, columns: &[&str]) -> Result<LogicalPlanBuilder> {
         LogicalPlanBuilder::scan("segments", provider_as_source(Arc::clone(&self.table)), None)?
             .filter(filter)?
@@ -135,22 +145,41 @@ pub(super) struct Scan {
     parts: Option<VecDeque<RangeInclusive<i64>>>,
     /// The part being read while the last one is used.
     ahead: Option<SpawnedTask<Result<Vec<RecordBatch>>>>,
+    /// Where the part being read begins: what starts before it can be handed on.
+    ahead_from_ns: i64,
+    /// What shows of the segments read, by begin, in the order in which it came.
+    held: BTreeMap<(i64, u64), (Offered, ArrayRef)>,
+    held_count: u64,
     ready: VecDeque<Waveform>,
+    versions: Versions,
     merger: Merger,
 }
 
 impl Scan {
     pub(super) fn new(segments: Segments, source_id: SourceId) -> Self {
         let merger = Merger::new(segments.time_ns.clone());
-        Self { segments, source_id, parts: None, ahead: None, ready: VecDeque::new(), merger }
+        Self {
+            segments,
+            source_id,
+            parts: None,
+            ahead: None,
+            ahead_from_ns: i64::MAX,
+            held: BTreeMap::new(),
+            held_count: 0,
+            ready: VecDeque::new(),
+            versions: Versions::default(),
+            merger,
+        }
     }
 
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Waveform>> {
         if self.parts.is_none() {
-            let columns = ["start_ns", "sample_count"];
+            let columns =
+                self.segments.with_optional(&["start_ns", "sample_count", "end_ns", "sample_rate_hz"]);
             let rows = self.segments.clone().read(self.source_id.clone(), &columns, None).await?;
             self.parts = Some(parts(&rows)?);
+            self.versions = versions(&rows)?;
             self.read_ahead();
         }
         loop {
@@ -170,32 +199,91 @@ impl Scan {
         const COLUMNS: [&str; 5] = ["start_ns", "end_ns", "sample_rate_hz", "samples", "samples_float"];
         let part = self.parts.as_mut().and_then(VecDeque::pop_front);
         let (segments, source_id) = (self.segments.clone(), self.source_id.clone());
+        self.ahead_from_ns = part.as_ref().map_or(i64::MAX, |part| *part.start());
         self.ahead = part.map(|part| {
-            SpawnedTask::spawn(async move { segments.read(source_id, &COLUMNS, Some(part)).await })
+            let columns = segments.with_optional(&COLUMNS);
+            SpawnedTask::spawn(async move { segments.read(source_id, &columns, Some(part)).await })
         });
     }
 
-    /// Puts the rows of a part in order and keeps of each what is new.
+    /// Puts what shows of the rows of a part in order, and keeps of it what is new.
     fn merge(&mut self, batches: &[RecordBatch]) -> Result<()> {
-        let mut rows: Vec<(i64, Reverse<i64>, usize, usize)> = vec![];
-        for (index, batch) in batches.iter().enumerate() {
-            let (starts, ends) =
-                (batch.column(0).as_primitive::<Int64Type>(), batch.column(1).as_primitive::<Int64Type>());
-            rows.extend(
-                (0..batch.num_rows()).map(|row| (starts.value(row), Reverse(ends.value(row)), index, row)),
-            );
+        for (row, batch) in ordered(batches)? {
+            let Row { start_ns, end_ns: Reverse(end_ns), version, index, .. } = row;
+            let rate_hz = batch.column(2).as_primitive::<Float64Type>().value(index);
+            let samples = samples(batch, index)?;
+            // Without a rate, or with one of centuries, it is no time series.
+            let Some(base) = TimeBase::new(start_ns, end_ns, rate_hz, samples.len() as u64) else { continue };
+            for part in self.versions.visible(version, &base) {
+                let offered = Offered { base, samples: part, version };
+                let begin_ns = base.sample_time_ns(part.0);
+                self.held.insert((begin_ns, self.held_count), (offered, Arc::clone(&samples)));
+                self.held_count += 1;
+            }
         }
-        rows.sort_unstable();
-        for (start_ns, _, index, row) in rows {
-            let batch = &batches[index];
-            let sample_rate_hz = batch.column(2).as_primitive::<Float64Type>().value(row);
-            let samples = samples(batch, row)?;
-            if let Some(piece) = self.merger.push(start_ns, sample_rate_hz, samples.len()) {
-                self.ready.push_back(Waveform { samples: samples.slice(piece.first, piece.count), piece });
+        while let Some(first) = self.held.first_entry() {
+            if first.key().0 >= self.ahead_from_ns {
+                break;
+            }
+            let (offered, samples) = first.remove();
+            if let Some(piece) = self.merger.push(offered) {
+                self.ready.push_back(Waveform { samples: samples.slice(piece.first, piece.count()), piece });
             }
         }
         Ok(())
     }
+}
+
+/// A row by time; of rows of one start the longer comes first, of equal ones that which was stored first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    start_ns: i64,
+    end_ns: Reverse<i64>,
+    partition: i64,
+    offset: i64,
+    index: usize,
+    version: u8,
+}
+
+fn ordered(batches: &[RecordBatch]) -> Result<Vec<(Row, &RecordBatch)>> {
+    let mut rows: Vec<(Row, &RecordBatch)> = vec![];
+    for batch in batches {
+        let long = |column: &ArrayRef| column.as_primitive::<Int64Type>().values().clone();
+        let (starts, ends) = (long(batch.column(0)), long(batch.column(1)));
+        let optional = |name: &str| match batch.column_by_name(name) {
+            Some(column) => Ok(long(&cast(column, &DataType::Int64)?)),
+            None => Ok::<_, DataFusionError>(vec![0; batch.num_rows()].into()),
+        };
+        let (partitions, offsets, versions) = (optional("partition")?, optional("offset")?, ranks(batch)?);
+        rows.extend((0..batch.num_rows()).map(|index| {
+            let row = Row {
+                start_ns: starts[index],
+                end_ns: Reverse(ends[index]),
+                partition: partitions[index],
+                offset: offsets[index],
+                index,
+                version: versions[index],
+            };
+            (row, batch)
+        }));
+    }
+    rows.sort_by_key(|(row, _)| *row);
+    Ok(rows)
+}
+
+/// What each version covers, of the rows of step 1.
+fn versions(batches: &[RecordBatch]) -> Result<Versions> {
+    let mut versions = Versions::default();
+    for batch in batches {
+        let long = |column: usize| batch.column(column).as_primitive::<Int64Type>();
+        let rates = batch.column(3).as_primitive::<Float64Type>();
+        for (row, rank) in ranks(batch)?.into_iter().enumerate() {
+            let count = u64::try_from(long(1).value(row)).unwrap_or(0);
+            let base = TimeBase::new(long(0).value(row), long(2).value(row), rates.value(row), count);
+            base.iter().for_each(|base| versions.add(rank, base));
+        }
+    }
+    Ok(versions.settle())
 }
 
 fn micros(value: i64) -> Expr {

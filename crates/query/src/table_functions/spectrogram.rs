@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, SchemaRef};
 use datafusion::common::{Result, exec_err, plan_err};
+use seislake_model::Joint;
 use seislake_seismo::signal::{Fourier, SpectralWindow};
 
-use super::pieces::sample_time_ns;
 use super::scan::Waveform;
 use super::{Rows, TableFunction, UTC, arguments, make_rows, time_field};
 use crate::functions::spectra::step;
@@ -17,7 +17,8 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     name: "spectrogram",
     syntax: "spectrogram(source, from, to, window_s [, overlap])",
     doc: "One row a window and frequency: power spectral density of the demeaned window under a Hann window, of the \
-          channel merged as by `samples`. Windows begin anew behind a gap; none holds a gap. \
+          channel merged as by `samples`. Windows begin anew behind a gap and where the version changes; none holds a gap, \
+          NaN or an infinity. \
           `overlap` is the part of a window that the next one shares, 0 to 0.95, and 0.5 where left out. \
           Equal to SciPy's `spectrogram(…, window=\"hann\", detrend=\"constant\")` within 1e-9 of the largest value.",
     columns: &[
@@ -123,7 +124,7 @@ impl SpectrogramRows {
         }
         let step = window.step().min(self.samples.len());
         self.samples.drain(..step);
-        self.start_ns = sample_time_ns(self.start_ns, step, self.sample_rate_hz);
+        self.start_ns = self.start_ns.saturating_add(length_ns(step, self.sample_rate_hz));
     }
 
     fn batch(&mut self) -> Result<RecordBatch> {
@@ -140,17 +141,22 @@ impl SpectrogramRows {
     }
 }
 
+fn length_ns(count: usize, rate_hz: f64) -> i64 {
+    (count as f64 / rate_hz * 1e9).round() as i64
+}
+
 impl Rows for SpectrogramRows {
     fn push(&mut self, waveform: Waveform) -> Result<()> {
         let Waveform { piece, samples } = waveform;
-        if !piece.continues || self.window.is_none() {
+        let rate_hz = piece.base.rate_hz();
+        // A clock that drifts is no gap: the window goes on.
+        if piece.joint == Joint::Breaks || self.window.is_none() {
             self.samples.clear();
-            self.window = Some(self.design(piece.sample_rate_hz)?);
+            self.window = Some(self.design(rate_hz)?);
         }
-        self.sample_rate_hz = piece.sample_rate_hz;
+        self.sample_rate_hz = rate_hz;
         // The newest record tells the time: small errors of the rate do not add up.
-        let held_ns = sample_time_ns(0, self.samples.len(), piece.sample_rate_hz);
-        self.start_ns = piece.start_ns.saturating_sub(held_ns);
+        self.start_ns = piece.base.start_ns().saturating_sub(length_ns(self.samples.len(), rate_hz));
         match samples.as_primitive_opt::<Int32Type>() {
             Some(counts) => self.samples.extend(counts.values().iter().copied().map(f64::from)),
             None => self.samples.extend(samples.as_primitive::<Float64Type>().values()),

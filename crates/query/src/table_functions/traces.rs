@@ -10,9 +10,9 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Schema, SchemaRef};
 use datafusion::common::{Result, plan_err};
+use seislake_model::{Joint, TimeBase};
 use seislake_seismo::signal::TRANSFORM_COUNT_MAX;
 
-use super::pieces::{Piece, sample_time_ns};
 use super::scan::Waveform;
 use super::{Rows, TableFunction, UTC, make_rows, time_field};
 
@@ -20,7 +20,9 @@ pub(super) const FUNCTION: TableFunction = TableFunction {
     name: "traces",
     syntax: "traces(source, from, to)",
     doc: "One row a gapless run of a channel from `from` up to, but not at, `to`, merged across segments as by \
-          `samples`; what the waveform functions are applied to. Runs longer than 10 000 000 samples are cut. \
+          `samples`; what the waveform functions are applied to. Runs longer than 10 000 000 samples are cut, and so are \
+          those whose clock drifts away from start and rate, and where the version of the data changes: rows whose times \
+          meet within half a sample have no gap between them. \
           `source` is a source identifier or `NET.STA.LOC.CHA`, and may hold `*` and `?`: channels then come one after \
           the other.",
     columns: &[
@@ -63,7 +65,7 @@ fn schema() -> SchemaRef {
 struct TraceRows {
     source_id: String,
     /// The run in the making.
-    first: Option<Piece>,
+    first: Option<TimeBase>,
     end_ns: i64,
     samples: Vec<f64>,
     complete: VecDeque<RecordBatch>,
@@ -85,11 +87,11 @@ impl TraceRows {
         let list = ListArray::try_new(element, OffsetBuffer::from_lengths([count]), values, None)?;
         let columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values([&self.source_id])),
-            time(first.start_ns),
+            time(first.start_ns()),
             time(self.end_ns),
-            long(first.start_ns),
+            long(first.start_ns()),
             long(self.end_ns),
-            Arc::new(Float64Array::from_value(first.sample_rate_hz, 1)),
+            Arc::new(Float64Array::from_value(first.rate_hz(), 1)),
             long(count as i64),
             Arc::new(list),
         ];
@@ -101,11 +103,11 @@ impl TraceRows {
 impl Rows for TraceRows {
     fn push(&mut self, waveform: Waveform) -> Result<()> {
         let Waveform { piece, samples } = waveform;
-        if !piece.continues || self.samples.len() + piece.count > TRANSFORM_COUNT_MAX {
+        if piece.joint != Joint::Continues || self.samples.len() + piece.count() > TRANSFORM_COUNT_MAX {
             self.end_run()?;
         }
-        self.first.get_or_insert(piece);
-        self.end_ns = sample_time_ns(piece.start_ns, piece.count - 1, piece.sample_rate_hz);
+        self.first.get_or_insert(piece.base);
+        self.end_ns = piece.base.last_ns();
         match samples.as_primitive_opt::<Int32Type>() {
             Some(counts) => self.samples.extend(counts.values().iter().copied().map(f64::from)),
             None => self.samples.extend_from_slice(samples.as_primitive::<Float64Type>().values()),

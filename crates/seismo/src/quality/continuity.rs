@@ -12,7 +12,7 @@
 //! The result does not depend on the order of pieces nor on how they were cut (to one sample where overlapping pieces
 //! are apart by half a sample exactly). Memory is bound by the number of breaks, not by the number of pieces.
 
-use seislake_model::{Continuity, SourceId, Span, Timestamp};
+use seislake_model::{Continuity, SourceId, Span, TimeBase, Timestamp};
 
 const NANOS_PER_SECOND: f64 = 1e9;
 const NANOS_PER_DAY: i64 = 86_400_000_000_000;
@@ -24,8 +24,6 @@ pub const SPANS_MAX: usize = 100;
 const ON_BOUNDARY: f64 = 1e-3;
 /// Pieces that continue one another within this part of a sample are kept as one.
 const CHAINED: f64 = 0.25;
-/// A measured sample period that differs by more from the nominal one is not believed.
-const PERIOD_TOLERANCE: f64 = 0.01;
 
 /// A stretch of time in nanoseconds since 1970: from the first to before the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,27 +62,15 @@ impl Piece {
     /// A piece of `sample_count` samples from `start_ns` to `end_ns` (time of the last sample).
     /// `None` where there are no samples, or no time series: rate not positive, end before begin.
     pub fn new(start_ns: i64, end_ns: i64, sample_rate_hz: f64, sample_count: u64) -> Option<Self> {
-        let nominal_ns = NANOS_PER_SECOND / sample_rate_hz;
-        if sample_count == 0 || !(sample_rate_hz > 0.0 && nominal_ns.is_finite()) || end_ns < start_ns {
-            return None;
-        }
-        let measured_ns = end_ns.saturating_sub(start_ns) as f64 / (sample_count - 1).max(1) as f64;
-        let believed = (measured_ns / nominal_ns - 1.0).abs() <= PERIOD_TOLERANCE;
-        let (period_ns, last_ns) = match sample_count > 1 && believed {
-            true => (measured_ns, end_ns),
-            false => (nominal_ns, after(start_ns, nominal_ns * (sample_count - 1) as f64)),
-        };
-        let next_ns = after(last_ns, period_ns);
+        let base =
+            TimeBase::new(start_ns, end_ns, sample_rate_hz, sample_count).filter(|_| end_ns >= start_ns)?;
+        let (period_ns, next_ns) = (base.period_ns(), base.next_ns());
         Some(Self { start_ns, next_ns, period_ns, sample_rate_hz, sample_count })
     }
 
-    /// The samples that lie in the window; one that is on its end does not.
-    pub fn within(self, window: Window) -> Option<Self> {
-        let index = |time_ns: i64| {
-            let samples = time_ns.saturating_sub(self.start_ns) as f64 / self.period_ns;
-            ((samples - ON_BOUNDARY).ceil().max(0.0) as u64).min(self.sample_count)
-        };
-        let (first, end) = (index(window.start_ns), index(window.end_ns));
+    /// The samples from `first` to before `end`, indexes; `None` where there are none.
+    pub fn part(self, first: u64, end: u64) -> Option<Self> {
+        let end = end.min(self.sample_count);
         if first >= end {
             return None;
         }
@@ -94,6 +80,20 @@ impl Piece {
         Some(Self { start_ns, next_ns, sample_count: end - first, ..self })
     }
 
+    /// When its samples were taken.
+    pub fn time_base(&self) -> Option<TimeBase> {
+        TimeBase::new(self.start_ns, self.end_ns(), self.sample_rate_hz, self.sample_count)
+    }
+
+    /// The samples that lie in the window; one that is on its end does not.
+    pub fn within(self, window: Window) -> Option<Self> {
+        let index = |time_ns: i64| {
+            let samples = time_ns.saturating_sub(self.start_ns) as f64 / self.period_ns;
+            ((samples - ON_BOUNDARY).ceil().max(0.0) as u64).min(self.sample_count)
+        };
+        self.part(index(window.start_ns), index(window.end_ns))
+    }
+
     /// Time of the first sample, nanoseconds since 1970.
     pub fn start_ns(&self) -> i64 {
         self.start_ns
@@ -101,7 +101,7 @@ impl Piece {
 
     /// Time of the last sample, nanoseconds since 1970.
     pub fn end_ns(&self) -> i64 {
-        after(self.next_ns, -self.period_ns)
+        after(self.next_ns, -NANOS_PER_SECOND / self.sample_rate_hz)
     }
 
     /// When the sample after the last is due.

@@ -64,7 +64,7 @@ pub fn signal_level(source_id: SourceId, day: Timestamp, grid: &DayGrid) -> Opti
     Some(SignalLevel {
         source_id,
         start_time: day,
-        sample_count: range.count,
+        sample_count: grid.own_count(range.count),
         minimum: range.minimum,
         maximum: range.maximum,
         mean: range.mean,

@@ -42,7 +42,7 @@ pub use measure::{energy, peak, rms};
 pub use one_pole::{OnePoleHighPass, OnePoleLowPass};
 pub use remove_response::{FrequencyResponse, Instrument, ResponseRemoval};
 pub use resample::{RATIO_MAX, rate_ratio, resample};
-pub use response_stages::{StageError, StagedResponse};
+pub use response_stages::{StageError, StageWarning, StagedResponse};
 pub use sections::{Section, SectionFilter};
 pub use spectral_density::SpectralWindow;
 pub use sta_lta::{classic_sta_lta, recursive_sta_lta, trigger_onsets};

@@ -6,7 +6,9 @@
 //! As evalresp (IRIS) evaluates them, which ObsPy calls:
 //!
 //! - A stage is its filter times its gain. Where the gain, or a normalisation factor, is given for another frequency than
-//!   the overall sensitivity, the filter is divided by its size at the frequency of the gain.
+//!   the overall sensitivity, the filter is divided by its size at the frequency of the gain. A document that states no
+//!   overall sensitivity is measured by its last gain of a frequency above zero.
+//! - A digital filter that does not say its sampling takes that of the stage before it, or else the one behind it.
 //! - FIR coefficients whose sum is off one by more than 2 % are divided by it.
 //! - FIR filters that are symmetric, said or seen, have no delay: recorders take it off. Others turn the phase by the
 //!   correction that the document says has been applied.
@@ -77,7 +79,50 @@ pub struct StagedResponse {
     input_unit: InputUnit,
     input_units_per_si: f64,
     stages: Vec<Stage>,
+    warnings: Vec<StageWarning>,
 }
+
+/// What is wrong with a response that can be evaluated all the same.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum StageWarning {
+    /// A digital filter without a rate of its own.
+    #[error(
+        "stage {stage} of the response is digital but has no input sample rate; {rate_hz} Hz of its neighbour are taken"
+    )]
+    RateOfNeighbour {
+        /// Number of the stage.
+        stage: u32,
+        /// Rate taken.
+        rate_hz: f64,
+    },
+    /// Poles and zeros whose factor does not make them one where it says.
+    #[error(
+        "stage {stage} of the response is {size} at {frequency_hz} Hz, where its normalization factor should make it 1"
+    )]
+    NotNormalised {
+        /// Number of the stage.
+        stage: u32,
+        /// Size of the filter there.
+        size: f64,
+        /// Where it should be one.
+        frequency_hz: f64,
+    },
+    /// The gains make another sensitivity than the document says; evalresp warns of the same.
+    #[error(
+        "the stages of the response make {made} at {frequency_hz} Hz, where the overall sensitivity says {said}"
+    )]
+    Sensitivity {
+        /// What the stages make.
+        made: f64,
+        /// What the document says.
+        said: f64,
+        /// Where.
+        frequency_hz: f64,
+    },
+}
+
+/// Stages and sensitivity that differ by more are told of, parts of the sensitivity: as evalresp does.
+const SENSITIVITY_TOLERANCE: f64 = 0.05;
 
 /// A filter and the factor that its gain and normalisation make.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,13 +173,28 @@ impl StagedResponse {
     /// # Errors
     /// Where a stage lacks what its kind needs, see [`StageError`].
     pub fn new(response: &ResponseStages) -> Result<Self, StageError> {
-        let reference_hz = response.total.map(|total| total.frequency_hz);
-        let stages = response.stages.iter().map(|stage| Stage::new(stage, reference_hz));
-        Ok(Self {
-            input_unit: response.input_unit,
-            input_units_per_si: response.input_units_per_si,
-            stages: stages.collect::<Result<_, _>>()?,
-        })
+        let gains = response.stages.iter().rev().filter_map(|stage| stage.gain);
+        let last_hz = || gains.map(|gain| gain.frequency_hz).find(|frequency_hz| *frequency_hz > 0.0);
+        let reference_hz = response.total.map(|total| total.frequency_hz).or_else(last_hz);
+        let mut warnings = Vec::new();
+        let sampled = with_rates(&response.stages, &mut warnings);
+        let stages = sampled.iter().map(|stage| Stage::new(stage, reference_hz, &mut warnings));
+        let stages = stages.collect::<Result<_, _>>()?;
+        let (input_unit, input_units_per_si) = (response.input_unit, response.input_units_per_si);
+        let mut made = Self { input_unit, input_units_per_si, stages, warnings };
+        if let Some(total) = response.total {
+            let (size, said) = (made.sensitivity(total.frequency_hz), total.value.abs());
+            if ((size - said) / said).abs() > SENSITIVITY_TOLERANCE {
+                let frequency_hz = total.frequency_hz;
+                made.warnings.push(StageWarning::Sensitivity { made: size, said, frequency_hz });
+            }
+        }
+        Ok(made)
+    }
+
+    /// What is wrong with the document, though it can be evaluated.
+    pub fn warnings(&self) -> &[StageWarning] {
+        &self.warnings
     }
 
     /// Size of the response at a frequency, in counts per input unit of the document: what its overall sensitivity
@@ -156,8 +216,44 @@ impl FrequencyResponse for StagedResponse {
     }
 }
 
+/// The stages with a sampling where their filter needs one and the document gives none.
+fn with_rates(stages: &[ResponseStage], warnings: &mut Vec<StageWarning>) -> Vec<ResponseStage> {
+    let rated = |stage: &ResponseStage| stage.decimation.filter(|decimation| decimation.input_rate_hz > 0.0);
+    let mut sampled = stages.to_vec();
+    let mut before_hz = None;
+    for (index, stage) in sampled.iter_mut().enumerate() {
+        if let Some(decimation) = rated(stage) {
+            before_hz = Some(decimation.input_rate_hz / f64::from(decimation.factor.max(1)));
+            continue;
+        }
+        let behind = || stages.get(index + 1..).unwrap_or_default().iter().find_map(rated);
+        let rate_hz = before_hz.or_else(|| behind().map(|decimation| decimation.input_rate_hz));
+        if let Some(rate_hz) = rate_hz.filter(|_| needs_rate(&stage.filter)) {
+            warnings.push(StageWarning::RateOfNeighbour { stage: stage.number, rate_hz });
+            stage.decimation =
+                Some(Decimation { input_rate_hz: rate_hz, factor: 1, delay_s: 0.0, correction_s: 0.0 });
+        }
+    }
+    sampled
+}
+
+fn needs_rate(filter: &StageFilter) -> bool {
+    match filter {
+        StageFilter::PolesZeros { plane, .. } => *plane == Plane::Z,
+        StageFilter::Coefficients { numerators, denominators } => {
+            !numerators.is_empty() || !denominators.is_empty()
+        }
+        StageFilter::Fir { coefficients, .. } => !coefficients.is_empty(),
+        StageFilter::Flat | StageFilter::List(_) | StageFilter::Polynomial(_) => false,
+    }
+}
+
 impl Stage {
-    fn new(stage: &ResponseStage, reference_hz: Option<f64>) -> Result<Self, StageError> {
+    fn new(
+        stage: &ResponseStage,
+        reference_hz: Option<f64>,
+        warnings: &mut Vec<StageWarning>,
+    ) -> Result<Self, StageError> {
         let number = stage.number;
         if let StageFilter::Polynomial(coefficients) = &stage.filter {
             return match coefficients[..] {
@@ -177,6 +273,15 @@ impl Stage {
             }
             _ => false,
         };
+        if let StageFilter::PolesZeros { normalization_factor, normalization_frequency_hz, .. } =
+            &stage.filter
+        {
+            let frequency_hz = *normalization_frequency_hz;
+            let size = filter.at(frequency_hz).norm() * normalization_factor.abs();
+            if size.is_nan() || (size - 1.0).abs() > SENSITIVITY_TOLERANCE {
+                warnings.push(StageWarning::NotNormalised { stage: number, size, frequency_hz });
+            }
+        }
         if filter == Filter::Flat || (reference_hz == Some(gain.frequency_hz) && !normalised_elsewhere) {
             return Ok(Self { filter, factor: factor * gain.value });
         }

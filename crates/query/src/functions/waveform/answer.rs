@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Float64Builder, ListArray, NullBufferBuilder};
+use arrow::array::{ArrayRef, Float64Array, Float64Builder, ListArray, NullBufferBuilder, StringBuilder};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, exec_err};
@@ -16,6 +16,10 @@ pub(crate) enum Answer {
     List(Vec<f64>),
     /// A number; `None` and what is not finite are null.
     Number(Option<f64>),
+    /// Text; `None` is null.
+    Text(Option<String>),
+    /// Null, whatever the function gives.
+    Null,
 }
 
 /// The column in the making.
@@ -26,6 +30,7 @@ pub(super) struct Answers {
     values: Vec<f64>,
     known: NullBufferBuilder,
     numbers: Float64Builder,
+    texts: StringBuilder,
     /// More elements than a list column can count.
     overflow: bool,
 }
@@ -41,6 +46,7 @@ impl Answers {
             values: vec![],
             known: NullBufferBuilder::new(0),
             numbers: Float64Builder::with_capacity(row_count),
+            texts: StringBuilder::new(),
             overflow: false,
         }
     }
@@ -70,6 +76,8 @@ impl Answers {
                 self.numbers.append_option(number.filter(|number| number.is_finite()));
             }
             (Returns::Number, _) => self.numbers.append_null(),
+            (Returns::Text, Some(Answer::Text(text))) => self.texts.append_option(text),
+            (Returns::Text, _) => self.texts.append_null(),
         }
     }
 
@@ -81,8 +89,10 @@ impl Answers {
     }
 
     pub(super) fn finish(mut self) -> Result<ArrayRef> {
-        if self.returns == Returns::Number {
-            return Ok(Arc::new(self.numbers.finish()));
+        match self.returns {
+            Returns::Number => return Ok(Arc::new(self.numbers.finish())),
+            Returns::Text => return Ok(Arc::new(self.texts.finish())),
+            Returns::List => {}
         }
         if self.overflow {
             return exec_err!("a batch of results holds more than {} samples: ask for fewer rows", i32::MAX);

@@ -27,20 +27,20 @@ pub(crate) fn refusal<T>(sentence: impl Into<String>) -> std::result::Result<T, 
 pub(crate) struct Scratch {
     fourier: Fourier,
     /// The last response read, with its text: rows of one channel share it.
-    response: Option<(String, Arc<Instrument>)>,
+    response: Option<(String, Arc<ReadResponse>)>,
 }
 
+/// A response, or the sentence that says why it is none.
+pub(crate) type ReadResponse = std::result::Result<Instrument, String>;
+
 /// Reads a response: column `response` or `response_stationxml` of `network.channels`.
-fn instrument(name: &str, text: &str) -> std::result::Result<Instrument, Refusal> {
+fn instrument(text: &str) -> ReadResponse {
     if text.trim_start().starts_with('<') {
-        let stages = response_stages(text).map_err(|error| Refusal(format!("{name}: {error}")))?;
-        let staged = StagedResponse::new(&stages).map_err(|error| Refusal(format!("{name}: {error}")))?;
-        return Ok(Instrument::Staged(staged));
+        let stages = response_stages(text)?;
+        return StagedResponse::new(&stages).map(Instrument::Staged).map_err(|error| error.to_string());
     }
     serde_json::from_str(text).map(Instrument::Analogue).map_err(|error| {
-        Refusal(format!(
-            "{name} is not a response as network.channels holds it ({error}): join that table by source_id and time"
-        ))
+        format!("the text is not a response as network.channels holds it ({error}): join that table by source_id and time")
     })
 }
 
@@ -312,17 +312,17 @@ impl<'a> Arguments<'a> {
         &mut self.scratch.fourier
     }
 
-    /// The response that the text `name` holds, as `network.channels` writes it.
-    pub(crate) fn response(&mut self, name: &str) -> std::result::Result<Arc<Instrument>, Refusal> {
+    /// The response that the text `name` holds, as `network.channels` writes it, or why it is none.
+    pub(crate) fn response(&mut self, name: &str) -> Arc<ReadResponse> {
         let text = self.text(name);
         if let Some((known, response)) = &self.scratch.response
             && known == text
         {
-            return Ok(Arc::clone(response));
+            return Arc::clone(response);
         }
-        let response = Arc::new(instrument(name, text)?);
+        let response = Arc::new(instrument(text));
         self.scratch.response = Some((text.to_owned(), Arc::clone(&response)));
-        Ok(response)
+        response
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Returns {
     List,
     /// A double.
     Number,
+    /// Text.
+    Text,
 }
 
 impl Returns {
@@ -39,6 +41,7 @@ impl Returns {
         match self {
             Self::List => list_of_doubles(),
             Self::Number => DataType::Float64,
+            Self::Text => DataType::Utf8,
         }
     }
 }

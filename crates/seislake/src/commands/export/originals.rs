@@ -7,10 +7,9 @@ use bytes::Bytes;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::Int64Type;
 use futures::TryStreamExt;
-use seislake_api::{RecordFormat, TextRecord};
+use seislake_api::{RecordFormat, TextRecord, text_in_format};
 use seislake_catalog::OriginalReader;
 use seislake_model::{SourceId, Timestamp};
-use seislake_mseed::{FormatVersion, PackError, PackSettings, Record, pack_text};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::topic::{Log, LogSettings, Topic};
 
@@ -63,7 +62,7 @@ pub(super) async fn records(
     mut write: impl FnMut(&[u8]) -> anyhow::Result<()> + Send,
 ) -> anyhow::Result<()> {
     let mut clauses = vec!["true".to_owned()];
-    let literal = |time: &Timestamp| format!("TIMESTAMP '{time}'");
+    let literal = |time: &Timestamp| format!("to_timestamp_micros({})", time.micros());
     clauses.extend(args.from.as_ref().map(|from| format!("last_sample_time >= {}", literal(from))));
     clauses.extend(args.to.as_ref().map(|to| format!("start_time < {}", literal(to))));
     clauses
@@ -113,7 +112,7 @@ pub(super) async fn texts(
             }
             match originals.read(object_uri.as_deref(), partition, offset).await {
                 Ok(original) => {
-                    for record in in_format(&original, format)? {
+                    for record in text_in_format(&original, format)? {
                         write(&source_id, &record)?;
                     }
                 }
@@ -126,64 +125,4 @@ pub(super) async fn texts(
         tell(&format!("{count} text records of log channels are not in this export: {error:#}"));
     }
     Ok(())
-}
-
-/// A text record in the generation asked for; one whose codes miniSEED 2 cannot hold stays miniSEED 3.
-fn in_format(original: &Bytes, format: RecordFormat) -> anyhow::Result<Vec<Bytes>> {
-    let record = Record::parse(original).context("an original record is damaged")?;
-    let format_version = match format {
-        RecordFormat::MiniSeed2 => FormatVersion::Two,
-        RecordFormat::MiniSeed3 => FormatVersion::Three,
-    };
-    let Some(text) = record.text().filter(|_| record.format_version != format_version) else {
-        return Ok(vec![original.clone()]);
-    };
-    let settings = PackSettings {
-        format_version,
-        quality: record.quality,
-        timing_quality: record.timing_quality,
-        sequence_number: record.sequence_number().unwrap_or(1),
-        ..PackSettings::new(record.source_id(), record.start_ns, 1.0)
-    };
-    match pack_text(&settings, text) {
-        Ok(records) => Ok(records.into_iter().map(Bytes::from).collect()),
-        Err(PackError::SourceId(_)) => Ok(vec![original.clone()]),
-        Err(error) => Err(error).context("a text record cannot be packed"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_keep_their_header_in_the_other_generation_and_long_codes_stay_miniseed_3() {
-        let text = "clock réglée\r\n".repeat(60);
-        let packed = |source_id: &str, format_version, record_length| {
-            let settings = PackSettings {
-                format_version,
-                record_length,
-                timing_quality: Some(77),
-                ..PackSettings::new(source_id, 1_700_000_000_000_000_000, 1.0)
-            };
-            let mut records = pack_text(&settings, text.as_bytes()).unwrap();
-            assert_eq!(records.len(), 1);
-            Bytes::from(records.remove(0))
-        };
-        let id = "FDSN:XX_TEST__L_O_G";
-        let two = packed(id, FormatVersion::Two, 4096);
-        assert_eq!(in_format(&two, RecordFormat::MiniSeed2).unwrap(), std::slice::from_ref(&two));
-        let three = in_format(&two, RecordFormat::MiniSeed3).unwrap();
-        let mut found = Vec::new();
-        for bytes in &three {
-            let record = Record::parse(bytes).unwrap();
-            assert_eq!((record.format_version, record.source_id()), (FormatVersion::Three, id));
-            assert_eq!(record.start_ns, 1_700_000_000_000_000_000);
-            assert_eq!((record.timing_quality, record.quality.publication_version()), (Some(77), 2));
-            found.extend_from_slice(record.text().unwrap());
-        }
-        assert!(three.len() > 1 && found == text.as_bytes());
-        let long = packed("FDSN:XX_STATION9__L_O_G", FormatVersion::Three, 4096);
-        assert_eq!(in_format(&long, RecordFormat::MiniSeed2).unwrap(), std::slice::from_ref(&long));
-    }
 }

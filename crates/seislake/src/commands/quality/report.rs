@@ -73,7 +73,10 @@ async fn stretch(
     args: &QualityReportArgs,
     session: &SessionContext,
 ) -> anyhow::Result<(Timestamp, Timestamp)> {
-    if let (Some(from), Some(to)) = (args.from, args.to) {
+    // Times beyond all that there can be bound nothing.
+    let asked_from = args.from.filter(|from| *from > Timestamp::MIN);
+    let asked_to = args.to.filter(|to| *to < Timestamp::MAX);
+    if let (Some(from), Some(to)) = (asked_from, asked_to) {
         return Ok((from, to));
     }
     const SQL: &str = "SELECT min(start_time), max(start_time) FROM quality.continuity";
@@ -85,7 +88,7 @@ async fn stretch(
     let (Some(first), Some(last)) = (moment(0), moment(1)) else {
         bail!("the home has no continuity yet; run `seislake quality update`, or give --from and --to");
     };
-    Ok((args.from.unwrap_or(first), args.to.unwrap_or(last.add_nanos(DAY_NS))))
+    Ok((asked_from.unwrap_or(first), asked_to.unwrap_or(last.add_nanos(DAY_NS))))
 }
 
 fn write(folder: &Path, found: &Stored, from: Timestamp, to: Timestamp) -> anyhow::Result<()> {

@@ -142,6 +142,30 @@ def channels():
             poles_zeros(RADIANS, 1.0, 5.0, zeros, poles, before="NM/S") + gain(28.8e-9, 5.0),
             digitiser,
         ]),
+        # No overall sensitivity, and a normalisation factor that does not make one at 1 Hz: taken as it is.
+        "HHI": ("M/S", None, [
+            poles_zeros(RADIANS, 1.0, 1.0, zeros, poles) + gain(1500.0, 1.0),
+            coefficients([], before="V") + decimation(1000.0, 1, 0.0, 0.0) + gain(400000.0, 1.0),
+        ]),
+        # The last gain of a frequency above zero measures the others: here that of the digitiser,
+        "HHJ": ("M/S", None, [
+            poles_zeros(RADIANS, 1.0, 2.0, zeros, poles) + gain(1500.0, 2.0),
+            coefficients([], before="V") + decimation(1000.0, 1, 0.0, 0.0) + gain(400000.0, 1.0),
+        ]),
+        # and here that of the sensor.
+        "HHK": ("M/S", None, [
+            poles_zeros(RADIANS, 1.0, 2.0, zeros, poles) + gain(1500.0, 2.0),
+            digitiser,
+        ]),
+        # A recursive filter without a sampling of its own: that of the stage before.
+        "HHL": ("M/S", 5.0, [
+            sensor,
+            coefficients([], before="V") + decimation(1000.0, 10, 0.0, 0.0) + gain(400000.0, 5.0),
+            poles_zeros(
+                "DIGITAL (Z-TRANSFORM)", 0.25, 5.0, [0.5 + 0.1j, 0.5 - 0.1j], [0.2 + 0.3j, 0.2 - 0.3j],
+                before="COUNTS", after="COUNTS",
+            ) + gain(1.0, 5.0),
+        ]),
     }
 
 
@@ -156,9 +180,13 @@ def document():
     for code, (unit, frequency, stages) in channels().items():
         out += (
             f'<Channel code="{code}" locationCode="" startDate="2020-01-01T00:00:00Z">{place}<Depth>0</Depth>'
-            "<SampleRate>100</SampleRate>\n<Response><InstrumentSensitivity><Value>11520000.0</Value>"
-            f"<Frequency>{frequency}</Frequency>{units(unit, 'COUNTS')}</InstrumentSensitivity>\n"
+            "<SampleRate>100</SampleRate>\n<Response>"
         )
+        if frequency is not None:
+            out += (
+                f"<InstrumentSensitivity><Value>11520000.0</Value><Frequency>{frequency}</Frequency>"
+                f"{units(unit, 'COUNTS')}</InstrumentSensitivity>\n"
+            )
         for index, stage in enumerate(stages):
             out += f'<Stage number="{index + 1}">{stage}</Stage>\n'
         out += "</Response></Channel>\n"

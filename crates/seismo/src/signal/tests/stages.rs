@@ -6,7 +6,7 @@ use seislake_model::{
     InputUnit, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry, TotalSensitivity,
 };
 
-use crate::signal::{FrequencyResponse, StageError, StagedResponse};
+use crate::signal::{FrequencyResponse, StageError, StageWarning, StagedResponse};
 
 const DOCUMENT: &[u8] = include_bytes!("testdata-response-stages.xml");
 const REFERENCE: &str = include_str!("reference-response-stages.json");
@@ -55,6 +55,21 @@ fn the_stages_tell_the_overall_sensitivity_that_they_make() {
     };
     assert!((share("HHA") - 1.0).abs() < 0.05);
     assert!((share("HHC") - 1.887).abs() < 0.001, "the document says half of what its stages make");
+}
+
+#[test]
+fn what_is_wrong_with_a_response_that_can_be_evaluated_is_said() {
+    let warnings = |code: &str| {
+        let (_, stages) = responses().into_iter().find(|(name, _)| name == code).unwrap();
+        StagedResponse::new(&stages).unwrap().warnings().to_vec()
+    };
+    assert_eq!(warnings("HHA"), []);
+    let is_sensitivity = |warning: &StageWarning| matches!(warning, StageWarning::Sensitivity { .. });
+    assert!(warnings("HHC").iter().any(is_sensitivity), "{:?}", warnings("HHC"));
+    let not_one = |warning: &StageWarning| matches!(warning, StageWarning::NotNormalised { stage: 1, .. });
+    assert!(warnings("HHI").iter().any(not_one), "{:?}", warnings("HHI"));
+    let rate = StageWarning::RateOfNeighbour { stage: 3, rate_hz: 100.0 };
+    assert!(warnings("HHL").contains(&rate), "{:?}", warnings("HHL"));
 }
 
 fn flat(stage: ResponseStage) -> ResponseStages {

@@ -1,0 +1,41 @@
+//! The version of rows of `waveform.segments`: column `quality`, which lakes of before lack.
+
+use std::borrow::Cow;
+
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::prelude::SessionContext;
+use seislake_mseed::Quality;
+
+use crate::error::Result;
+
+/// The column as an expression: null where the table has none.
+pub(crate) async fn column(context: &SessionContext) -> Result<&'static str> {
+    let table = context.table_provider("waveform.segments").await?;
+    Ok(match table.schema().column_with_name("quality") {
+        Some(_) => "quality",
+        None => "CAST(NULL AS VARCHAR) AS quality",
+    })
+}
+
+/// Rank of the version of each row; that of `D`, which says that nothing is known, where the row does not say.
+pub(crate) fn ranks(batch: &RecordBatch) -> DataFusionResult<Vec<u8>> {
+    let unknown = Quality::Letter('D').publication_version();
+    let Some(column) = batch.column_by_name("quality") else { return Ok(vec![unknown; batch.num_rows()]) };
+    let texts = match column.data_type() {
+        DataType::Utf8 => Cow::Borrowed(column),
+        _ => Cow::Owned(cast(column, &DataType::Utf8)?),
+    };
+    let rank = |text: Option<&str>| match text.map(str::parse::<Quality>) {
+        None => Ok(unknown),
+        Some(Ok(quality)) => Ok(quality.publication_version()),
+        Some(Err(())) => {
+            let text = text.unwrap_or_default();
+            let message = format!("waveform.segments holds a row of unknown quality \"{text}\"");
+            Err(DataFusionError::Execution(message))
+        }
+    };
+    texts.as_string::<i32>().iter().map(rank).collect()
+}
