@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seislake_api::door::{self, Connections, Patience, Protocol};
 use seislake_api::state::{AsOf, Originals, Pinned, Readiness, Sessions, Snapshots, StationStore};
 use seislake_api::{
-    ApiError, AppState, ErrorCode, FlightSql, HttpLimits, QueryLimits, QueryRuntime, TextRecord,
-    iceberg_rest, router_with,
+    ApiError, AppState, FlightSql, HttpLimits, QueryLimits, QueryRuntime, TextRecord, iceberg_rest,
+    router_with,
 };
 use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
