@@ -54,6 +54,7 @@ fuzz_target!(|bytes: &[u8]| {
         let associate = AssociateConfig {
             settings: Default::default(),
             inventory: inventory.clone(),
+            partition_count: 1,
             travel_time: Arc::clone(&TRAVEL_TIME),
         };
         through_stage::<AssociateStage>(&associate, &record);
