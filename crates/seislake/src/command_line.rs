@@ -369,8 +369,10 @@ pub(crate) struct DamageArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum DamageAction {
     /// Read everything, and tell what is damaged and what a repair would do; status 1 where something is. Changes nothing.
+    #[command(after_help = "Example: seislake home check --home ./seislake-home --json")]
     Check,
     /// Mend what `check` finds; what is replaced is kept beside it. The home must not be in use.
+    #[command(after_help = "Example: seislake home repair --home ./seislake-home")]
     Repair,
 }
 
