@@ -92,8 +92,7 @@ static RESPONSE_PROBLEM: WaveformFunction = WaveformFunction {
           where nothing is wrong and where the response is null.",
     arguments: &[Argument::text("response", "`response` or `response_stationxml` of `network.channels`.")],
     returns: Returns::Text,
-    example: "SELECT source_id, response_problem(response_stationxml) FROM network.channels \
-              WHERE response_problem(response_stationxml) IS NOT NULL",
+    example: "SELECT source_id, response_problem(response_stationxml) FROM network.channels",
     apply: |arguments| {
         let response = arguments.response("response");
         Ok(Answer::Text(match &*response {
