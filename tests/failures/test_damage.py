@@ -288,3 +288,57 @@ def test_D15_a_home_on_a_file_system_for_reading_is_read(filled):
 
 def read_count(home: Home) -> list:
     return [binary(), "query", "--home", home.path, "--format", "csv", "SELECT count(*) AS n FROM waveform.packets"]
+
+
+def random_rows(schema, count: int, seed: int):
+    """Rows of any values that the types allow."""
+    import pyarrow as pa
+    lots = random.Random(seed)
+
+    def value(kind):
+        if pa.types.is_timestamp(kind):
+            return lots.choice([0, -10**15, 4 * 10**15])
+        if pa.types.is_integer(kind):
+            return lots.choice([0, -1, 2**31 - 1, -2**31])
+        if pa.types.is_floating(kind):
+            return lots.choice([float("nan"), float("inf"), -1e300, 0.0])
+        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+            return [value(kind.value_type) for _ in range(lots.randrange(3))]
+        if pa.types.is_large_binary(kind) or pa.types.is_binary(kind):
+            return bytes(lots.randrange(256) for _ in range(5))
+        return lots.choice(["", "..", "no id", "\u0000", "{", "FDSN:XX_AAA__H_H_Z", "x" * 300])
+
+    columns = [pa.array([value(field.type) for _ in range(count)], type=field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def test_D8_rows_of_any_values_in_tables_stop_no_home(filled):
+    """Others may write the tables: what cannot be read is passed over, the sound rows are answered."""
+    from pyiceberg.catalog.sql import SqlCatalog
+    from pyiceberg.exceptions import NotInstalledError
+    home = filled.restore()
+    catalog = SqlCatalog("seislake", uri=f"sqlite:///{home.path}/catalog.sqlite", warehouse=f"file://{home.path}/warehouse")
+    poisoned = []
+    # Rows of stations and channels are cases of their own.
+    for namespace in [name for name in catalog.list_namespaces() if name != ("network",)]:
+        for identifier in catalog.list_tables(namespace):
+            table = catalog.load_table(identifier)
+            try:
+                table.append(random_rows(table.schema().as_arrow(), 6, len(poisoned)))
+                poisoned.append(identifier[-1])
+            except NotInstalledError:
+                continue
+    catalog.close()
+    assert {"events", "picks", "origins", "magnitudes", "dead_letters", "packets", "segments"} <= set(poisoned), poisoned
+    server = home.serve()
+    whole = server.get("/fdsnws/dataselect/1/query?network=XX&station=AAA&starttime=2024-01-01&endtime=2024-01-02")
+    assert whole.status_code == 200 and len(whole.content) > 7000
+    for path in ["/events", "/stations", "/fdsnws/station/1/query?level=channel", "/fdsnws/event/1/query?limit=10",
+                 "/fdsnws/availability/1/query?network=XX"]:
+        assert server.get(path).status_code in (200, 204), (path, server.get(path).text)
+    answer = server.graphql("{ events(first: 5) { nodes { eventId magnitudes { magnitude } } } picks(first: 5) { nodes { pickId } } "
+                            "stations(first: 5) { nodes { station } } }")
+    assert "errors" not in answer, answer
+    assert server.ingest((filled.records / "AAA.mseed").read_bytes()).status_code == 200
+    server.alive()
+    assert server.stop() == 0

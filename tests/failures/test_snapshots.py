@@ -58,7 +58,7 @@ def test_A7_A8_readers_and_cursors_outlive_a_hundred_commits(home):
     page = server.graphql(PAGES)["data"]["waveformSegments"]
     total, seen = page["totalCount"], list(page["nodes"])
     assert total == 2 * DAYS
-    done = subprocess.run(compact(home), capture_output=True, text=True, timeout=100, env=environment())
+    done = subprocess.run(compact(home), capture_output=True, text=True, timeout=400, env=environment())
     assert done.returncode == 0 and f"{DAYS} partitions" in done.stdout, done.stdout + done.stderr
     got += list(parts)
     assert b"".join(got) == whole, "the body of a slow reader ends early"
