@@ -63,7 +63,8 @@ impl Continuity {
     }
 
     /// What of the day lies between two moments; `None` where nothing does. What lies outside is neither expected nor a
-    /// gap. Where a moment cuts through samples their count is that of the time, less the gaps that are named.
+    /// gap. To be taken of a whole day, not of a part of one. Where a moment cuts through samples their count is that of
+    /// the time, less the gaps that are named.
     pub fn within(&self, from: Timestamp, to: Timestamp) -> Option<Self> {
         let end = self.start_time.add_seconds(Self::DAY_S);
         let (begin, end) = (self.start_time.max(from), end.min(to));

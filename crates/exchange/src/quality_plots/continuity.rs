@@ -10,11 +10,11 @@ use super::{DAY_NS, LEFT, RIGHT, STRIP, STRIPS_MAX, TOP, Times, WIDTH, head, nam
 /// A gap of a second must be seen in a picture of a month.
 const WIDTH_MIN: f64 = 1.0;
 
-/// Bars of `rows` (days) between two moments. A day without a row is grey; what lies outside the moments does not count.
+/// Bars of `rows` (days) between two moments. A day without a row is grey. The first and the last
+/// day must be given as far as they lie between the moments ([`Continuity::within`]).
 pub fn continuity_bars(rows: &[Continuity], from: Timestamp, to: Timestamp) -> String {
-    let rows: Vec<Continuity> = rows.iter().filter_map(|row| row.within(from, to)).collect();
     let mut channels: BTreeMap<&SourceId, Vec<&Continuity>> = BTreeMap::new();
-    for row in &rows {
+    for row in rows {
         channels.entry(&row.source_id).or_default().push(row);
     }
     let length_s = to.seconds_since(from);
