@@ -81,7 +81,7 @@ NESTINGS = {
 
 @pytest.mark.parametrize("kind", sorted(NESTINGS))
 def test_D2_no_nesting_ends_the_process(server, kind):
-    for count in (60, 150, 20000):
+    for count in (60, 150, 50000):
         told(server, NESTINGS[kind](count))
 
 
