@@ -7,7 +7,8 @@
 //!               statement by statement ─► packer ─► blocks of samples ─ all cores ─► blocks of records, in order, as
 //!                                                                                      they are asked for
 //! ```
-//! One chunk is read while the one before is packed; nothing grows with the length of the answer but the plan.
+//! One chunk is read while the one before is packed, in as many answers as `AHEAD` allows; nothing grows with the length of
+//! the answer but the plan.
 //!
 //! Text records (log channels) hold no samples and are not rows of `waveform.segments`. Their originals are kept in the log
 //! or the warehouse; `dataselect` and `export` take them from there (`texts`).
@@ -24,7 +25,7 @@ use futures::Stream;
 use rayon::prelude::*;
 use seislake_model::{Inventory, SnapshotId, SourceId, Timestamp};
 use seislake_mseed::set_sequence_number;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 pub(crate) use cut::{Choice, Run, runs};
 use packer::{Block, Packer};
@@ -149,14 +150,32 @@ impl Plan {
         let (chunks_out, chunks_in) = mpsc::channel(1);
         let (blocks_out, blocks_in) = mpsc::channel(8);
         let plan = Arc::new(self);
-        tokio::spawn(Asker::current().scope(read_chunks(context, Arc::clone(&plan), chunks_out)));
-        tokio::spawn(pack_chunks(plan, format, chunks_in, blocks_out));
+        let ahead = AHEAD.try_acquire().ok();
+        let room = Arc::new(Semaphore::new(if ahead.is_some() { CHUNKS_AHEAD } else { 1 }));
+        let reading = read_chunks(context, Arc::clone(&plan), Arc::clone(&room), chunks_out);
+        tokio::spawn(Asker::current().scope(reading));
+        tokio::spawn(async move {
+            pack_chunks(plan, format, &room, chunks_in, blocks_out).await;
+            drop(ahead);
+        });
         futures::stream::unfold(blocks_in, |mut blocks| async move { Some((blocks.recv().await?, blocks)) })
     }
 }
 
-/// Reads until the plan is done or nobody listens any more.
-async fn read_chunks(context: SessionContext, plan: Arc<Plan>, out: mpsc::Sender<Result<Chunk, ApiError>>) {
+/// Answers that read ahead of what their clients have taken, at once: some 40 MB each. The others read a chunk when the
+/// one before has been taken, and hold its records, some 4 MB: many clients that read slowly must not fill the memory.
+pub(crate) static AHEAD: Semaphore = Semaphore::const_new(AHEAD_MAX);
+pub(crate) const AHEAD_MAX: usize = 8;
+/// Chunks that are read, packed and taken at the same time.
+const CHUNKS_AHEAD: usize = 3;
+
+/// Reads until the plan is done or nobody listens any more, as far as there is `room` for chunks.
+async fn read_chunks(
+    context: SessionContext,
+    plan: Arc<Plan>,
+    room: Arc<Semaphore>,
+    out: mpsc::Sender<Result<Chunk, ApiError>>,
+) {
     let tasks: Vec<Task> = plan
         .runs
         .iter()
@@ -165,6 +184,14 @@ async fn read_chunks(context: SessionContext, plan: Arc<Plan>, out: mpsc::Sender
         .collect();
     let ids: Vec<String> = plan.runs.iter().map(|run| run.source_id.as_str().to_owned()).collect();
     for range in chunks(&tasks) {
+        tokio::select! {
+            () = out.closed() => return,
+            // Given back when the records of the chunk have been taken.
+            place = room.acquire() => match place {
+                Ok(place) => place.forget(),
+                Err(_) => return,
+            },
+        }
         let tasks = tasks.get(range).unwrap_or_default().to_vec();
         let chunk = Chunk::read(&context, &plan.at, &ids, tasks).await;
         let failed = chunk.is_err();
@@ -178,6 +205,7 @@ async fn read_chunks(context: SessionContext, plan: Arc<Plan>, out: mpsc::Sender
 async fn pack_chunks(
     plan: Arc<Plan>,
     format: RecordFormat,
+    room: &Semaphore,
     mut chunks: mpsc::Receiver<Result<Chunk, ApiError>>,
     out: mpsc::Sender<Result<RecordBlock, ApiError>>,
 ) {
@@ -205,6 +233,7 @@ async fn pack_chunks(
         if !hand_on(packed, &out).await {
             return;
         }
+        room.add_permits(1);
     }
     let last = packing.finish();
     hand_on(last, &out).await;

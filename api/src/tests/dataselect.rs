@@ -284,3 +284,22 @@ async fn closed_data_count_as_absent_unless_the_door_is_private() {
     assert_eq!(rows("").await, ["00 29.99 OPEN"]);
     assert_eq!(rows("includerestricted=true").await, ["00 29.99 OPEN", "10 19.99 RESTRICTED"]);
 }
+
+#[tokio::test]
+async fn an_answer_that_may_not_read_ahead_is_the_same() {
+    let house = House::empty().await;
+    // More channels than a chunk holds: two chunks.
+    let one = |number: u64| {
+        let channel =
+            format!("{}{}Z", char::from(b'A' + (number / 26) as u8), char::from(b'A' + (number % 26) as u8));
+        segment(&channel, "2026-01-01T00:00:00Z", ramp(0, 20), "steim2", number)
+    };
+    house.write(Rows::Segments((0..300).map(one).collect())).await;
+    let (status, _, ahead) = house.get_bytes(QUERY).await;
+    assert_eq!(status, StatusCode::OK);
+    let all = crate::records::AHEAD.acquire_many(crate::records::AHEAD_MAX as u32).await.unwrap();
+    let (status, _, alone) = house.get_bytes(QUERY).await;
+    drop(all);
+    assert_eq!((status, shapes(&alone).len()), (StatusCode::OK, 300));
+    assert!(ahead == alone);
+}
