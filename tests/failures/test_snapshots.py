@@ -25,13 +25,13 @@ def feed(server, station: str, count: int, begin: int = 0) -> None:
         assert server.ingest(body).status_code == 200
 
 
-def many_days(home) -> None:
+def many_days(home, days: int = DAYS) -> None:
     """Each day is a partition of waveform.segments with two small files: putting them together is a commit for each."""
     day = datetime.date(2024, 1, 1)
     for hour in (0, 1):
         records = home.folder / f"records{hour}"
         records.mkdir()
-        begins = [f"{day + datetime.timedelta(days=number)}T0{hour}:00:00" for number in range(DAYS)]
+        begins = [f"{day + datetime.timedelta(days=number)}T0{hour}:00:00" for number in range(days)]
         made = [series(np.arange(100), begin, station="R", channel="LHZ", factor=1) for begin in begins]
         (records / "all.mseed").write_bytes(b"".join(made))
         home.succeed("import", "--archive-only", records)
@@ -72,7 +72,7 @@ def test_A7_A8_readers_and_cursors_outlive_a_hundred_commits(home):
 
 
 def test_A7_a_cursor_whose_state_is_gone_goes_on_with_a_notice(home):
-    many_days(home)
+    many_days(home, 40)
     server = home.serve()
     page = server.graphql(PAGES)["data"]["waveformSegments"]
     cursor = page["pageInfo"]["endCursor"]
@@ -88,7 +88,7 @@ def test_A7_a_cursor_whose_state_is_gone_goes_on_with_a_notice(home):
 
 
 def test_A7_fields_of_one_request_see_one_state(home):
-    many_days(home)
+    many_days(home, 12)
     server = home.serve()
     listed = """a%d: waveformSegments(sourceId: "FDSN:XX_R__L_H_Z", first: 1, timeRange: {from: "2024-01-01T00:00:00Z",
         to: "2025-01-01T00:00:00Z"}) { snapshotId totalCount pageInfo { endCursor } }"""
