@@ -33,7 +33,6 @@ async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {
         "SELECT length(repeat('x', 2000000000))",
         "SELECT array_length(range(0, 2000000000))",
         "SELECT array_length(generate_series(0, 2000000000))",
-        "SELECT array_length(generate_series(DATE '1000-01-01', DATE '9999-01-01', INTERVAL '1 nanosecond'))",
         "SELECT length(lpad('a', 2147483647, 'b'))",
         "SELECT length(rpad('a', 2147483647, 'b'))",
         "SELECT length(replace(repeat('x', 1000000), 'x', repeat('y', 1000000)))",
