@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use datafusion::prelude::SessionContext;
-use seislake_model::{ErrorKind, Inventory, Offsets, Rows, SnapshotId};
+use seislake_model::{Channel, ErrorKind, Inventory, Offsets, Rows, SnapshotId, Station};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
@@ -20,16 +20,21 @@ const ATTEMPTS_MAX: u32 = 20;
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
 
 impl Lake {
-    /// The inventory as it stands in `network.stations` and `network.channels`. Times are to the microsecond.
+    /// The inventory as it stands in `network.stations` and `network.channels`. Times are to the microsecond. Rows that
+    /// cannot be read are passed over: they stop no home.
     pub async fn inventory(&self) -> Result<Inventory> {
         let (stations, _) = self.read_all(defined("network.stations")?).await?;
         let (channels, _) = self.read_all(defined("network.channels")?).await?;
-        Ok(Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels)? })
+        Ok(Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels) })
     }
 
     /// Adds stations and channels; epochs of the same station or channel and start are replaced. Nothing is
     /// committed where nothing changes. Returns the inventory as it stands then.
+    ///
+    /// # Errors
+    /// `Invalid` for an addition that could not be read back; nothing is written then.
     pub async fn upsert_inventory(&self, additions: Inventory) -> Result<Inventory> {
+        check(&additions)?;
         let _turn = self.inventory_turn().await;
         for attempt in 1..=ATTEMPTS_MAX {
             match self.merge_inventory(additions.clone()).await {
@@ -50,8 +55,7 @@ impl Lake {
     async fn merge_inventory(&self, additions: Inventory) -> Result<()> {
         let (stations, of_stations) = self.read_all(defined("network.stations")?).await?;
         let (channels, of_channels) = self.read_all(defined("network.channels")?).await?;
-        let before =
-            Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels)? };
+        let before = Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels) };
         let mut after = before.clone();
         after.merge(additions);
         self.replace(of_stations, Rows::Stations(before.stations), Rows::Stations(after.stations)).await?;
@@ -81,6 +85,16 @@ impl Lake {
         let schema = batches.first().map_or_else(|| table.arrow_schema(), |batch| Ok(batch.schema()))?;
         Ok((concat_batches(&schema, &batches).doing(what)?, snapshot))
     }
+}
+
+/// Doors name what they refuse and hand on the rest; what comes here all the same is a mistake of theirs.
+fn check(additions: &Inventory) -> Result<()> {
+    let stations = additions.stations.iter().map(Station::check);
+    let channels = additions.channels.iter().map(Channel::check);
+    stations
+        .chain(channels)
+        .find_map(std::result::Result::err)
+        .map_or(Ok(()), |error| Err(Error::new(ErrorKind::Invalid, format!("cannot store {error}"))))
 }
 
 fn in_order(table: &TableDef, batch: RecordBatch) -> Result<RecordBatch> {

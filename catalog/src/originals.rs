@@ -1,6 +1,7 @@
 //! Original records in the warehouse, beside the tables: `raw/NETWORK/STATION/YYYY/MM/DD/….mseed`.
 //!
-//! An object holds several records; a row of `waveform.packets` names its own as `object#bytes=FIRST-LAST`.
+//! An object holds several records; a row of `waveform.packets` names its own as `object#bytes=FIRST-LAST`. The path in
+//! the name is the path in the store: codes come escaped (`path_component`).
 
 use std::sync::Arc;
 
@@ -20,7 +21,21 @@ const RANGE: &str = "#bytes=";
 
 /// The object that an `object_uri` of `waveform.packets` names.
 pub(crate) fn object_of(uri: &str) -> Option<&str> {
-    uri.split_once(RANGE).map(|(object, _)| object)
+    uri.rsplit_once(RANGE).map(|(object, _)| object)
+}
+
+/// Where the object that a URI names may lie in the warehouse: under its own path, or, where a former build kept it,
+/// under one in which odd characters of its codes were escaped by the store alone. Nothing of another warehouse.
+pub(crate) fn places_of(warehouse: &Warehouse, object: &str) -> Vec<Path> {
+    let relative = object.strip_prefix(warehouse.base()).and_then(|rest| rest.strip_prefix('/'));
+    let relative = relative.filter(|relative| relative.starts_with(ORIGINALS_FOLDER));
+    let Some(relative) = relative else { return Vec::new() };
+    let mut places: Vec<Path> = Path::parse(relative).into_iter().collect();
+    let escaped = Path::from(relative);
+    if !places.contains(&escaped) {
+        places.push(escaped);
+    }
+    places
 }
 
 #[derive(Debug)]
@@ -29,7 +44,8 @@ struct Originals(Warehouse);
 impl Originals {
     async fn store(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         let what = || format!("store original records at \"{path}\"");
-        let at = Path::from(path);
+        let at = Path::parse(path)
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("cannot {}: {error}", what())))?;
         self.0.store().put(&at, bytes.into()).await.doing(what)?;
         self.0.sync(&at).await.doing(what)
     }
@@ -72,7 +88,7 @@ impl OriginalReader {
     /// `Invalid` for a URI that is none of ours, `NotFound` for an object that is gone, `Corrupt` for one too short.
     pub async fn read(&mut self, uri: &str) -> Result<Bytes> {
         let foreign = || Error::new(ErrorKind::Invalid, format!("\"{uri}\" names no original record"));
-        let (object, range) = uri.split_once(RANGE).ok_or_else(foreign)?;
+        let (object, range) = uri.rsplit_once(RANGE).ok_or_else(foreign)?;
         let (first, last) = range.split_once('-').ok_or_else(foreign)?;
         let first: usize = first.parse().map_err(|_| foreign())?;
         let last: usize = last.parse().map_err(|_| foreign())?;
@@ -91,8 +107,18 @@ impl OriginalReader {
     async fn object(&self, uri: &str) -> Result<Bytes> {
         let what = || format!("read the object \"{uri}\"");
         let catalog = self.lake.catalog();
-        let path = catalog.warehouse().path(uri).doing(what)?;
-        let found = catalog.warehouse().store().get(&path).await.doing(what)?;
-        found.bytes().await.doing(what)
+        let warehouse = catalog.warehouse();
+        let places = places_of(warehouse, uri);
+        let (Some(first), others) = (places.first(), places.iter().skip(1)) else {
+            let message = format!("\"{uri}\" names no original record of this warehouse");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        };
+        let mut found = warehouse.store().get(first).await;
+        for place in others {
+            if matches!(found, Err(object_store::Error::NotFound { .. })) {
+                found = warehouse.store().get(place).await;
+            }
+        }
+        found.doing(what)?.bytes().await.doing(what)
     }
 }

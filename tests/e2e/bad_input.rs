@@ -63,7 +63,10 @@ fn a_text_file_named_mseed_is_a_dead_letter_with_its_reason() {
     let home = folder.path().join("home");
     let file = folder.path().join("letter.mseed");
     std::fs::write(&file, "Dear archive, this is not a record.\n".repeat(40)).unwrap();
-    succeed(&["import", "--home", text(&home), "--", text(&file)]);
+    let output = run(&["import", "--home", text(&home), "--", text(&file)]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "nothing was read: {errors}");
+    assert!(errors.contains("no miniSEED record was found: the first of 1 files: not miniSEED"), "{errors}");
     let letters = crate::seislake::query(&home, "SELECT origin, reason FROM stream.dead_letters");
     assert!(letters.contains("letter.mseed"), "{letters}");
     let missing = folder.path().join("nowhere");
@@ -76,20 +79,20 @@ fn files_that_cannot_be_used_are_named_and_counted() {
     let home = folder.path().join("home");
     let files = folder.path().join("files");
     std::fs::create_dir(&files).unwrap();
-    let import = || {
+    let import = |status: i32| {
         let output = run(&["import", "--home", text(&home), "--json", "--", text(&files)]);
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{errors}");
+        assert_eq!(output.status.code(), Some(status), "{errors}");
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         (report, errors)
     };
     std::fs::write(files.join("notes.txt"), "no record, and it claims none").unwrap();
-    let (report, errors) = import();
+    let (report, errors) = import(1);
     assert_eq!(
         (&report["files"], &report["refused_files"], &report["skipped_files"]),
         (&0.into(), &0.into(), &1.into())
     );
-    assert_eq!(errors, "no file with miniSEED records was found\n");
+    assert_eq!(errors, "error: no miniSEED record was found: 1 files hold none\n");
     for number in 0..12 {
         std::fs::write(files.join(format!("empty-{number:02}.mseed")), "").unwrap();
     }
@@ -97,7 +100,7 @@ fn files_that_cannot_be_used_are_named_and_counted() {
     let mut records = seislake_mseed::pack(&settings, [1_i32; 100].as_slice()).unwrap().concat();
     records.extend([0xFF; 600]);
     std::fs::write(files.join("a-half.mseed"), records).unwrap();
-    let (report, errors) = import();
+    let (report, errors) = import(0);
     assert_eq!(
         (&report["files"], &report["refused_files"], &report["skipped_files"]),
         (&1.into(), &12.into(), &1.into())

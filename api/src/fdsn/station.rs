@@ -249,8 +249,10 @@ impl Chosen {
             && self.with_data.as_ref().is_none_or(|held| held.within(channel).is_some())
     }
 
+    /// A station without a network code (a list may not have named one) cannot be asked for, nor written.
     fn takes_station(&self, station: &Station) -> bool {
-        self.selections.iter().any(|selection| takes_station(selection, station))
+        !station.network.is_empty()
+            && self.selections.iter().any(|selection| takes_station(selection, station))
             && (self.level >= Level::Channel || self.times.hold(station.start_time, station.end_time))
             && self.is_within(station.latitude, station.longitude)
             && (self.restrictions.is_none() || !is_station_closed(station))
@@ -265,7 +267,7 @@ impl Chosen {
             stations.iter().map(|station| (station.network.as_str(), station.station.as_str())).collect();
         let code = |channel: &Channel| {
             let id = &channel.source_id;
-            known.contains(&(id.network(), id.station())) || known.contains(&("", id.station()))
+            known.contains(&(id.network(), id.station()))
         };
         let channels: Vec<&Channel> = inventory
             .channels
@@ -276,11 +278,8 @@ impl Chosen {
             .iter()
             .map(|channel| (channel.source_id.network(), channel.source_id.station()))
             .collect();
-        let has_channel = |station: &Station| {
-            let (network, code) = (station.network.as_str(), station.station.as_str());
-            present.contains(&(network, code))
-                || network.is_empty() && present.iter().any(|(_, other)| *other == code)
-        };
+        let has_channel =
+            |station: &Station| present.contains(&(station.network.as_str(), station.station.as_str()));
         let needs_channel = self.with_data.is_some() || self.selections.iter().all(Selection::names_channels);
         let passes = |station: &Station| {
             let changed = self.updates.as_ref().is_none_or(|updates| updates.hold_station(station));

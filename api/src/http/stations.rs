@@ -1,13 +1,17 @@
 //! `GET /stations` and `POST /stations`: station epochs and their channels.
+//!
+//! What is posted is checked before it is written: what cannot be kept is named in the answer, the rest is taken. Where
+//! nothing is left the answer is 400.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use seislake_exchange::stationxml;
-use seislake_model::{Channel, Inventory, Response, SourceId, Station, Timestamp};
-use serde::{Deserialize, Serialize};
+use axum::response::{IntoResponse, Response};
+use seislake_exchange::{Problem, epoch_end, epoch_start, read_stations};
+use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::{Body, Parameters, Shared, check_point};
+use super::{Body, Parameters, Shared};
 use crate::error::{ApiError, ErrorCode};
 use crate::read::Area;
 
@@ -75,9 +79,9 @@ struct StationBody {
     elevation_m: f64,
     #[serde(default)]
     site_name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "start_time")]
     start_time: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "end_time")]
     end_time: Option<Timestamp>,
     #[serde(default)]
     channels: Vec<ChannelBody>,
@@ -99,9 +103,21 @@ struct ChannelBody {
     dip: Option<f64>,
     sample_rate_hz: Option<f64>,
     sensor: Option<String>,
+    #[serde(default, deserialize_with = "start_time")]
     start_time: Option<Timestamp>,
+    #[serde(default, deserialize_with = "end_time")]
     end_time: Option<Timestamp>,
-    response: Option<Response>,
+    response: Option<seislake_model::Response>,
+}
+
+fn start_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    epoch_start(&text).map_err(serde::de::Error::custom)
+}
+
+fn end_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    epoch_end(&text).map_err(serde::de::Error::custom)
 }
 
 impl StationBody {
@@ -122,36 +138,39 @@ impl StationBody {
         }
     }
 
-    fn add_to(self, inventory: &mut Inventory) -> Result<(), ApiError> {
-        let name = format!("{}_{}", self.network, self.station);
-        let wrong = |error: ApiError| ApiError::invalid(format!("station \"{name}\": {}", error.message));
-        check_point(self.latitude, self.longitude).map_err(wrong)?;
-        let code = |code: &str| code.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        if self.station.is_empty() || !code(&self.station) || !code(&self.network) {
-            return Err(ApiError::invalid(format!("\"{name}\" is not a network and station code")));
-        }
+    /// Adds the station and its channels, those that can be kept; what cannot is told in `problems`.
+    fn add_to(self, inventory: &mut Inventory, index: usize, problems: &mut Vec<StationProblem>) {
+        let mut refuse =
+            |reason: String| problems.push(StationProblem { line: None, index: Some(index), reason });
+        let mut channels = Vec::new();
         for channel in self.channels {
-            let id = SourceId::from_nslc(&self.network, &self.station, &channel.location, &channel.channel);
-            let source_id: SourceId =
-                id.as_str().parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
-            inventory.channels.push(Channel {
-                source_id,
-                latitude: channel.latitude.unwrap_or(self.latitude),
-                longitude: channel.longitude.unwrap_or(self.longitude),
-                elevation_m: channel.elevation_m.unwrap_or(self.elevation_m),
-                depth_m: channel.depth_m,
-                azimuth: channel.azimuth,
-                dip: channel.dip,
-                sample_rate_hz: channel.sample_rate_hz,
-                sensor: channel.sensor,
-                start_time: channel.start_time.or(self.start_time),
-                end_time: channel.end_time.or(self.end_time),
-                response: channel.response,
-                original: None,
-                response_original: None,
+            let (network, station) = (&self.network, &self.station);
+            let source_id = SourceId::from_codes(network, station, &channel.location, &channel.channel);
+            let channel = source_id.map_err(|error| error.to_string()).and_then(|source_id| {
+                let channel = Channel {
+                    source_id,
+                    latitude: channel.latitude.unwrap_or(self.latitude),
+                    longitude: channel.longitude.unwrap_or(self.longitude),
+                    elevation_m: channel.elevation_m.unwrap_or(self.elevation_m),
+                    depth_m: channel.depth_m,
+                    azimuth: channel.azimuth,
+                    dip: channel.dip,
+                    sample_rate_hz: channel.sample_rate_hz,
+                    sensor: channel.sensor,
+                    start_time: channel.start_time.or(self.start_time),
+                    end_time: channel.end_time.or(self.end_time),
+                    response: channel.response,
+                    original: None,
+                    response_original: None,
+                };
+                channel.check().map(|()| channel).map_err(|error| error.to_string())
             });
+            match channel {
+                Ok(channel) => channels.push(channel),
+                Err(reason) => refuse(reason),
+            }
         }
-        inventory.stations.push(Station {
+        let station = Station {
             network: self.network,
             station: self.station,
             latitude: self.latitude,
@@ -162,8 +181,15 @@ impl StationBody {
             end_time: self.end_time,
             original: None,
             network_original: None,
-        });
-        Ok(())
+        };
+        match station.check() {
+            Ok(()) => {
+                inventory.stations.push(station);
+                inventory.channels.extend(channels);
+            }
+            // What stands at a place that cannot be has no place either.
+            Err(error) => refuse(error.to_string()),
+        }
     }
 }
 
@@ -210,52 +236,118 @@ pub(super) async fn list(
     Ok(Json(StationPage { total_count, limit, offset, stations }))
 }
 
-fn inventory_of_json(bytes: &[u8]) -> Result<Inventory, ApiError> {
-    let refuse = |error: serde_json::Error| {
-        ApiError::invalid(format!("the body is not a station: {error}")).hint(
-            "{\"network\": \"XX\", \"station\": \"STA\", \"latitude\": 64.1, \"longitude\": -21.9, \
-             \"elevation_m\": 50}, or an array of such objects",
-        )
-    };
-    let bodies = match serde_json::from_slice::<Value>(bytes).map_err(refuse)? {
-        Value::Array(bodies) => bodies,
-        body => vec![body],
-    };
-    let mut inventory = Inventory::default();
-    for body in bodies {
-        serde_json::from_value::<StationBody>(body).map_err(refuse)?.add_to(&mut inventory)?;
-    }
-    Ok(inventory)
+/// Something of a body that was left out or mended, and where it stands.
+#[derive(Clone, Debug, Serialize)]
+struct StationProblem {
+    /// Line of the document, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    /// Place in the array, from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    reason: String,
 }
 
-fn inventory_of_stationxml(bytes: &[u8]) -> Result<Inventory, ApiError> {
-    let parsed = stationxml::read(bytes).map_err(|error| ApiError::invalid(error.to_string()))?;
-    match parsed.problems.first() {
-        None => Ok(parsed.value),
-        Some(problem) => {
-            Err(ApiError::invalid(format!("the StationXML cannot be taken as it is: {problem}")))
+/// Problems that an answer lists; the others are counted.
+const PROBLEMS_LISTED: usize = 1000;
+
+/// What a body holds, and what of it cannot be kept.
+struct Posted {
+    inventory: Inventory,
+    problems: Vec<StationProblem>,
+}
+
+impl Posted {
+    fn of_json(bytes: &[u8]) -> Result<Self, ApiError> {
+        let refuse = |error: serde_json::Error| {
+            ApiError::invalid(format!("the body is not a station: {error}")).hint(
+                "{\"network\": \"XX\", \"station\": \"STA\", \"latitude\": 64.1, \"longitude\": -21.9, \
+                 \"elevation_m\": 50}, or an array of such objects",
+            )
+        };
+        let bodies = match serde_json::from_slice::<Value>(bytes).map_err(refuse)? {
+            Value::Array(bodies) => bodies,
+            body => vec![body],
+        };
+        let mut posted = Self { inventory: Inventory::default(), problems: Vec::new() };
+        for (index, body) in bodies.into_iter().enumerate() {
+            match serde_json::from_value::<StationBody>(body) {
+                Ok(body) => body.add_to(&mut posted.inventory, index, &mut posted.problems),
+                Err(error) => {
+                    let reason = format!("not a station: {error}");
+                    posted.problems.push(StationProblem { line: None, index: Some(index), reason });
+                }
+            }
+        }
+        Ok(posted)
+    }
+
+    fn of_document(bytes: &[u8]) -> Result<Self, ApiError> {
+        let parsed = read_stations(bytes, None).map_err(|error| ApiError::invalid(error.to_string()))?;
+        let problem = |problem: Problem| {
+            let (line, reason) = (Some(problem.line), problem.reason);
+            StationProblem { line, index: None, reason }
+        };
+        let problems = parsed.problems.into_iter().map(problem).collect();
+        Ok(Self { inventory: parsed.value, problems })
+    }
+
+    /// Takes out what has no network code: clients cannot ask for it, and no data are at hand to tell it from.
+    fn refuse_nameless(&mut self) {
+        for station in self.inventory.name_networks(|_| Vec::new()) {
+            let reason = format!("station \"{station}\" has no network code");
+            self.problems.push(StationProblem { line: None, index: None, reason });
         }
     }
+
+    /// The answer where nothing is left: what was refused, and why.
+    fn refusal(mut self) -> Response {
+        let count = self.problems.len();
+        let message = match self.problems.first() {
+            Some(first) => {
+                format!("nothing of the body can be kept; {count} problems, the first: {}", first.reason)
+            }
+            None => "the body holds no station".to_owned(),
+        };
+        self.problems.truncate(PROBLEMS_LISTED);
+        let error = ApiError::invalid(message);
+        let body = json!({
+            "error": { "code": error.code.as_str(), "message": error.message, "hint": error.hint },
+            "problem_count": count,
+            "problems": self.problems,
+        });
+        (error.code.status(), Json(body)).into_response()
+    }
 }
 
-pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<Json<Value>, ApiError> {
+pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<Response, ApiError> {
     let media_type = body.media_type();
     let bytes = body.read(shared.limits.body_bytes_max).await?;
-    let inventory = match media_type.as_deref() {
-        Some("application/json") => inventory_of_json(&bytes)?,
-        Some("application/xml" | "text/xml") => inventory_of_stationxml(&bytes)?,
+    let mut posted = match media_type.as_deref() {
+        Some("application/json") => Posted::of_json(&bytes)?,
+        Some("application/xml" | "text/xml" | "text/csv" | "text/plain" | "text/tab-separated-values") => {
+            Posted::of_document(&bytes)?
+        }
         other => {
             return Err(ApiError::new(
                 ErrorCode::UnsupportedMediaType,
                 format!("stations of media type \"{}\" are not read", other.unwrap_or("")),
             )
-            .hint("application/json or application/xml (StationXML)"));
+            .hint("application/json, application/xml (StationXML), text/csv or text/plain (named columns)"));
         }
     };
-    let counts = json!({
+    posted.refuse_nameless();
+    if posted.inventory.stations.is_empty() && posted.inventory.channels.is_empty() {
+        return Ok(posted.refusal());
+    }
+    let Posted { inventory, mut problems } = posted;
+    let mut report = json!({
         "station_count": inventory.stations.len(),
         "channel_count": inventory.channels.len(),
+        "problem_count": problems.len(),
     });
+    problems.truncate(PROBLEMS_LISTED);
+    report["problems"] = json!(problems);
     shared.state.stations.upsert(inventory).await?;
-    Ok(Json(counts))
+    Ok(Json(report).into_response())
 }

@@ -7,16 +7,19 @@
 
 use std::collections::BTreeSet;
 
-use seislake_model::{SourceId, Timestamp};
+use seislake_model::{SourceId, Timestamp, path_component};
 
 use super::events::Interval;
 use super::statement::Conditions;
 use crate::error::ApiError;
 
-/// Comma-separated codes with `*` and `?`; blank stands for no location code.
+/// Comma-separated codes with `*` and `?`; blank stands for no location code. Characters that no standard code has are
+/// written as in paths (`path_component`): `%2A` is the code `*` itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Patterns(Vec<String>);
 
+/// Where a pattern is no longer the code itself.
+const WILD: [char; 3] = ['*', '?', '%'];
 /// Longest list of patterns, bytes.
 const PATTERNS_LENGTH_MAX: usize = 4096;
 
@@ -32,7 +35,7 @@ impl Patterns {
             let message = format!("{name}: the list is longer than {PATTERNS_LENGTH_MAX} characters");
             return Err(ApiError::invalid(message));
         }
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | '_');
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | '_' | '-' | '%');
         let pattern = |word: &str| match word.trim() {
             "--" => Ok(String::new()),
             word if word.chars().all(legal) => Ok(word.to_owned()),
@@ -49,7 +52,10 @@ impl Patterns {
 
     /// Whether a code fits one of the patterns.
     pub(crate) fn take(&self, code: &str) -> bool {
-        self.0.iter().any(|pattern| fits(pattern.as_bytes(), code.as_bytes()))
+        self.0.iter().any(|pattern| match pattern.contains('%') {
+            true if !code.is_empty() => fits(pattern.as_bytes(), path_component(code).as_bytes()),
+            _ => fits(pattern.as_bytes(), code.as_bytes()),
+        })
     }
 
     /// Every code fits.
@@ -59,7 +65,7 @@ impl Patterns {
 
     /// The codes, where none of them is a pattern.
     fn codes(&self) -> Option<&[String]> {
-        let plain = |pattern: &String| !pattern.contains(['*', '?']);
+        let plain = |pattern: &String| !pattern.contains(WILD);
         self.0.iter().all(plain).then_some(&self.0)
     }
 }
@@ -263,13 +269,13 @@ fn prefixes(selections: &[Selection], conditions: &mut Conditions) {
     let mut found = BTreeSet::new();
     for selection in selections {
         for network in &selection.network.0 {
-            match network.split_once(['*', '?']) {
+            match network.split_once(WILD) {
                 Some((begin, _)) => {
                     found.insert(format!("FDSN:{begin}"));
                 }
                 None => {
                     for station in &selection.station.0 {
-                        found.insert(match station.split_once(['*', '?']) {
+                        found.insert(match station.split_once(WILD) {
                             Some((begin, _)) => format!("FDSN:{network}_{begin}"),
                             None => format!("FDSN:{network}_{station}_"),
                         });
@@ -299,7 +305,8 @@ fn prefixes(selections: &[Selection], conditions: &mut Conditions) {
 
 /// Codes as one list, patterns each for itself.
 fn codes(column: &str, patterns: &[&Patterns], conditions: &mut Conditions) {
-    if patterns.iter().any(|patterns| patterns.takes_all()) {
+    let is_escaped = |patterns: &&Patterns| patterns.0.iter().any(|pattern| pattern.contains('%'));
+    if patterns.iter().any(|patterns| patterns.takes_all() || is_escaped(patterns)) {
         return;
     }
     let distinct: BTreeSet<&str> =
@@ -340,6 +347,11 @@ mod tests {
             ("*Z", "HHZ", true),
             ("hhz", "HHZ", false),
             ("", "", true),
+            ("A-1", "A-1", true),
+            ("%2A", "*", true),
+            ("%2A", "A", false),
+            ("%2E%2E", "..", true),
+            ("X%2F*", "X/Y", true),
         ] {
             assert_eq!(Patterns::parse("x", patterns).unwrap().take(code), expected, "{patterns} {code}");
         }

@@ -21,7 +21,9 @@ const WHAT: &str = "the index of text records";
 pub struct TextRecord {
     /// Channel.
     pub source_id: SourceId,
-    /// Partition of the topic of raw records.
+    /// Topic of its record: a home that was filled in shares has several.
+    pub topic: String,
+    /// Partition of the topic.
     pub partition: u32,
     /// Offset in the partition.
     pub offset: u64,
@@ -35,6 +37,7 @@ impl FromRow for TextRecord {
             |_| ApiError::new(ErrorCode::Corrupt, "column \"offset\" of waveform.packets is damaged");
         Ok(Self {
             source_id: row.source_id("source_id")?,
+            topic: row.text("topic")?.to_owned(),
             partition: row.count("partition")?,
             offset: u64::try_from(row.integer("offset")?).map_err(damaged)?,
             object_uri: row.optional_text("object_uri")?.map(str::to_owned),
@@ -63,8 +66,8 @@ pub async fn text_records(
         conditions.add(format!("start_ns < {}", to.nanos()));
     }
     let sql = format!(
-        "SELECT source_id, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
-         ORDER BY source_id, start_ns, \"partition\", \"offset\"",
+        "SELECT source_id, topic, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
+         ORDER BY source_id, start_ns, topic, \"partition\", \"offset\"",
         conditions.joined(),
     );
     let batches = conditions.stream(context, WHAT, &sql).await?;

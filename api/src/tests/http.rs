@@ -104,7 +104,7 @@ async fn unusable_stations_are_refused_by_name() {
         (
             "application/json",
             r#"{"network":"XX","station":"A","latitude":95,"longitude":0,"elevation_m":0}"#,
-            "XX_A",
+            "XX.A",
         ),
         ("application/json", r#"{"network":"XX","station":"A","latitude":5,"longitude":0}"#, "elevation_m"),
         ("application/json", r#"{"network":"XX","stations":1}"#, "stations"),

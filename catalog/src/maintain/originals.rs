@@ -21,7 +21,7 @@ use seislake_model::SnapshotId;
 use super::reachable::OrphanReport;
 use crate::error::{Doing, Result};
 use crate::lake::{Lake, defined};
-use crate::originals::{ORIGINALS_FOLDER, object_of};
+use crate::originals::{ORIGINALS_FOLDER, object_of, places_of};
 use crate::tables::TableDef;
 
 /// Its rows name original records.
@@ -110,8 +110,8 @@ impl Lake {
                 let Some(object) = object_of(uri).filter(|object| *object != last) else { continue };
                 object.clone_into(&mut last);
                 // Rows may name objects of another warehouse: none of ours then.
-                if let Ok(path) = catalog.warehouse().path(object) {
-                    objects.remove(&path);
+                for place in places_of(catalog.warehouse(), object) {
+                    objects.remove(&place);
                 }
             }
         }

@@ -2,12 +2,12 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, TimestampMicrosecondType};
-use seislake_model::{Channel, ErrorKind, Timestamp};
+use seislake_model::{Channel, Timestamp};
 
 use super::ColumnType::{Double, Text, Time};
 use super::arrays::{double, optional_text, shared_texts, text, time};
-use super::{Column, SortBy, TableDef, optional, required};
-use crate::error::{Doing, Error, Result};
+use super::{Column, PassedOver, SortBy, TableDef, optional, required};
+use crate::error::{Doing, Result};
 
 pub(super) const TABLE: TableDef = TableDef {
     namespace: "network",
@@ -85,21 +85,30 @@ pub(super) fn encode(rows: &[Channel]) -> Result<Vec<ArrayRef>> {
     ])
 }
 
-/// Channels of a batch with the columns of this table, in order; the latest may be missing.
-pub(crate) fn decode(batch: &RecordBatch) -> Result<Vec<Channel>> {
+/// Channels of a batch with the columns of this table, in order; the latest may be missing. Rows that no channel can be
+/// made of, whoever wrote them, are passed over and counted.
+pub(crate) fn decode(batch: &RecordBatch) -> Vec<Channel> {
     let originals = shared_texts(batch, "stationxml");
     let responses = shared_texts(batch, "response_stationxml");
-    let with_originals = |row| {
-        Ok(Channel {
-            original: originals.get(row).cloned().flatten(),
-            response_original: responses.get(row).cloned().flatten(),
-            ..decode_row(batch, row)?
-        })
-    };
-    (0..batch.num_rows()).map(with_originals).collect()
+    let mut passed_over = PassedOver::default();
+    let mut channels = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let channel = decode_row(batch, row)
+            .and_then(|channel| channel.check_numbers().map(|()| channel).map_err(|error| error.to_string()));
+        match channel {
+            Ok(channel) => channels.push(Channel {
+                original: originals.get(row).cloned().flatten(),
+                response_original: responses.get(row).cloned().flatten(),
+                ..channel
+            }),
+            Err(reason) => passed_over.add(reason),
+        }
+    }
+    passed_over.tell(&TABLE);
+    channels
 }
 
-fn decode_row(batch: &RecordBatch, row: usize) -> Result<Channel> {
+fn decode_row(batch: &RecordBatch, row: usize) -> std::result::Result<Channel, String> {
     let text = |column: usize| {
         let texts = batch.column(column).as_string::<i32>();
         texts.is_valid(row).then(|| texts.value(row))
@@ -114,13 +123,13 @@ fn decode_row(batch: &RecordBatch, row: usize) -> Result<Channel> {
     };
     let source_id = text(0).unwrap_or_default();
     Ok(Channel {
-        source_id: source_id.parse().map_err(|_| {
-            let message = format!("\"{source_id}\" in table \"network.channels\" is no source identifier");
-            Error::new(ErrorKind::Corrupt, message)
-        })?,
-        latitude: double(5).unwrap_or_default(),
-        longitude: double(6).unwrap_or_default(),
-        elevation_m: double(7).unwrap_or_default(),
+        source_id: source_id
+            .parse()
+            .map_err(|_| format!("\"{}\" is no source identifier", source_id.escape_debug()))?,
+        // A place that is not there is none: never 0, 0.
+        latitude: double(5).unwrap_or(f64::NAN),
+        longitude: double(6).unwrap_or(f64::NAN),
+        elevation_m: double(7).unwrap_or(f64::NAN),
         depth_m: double(8).unwrap_or_default(),
         azimuth: double(9),
         dip: double(10),
@@ -131,8 +140,46 @@ fn decode_row(batch: &RecordBatch, row: usize) -> Result<Channel> {
         response: text(15)
             .map(serde_json::from_str)
             .transpose()
-            .doing(|| format!("read the response of channel \"{source_id}\""))?,
+            .map_err(|error| format!("the response of channel \"{source_id}\" cannot be read: {error}"))?,
         original: None,
         response_original: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::StringArray;
+    use seislake_model::SourceId;
+
+    use super::*;
+
+    #[test]
+    fn rows_that_cannot_be_channels_are_passed_over() {
+        let channel = |code: &str, sample_rate_hz: f64| Channel {
+            source_id: SourceId::from_nslc("XX", "S1", "", code),
+            latitude: 1.0,
+            longitude: 2.0,
+            elevation_m: 3.0,
+            depth_m: 0.0,
+            azimuth: None,
+            dip: None,
+            sample_rate_hz: Some(sample_rate_hz),
+            sensor: None,
+            start_time: None,
+            end_time: None,
+            response: None,
+            original: Some("<Channel/>".into()),
+            response_original: None,
+        };
+        let rows =
+            [channel("HHZ", 100.0), channel("HHN", f64::INFINITY), channel("HHE", 1.0), channel("HH1", 2.0)];
+        let mut columns = encode(&rows).unwrap();
+        let ids = ["FDSN:XX_S1__H_H_Z", "FDSN:XX_S1__H_H_N", "FDSN:XX_S A_00_H_H_Z", "FDSN:XX_S1__H_H_1"];
+        columns[0] = Arc::new(StringArray::from_iter_values(ids));
+        columns[15] = Arc::new(StringArray::from_iter([None, None, None, Some("{\"sensitivity\": null}")]));
+        let batch = RecordBatch::try_new(TABLE.arrow_schema().unwrap(), columns).unwrap();
+        assert_eq!(decode(&batch), [rows[0].clone()]);
+    }
 }

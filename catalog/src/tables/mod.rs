@@ -212,6 +212,27 @@ pub(crate) fn compacted(table: &TableDef, rows: RecordBatch) -> Result<RecordBat
     Ok(rows)
 }
 
+/// Rows of a table that nothing can be made of: said once, with their count and the first reason.
+#[derive(Debug, Default)]
+struct PassedOver {
+    count: u64,
+    first_reason: Option<String>,
+}
+
+impl PassedOver {
+    fn add(&mut self, reason: String) {
+        self.count += 1;
+        self.first_reason.get_or_insert(reason);
+    }
+
+    fn tell(self, table: &TableDef) {
+        let Some(reason) = self.first_reason else { return };
+        let (table, count) = (table.full_name(), self.count);
+        tracing::warn!(table, count, reason, "rows that cannot be read are passed over");
+        metrics::counter!("seislake_unreadable_rows_total", "table" => table).increment(count);
+    }
+}
+
 const fn required(id: i32, name: &'static str, kind: ColumnType, doc: &'static str) -> Column {
     Column { id, name, kind, required: true, doc }
 }

@@ -6,7 +6,7 @@ use seislake_model::{Station, Timestamp};
 
 use super::ColumnType::{Double, Text, Time};
 use super::arrays::{double, optional_text, shared_texts, text, time};
-use super::{Column, SortBy, TableDef, optional, required};
+use super::{Column, PassedOver, SortBy, TableDef, optional, required};
 
 pub(super) const TABLE: TableDef = TableDef {
     namespace: "network",
@@ -63,28 +63,83 @@ pub(super) fn encode(rows: &[Station]) -> Vec<ArrayRef> {
     ]
 }
 
-/// Stations of a batch with the columns of this table, in order; the latest may be missing.
+/// Stations of a batch with the columns of this table, in order; the latest may be missing. Rows that no station can be
+/// made of, whoever wrote them, are passed over and counted.
 pub(crate) fn decode(batch: &RecordBatch) -> Vec<Station> {
-    let text = |column: usize| batch.column(column).as_string::<i32>();
-    let double = |column: usize| batch.column(column).as_primitive::<Float64Type>();
-    let time = |column: usize, row: usize| {
+    let originals = shared_texts(batch, "stationxml");
+    let networks = shared_texts(batch, "network_stationxml");
+    let with_originals = |row| Station {
+        original: originals.get(row).cloned().flatten(),
+        network_original: networks.get(row).cloned().flatten(),
+        ..decode_row(batch, row)
+    };
+    let mut passed_over = PassedOver::default();
+    let mut stations = Vec::with_capacity(batch.num_rows());
+    for station in (0..batch.num_rows()).map(with_originals) {
+        match station.check_numbers() {
+            _ if station.station.is_empty() => passed_over.add("a station without a code".to_owned()),
+            Ok(()) => stations.push(station),
+            Err(error) => passed_over.add(error.to_string()),
+        }
+    }
+    passed_over.tell(&TABLE);
+    stations
+}
+
+fn decode_row(batch: &RecordBatch, row: usize) -> Station {
+    let text = |column: usize| {
+        let texts = batch.column(column).as_string::<i32>();
+        texts.is_valid(row).then(|| texts.value(row).to_owned())
+    };
+    // A place that is not there is none: never 0, 0.
+    let double = |column: usize| {
+        let doubles = batch.column(column).as_primitive::<Float64Type>();
+        if doubles.is_valid(row) { doubles.value(row) } else { f64::NAN }
+    };
+    let time = |column: usize| {
         let times = batch.column(column).as_primitive::<TimestampMicrosecondType>();
         times.is_valid(row).then(|| Timestamp::from_micros(times.value(row)))
     };
-    let originals = shared_texts(batch, "stationxml");
-    let networks = shared_texts(batch, "network_stationxml");
-    (0..batch.num_rows())
-        .map(|row| Station {
-            network: text(0).value(row).to_owned(),
-            station: text(1).value(row).to_owned(),
-            latitude: double(2).value(row),
-            longitude: double(3).value(row),
-            elevation_m: double(4).value(row),
-            site_name: text(5).is_valid(row).then(|| text(5).value(row).to_owned()),
-            start_time: time(6, row),
-            end_time: time(7, row),
-            original: originals.get(row).cloned().flatten(),
-            network_original: networks.get(row).cloned().flatten(),
-        })
-        .collect()
+    Station {
+        network: text(0).unwrap_or_default(),
+        station: text(1).unwrap_or_default(),
+        latitude: double(2),
+        longitude: double(3),
+        elevation_m: double(4),
+        site_name: text(5),
+        start_time: time(6),
+        end_time: time(7),
+        original: None,
+        network_original: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_cannot_be_stations_are_passed_over() {
+        let station = |code: &str, latitude: f64| Station {
+            network: "XX".into(),
+            station: code.into(),
+            latitude,
+            longitude: 2.0,
+            elevation_m: 3.0,
+            site_name: None,
+            start_time: None,
+            end_time: Some(Timestamp::from_micros(5)),
+            original: None,
+            network_original: Some("<Network code=\"XX\"/>".into()),
+        };
+        let rows = [
+            station("GOOD", 1.0),
+            station("", 1.0),
+            station("FAR", 91.0),
+            station("NAN", f64::NAN),
+            station("OLD_CODE", -90.0),
+        ];
+        let batch = RecordBatch::try_new(TABLE.arrow_schema().unwrap(), encode(&rows)).unwrap();
+        assert_eq!(decode(&batch), [rows[0].clone(), rows[4].clone()]);
+    }
 }

@@ -9,8 +9,9 @@ use std::fmt::Write;
 use seislake_model::{CatalogueEvent, Event, EventStatus, Origin, Timestamp};
 use serde_json::{Value, json};
 
+use crate::known_formats::{self, Format, HEAD_BYTES};
 use crate::table::{Column, Row, Table, something_usable};
-use crate::{Parsed, Problem, ReadError, quakeml, wrapped, xml};
+use crate::{Parsed, Problem, ReadError, event_time, quakeml, wrapped, xml};
 
 const FORMAT: &str = "catalogue";
 const TIME: Column = Column {
@@ -24,18 +25,40 @@ const MAGNITUDE: Column = Column { meaning: "magnitude", names: &["magnitude", "
 const KIND: Column = Column { meaning: "event type", names: &["eventtype", "event_type", "type"] };
 const ID: Column = Column { meaning: "event id", names: &["event_id", "eventid", "id", "publicid", "case"] };
 
-/// Reads a catalogue in whatever format it is: QuakeML, GeoJSON, or a table. `name_hint` (a file name) is used for
-/// ids of rows that have none.
+/// By these the line is found that names the columns.
+const KNOWN: [&Column; 3] = [&TIME, &LATITUDE, &LONGITUDE];
+
+/// Reads a catalogue in whatever format it is: QuakeML, GeoJSON (or GeoJSONP, a call of a function with it), or a table.
+/// `name_hint` (a file name) is used for ids of rows that have none.
 ///
 /// # Errors
-/// Where the document is of no known format, broken, lacks a column, or holds no usable event though it has rows.
+/// Where the document is of no known format, broken, lacks a column, or holds no usable event though it has rows. A format
+/// that is known and not read is named.
 pub fn read_catalogue(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-    match text.first() {
-        Some(b'<') => quakeml::read(bytes),
-        Some(b'{' | b'[') => read_geojson(text),
+    let head = xml::decode(bytes.get(..HEAD_BYTES).unwrap_or(bytes)).into_owned();
+    let read = match head.trim_start().chars().next() {
+        Some('<') => quakeml::read(bytes),
+        Some('{' | '[') => read_geojson(bytes),
+        _ if is_call(&head) => read_geojson(bytes),
         _ => read_table(name_hint, bytes),
+    };
+    known_formats::or_named(read, bytes, "a catalogue", &[Format::QuakeMl, Format::Json])
+}
+
+/// `eqfeed_callback({…`: the name of a function, and what it is given.
+fn is_call(text: &str) -> bool {
+    let Some((name, rest)) = text.trim_start().split_once('(') else { return false };
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '.');
+    !name.is_empty() && name.chars().all(legal) && rest.trim_start().starts_with('{')
+}
+
+/// The document in a call of a function; the text itself where it is none.
+fn called_with(text: &str) -> &str {
+    if !is_call(text) {
+        return text.trim();
     }
+    let inside = text.split_once('(').map_or(text, |(_, inside)| inside);
+    inside.rsplit_once(')').map_or(inside, |(document, _)| document).trim()
 }
 
 /// Reads a table with named columns. Rows without time or place are listed as problems; unreadable depths and
@@ -44,7 +67,7 @@ pub fn read_catalogue(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<Catalo
 /// # Errors
 /// Where it is no text, a column is missing, or no row can be used.
 pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
-    let table = Table::read(FORMAT, bytes)?;
+    let table = Table::read(FORMAT, bytes, &KNOWN)?;
     let (time, latitude, longitude) = (table.need(&TIME)?, table.need(&LATITUDE)?, table.need(&LONGITUDE)?);
     let depth = table.find(&DEPTH);
     let km_per_unit = if depth.is_some_and(|index| table.name(index) == "depth_m") { 1e-3 } else { 1.0 };
@@ -55,7 +78,7 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
         let event = || -> Result<CatalogueEvent, Problem> {
             let origin_time = row_time(row, time)?;
             let (latitude, longitude) = row.place(Some(latitude), Some(longitude))?;
-            let known = |column| row.cell(column).parse().ok().filter(|value: &f64| value.is_finite());
+            let known = |column| row.optional_number(column, "number").ok().flatten();
             let own_id = row.cell(id);
             Ok(CatalogueEvent {
                 id: if own_id.is_empty() { format!("{name_hint}:{}", row.line) } else { own_id.to_owned() },
@@ -81,7 +104,8 @@ fn row_time(row: &Row, column: usize) -> Result<Timestamp, Problem> {
     if text.is_empty() {
         return Err(row.problem("no origin time".to_owned()));
     }
-    text.parse().map_err(|error: seislake_model::TimestampError| row.problem(error.to_string()))
+    // ISO 8601 writes fractions of seconds with a comma too.
+    event_time(&text.replacen(',', ".", 1)).map_err(|reason| row.problem(reason))
 }
 
 /// Reads GeoJSON of the USGS: a `FeatureCollection` or a single `Feature`.
@@ -89,7 +113,8 @@ fn row_time(row: &Row, column: usize) -> Result<Timestamp, Problem> {
 /// # Errors
 /// Where it is no JSON (line and column are named), no GeoJSON, or no feature can be used.
 pub fn read_geojson(bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
-    let document: Value = serde_json::from_slice(bytes).map_err(|error| ReadError::Broken {
+    let text = xml::decode(bytes);
+    let document: Value = serde_json::from_str(called_with(&text)).map_err(|error| ReadError::Broken {
         format: "GeoJSON",
         line: error.line() as u64,
         column: error.column() as u64,
@@ -121,8 +146,7 @@ pub fn read_geojson(bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadErr
 
 fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
     let properties = feature.get("properties").ok_or("no properties")?;
-    let milliseconds = properties.get("time").and_then(Value::as_i64).ok_or("no time in milliseconds")?;
-    let nanos = milliseconds.checked_mul(1_000_000).ok_or("the time lies too far away")?;
+    let origin_time = feature_time(properties.get("time"))?;
     let coordinate =
         |index| feature.pointer(&format!("/geometry/coordinates/{index}")).and_then(Value::as_f64);
     let (longitude, latitude) = (coordinate(0).ok_or("no longitude")?, coordinate(1).ok_or("no latitude")?);
@@ -132,7 +156,7 @@ fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
     let id = feature.get("id").or_else(|| properties.get("code"));
     Ok(CatalogueEvent {
         id: id.map_or(String::new(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)),
-        origin_time: Timestamp::from_nanos(nanos),
+        origin_time,
         latitude,
         longitude: wrapped(longitude),
         depth_km: coordinate(2),
@@ -142,6 +166,26 @@ fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
             _ => properties.get("type").and_then(Value::as_str).map(str::to_owned),
         },
     })
+}
+
+/// Milliseconds since 1970, as the USGS writes them, or a text as others do.
+fn feature_time(time: Option<&Value>) -> Result<Timestamp, String> {
+    const NANOS: f64 = 1e6;
+    match time {
+        Some(Value::String(text)) => event_time(text),
+        Some(Value::Number(number)) => {
+            let nanos = match number.as_i64() {
+                Some(milliseconds) => milliseconds.checked_mul(1_000_000),
+                None => number
+                    .as_f64()
+                    .map(|milliseconds| milliseconds * NANOS)
+                    .filter(|nanos| nanos.abs() < i64::MAX as f64)
+                    .map(|nanos| nanos.round() as i64),
+            };
+            nanos.map(Timestamp::from_nanos).ok_or_else(|| "the time lies too far away".to_owned())
+        }
+        _ => Err("no time in milliseconds".to_owned()),
+    }
 }
 
 /// FDSN event text: one line per event, after the header of the standard.
@@ -311,7 +355,7 @@ pub fn looks_like_catalogue(bytes: &[u8]) -> bool {
     if xml::looks_like_xml(bytes) || bytes.trim_ascii_start().first() == Some(&b'{') {
         return true;
     }
-    Table::read(FORMAT, bytes)
+    Table::read(FORMAT, bytes, &KNOWN)
         .is_ok_and(|table| table.find(&TIME).is_some() && table.find(&LATITUDE).is_some())
 }
 

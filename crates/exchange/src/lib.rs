@@ -10,6 +10,8 @@
 #![warn(missing_docs)]
 
 pub mod catalogue_text;
+mod gathered;
+pub mod known_formats;
 pub mod quakeml;
 pub mod quality_plots;
 pub mod quality_text;
@@ -107,31 +109,120 @@ pub enum ReadError {
 /// Reads stations in any format this crate knows: StationXML where the first character is `<`, else text.
 ///
 /// # Errors
-/// See [`stationxml::read`] and [`station_text::read`].
+/// See [`stationxml::read`] and [`station_text::read`]; a document of a format that is known and not read is named.
 pub fn read_stations(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventory>, ReadError> {
-    if xml::looks_like_xml(bytes) { stationxml::read(bytes) } else { station_text::read(bytes, unit) }
+    let read =
+        if xml::looks_like_xml(bytes) { stationxml::read(bytes) } else { station_text::read(bytes, unit) };
+    known_formats::or_named(read, bytes, "stations", &[known_formats::Format::StationXml])
+}
+
+/// Text of others as it may stand in a sentence: of bounded length, on one line.
+fn excerpt(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 80;
+    let text = text.trim();
+    let short: String =
+        text.chars().take(CHARACTERS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(CHARACTERS_MAX).is_some() { format!("{short}…") } else { short }
+}
+
+/// A moment of the years 1 to 9999, of which a [`Timestamp`] holds those from 1677 to 2262.
+enum Moment {
+    Held(Timestamp),
+    Before,
+    After,
+}
+
+fn moment(text: &str) -> Result<Moment, seislake_model::TimestampError> {
+    let time = Timestamp::bound(text).map_err(|_| seislake_model::TimestampError(excerpt(text)))?;
+    Ok(match time {
+        Timestamp::MIN => Moment::Before,
+        Timestamp::MAX => Moment::After,
+        time => Moment::Held(time),
+    })
+}
+
+/// Time of an event: unlike an epoch it has no other end to stand for.
+///
+/// # Errors
+/// One sentence where the text is no moment, or one that is not held.
+fn event_time(text: &str) -> Result<Timestamp, String> {
+    match moment(text.trim()) {
+        Ok(Moment::Held(time)) => Ok(time),
+        Ok(_) => Err(format!("\"{}\" lies outside the years 1677 to 2262, which are held", excerpt(text))),
+        Err(_) => Err(format!("\"{}\" is not a UTC time such as 2014-08-24T00:01:08.92Z", excerpt(text))),
+    }
 }
 
 /// A longitude of up to a whole turn either way as one between -180 and 180.
-pub(crate) fn wrapped(longitude: f64) -> f64 {
+fn wrapped(longitude: f64) -> f64 {
     if longitude.abs() <= 180.0 { longitude } else { (longitude + 180.0).rem_euclid(360.0) - 180.0 }
 }
 
 /// End of an epoch: dates beyond what a [`Timestamp`] holds (2599-12-31 is common) mean that it is open.
-fn epoch_end(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
-    let text = text.trim();
-    let year = text.split('-').next().and_then(|year| year.parse::<i32>().ok());
-    if text.is_empty() || year.is_some_and(|year| year >= 2200) {
-        return Ok(None);
-    }
-    text.parse().map(Some)
-}
-
-/// Begin of an epoch: nothing, and dates before all that a [`Timestamp`] holds, mean since ever.
-fn epoch_start(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
+///
+/// # Errors
+/// Text that is no moment of the years 1 to 9999.
+pub fn epoch_end(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    Timestamp::bound(text).map(|time| Some(time).filter(|time| *time > Timestamp::MIN))
+    let is_open = |time: &Timestamp| time.to_string().get(..4).is_some_and(|year| year >= OPEN_FROM_YEAR);
+    Ok(match moment(text)? {
+        Moment::Held(time) => Some(time).filter(|time| !is_open(time)),
+        Moment::Before => Some(Timestamp::MIN),
+        Moment::After => None,
+    })
+}
+
+/// Ends of this year and later stand for "not yet".
+const OPEN_FROM_YEAR: &str = "2200";
+
+/// Begin of an epoch: nothing, or a date before what a [`Timestamp`] holds, means since ever.
+///
+/// # Errors
+/// Text that is no moment of the years 1 to 9999.
+pub fn epoch_start(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Ok(match moment(text)? {
+        Moment::Held(time) => Some(time),
+        Moment::Before => None,
+        Moment::After => Some(Timestamp::MAX),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_all_years_begin_and_end_epochs() {
+        let text = |time: Option<Timestamp>| time.map_or("open".to_owned(), |time| time.to_string());
+        for (date, start, end) in [
+            ("", "open", "open"),
+            ("2016-01-02", "2016-01-02T00:00:00.000Z", "2016-01-02T00:00:00.000Z"),
+            ("2016-01-02Z", "2016-01-02T00:00:00.000Z", "2016-01-02T00:00:00.000Z"),
+            ("2016-01-02T24:00:00", "2016-01-03T00:00:00.000Z", "2016-01-03T00:00:00.000Z"),
+            ("2016-06-30T23:59:60", "2016-07-01T00:00:00.000Z", "2016-07-01T00:00:00.000Z"),
+            ("1797-01-01T00:50:39.000", "1797-01-01T00:50:39.000Z", "1797-01-01T00:50:39.000Z"),
+            ("1600-02-29T00:00:00", "open", "1677-09-21T00:12:43.145224192Z"),
+            ("0001-01-01T00:00:00Z", "open", "1677-09-21T00:12:43.145224192Z"),
+            ("2250-01-01T00:00:00", "2250-01-01T00:00:00.000Z", "open"),
+            ("2599-12-31T23:59:59", "2262-04-11T23:47:16.854775807Z", "open"),
+            ("9999-12-31T23:59:59.999999Z", "2262-04-11T23:47:16.854775807Z", "open"),
+        ] {
+            assert_eq!(
+                (text(epoch_start(date).unwrap()), text(epoch_end(date).unwrap())),
+                (start.into(), end.into())
+            );
+        }
+        for date in
+            ["yesterday", "0000-01-01", "1500-13-01", "1501-02-29", "12345-01-01", "2599-12-31T25:00:00", "é"]
+        {
+            assert!(epoch_start(date).is_err() && epoch_end(date).is_err(), "{date}");
+        }
+    }
 }

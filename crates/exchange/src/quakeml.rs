@@ -9,7 +9,7 @@ use seislake_model::{
 };
 
 use crate::xml::{Element, Token, XmlReader, XmlWriter, decode};
-use crate::{Parsed, Problem, ReadError, wrapped};
+use crate::{Parsed, Problem, ReadError, event_time, wrapped};
 
 /// Kilometres of one degree of a great circle on a sphere of radius 6371 km.
 pub(crate) const KM_PER_DEGREE: f64 = 111.194_926_644_558_74;
@@ -320,7 +320,7 @@ fn event(element: &Element) -> Result<CatalogueEvent, String> {
     let time = origin
         .text_of(&["time", "value"])
         .ok_or_else(|| format!("the origin of event \"{id}\" has no time"))?;
-    let origin_time: Timestamp = time.parse().map_err(|error| format!("event \"{id}\": {error}"))?;
+    let origin_time = event_time(time).map_err(|reason| format!("event \"{id}\": {reason}"))?;
     let degrees = |name: &str, limit: f64| {
         let value = origin.number(&[name, "value"]).filter(|value| value.abs() <= limit);
         value.ok_or_else(|| format!("the origin of event \"{id}\" has no valid {name}"))

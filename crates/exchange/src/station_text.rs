@@ -3,15 +3,22 @@
 //! Elevations are metres or kilometres, and nothing in the numbers says which: the unit comes from the header
 //! (`Elevation_m`, `Elevation (km)`), from the FDSN standard where the header is its own (`#Network|Station|…`:
 //! metres), or from the caller. It is never guessed. NonLinLoc `GTSRCE … LATLON` lines (kilometres) are read too.
-//! Text carries no frequency response, so channels read here have none.
+//! Text carries no frequency response but its overall sensitivity (`Scale`, `ScaleFreq`, `ScaleUnits`), which is kept, used
+//! and written back. Rows of a channel make its station too, where no row does. A row that comes twice counts as it stands
+//! last; a station code may be a whole id (`NET.STA`, `NET.STA.LOC.CHA`, `FDSN:…`), which is taken apart.
 
-use std::fmt::Write;
+mod write;
 
-use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
+use std::collections::HashSet;
 
-use crate::stationxml::{Level, network_summary, sensitivity};
+use seislake_model::{Channel, Inventory, Response, SourceId, Station};
+
+pub use write::write;
+
+use crate::gathered::Gathered;
+use crate::stationxml::{Sensitivity, of_sensitivity};
 use crate::table::{Column, Row, Table, something_usable};
-use crate::{Parsed, Problem, ReadError, epoch_end, epoch_start, xml};
+use crate::{Parsed, Problem, ReadError, epoch_end, epoch_start, excerpt, xml};
 
 /// Unit of elevations where the text does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,41 +91,64 @@ const SENSOR: Column =
     Column { meaning: "sensor", names: &["sensordescription", "sensor_description", "sensor"] };
 const SAMPLE_RATE: Column =
     Column { meaning: "sample rate", names: &["samplerate", "sample_rate", "sample_rate_hz"] };
+const SCALE: Column = Column { meaning: "scale", names: &["scale"] };
+const SCALE_FREQUENCY: Column =
+    Column { meaning: "frequency of the scale", names: &["scalefreq", "scale_freq", "scale_frequency_hz"] };
+const SCALE_UNITS: Column = Column { meaning: "units of the scale", names: &["scaleunits", "scale_units"] };
+/// By these the line is found that names the columns.
+const KNOWN: [&Column; 5] = [&STATION, &NETWORK, &LATITUDE, &LONGITUDE, &ELEVATION];
 
 /// Reads stations. Rows that cannot be used are listed as problems.
 ///
 /// # Errors
 /// Where a column is missing, elevations have no unit, or no row can be used.
 pub fn read(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventory>, ReadError> {
-    let table = Table::read(FORMAT, bytes)?;
-    if table.header_line().starts_with("GTSRCE") || table.header_line().starts_with("#GTSRCE") {
+    if is_gtsrce(&xml::decode(bytes)) {
         return read_gtsrce(bytes);
     }
+    let table = Table::read(FORMAT, bytes, &KNOWN)?;
     let columns = Columns::find(&table, unit)?;
-    let mut inventory = Inventory::default();
-    let mut problems = Vec::new();
-    if columns.elevation.is_none() {
-        problems.push(Problem { line: 1, reason: "no column for the elevation: taken as 0 m".to_owned() });
-    }
+    let mut gathered = Gathered::default();
+    // Stations that rows of channels speak of: rows of their own come first, whatever the order.
+    let mut of_channels = Vec::new();
+    let mut named = HashSet::new();
     for row in &table.rows {
-        match columns.read(row) {
-            Ok((station, channel)) => {
-                let known = |other: &Station| {
-                    other.network == station.network
-                        && other.station == station.station
-                        && (channel.is_some() || other.start_time == station.start_time)
-                };
-                if !inventory.stations.iter().any(known) {
-                    inventory.stations.push(station);
-                }
-                inventory.channels.extend(channel);
+        let station = match columns.read(row, &mut gathered) {
+            Ok(station) => station,
+            Err(problem) => {
+                gathered.problem(problem.line, format!("left out: {}", problem.reason));
+                continue;
             }
-            Err(problem) => problems.push(problem),
+        };
+        match station {
+            Placed::OfChannel(station) => of_channels.push((row.line, station)),
+            Placed::Own(station) => {
+                named.insert((station.network.clone(), station.station.clone()));
+                gathered.station(row.line, station);
+            }
         }
     }
-    let skipped: Vec<Problem> = problems.iter().filter(|problem| problem.line > 1).cloned().collect();
-    something_usable(FORMAT, inventory.stations.len(), table.rows.len(), &skipped)?;
-    Ok(Parsed { value: inventory, problems })
+    for (line, station) in of_channels {
+        if named.insert((station.network.clone(), station.station.clone())) {
+            gathered.station(line, station);
+        }
+    }
+    let usable = gathered.station_count() + gathered.channel_count();
+    let mut parsed = gathered.finish();
+    something_usable(FORMAT, usable, table.rows.len(), &parsed.problems)?;
+    if columns.elevation.is_none() {
+        let reason = "no column for the elevation: taken as 0 m".to_owned();
+        parsed.problems.insert(0, Problem { line: 1, reason });
+    }
+    Ok(parsed)
+}
+
+/// A station, and where its place comes from.
+enum Placed {
+    /// A row of its own.
+    Own(Station),
+    /// The row of one of its channels.
+    OfChannel(Station),
 }
 
 struct Columns {
@@ -137,6 +167,18 @@ struct Columns {
     dip: Option<usize>,
     sensor: Option<usize>,
     sample_rate: Option<usize>,
+    scale: Option<usize>,
+    scale_frequency: Option<usize>,
+    scale_units: Option<usize>,
+}
+
+/// Codes of a row.
+struct Codes {
+    network: String,
+    station: String,
+    location: String,
+    /// Empty: the row is of a station.
+    channel: String,
 }
 
 impl Columns {
@@ -177,28 +219,54 @@ impl Columns {
             dip: table.find(&DIP),
             sensor: table.find(&SENSOR),
             sample_rate: table.find(&SAMPLE_RATE),
+            scale: table.find(&SCALE),
+            scale_frequency: table.find(&SCALE_FREQUENCY),
+            scale_units: table.find(&SCALE_UNITS),
         })
     }
 
-    fn read(&self, row: &Row) -> Result<(Station, Option<Channel>), Problem> {
+    /// The codes of a row: of its columns, or of the id that stands for the station code. Both must agree.
+    fn codes(&self, row: &Row) -> Result<Codes, Problem> {
+        let code = row.cell(Some(self.station));
+        if code.is_empty() {
+            return Err(row.problem("no station code".to_owned()));
+        }
+        let mut parts = parts_of_id(code).ok_or_else(|| {
+            row.problem(format!("\"{}\" is neither a station code nor NET.STA.LOC.CHA", excerpt(code)))
+        })?;
+        for (part, column, what) in [
+            (&mut parts.network, self.network, "network"),
+            (&mut parts.location, self.location, "location"),
+            (&mut parts.channel, self.channel, "channel"),
+        ] {
+            let cell = row.cell(column);
+            let (named, said) = (part.trim_matches('-'), cell.trim_matches('-'));
+            if !named.is_empty() && !said.is_empty() && named != said {
+                let (code, cell) = (excerpt(code), excerpt(cell));
+                return Err(row.problem(format!("\"{code}\" and the {what} column, \"{cell}\", disagree")));
+            }
+            if part.is_empty() {
+                cell.clone_into(part);
+            }
+        }
+        Ok(parts)
+    }
+
+    fn read(&self, row: &Row, gathered: &mut Gathered) -> Result<Placed, Problem> {
+        let codes = self.codes(row)?;
         let (latitude, longitude) = row.place(Some(self.latitude), Some(self.longitude))?;
         let elevation_m = match self.elevation {
             None => 0.0,
             Some((index, unit)) => unit.to_metres(row.number(Some(index), "elevation")?),
         };
-        let code = row.cell(Some(self.station));
-        if code.is_empty() {
-            return Err(row.problem("no station code".to_owned()));
-        }
-        let optional = |column: Option<usize>| row.cell(column).parse::<f64>().ok().filter(|n| n.is_finite());
         let text = |column| Some(row.cell(column)).filter(|text| !text.is_empty()).map(str::to_owned);
         let bad_time = |error: seislake_model::TimestampError| row.problem(error.to_string());
         let start_time = epoch_start(row.cell(self.start)).map_err(bad_time)?;
         let end_time = epoch_end(row.cell(self.end)).map_err(bad_time)?;
-        let has_channel = !row.cell(self.channel).is_empty();
+        let has_channel = !codes.channel.is_empty();
         let station = Station {
-            network: row.cell(self.network).to_owned(),
-            station: code.to_owned(),
+            network: codes.network.clone(),
+            station: codes.station.clone(),
             latitude,
             longitude,
             elevation_m,
@@ -209,50 +277,106 @@ impl Columns {
             original: None,
             network_original: None,
         };
-        let channel = has_channel.then(|| Channel {
-            source_id: SourceId::from_nslc(
-                &station.network,
-                code,
-                row.cell(self.location),
-                row.cell(self.channel),
-            ),
+        if !has_channel {
+            return Ok(Placed::Own(station));
+        }
+        let Codes { network, station: code, location, channel } = codes;
+        let source_id = SourceId::from_codes(&network, &code, &location, &channel);
+        let sample_rate_hz = row.optional_number(self.sample_rate, "sample rate")?;
+        let (response, response_original) = self.response(row, gathered)?;
+        let channel = Channel {
+            source_id: source_id.map_err(|error| row.problem(error.to_string()))?,
             latitude,
             longitude,
             elevation_m,
-            depth_m: optional(self.depth).unwrap_or(0.0),
-            azimuth: optional(self.azimuth),
-            dip: optional(self.dip),
-            sample_rate_hz: optional(self.sample_rate),
+            depth_m: row.optional_number(self.depth, "burial depth")?.unwrap_or(0.0),
+            azimuth: row.optional_number(self.azimuth, "azimuth")?,
+            dip: row.optional_number(self.dip, "dip")?,
+            sample_rate_hz: sample_rate_hz.filter(|rate_hz| *rate_hz != 0.0),
             sensor: text(self.sensor),
             start_time,
             end_time,
-            response: None,
+            response,
             original: None,
-            response_original: None,
-        });
-        Ok((station, channel))
+            response_original,
+        };
+        channel.check().map_err(|error| row.problem(error.to_string()))?;
+        gathered.channel(row.line, channel);
+        Ok(Placed::OfChannel(station))
     }
+
+    /// The overall sensitivity, where the row states all of it.
+    fn response(&self, row: &Row, gathered: &mut Gathered) -> Result<ResponseParts, Problem> {
+        let value = row.optional_number(self.scale, "scale")?;
+        let frequency_hz = row.optional_number(self.scale_frequency, "frequency of the scale")?;
+        let units = row.cell(self.scale_units);
+        let Some(value) = value else { return Ok((None, None)) };
+        let Some(frequency_hz) = frequency_hz.filter(|_| !units.is_empty()) else {
+            let reason = "the scale is left out: without its frequency and units it says nothing";
+            gathered.problem(row.line, reason.to_owned());
+            return Ok((None, None));
+        };
+        if value == 0.0 || !(1e-30..=1e30).contains(&value.abs()) || frequency_hz < 0.0 {
+            return Err(row.problem(format!("{value} at {frequency_hz} Hz is no scale")));
+        }
+        let sensitivity = Sensitivity { value, frequency_hz, input_unit: units.to_owned() };
+        let (original, response) = of_sensitivity(&sensitivity);
+        Ok((response, Some(original)))
+    }
+}
+
+/// A response as it is used, and as it is written again.
+type ResponseParts = (Option<Response>, Option<std::sync::Arc<str>>);
+
+/// The codes in a station code: one, or those of `NET.STA`, `NET.STA.LOC`, `NET.STA.LOC.CHA`, `NET_STA` or a source id.
+fn parts_of_id(code: &str) -> Option<Codes> {
+    if code.starts_with("FDSN:") {
+        let id: SourceId = code.parse().ok()?;
+        let [network, station, location] =
+            [id.network(), id.station(), id.location()].map(|code| code.to_owned());
+        return Some(Codes { network, station, location, channel: id.channel() });
+    }
+    let parts: Vec<&str> = code.split(['.', '_']).collect();
+    let part = |index: usize| parts.get(index).map_or(String::new(), |part| (*part).to_owned());
+    match parts.len() {
+        1 => Some(Codes {
+            network: String::new(),
+            station: part(0),
+            location: String::new(),
+            channel: String::new(),
+        }),
+        2..=4 if !parts.iter().take(2).any(|part| part.is_empty()) => {
+            Some(Codes { network: part(0), station: part(1), location: part(2), channel: part(3) })
+        }
+        _ => None,
+    }
+}
+
+fn is_gtsrce(text: &str) -> bool {
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty());
+    first.is_some_and(|line| line.trim_start_matches('#').trim_start().starts_with("GTSRCE"))
 }
 
 /// NonLinLoc station statements: `GTSRCE label LATLON latitude longitude depth_km elevation_km`.
 fn read_gtsrce(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
     let text = xml::decode(bytes);
-    let mut inventory = Inventory::default();
-    let mut problems = Vec::new();
+    let mut gathered = Gathered::default();
     let mut rows = 0;
-    for (index, line) in text.lines().enumerate() {
-        let mut words = line.split_whitespace();
+    for (line, text) in (1..).zip(text.lines()) {
+        let mut words = text.split_whitespace();
         if words.next() != Some("GTSRCE") {
             continue;
         }
         rows += 1;
         match gtsrce(words) {
-            Ok(station) => inventory.stations.push(station),
-            Err(reason) => problems.push(Problem { line: index as u64 + 1, reason }),
+            Ok(station) => gathered.station(line, station),
+            Err(reason) => gathered.problem(line, format!("left out: {reason}")),
         }
     }
-    something_usable("NonLinLoc station text", inventory.stations.len(), rows, &problems)?;
-    Ok(Parsed { value: inventory, problems })
+    let usable = gathered.station_count();
+    let parsed = gathered.finish();
+    something_usable("NonLinLoc station text", usable, rows, &parsed.problems)?;
+    Ok(parsed)
 }
 
 fn gtsrce<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Station, String> {
@@ -260,19 +384,23 @@ fn gtsrce<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Station, Strin
     let kind = words.next().unwrap_or_default();
     if kind != "LATLON" {
         return Err(format!(
-            "station \"{label}\" is given in \"{kind}\" coordinates; only LATLON names a place"
+            "station \"{}\" is given in \"{}\" coordinates; only LATLON names a place",
+            excerpt(label),
+            excerpt(kind)
         ));
     }
     let numbers: Vec<f64> = words.map_while(|word| word.parse().ok()).collect();
     let &[latitude, longitude, depth_km, elevation_km] = numbers.as_slice() else {
-        return Err(format!("station \"{label}\" needs latitude, longitude, depth and elevation"));
+        return Err(format!("station \"{}\" needs latitude, longitude, depth and elevation", excerpt(label)));
     };
     if !(latitude.abs() <= 90.0 && longitude.abs() <= 360.0) {
         return Err(format!("{latitude}, {longitude} is no place on earth"));
     }
+    let codes = parts_of_id(label).filter(|codes| codes.location.is_empty() && codes.channel.is_empty());
+    let codes = codes.ok_or_else(|| format!("\"{}\" is no station code", excerpt(label)))?;
     Ok(Station {
-        network: String::new(),
-        station: label.to_owned(),
+        network: codes.network,
+        station: codes.station,
         latitude,
         longitude: crate::wrapped(longitude),
         elevation_m: (elevation_km - depth_km) * 1000.0,
@@ -282,99 +410,6 @@ fn gtsrce<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Station, Strin
         original: None,
         network_original: None,
     })
-}
-
-/// FDSN station text at a level; `Response` is not expressible and written as `Channel`.
-pub fn write(inventory: &Inventory, level: Level) -> String {
-    match level {
-        Level::Network => write_networks(inventory),
-        Level::Station => write_stations(inventory),
-        Level::Channel | Level::Response => write_channels(inventory),
-    }
-}
-
-fn time(time: Option<Timestamp>) -> String {
-    time.map_or(String::new(), |time| time.to_string().trim_end_matches('Z').to_owned())
-}
-
-/// Bars and line ends would break the table.
-fn field(text: Option<&String>) -> String {
-    text.map_or(String::new(), |text| text.replace(['|', '\n', '\r'], " "))
-}
-
-fn write_networks(inventory: &Inventory) -> String {
-    let network_of = |station: &Station| (station.network.clone(), station.network_original.clone());
-    let mut networks: Vec<_> = inventory.stations.iter().map(network_of).collect();
-    networks.sort_unstable();
-    networks.dedup();
-    let mut out = "#Network|Description|StartTime|EndTime|TotalStations\n".to_owned();
-    for network in networks {
-        let stations = || inventory.stations.iter().filter(|station| network_of(station) == network);
-        let mut codes: Vec<&str> = stations().map(|station| station.station.as_str()).collect();
-        codes.sort_unstable();
-        codes.dedup();
-        let summary = network.1.as_deref().map(network_summary).unwrap_or_default();
-        // Where the network does not say, it lasts as long as its stations: clients do not read an empty begin.
-        let start = summary.start_time.or_else(|| stations().filter_map(|station| station.start_time).min());
-        let last = || stations().map(|station| station.end_time.unwrap_or(Timestamp::MAX)).max();
-        let end = summary.end_time.or_else(|| last().filter(|end| *end < Timestamp::MAX));
-        let (start, end, description) = (time(start), time(end), field(summary.description.as_ref()));
-        let _ = writeln!(out, "{}|{description}|{start}|{end}|{}", network.0, codes.len());
-    }
-    out
-}
-
-fn write_stations(inventory: &Inventory) -> String {
-    let mut out = "#Network|Station|Latitude|Longitude|Elevation|SiteName|StartTime|EndTime\n".to_owned();
-    for s in &inventory.stations {
-        let (site, start, end) = (field(s.site_name.as_ref()), time(s.start_time), time(s.end_time));
-        let (network, station) = (&s.network, &s.station);
-        let _ = writeln!(
-            out,
-            "{network}|{station}|{}|{}|{}|{site}|{start}|{end}",
-            s.latitude, s.longitude, s.elevation_m
-        );
-    }
-    out
-}
-
-fn write_channels(inventory: &Inventory) -> String {
-    let mut out = "#Network|Station|Location|Channel|Latitude|Longitude|Elevation|Depth|Azimuth|Dip|\
-                   SensorDescription|Scale|ScaleFreq|ScaleUnits|SampleRate|StartTime|EndTime\n"
-        .to_owned();
-    for c in &inventory.channels {
-        let optional = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-        let scale = match (&c.response, c.response_original.as_deref().and_then(sensitivity)) {
-            (_, Some(total)) => {
-                format!("{}|{}|{}", total.value, total.frequency_hz, field(Some(&total.input_unit)))
-            }
-            (Some(response), None) => {
-                let unit = crate::stationxml::unit_name(response.input_unit);
-                format!("{}|{}|{unit}", response.sensitivity, response.sensitivity_frequency_hz)
-            }
-            (None, None) => "||".to_owned(),
-        };
-        let id = &c.source_id;
-        let _ = writeln!(
-            out,
-            "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{scale}|{}|{}|{}",
-            id.network(),
-            id.station(),
-            id.location(),
-            id.channel(),
-            c.latitude,
-            c.longitude,
-            c.elevation_m,
-            c.depth_m,
-            optional(c.azimuth),
-            optional(c.dip),
-            field(c.sensor.as_ref()),
-            optional(c.sample_rate_hz),
-            time(c.start_time),
-            time(c.end_time),
-        );
-    }
-    out
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! and attributes of other namespaces) survives in the originals; comments of XML itself and the layout do not. Documents that break the schema in harmless ways (no namespace,
 //! no coordinates on a channel) are read; channels without a place are listed as problems.
 
+mod networks;
 mod original;
 mod stages;
 mod write;
@@ -19,16 +20,21 @@ use std::collections::HashSet;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use seislake_model::{Channel, InputUnit, Inventory, PolesZeros, Response, SourceId, Station, Timestamp};
+use seislake_model::{
+    Channel, InputUnit, Inventory, PolesZeros, Response, SourceId, Station, Timestamp, check_station,
+};
 
+pub(crate) use networks::group_networks;
+pub(crate) use original::summary_of as network_summary_of;
 pub use original::{
     NetworkSummary, RestrictedStatus, Sensitivity, network_summary, restricted_status, sensitivity,
 };
 pub use stages::response_stages;
 pub use write::{Document, write, write_document};
 
-use crate::xml::{Element, Token, XmlReader, decode};
-use crate::{Parsed, Problem, ReadError, epoch_end, epoch_start};
+use crate::gathered::Gathered;
+use crate::xml::{Element, Token, XmlReader, decode, number};
+use crate::{Parsed, ReadError, epoch_end, epoch_start, excerpt};
 
 const FORMAT: &str = "StationXML";
 /// Normalisation factors are kept where the response at the sensitivity's frequency is one within this share.
@@ -71,7 +77,7 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
     match reader.next()? {
         Token::Start(root) if root.name == "FDSNStationXML" => {}
         Token::Start(root) => {
-            let found = format!("the root element is <{}>", root.name);
+            let found = format!("the root element is <{}>", excerpt(&root.name));
             return Err(ReadError::OtherFormat { expected: FORMAT, found });
         }
         _ => {
@@ -89,7 +95,7 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
             }
             // Of the network or of the document: what stands between them belongs to neither.
             Token::End => parts.network = Network::default(),
-            Token::Eof => return Ok(Parsed { value: parts.inventory, problems: parts.problems }),
+            Token::Eof => return Ok(parts.gathered.finish()),
         }
     }
 }
@@ -121,15 +127,14 @@ impl Network {
 #[derive(Default)]
 struct Parts {
     network: Network,
-    inventory: Inventory,
-    problems: Vec<Problem>,
+    gathered: Gathered,
     /// Each response once: the channels of an instrument share it.
     responses: HashSet<Arc<str>>,
 }
 
 impl Parts {
     fn read_station(&mut self, reader: &mut XmlReader<'_>, mut start: Element) -> Result<(), ReadError> {
-        let first_channel = self.inventory.channels.len();
+        let first_channel = self.gathered.channel_count();
         let mut channels = Vec::new();
         loop {
             match reader.next()? {
@@ -149,34 +154,32 @@ impl Parts {
         let station = match station(&network, &start) {
             Ok(station) => Some(station),
             Err(reason) => {
-                self.problems.push(Problem { line: start.line, reason });
+                self.gathered.problem(start.line, format!("left out: {reason}"));
                 None
             }
         };
         let code = start.attribute("code").unwrap_or_default();
         for head in channels {
             match channel(&network, code, station.as_ref(), &head.element) {
-                Ok(channel) => self.inventory.channels.push(Channel {
-                    original: Some(head.original),
-                    response_original: head.response_original,
-                    ..channel
-                }),
-                Err(reason) => self.problems.push(Problem { line: head.element.line, reason }),
+                Ok(channel) => {
+                    let (original, response_original) = (Some(head.original), head.response_original);
+                    self.gathered
+                        .channel(head.element.line, Channel { original, response_original, ..channel });
+                }
+                Err(reason) => self.gathered.problem(head.element.line, format!("left out: {reason}")),
             }
         }
         // A station whose own place is unknown stands where its first channel stands, and is not written as it was.
         let original = station.is_some().then(|| original::text_of(&start));
         let placed = station.or_else(|| {
-            let channel = self.inventory.channels.get(first_channel)?;
+            let channel = self.gathered.channel_at(first_channel)?;
             let (start_time, end_time) = epochs(&start).ok()?;
             Some(Station { start_time, end_time, ..station_of(channel) })
         });
-        let network_original = self.network.original();
-        self.inventory.stations.extend(placed.map(|station| Station {
-            original,
-            network_original,
-            ..station
-        }));
+        if let Some(station) = placed {
+            let network_original = self.network.original();
+            self.gathered.station(start.line, Station { original, network_original, ..station });
+        }
         Ok(())
     }
 
@@ -235,22 +238,35 @@ fn epochs(element: &Element) -> Result<(Option<Timestamp>, Option<Timestamp>), S
     Ok((start_time, epoch_end(attribute("endDate")).map_err(|error| error.to_string())?))
 }
 
-fn place(element: &Element) -> Option<(f64, f64)> {
-    let (latitude, longitude) = (element.number(&["Latitude"])?, element.number(&["Longitude"])?);
-    (latitude.abs() <= 90.0 && longitude.abs() <= 360.0).then(|| (latitude, crate::wrapped(longitude)))
+/// Latitude and longitude, where both are stated.
+///
+/// # Errors
+/// One sentence where one of them is no number of its range.
+fn place(element: &Element) -> Result<Option<(f64, f64)>, String> {
+    let degrees = |name, most: f64| match element.stated_number(&[name])? {
+        Some(value) if value.abs() > most => {
+            Err(format!("<{name}> is {value}, which is not between -{most} and {most}"))
+        }
+        value => Ok(value),
+    };
+    let longitude = degrees("Longitude", 360.0)?.map(crate::wrapped);
+    Ok(degrees("Latitude", 90.0)?.zip(longitude))
 }
 
 fn station(network: &str, element: &Element) -> Result<Station, String> {
     let code = element.attribute("code").filter(|code| !code.is_empty()).ok_or("a station without a code")?;
-    let (latitude, longitude) = place(element)
-        .ok_or_else(|| format!("station \"{network}.{code}\" has no valid latitude and longitude"))?;
-    let (start_time, end_time) = epochs(element)?;
+    check_station(network, code).map_err(|error| error.to_string())?;
+    let named = |reason: String| format!("station \"{network}.{code}\": {reason}");
+    let place = place(element).map_err(named)?;
+    let (latitude, longitude) =
+        place.ok_or_else(|| format!("station \"{network}.{code}\" has no latitude and longitude"))?;
+    let (start_time, end_time) = epochs(element).map_err(named)?;
     Ok(Station {
         network: network.to_owned(),
         station: code.to_owned(),
         latitude,
         longitude,
-        elevation_m: element.number(&["Elevation"]).unwrap_or(0.0),
+        elevation_m: element.stated_number(&["Elevation"]).map_err(named)?.unwrap_or(0.0),
         site_name: element.text_of(&["Site", "Name"]).map(str::to_owned),
         start_time,
         end_time,
@@ -267,34 +283,47 @@ fn channel(
 ) -> Result<Channel, String> {
     let code = element.attribute("code").unwrap_or_default();
     let location = element.attribute("locationCode").unwrap_or_default();
-    let source_id = SourceId::from_nslc(network, station_code, location, code);
-    let (latitude, longitude) = place(element)
+    let source_id = SourceId::from_codes(network, station_code, location, code);
+    let source_id = source_id.map_err(|error| error.to_string())?;
+    numbers(source_id, station, element)
+}
+
+/// A channel whose codes are known.
+fn numbers(source_id: SourceId, station: Option<&Station>, element: &Element) -> Result<Channel, String> {
+    let named = |reason: String| format!("channel \"{source_id}\": {reason}");
+    let number = |path: &[&str]| element.stated_number(path).map_err(named);
+    for name in ["Value", "Frequency"] {
+        number(&["Response", "InstrumentSensitivity", name])?;
+    }
+    let own_place = place(element).map_err(named)?;
+    let (latitude, longitude) = own_place
         .or_else(|| station.map(|station| (station.latitude, station.longitude)))
-        .ok_or_else(|| format!("channel \"{source_id}\" has no valid latitude and longitude"))?;
-    let (start_time, end_time) = epochs(element)?;
+        .ok_or_else(|| format!("channel \"{source_id}\" has no latitude and longitude"))?;
+    let (start_time, end_time) = epochs(element).map_err(named)?;
     let ratio = || {
         let samples = element.number(&["SampleRateRatio", "NumberSamples"])?;
         Some(samples / element.number(&["SampleRateRatio", "NumberSeconds"])?)
     };
     let sensor = ["Description", "Model", "Type"].iter().find_map(|name| element.text_of(&["Sensor", name]));
+    let elevation_m = number(&["Elevation"])?.or_else(|| station.map(|station| station.elevation_m));
+    let (depth_m, azimuth, dip) = (number(&["Depth"])?, number(&["Azimuth"])?, number(&["Dip"])?);
+    // Channels of logs and of the state of health have the rate 0.
+    let sample_rate_hz = number(&["SampleRate"])?.or_else(ratio).filter(|rate_hz| *rate_hz != 0.0);
     Ok(Channel {
-        source_id,
         latitude,
         longitude,
-        elevation_m: element
-            .number(&["Elevation"])
-            .or_else(|| station.map(|station| station.elevation_m))
-            .unwrap_or(0.0),
-        depth_m: element.number(&["Depth"]).unwrap_or(0.0),
-        azimuth: element.number(&["Azimuth"]),
-        dip: element.number(&["Dip"]),
-        sample_rate_hz: element.number(&["SampleRate"]).or_else(ratio).filter(|rate_hz| *rate_hz > 0.0),
+        elevation_m: elevation_m.unwrap_or(0.0),
+        depth_m: depth_m.unwrap_or(0.0),
+        azimuth,
+        dip,
+        sample_rate_hz,
         sensor: sensor.map(str::to_owned),
         start_time,
         end_time,
         response: element.child("Response").and_then(response),
         original: None,
         response_original: None,
+        source_id,
     })
 }
 
@@ -409,6 +438,28 @@ fn normalised(mut stage: PolesZeros, frequency_hz: f64) -> PolesZeros {
         stage.normalization_factor = 1.0 / gain;
     }
     stage
+}
+
+/// A response of which only the overall sensitivity is known, as text tells it: as an element that is written again in
+/// every form, and what evaluation can use of it.
+pub(crate) fn of_sensitivity(sensitivity: &Sensitivity) -> (Arc<str>, Option<Response>) {
+    let leaf = |name: &str, text: String| Element { name: name.to_owned(), text, ..Element::default() };
+    let holding = |name: &str, children: Vec<Element>| Element {
+        name: name.to_owned(),
+        children,
+        ..Element::default()
+    };
+    let total = holding(
+        "InstrumentSensitivity",
+        vec![
+            leaf("Value", number(sensitivity.value)),
+            leaf("Frequency", number(sensitivity.frequency_hz)),
+            holding("InputUnits", vec![leaf("Name", sensitivity.input_unit.clone())]),
+            holding("OutputUnits", vec![leaf("Name", "count".to_owned())]),
+        ],
+    );
+    let element = holding("Response", vec![total]);
+    (original::text_of(&element), response(&element))
 }
 
 /// Name of a unit in StationXML.

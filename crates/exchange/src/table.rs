@@ -1,6 +1,6 @@
 //! Text tables with named columns in any order: comma, semicolon, tab or bar between them.
 
-use crate::{Problem, ReadError, xml};
+use crate::{Problem, ReadError, excerpt, xml};
 
 /// A column: its meaning, and the names under which it goes (normalised, see [`normalise`]).
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Table {
 pub(crate) struct Row {
     pub(crate) line: u64,
     cells: Vec<String>,
+    /// A comma in tables that semicolons divide: there it cannot be anything else.
+    decimal_mark: char,
 }
 
 impl Row {
@@ -36,14 +38,28 @@ impl Row {
     /// # Errors
     /// A problem that names the column's meaning, where there is none.
     pub(crate) fn number(&self, column: Option<usize>, meaning: &str) -> Result<f64, Problem> {
+        self.optional_number(column, meaning)?.ok_or_else(|| self.problem(format!("no {meaning}")))
+    }
+
+    /// The finite number in a column; `None` where the cell is empty.
+    ///
+    /// # Errors
+    /// A problem that names the column's meaning, where there is something else.
+    pub(crate) fn optional_number(
+        &self,
+        column: Option<usize>,
+        meaning: &str,
+    ) -> Result<Option<f64>, Problem> {
         let text = self.cell(column);
-        text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(|| {
-            self.problem(if text.is_empty() {
-                format!("no {meaning}")
-            } else {
-                format!("\"{text}\" is not a {meaning}")
-            })
-        })
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let number = match self.decimal_mark {
+            ',' => text.replacen(',', ".", 1).parse(),
+            _ => text.parse(),
+        };
+        let number = number.ok().filter(|number: &f64| number.is_finite());
+        number.map(Some).ok_or_else(|| self.problem(format!("\"{}\" is not a {meaning}", excerpt(text))))
     }
 
     /// Latitude and longitude in their ranges, degrees.
@@ -65,40 +81,37 @@ impl Row {
 }
 
 impl Table {
-    /// Reads a table. Lines that begin with `#` are comments, but for the first, which may name the columns.
+    /// Reads a table. Lines that begin with `#` are comments, but for one before all rows that names two of the `known`
+    /// columns.
     ///
     /// # Errors
     /// Where the bytes are no text, or there is no line at all.
-    pub(crate) fn read(expected: &'static str, bytes: &[u8]) -> Result<Self, ReadError> {
+    pub(crate) fn read(expected: &'static str, bytes: &[u8], known: &[&Column]) -> Result<Self, ReadError> {
         let other = |found: &str| ReadError::OtherFormat { expected, found: found.to_owned() };
-        if bytes.iter().take(4096).any(|byte| *byte == 0) {
+        let text = xml::decode(bytes);
+        if text.chars().take(4096).any(|c| c == '\0') {
             return Err(other("it holds binary data"));
         }
-        let text = xml::decode(bytes);
-        let mut skipped = 0;
-        let header_line = text
-            .lines()
-            .inspect(|_| skipped += 1)
-            .find(|line| !line.trim().is_empty())
-            .ok_or_else(|| other("it is empty"))?;
-        let delimiter = *[b'|', b'\t', b';', b',']
-            .iter()
-            .find(|byte| header_line.as_bytes().contains(byte))
-            .unwrap_or(&b',');
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(delimiter)
-            .flexible(true)
-            .comment(Some(b'#'))
-            .trim(csv::Trim::All)
-            .has_headers(false)
-            .quoting(delimiter != b'|')
-            .from_reader(header_line.trim_start_matches('#').as_bytes());
-        let mut header = Vec::new();
-        if let Some(Ok(record)) = reader.records().next() {
-            header = record.iter().map(normalise).collect();
-        }
-        let body_at = text.match_indices('\n').nth(skipped - 1).map_or(text.len(), |(at, _)| at + 1);
-        let rows = rows(text.get(body_at..).unwrap_or_default(), delimiter, skipped as u64)?;
+        // Lines of old Macintosh files end with a carriage return alone.
+        let text =
+            if text.contains('\r') && !text.contains('\n') { text.replace('\r', "\n").into() } else { text };
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+        let names_columns = |line: &str| {
+            let cells = header_cells(line, delimiter_of(line));
+            known
+                .iter()
+                .filter(|column| cells.iter().any(|cell| column.names.contains(&cell.as_str())))
+                .count()
+                > 1
+        };
+        let header_line = lines.find(|(_, line)| !line.starts_with('#') || names_columns(line));
+        let (index, header_line) = header_line.ok_or_else(|| {
+            other(if text.trim().is_empty() { "it is empty" } else { "it holds comments only" })
+        })?;
+        let delimiter = delimiter_of(header_line);
+        let header = header_cells(header_line, delimiter);
+        let body_at = text.match_indices('\n').nth(index).map_or(text.len(), |(at, _)| at + 1);
+        let rows = rows(text.get(body_at..).unwrap_or_default(), delimiter, index as u64 + 1)?;
         Ok(Self { header, header_line: excerpt(header_line), delimiter, rows })
     }
 
@@ -120,10 +133,25 @@ impl Table {
     pub(crate) fn name(&self, index: usize) -> &str {
         self.header.get(index).map_or("", String::as_str)
     }
+}
 
-    /// The first line.
-    pub(crate) fn header_line(&self) -> &str {
-        &self.header_line
+fn delimiter_of(header_line: &str) -> u8 {
+    let is_there = |byte: &&u8| header_line.as_bytes().contains(byte);
+    *[b'|', b'\t', b';', b','].iter().find(is_there).unwrap_or(&b',')
+}
+
+/// Names of the columns, see [`normalise`].
+fn header_cells(line: &str, delimiter: u8) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .has_headers(false)
+        .quoting(delimiter != b'|')
+        .from_reader(line.trim_start_matches('#').as_bytes());
+    match reader.records().next() {
+        Some(Ok(record)) => record.iter().map(normalise).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -136,6 +164,7 @@ fn rows(body: &str, delimiter: u8, lines_before: u64) -> Result<Vec<Row>, ReadEr
         .has_headers(false)
         .quoting(delimiter != b'|')
         .from_reader(body.as_bytes());
+    let decimal_mark = if delimiter == b';' { ',' } else { '.' };
     let mut rows = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| ReadError::Broken {
@@ -146,7 +175,7 @@ fn rows(body: &str, delimiter: u8, lines_before: u64) -> Result<Vec<Row>, ReadEr
         })?;
         let line = lines_before + record.position().map_or(1, |position| line_of(body, position));
         if record.iter().any(|cell| !cell.is_empty()) {
-            rows.push(Row { line, cells: record.iter().map(str::to_owned).collect() });
+            rows.push(Row { line, cells: record.iter().map(str::to_owned).collect(), decimal_mark });
         }
     }
     Ok(rows)
@@ -173,14 +202,6 @@ pub(crate) fn normalise(name: &str) -> String {
         }
     }
     out.trim_end_matches('_').to_owned()
-}
-
-fn excerpt(line: &str) -> String {
-    const CHARACTERS_MAX: usize = 80;
-    let line = line.trim();
-    let short: String =
-        line.chars().take(CHARACTERS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if line.chars().count() > CHARACTERS_MAX { format!("{short}…") } else { short }
 }
 
 /// Refuses a table of which nothing could be used.

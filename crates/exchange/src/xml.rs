@@ -1,4 +1,5 @@
-//! XML as small trees: one channel or one event at a time, so that memory does not grow with the document.
+//! XML as small trees: one channel or one event at a time, so that memory does not grow with the document. Depth,
+//! attributes and elements of a tree have limits: no document costs more than in proportion to its length.
 //!
 //! Names are local names (`bed:event` is `event`): documents in the wild use any prefix, or none. Names of another
 //! namespace than the root element's keep prefix and URI beside it, so that what we do not understand can be written
@@ -13,6 +14,10 @@ use crate::ReadError;
 
 /// Elements nested deeper than this are an attack, not metadata.
 const DEPTH_MAX: usize = 64;
+/// Attributes of one element: real ones have a dozen, and each is compared with all others.
+const ATTRIBUTES_MAX: usize = 256;
+/// Elements of one tree: the largest bulletins have some hundred thousand in an event.
+const ELEMENTS_MAX: usize = 2_000_000;
 
 /// A namespace that is not the document's own.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +81,19 @@ impl Element {
         self.find(path).map(|element| element.text.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// Number in a descendant; `None` where there is none.
+    ///
+    /// # Errors
+    /// One sentence where there is something else, infinite or no number at all.
+    pub(crate) fn stated_number(&self, path: &[&str]) -> Result<Option<f64>, String> {
+        let Some(text) = self.text_of(path) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+        number.map(Some).ok_or_else(|| {
+            let (name, text) = (path.last().copied().unwrap_or_default(), crate::excerpt(text));
+            format!("<{name}> is \"{text}\", which is no finite number")
+        })
+    }
+
     /// Finite number in a descendant.
     pub(crate) fn number(&self, path: &[&str]) -> Option<f64> {
         self.text_of(path)?.parse().ok().filter(|number: &f64| number.is_finite())
@@ -95,17 +113,32 @@ pub(crate) enum Token {
 
 /// Whether the document begins like XML.
 pub(crate) fn looks_like_xml(bytes: &[u8]) -> bool {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    bytes.trim_ascii_start().first() == Some(&b'<')
+    let head = bytes.get(..HEAD_BYTES).unwrap_or(bytes);
+    decode(head).trim_start().starts_with('<')
 }
 
-/// Text of a document: UTF-8, or Latin-1 where the bytes are not UTF-8.
+/// As much of a document as tells its format.
+const HEAD_BYTES: usize = 1024;
+
+/// Text of a document: UTF-8, UTF-16 where a mark or the zeros say so, or Latin-1 where the bytes are not UTF-8.
 pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => return Cow::Owned(utf_16(rest, u16::from_le_bytes)),
+        [0xFE, 0xFF, rest @ ..] => return Cow::Owned(utf_16(rest, u16::from_be_bytes)),
+        [b'<', 0, ..] => return Cow::Owned(utf_16(bytes, u16::from_le_bytes)),
+        [0, b'<', ..] => return Cow::Owned(utf_16(bytes, u16::from_be_bytes)),
+        _ => {}
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
     }
+}
+
+fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
+    let units = bytes.chunks_exact(2).filter_map(|pair| Some(unit([*pair.first()?, *pair.get(1)?])));
+    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
 }
 
 /// Pulls tokens and subtrees out of a document.
@@ -153,10 +186,15 @@ impl<'a> XmlReader<'a> {
     pub(crate) fn subtree(&mut self, start: Element) -> Result<Element, ReadError> {
         let mut open = vec![start];
         let mut text = vec![String::new()];
+        let mut element_count = 1;
         loop {
             let Some(token) = self.step(&mut text.last_mut())? else { continue };
             match token {
                 Token::Start(element) => {
+                    element_count += 1;
+                    if element_count > ELEMENTS_MAX {
+                        return Err(self.broken("an element holds more others than any real one"));
+                    }
                     open.push(element);
                     text.push(String::new());
                 }
@@ -217,7 +255,10 @@ impl<'a> XmlReader<'a> {
             return Err(self.broken("elements are nested too deeply"));
         }
         let mut attributes = Vec::new();
-        for attribute in tag.attributes() {
+        for (index, attribute) in tag.attributes().enumerate() {
+            if index == ATTRIBUTES_MAX {
+                return Err(self.broken("an element has more attributes than any real one"));
+            }
             let attribute = attribute.map_err(|error| self.broken(&error.to_string()))?;
             let value = attribute.unescape_value().map_err(|error| self.broken(&error.to_string()))?;
             let value = value.trim().to_owned();
@@ -439,8 +480,9 @@ pub(crate) fn number(value: f64) -> String {
     if size != 0.0 && !(1e-5..1e15).contains(&size) { format!("{value:e}") } else { format!("{value}") }
 }
 
-/// Control characters are not allowed in XML 1.0.
+/// Control characters, and two that are none, are not allowed in XML 1.0.
 fn clean(text: &str) -> Cow<'_, str> {
-    let forbidden = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r');
+    let is_control = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
+    let forbidden = |c: char| is_control(c) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
     if text.contains(forbidden) { Cow::Owned(text.replace(forbidden, " ")) } else { Cow::Borrowed(text) }
 }

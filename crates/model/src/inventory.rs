@@ -1,8 +1,13 @@
 //! Stations, channels and instrument responses (StationXML words), by epoch.
 
+mod check;
+
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use check::InventoryError;
 
 use crate::{SourceId, Timestamp};
 
@@ -161,27 +166,72 @@ impl Inventory {
             .find(|epoch| epoch.source_id == *source_id && holds(epoch.start_time, epoch.end_time, time))
     }
 
-    /// Adds `other`; epochs of the same station or channel and start are replaced.
+    /// Adds `other`; epochs of the same station or channel and start are replaced: of several in `other` the last one
+    /// stays. Cost: linear in both.
     pub fn merge(&mut self, other: Self) {
-        for station in other.stations {
-            let same = |epoch: &Station| {
-                epoch.network == station.network
-                    && epoch.station == station.station
-                    && epoch.start_time == station.start_time
-            };
-            match self.stations.iter_mut().find(|epoch| same(epoch)) {
-                Some(epoch) => *epoch = station,
-                None => self.stations.push(station),
+        replace_or_add(&mut self.stations, other.stations, |epoch| {
+            (epoch.network.clone(), epoch.station.clone(), epoch.start_time)
+        });
+        replace_or_add(&mut self.channels, other.channels, |epoch| {
+            (epoch.source_id.clone(), epoch.start_time)
+        });
+    }
+}
+
+impl Inventory {
+    /// Gives stations without a network code, and their channels, the networks that `networks_of` knows of their station
+    /// code: one epoch of each. Returns the station codes of which it knows none; their epochs are taken out.
+    pub fn name_networks(&mut self, networks_of: impl Fn(&str) -> Vec<String>) -> Vec<String> {
+        let mut unknown = Vec::new();
+        let mut named = |code: &str| {
+            let networks = networks_of(code);
+            if networks.is_empty() {
+                unknown.push(code.to_owned());
             }
+            networks
+        };
+        let mut found = Self::default();
+        for station in std::mem::take(&mut self.stations) {
+            if !station.network.is_empty() {
+                found.stations.push(station);
+                continue;
+            }
+            let networks = named(&station.station).into_iter();
+            found.stations.extend(networks.map(|network| Station { network, ..station.clone() }));
         }
-        for channel in other.channels {
-            let same = |epoch: &Channel| {
-                epoch.source_id == channel.source_id && epoch.start_time == channel.start_time
-            };
-            match self.channels.iter_mut().find(|epoch| same(epoch)) {
-                Some(epoch) => *epoch = channel,
-                None => self.channels.push(channel),
+        for channel in std::mem::take(&mut self.channels) {
+            let id = &channel.source_id;
+            if !id.network().is_empty() {
+                found.channels.push(channel);
+                continue;
             }
+            let renamed = named(id.station()).into_iter().map(|network| Channel {
+                source_id: SourceId::from_nslc(&network, id.station(), id.location(), &id.channel()),
+                ..channel.clone()
+            });
+            found.channels.extend(renamed);
+        }
+        unknown.sort_unstable();
+        unknown.dedup();
+        self.merge(found);
+        unknown
+    }
+
+    /// Whether a station or channel lacks its network code.
+    pub fn lacks_networks(&self) -> bool {
+        self.stations.iter().any(|station| station.network.is_empty())
+            || self.channels.iter().any(|channel| channel.source_id.network().is_empty())
+    }
+}
+
+fn replace_or_add<T, K: Eq + std::hash::Hash>(epochs: &mut Vec<T>, others: Vec<T>, key: impl Fn(&T) -> K) {
+    let mut known: HashMap<K, usize> =
+        epochs.iter().enumerate().map(|(index, epoch)| (key(epoch), index)).collect();
+    for other in others {
+        let index = *known.entry(key(&other)).or_insert(epochs.len());
+        match epochs.get_mut(index) {
+            Some(epoch) => *epoch = other,
+            None => epochs.push(other),
         }
     }
 }
@@ -222,5 +272,111 @@ mod tests {
         assert_eq!(latitude(&id, 100), Some(2.0));
         assert_eq!(latitude(&SourceId::from_nslc("YY", "S1", "", "HHZ"), 100), Some(3.0));
         assert_eq!(latitude(&SourceId::from_nslc("XX", "S2", "", "HHZ"), 100), None);
+    }
+
+    fn channel() -> Channel {
+        Channel {
+            source_id: SourceId::from_nslc("XX", "S1", "", "HHZ"),
+            latitude: 1.0,
+            longitude: 2.0,
+            elevation_m: 3.0,
+            depth_m: 0.0,
+            azimuth: Some(0.0),
+            dip: Some(-90.0),
+            sample_rate_hz: Some(100.0),
+            sensor: None,
+            start_time: None,
+            end_time: None,
+            response: Some(Response {
+                sensitivity: -1e9,
+                sensitivity_frequency_hz: 1.0,
+                input_unit: InputUnit::Velocity,
+                poles_zeros: None,
+            }),
+            original: None,
+            response_original: None,
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_equal_epochs_stays() {
+        let mut inventory = Inventory { stations: vec![station("XX", 1.0, None, None)], channels: vec![] };
+        let again = vec![
+            station("XX", 2.0, None, None),
+            station("YY", 3.0, None, None),
+            station("XX", 4.0, None, None),
+        ];
+        inventory.merge(Inventory { stations: again, channels: vec![channel(), channel()] });
+        let latitudes: Vec<f64> = inventory.stations.iter().map(|station| station.latitude).collect();
+        assert_eq!((latitudes, inventory.channels.len()), (vec![4.0, 3.0], 1));
+    }
+
+    #[test]
+    fn stations_without_a_network_are_named_after_what_is_known_of_them() {
+        let mut lost = station("", 3.0, None, None);
+        lost.station = "S2".into();
+        let nameless = Channel { source_id: SourceId::from_nslc("", "S1", "00", "HHZ"), ..channel() };
+        let mut inventory = Inventory {
+            stations: vec![station("", 1.0, None, None), lost, station("ZZ", 2.0, None, None)],
+            channels: vec![nameless],
+        };
+        assert!(inventory.lacks_networks());
+        let known = |code: &str| match code {
+            "S1" => vec!["XX".to_owned(), "YY".to_owned()],
+            _ => Vec::new(),
+        };
+        assert_eq!(inventory.name_networks(known), ["S2"]);
+        let networks: Vec<&str> = inventory.stations.iter().map(|station| station.network.as_str()).collect();
+        assert_eq!(networks, ["XX", "YY", "ZZ"]);
+        let ids: Vec<&str> = inventory.channels.iter().map(|channel| channel.source_id.as_str()).collect();
+        assert_eq!(ids, ["FDSN:XX_S1_00_H_H_Z", "FDSN:YY_S1_00_H_H_Z"]);
+        assert!(!inventory.lacks_networks());
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_are_refused_by_name() {
+        station("", 1.0, Some(0), Some(0)).check().unwrap();
+        channel().check().unwrap();
+        for latitude in [91.0, -90.1, f64::NAN, f64::INFINITY] {
+            let message = station("XX", latitude, None, None).check().unwrap_err().to_string();
+            assert!(message.contains("XX.S1") && message.contains("latitude"), "{message}");
+        }
+        let message = station("XX", 1.0, Some(100), Some(99)).check().unwrap_err().to_string();
+        assert!(message.contains("before it begins"), "{message}");
+        type Break = fn(&mut Channel, f64);
+        let fields: [(&str, Break, &[f64]); 9] = [
+            ("latitude", |channel, value| channel.latitude = value, &[91.0]),
+            ("longitude", |channel, value| channel.longitude = value, &[180.1, -181.0]),
+            ("elevation", |channel, value| channel.elevation_m = value, &[1e6]),
+            ("depth", |channel, value| channel.depth_m = value, &[-1e6]),
+            ("azimuth", |channel, value| channel.azimuth = Some(value), &[361.0]),
+            ("dip", |channel, value| channel.dip = Some(value), &[-91.0]),
+            ("sample rate", |channel, value| channel.sample_rate_hz = Some(value), &[0.0, -1.0, 1e300]),
+            (
+                "sensitivity",
+                |channel, value| {
+                    channel.response.iter_mut().for_each(|response| response.sensitivity = value);
+                },
+                &[0.0, 1e300, -1e300],
+            ),
+            (
+                "frequency",
+                |channel, value| {
+                    channel
+                        .response
+                        .iter_mut()
+                        .for_each(|response| response.sensitivity_frequency_hz = value);
+                },
+                &[-1.0],
+            ),
+        ];
+        for (what, set, values) in fields {
+            for value in values.iter().chain(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY]) {
+                let mut broken = channel();
+                set(&mut broken, *value);
+                let message = broken.check().unwrap_err().to_string();
+                assert!(message.contains(what) && message.contains("FDSN:XX_S1__H_H_Z"), "{message}");
+            }
+        }
     }
 }

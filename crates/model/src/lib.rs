@@ -23,7 +23,9 @@ pub use event::{
     Amplitude, AmplitudeTrace, Arrival, Association, Event, EventStatus, Location, Magnitude,
     MagnitudeResult, Origin,
 };
-pub use inventory::{Channel, Coordinates, InputUnit, Inventory, PolesZeros, Response, Station};
+pub use inventory::{
+    Channel, Coordinates, InputUnit, Inventory, InventoryError, PolesZeros, Response, Station,
+};
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, Rows, Sink, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
@@ -31,7 +33,7 @@ pub use response_stages::{
     Decimation, ListElement, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry,
     TotalSensitivity,
 };
-pub use source_id::{CodeError, SourceId, SourceIdError};
+pub use source_id::{CodeError, SourceId, SourceIdError, check_station, path_component};
 pub use time::{Timestamp, TimestampError};
 pub use time_base::{Joint, Run, TimeBase};
 pub use versions::Versions;

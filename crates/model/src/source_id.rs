@@ -1,5 +1,6 @@
 //! FDSN source identifiers: `FDSN:NET_STA_LOC_B_S_SS`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -31,24 +32,47 @@ pub struct CodeError {
 }
 
 const LENGTH_MAX: usize = 64;
+/// How some write that there is no location code.
+const BLANK_LOCATION: &str = "--";
 /// Longest network, station and location codes of the standard.
 const CODE_LENGTH_MAX: usize = 8;
 
 impl SourceId {
     /// From network, station, location (blank, `--` or two spaces mean none) and SEED channel code (`BHZ`).
-    /// Channel codes that do not have three letters become band and source `_`-separated as they are.
+    /// Codes of fewer than three letters lack their last ones, as in a record; longer ones, and those that hold `_`
+    /// already, stay as they are. Nothing is checked: [`SourceId::from_codes`] does that.
     pub fn from_nslc(network: &str, station: &str, location: &str, channel: &str) -> Self {
         let location = location.trim();
-        let location = if location == "--" { "" } else { location };
+        let location = if location == BLANK_LOCATION { "" } else { location };
         let channel = channel.trim();
         let mut letters = channel.chars();
-        let text = match (letters.next(), letters.next(), letters.next(), letters.next()) {
-            (Some(band), Some(source), Some(subsource), None) => {
-                format!("FDSN:{}_{}_{location}_{band}_{source}_{subsource}", network.trim(), station.trim())
-            }
-            _ => format!("FDSN:{}_{}_{location}_{channel}", network.trim(), station.trim()),
+        let (band, source, subsource) = (letters.next(), letters.next(), letters.next());
+        let head = format!("FDSN:{}_{}_{location}_", network.trim(), station.trim());
+        let text = if letters.next().is_some() || channel.contains('_') {
+            head + channel
+        } else {
+            let letter = |letter: Option<char>| letter.map_or(String::new(), String::from);
+            format!("{head}{}_{}_{}", letter(band), letter(source), letter(subsource))
         };
         Self(text.into())
+    }
+
+    /// From codes as a station list has them: each letters, digits and dashes only, and of a length that a record may
+    /// have. A blank network is taken: not every list names one.
+    ///
+    /// # Errors
+    /// The first code that breaks its rule.
+    pub fn from_codes(
+        network: &str,
+        station: &str,
+        location: &str,
+        channel: &str,
+    ) -> Result<Self, CodeError> {
+        let id = Self::from_nslc(network, station, location, channel);
+        let name = || format!("{}.{}.{}.{}", network.trim(), station.trim(), location.trim(), channel.trim());
+        check_station_codes(network, station, &name)?;
+        check_code("location", location, 0, &name)?;
+        id.check_listed().map(|()| id).map_err(|error| CodeError { source_id: shortened(&name()), ..error })
     }
 
     /// The whole identifier.
@@ -77,16 +101,12 @@ impl SourceId {
 
     /// SEED channel code: `BHZ`; longer codes keep their underscores.
     pub fn channel(&self) -> String {
-        let rest: Vec<&str> = self
-            .0
-            .strip_prefix("FDSN:")
-            .unwrap_or(&self.0)
-            .splitn(4, '_')
-            .nth(3)
-            .unwrap_or("")
-            .split('_')
-            .collect();
-        if rest.iter().all(|code| code.chars().count() <= 1) { rest.concat() } else { rest.join("_") }
+        let body = self.0.strip_prefix("FDSN:").unwrap_or(&self.0);
+        let rest: Vec<&str> = body.splitn(4, '_').nth(3).unwrap_or("").split('_').collect();
+        // Without its underscores a code with a hole (`_H_Z`) would be that of another channel.
+        let has_hole = rest.iter().skip_while(|code| !code.is_empty()).any(|code| !code.is_empty());
+        let is_seed = rest.iter().all(|code| code.chars().count() <= 1) && !has_hole;
+        if is_seed { rest.concat() } else { rest.join("_") }
     }
 
     /// What every record must keep: a station code, and no code longer than 8 characters before the channel's. Recordings
@@ -99,6 +119,28 @@ impl SourceId {
         self.require("network", self.network(), length(self.network(), 0), "0 to 8 characters")?;
         self.require("station", self.station(), length(self.station(), 1), "1 to 8 characters")?;
         self.require("location", self.location(), length(self.location(), 0), "0 to 8 characters")
+    }
+
+    /// What the codes of a channel in a station list must keep: letters, digits and dashes, at lengths that a record may
+    /// have. Stricter than [`SourceId::check_recorded`], because nobody loses a recording by it; less strict than the
+    /// standard, because lower case codes are in use.
+    ///
+    /// # Errors
+    /// The first code that breaks its rule.
+    pub fn check_listed(&self) -> Result<(), CodeError> {
+        let name = || self.0.to_string();
+        check_station_codes(self.network(), self.station(), &name)?;
+        check_code("location", self.location(), 0, &name)?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let channel = self.channel();
+        let holds = channel.chars().all(legal) && channel.chars().any(|c| c != '_');
+        self.require("channel", &channel, holds, "letters and digits, such as HHZ")?;
+        self.require(
+            "channel",
+            &channel,
+            self.0.len() <= LENGTH_MAX,
+            "shorter: an id has 64 characters at most",
+        )
     }
 
     /// Lengths and characters of all codes as FDSN Source Identifiers 1.0 has them: for names that are given to new data.
@@ -141,7 +183,7 @@ impl SourceId {
         if holds {
             return Ok(());
         }
-        Err(CodeError { source_id: self.0.to_string(), what, code: code.to_owned(), rule })
+        Err(CodeError { source_id: shortened(&self.0), what, code: shortened(code), rule })
     }
 
     /// Last letter of the channel code: orientation (`Z`, `N`, `1`, …), if there is one.
@@ -158,6 +200,67 @@ impl SourceId {
     pub fn instrument_key(&self) -> &str {
         self.0.rsplit_once('_').map_or(&self.0, |(head, _)| head)
     }
+}
+
+/// Checks the codes of a station as lists name it: letters, digits and dashes. A blank network is taken.
+///
+/// # Errors
+/// The first code that breaks its rule, with the `NET.STA` that it stands in.
+pub fn check_station(network: &str, station: &str) -> Result<(), CodeError> {
+    check_station_codes(network, station, &|| format!("{}.{}", network.trim(), station.trim()))
+}
+
+fn check_station_codes(network: &str, station: &str, name: &dyn Fn() -> String) -> Result<(), CodeError> {
+    check_code("network", network, 0, name)?;
+    check_code("station", station, 1, name)
+}
+
+fn check_code(
+    what: &'static str,
+    code: &str,
+    length_min: usize,
+    name: &dyn Fn() -> String,
+) -> Result<(), CodeError> {
+    let code = code.trim();
+    let legal = code.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if legal && (length_min..=CODE_LENGTH_MAX).contains(&code.len()) {
+        return Ok(());
+    }
+    let rule =
+        if length_min == 0 { "0 to 8 letters, digits or dashes" } else { "1 to 8 letters, digits or dashes" };
+    Err(CodeError { source_id: shortened(&name()), what, code: shortened(code), rule })
+}
+
+/// Text of others as it may stand in a sentence: of bounded length, on one line.
+fn shortened(text: &str) -> String {
+    const CHARACTERS_MAX: usize = 80;
+    let mut short: String = text.chars().take(CHARACTERS_MAX).flat_map(char::escape_debug).collect();
+    if text.chars().nth(CHARACTERS_MAX).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// A code as one component of a path: every byte but ASCII letters, digits, `-` and `_` becomes `%` and two hexadecimal
+/// digits, so that no code is `..`, hides a separator, or looks like another one; an empty code is `_`, which no code is.
+/// Records may hold any printable characters in their codes, and every place that names files after codes does it so.
+pub fn path_component(code: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if code.is_empty() {
+        return Cow::Borrowed("_");
+    }
+    if code.bytes().all(plain) {
+        return Cow::Borrowed(code);
+    }
+    let mut out = String::with_capacity(3 * code.len());
+    for byte in code.bytes() {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    Cow::Owned(out)
 }
 
 impl fmt::Display for SourceId {
@@ -187,7 +290,7 @@ impl Serialize for SourceId {
 
 impl<'de> Deserialize<'de> for SourceId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }
@@ -204,6 +307,69 @@ mod tests {
         assert_eq!((id.channel().as_str(), id.orientation()), ("BHZ", Some('Z')));
         assert_eq!((id.station_key().as_str(), id.instrument_key()), ("IU_ANMO", "FDSN:IU_ANMO__B_H"));
         assert_eq!(id.as_str().parse(), Ok(id));
+    }
+
+    #[test]
+    fn channel_codes_of_any_length_come_back() {
+        for (channel, id) in [
+            ("BHZ", "FDSN:XX_S__B_H_Z"),
+            ("HH", "FDSN:XX_S__H_H_"),
+            ("H", "FDSN:XX_S__H__"),
+            ("", "FDSN:XX_S____"),
+            ("_H_Z", "FDSN:XX_S___H_Z"),
+            ("H__Z", "FDSN:XX_S__H__Z"),
+            ("H_GPS_", "FDSN:XX_S__H_GPS_"),
+            ("_T_", "FDSN:XX_S___T_"),
+        ] {
+            let made = SourceId::from_nslc("XX", "S", "--", channel);
+            assert_eq!((made.as_str(), made.channel().as_str()), (id, channel));
+        }
+    }
+
+    #[test]
+    fn lists_name_channels_in_letters_digits_and_dashes() {
+        for (station, channel) in [("god", "HHZ"), ("A-1", "LOG"), ("GRTLG123", "H_GPS_"), ("1", "hhz")] {
+            SourceId::from_codes("VI", station, " -- ", channel).unwrap();
+        }
+        let long = "H".repeat(60);
+        for (network, station, location, channel, what) in [
+            ("XX", "S A", "00", "HHZ", "station"),
+            ("XX", "STÄ", "", "HHZ", "station"),
+            ("XX", "A_B", "", "HHZ", "station"),
+            ("XX", "..", "", "HHZ", "station"),
+            ("XX", "", "", "HHZ", "station"),
+            ("XX", "A\u{7}", "", "HHZ", "station"),
+            ("XX", "ABCDEFGHI", "", "HHZ", "station"),
+            ("X/", "S", "", "HHZ", "network"),
+            ("XX", "S", "0_", "HHZ", "location"),
+            ("XX", "S", "", "", "channel"),
+            ("XX", "S", "", "__", "channel"),
+            ("XX", "S", "", "H/Z", "channel"),
+            ("XX", "S", "", "H Z", "channel"),
+            ("XX", "S", "", &long, "channel"),
+        ] {
+            let error = SourceId::from_codes(network, station, location, channel).unwrap_err();
+            assert_eq!(error.what, what, "{error}");
+            assert!(error.to_string().chars().all(|c| !c.is_control()), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_code_leaves_its_place_in_a_path() {
+        for (code, expected) in [
+            ("ANMO", "ANMO"),
+            ("a-1_b", "a-1_b"),
+            ("", "_"),
+            ("..", "%2E%2E"),
+            (".", "%2E"),
+            ("../..", "%2E%2E%2F%2E%2E"),
+            ("*", "%2A"),
+            ("%2A", "%252A"),
+            ("o'k", "o%27k"),
+            ("Ä", "%C3%84"),
+        ] {
+            assert_eq!(path_component(code), expected);
+        }
     }
 
     #[test]

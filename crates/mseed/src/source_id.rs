@@ -1,7 +1,7 @@
 //! Source identifiers of records: borrowed from a miniSEED 3 header, composed in place from a miniSEED 2 one.
 
-/// `FDSN:` + network 2 + station 5 + location 2 + three channel letters + five underscores.
-const COMPOSED_MAX: usize = 22;
+/// Longest identifier that is made here: the standard's codes of 8 characters and a channel of 12. miniSEED 2 needs 22.
+const COMPOSED_MAX: usize = 40;
 
 /// Text of an identifier without an allocation.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +11,29 @@ pub(crate) enum SourceIdText<'a> {
 }
 
 impl<'a> SourceIdText<'a> {
-    /// From the codes of a miniSEED 2 header; spaces and NUL vanish, bytes that no code may hold become `?`.
+    /// An identifier of a miniSEED 3 header: its location code `--` is none, as in miniSEED 2.
+    pub(crate) fn read(text: &'a str) -> Self {
+        let mut codes = text.splitn(4, '_');
+        let (network, station) = (codes.next(), codes.next());
+        let (Some(network), Some(station), Some("--"), Some(channel)) =
+            (network, station, codes.next(), codes.next())
+        else {
+            return Self::Borrowed(text);
+        };
+        let mut composed = [0; COMPOSED_MAX];
+        let mut length = 0;
+        for part in [network, "_", station, "__", channel] {
+            let Some(slot) = composed.get_mut(length..length + part.len()) else {
+                return Self::Borrowed(text);
+            };
+            slot.copy_from_slice(part.as_bytes());
+            length += part.len();
+        }
+        Self::Composed { text: composed, length: length as u8 }
+    }
+
+    /// From the codes of a miniSEED 2 header; spaces and NUL vanish, bytes that no code may hold become `?`, and the
+    /// location code `--`, which some write for none, is none.
     pub(crate) fn compose(network: &[u8], station: &[u8], location: &[u8], channel: [u8; 3]) -> Self {
         let [band, source, subsource] = channel;
         let mut text = [0; COMPOSED_MAX];
@@ -23,6 +45,7 @@ impl<'a> SourceIdText<'a> {
                 length += 1;
             }
         };
+        let location: &[u8] = if location == b"--" { &[] } else { location };
         b"FDSN:".iter().for_each(|byte| push(*byte));
         for (index, code) in
             [network, station, location, &[band], &[source], &[subsource]].into_iter().enumerate()

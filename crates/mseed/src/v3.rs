@@ -65,7 +65,7 @@ pub(crate) fn parse(bytes: &[u8], end: ChunkEnd) -> Result<Record<'_>, Refusal> 
         },
         header_order: LE,
         extra_headers,
-        source_id: SourceIdText::Borrowed(source_id),
+        source_id: SourceIdText::read(source_id),
         rate_or_period: rate,
         format_version: FormatVersion::Three,
         start_ns,

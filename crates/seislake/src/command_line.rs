@@ -131,9 +131,12 @@ pub(crate) enum ElevationUnitArg {
 pub(crate) struct ImportArgs {
     #[command(flatten)]
     pub(crate) home: HomeArgs,
-    /// Stations: StationXML, or CSV or FDSN text with named columns. May be given several times.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    /// Stations: StationXML, or CSV or FDSN text with named columns. May be given several times, one file each.
+    #[arg(long, value_name = "FILE")]
     pub(crate) stations: Vec<PathBuf>,
+    /// Network code of the stations that are listed without one. Where absent, that of the waveforms at hand.
+    #[arg(long, value_name = "CODE", value_parser = parse_network)]
+    pub(crate) network: Option<String>,
     /// Unit of elevations where a station file does not say.
     #[arg(long, value_name = "UNIT")]
     pub(crate) elevation_unit: Option<ElevationUnitArg>,
@@ -484,6 +487,13 @@ pub(crate) struct BenchArgs {
 
 fn parse_log_level(text: &str) -> Result<String, String> {
     log_filter(text).map(|_| text.to_owned())
+}
+
+fn parse_network(text: &str) -> Result<String, String> {
+    match seislake_model::check_station(text, "S") {
+        Ok(()) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected 1 to 8 letters, digits or dashes".into()),
+    }
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

@@ -162,6 +162,13 @@ impl Engine {
         Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory, intake, raw })
     }
 
+    /// Adds stations to those of the home; the stages see them at once.
+    pub(crate) async fn add_stations(&self, stations: Inventory) -> anyhow::Result<()> {
+        let after = self.lakehouse.lake().upsert_inventory(stations).await;
+        self.inventory.replace(after.context("cannot store the stations")?);
+        Ok(())
+    }
+
     /// How live records keep time.
     pub(crate) fn live_settings(settings: &Settings) -> LiveSettings {
         LiveSettings {

@@ -92,11 +92,21 @@ impl Home {
     pub(crate) fn open_share(path: &Path, share: u32, of: u32) -> anyhow::Result<Self> {
         let named = || format!("cannot open the home \"{}\"", path.display());
         refuse_foreign(path)?;
-        let place = path.join(SHARES_FOLDER);
-        fs::create_dir_all(&place).with_context(named)?;
-        let home = Self::open(&place.join(format!("{share}-of-{of}")))?;
+        fs::create_dir_all(path.join(SHARES_FOLDER)).with_context(named)?;
+        let home = Self::open(&Self::share_path(path, share, of))?;
         let lake = fs::canonicalize(path).with_context(named)?;
         Ok(Self { lake, share: Some((share, of)), ..home })
+    }
+
+    /// Where a share lies.
+    pub(crate) fn share_path(path: &Path, share: u32, of: u32) -> PathBuf {
+        path.join(SHARES_FOLDER).join(format!("{share}-of-{of}"))
+    }
+
+    /// The share whose topics end with `suffix`, as [`Home::topic_suffix`] writes it.
+    pub(crate) fn share_of_topic(suffix: &str) -> Option<(u32, u32)> {
+        let (share, of) = suffix.strip_prefix('@')?.split_once("-of-")?;
+        Some((share.parse().ok()?, of.parse().ok()?))
     }
 
     /// Settles what the home is for, or finds out that it is for something else.

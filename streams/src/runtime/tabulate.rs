@@ -15,7 +15,7 @@ use rayon::iter::Either;
 use rayon::prelude::*;
 use seislake_model::{
     DeadLetter, Joint, Offset, Packet, RawStore, RecordPosition, Rows, Run, Samples, Segment, SourceId,
-    TimeBase, Timestamp,
+    TimeBase, Timestamp, path_component,
 };
 use seislake_mseed::{DecodeError, Quality, SampleType};
 use sha2::{Digest, Sha256};
@@ -117,10 +117,10 @@ impl RawTable {
     fn objects(&self, store: &dyn RawStore, parsed: &[Parsed<'_>], packets: &mut [Packet]) -> Vec<RawObject> {
         let mut objects = BTreeMap::<String, RawObject>::new();
         for (Parsed { record, source_id, .. }, packet) in parsed.iter().zip(packets) {
-            let named = |code: &str| if code.is_empty() { "_".to_owned() } else { code.to_owned() };
             let day: String = packet.start_time.to_string().chars().take(10).collect();
-            let folder =
-                [named(source_id.network()), named(source_id.station()), day.replace('-', "/")].join("/");
+            let (network, station) =
+                (path_component(source_id.network()), path_component(source_id.station()));
+            let folder = format!("{network}/{station}/{}", day.replace('-', "/"));
             let object = objects.entry(folder).or_insert_with_key(|folder| RawObject {
                 path: format!("raw/{folder}/{}-{:020}.mseed", self.partition, record.offset),
                 bytes: Vec::new(),

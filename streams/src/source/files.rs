@@ -9,7 +9,7 @@
 //! record of the files that need an index while they are open.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,8 @@ use rayon::prelude::*;
 use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Record, Scanned};
 
-use super::reader::{Cursor, Found, read_at, scan};
+use super::packed::{Member, members};
+use super::reader::{Cursor, Found, HELD_BYTES_MAX, read_at, scan};
 use super::sequence::FileSequence;
 use super::walk::{Candidate, walk};
 use crate::Error;
@@ -30,6 +31,10 @@ use crate::message::Watermark;
 const REFUSED_BYTES_MAX: usize = 64 << 10;
 /// Chunks in which headers are scanned.
 const SCAN_CHUNK_BYTES: usize = 1 << 20;
+/// Channels of one file that are remembered: whole networks have less.
+const SOURCES_PER_FILE_MAX: usize = 100_000;
+/// Bytes by which a foreign file is told.
+const RECOGNISED_BYTES: usize = 1024;
 const CHUNK_BYTES_MIN: usize = 16 << 10;
 pub(super) const CHUNK_BYTES_MAX: usize = 1 << 20;
 
@@ -44,6 +49,8 @@ pub struct FileSettings {
     pub problems_per_file_max: usize,
     /// Only the stations of share `.0` (from 1) of `.1`.
     pub shard: Option<(u32, u32)>,
+    /// Says what a file is that begins with these bytes and is no miniSEED: one sentence for its dead letter.
+    pub recognise: fn(&[u8]) -> Option<String>,
 }
 
 impl Default for FileSettings {
@@ -53,6 +60,7 @@ impl Default for FileSettings {
             watermark_interval_s: 30.0,
             problems_per_file_max: 1000,
             shard: None,
+            recognise: |_| None,
         }
     }
 }
@@ -81,6 +89,8 @@ pub struct Plan {
     pub total_bytes: u64,
     /// Records found.
     pub record_count: u64,
+    /// Networks of the records, by station code.
+    pub networks: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A file that is not whole.
@@ -98,7 +108,7 @@ pub struct DamagedFile {
 
 #[derive(Debug)]
 pub(super) struct PlannedFile {
-    pub(super) path: PathBuf,
+    pub(super) member: Member,
     pub(super) name: Arc<str>,
     pub(super) first_start_ns: i64,
     /// Source of its first record.
@@ -113,6 +123,7 @@ struct FileScan {
     skipped: Option<PathBuf>,
     bytes: u64,
     record_count: u64,
+    sources: HashSet<String>,
 }
 
 /// Walks `paths` and scans the headers of all files. `progress` is called from several threads.
@@ -134,10 +145,10 @@ pub fn plan(
         .collect();
     let total_bytes = sized.iter().map(|(_, bytes)| bytes).sum();
     let done = AtomicU64::new(0);
-    let scans: Vec<FileScan> = sized
+    let scans: Vec<Vec<FileScan>> = sized
         .par_iter()
         .map(|(candidate, bytes)| {
-            let found = scan_file(candidate, *bytes, settings);
+            let found = scan_members(candidate, *bytes, settings);
             let bytes = done.fetch_add(*bytes, Ordering::Relaxed) + bytes;
             progress(Progress { bytes, total_bytes });
             found
@@ -151,12 +162,17 @@ pub fn plan(
         damaged_files: Vec::new(),
         total_bytes: 0,
         record_count: 0,
+        networks: BTreeMap::new(),
     };
-    for found in scans {
+    for found in scans.into_iter().flatten() {
         plan.damaged_files.extend(found.damage());
         plan.refusals.extend(found.refusals);
         plan.skipped_files.extend(found.skipped);
         plan.record_count += found.record_count;
+        for source in found.sources.iter().filter_map(|source| source.parse::<SourceId>().ok()) {
+            let networks = plan.networks.entry(source.station().to_owned()).or_default();
+            networks.insert(source.network().to_owned());
+        }
         if let Some(file) = found.file {
             plan.total_bytes += found.bytes;
             plan.files.push(file);
@@ -169,16 +185,31 @@ pub fn plan(
     Ok(plan)
 }
 
-fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileScan {
-    let name: Arc<str> = candidate.path.display().to_string().into();
+/// The file, or the members of an archive. Of an archive in a directory members that hold no record are passed over.
+fn scan_members(candidate: &Candidate, bytes: u64, settings: FileSettings) -> Vec<FileScan> {
+    match members(&candidate.path) {
+        Ok(members) if members.is_empty() => {
+            vec![FileScan::refused(candidate, "not miniSEED: the archive is empty".to_owned())]
+        }
+        Ok(members) => members.iter().map(|member| scan_member(candidate, member, bytes, settings)).collect(),
+        Err(error) => vec![FileScan::refused(candidate, format!("the file cannot be read: {error}"))],
+    }
+}
+
+fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: FileSettings) -> FileScan {
+    let name: Arc<str> = member.name.as_str().into();
     let mut problems: Vec<(u64, u64, String)> = Vec::new();
     let (mut record_count, mut problem_count) = (0_u64, 0_usize);
     let (mut first_start_ns, mut last_start_ns, mut sorted) = (i64::MAX, i64::MIN, true);
     let mut first_source = String::new();
-    let scanned = scan(&candidate.path, SCAN_CHUNK_BYTES, |scanned| match scanned {
+    let mut sources = HashSet::new();
+    let scanned = scan(member, SCAN_CHUNK_BYTES, |scanned| match scanned {
         Scanned::Record { record, .. } => {
             if record_count == 0 {
                 record.source_id().clone_into(&mut first_source);
+            }
+            if !sources.contains(record.source_id()) && sources.len() < SOURCES_PER_FILE_MAX {
+                sources.insert(record.source_id().to_owned());
             }
             record_count += 1;
             sorted &= last_start_ns <= record.start_ns;
@@ -193,14 +224,30 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
         }
         Scanned::ControlHeaders { .. } => {}
     });
-    let mut found = FileScan { file: None, refusals: Vec::new(), skipped: None, bytes, record_count };
+    let mut found =
+        FileScan { file: None, refusals: Vec::new(), skipped: None, bytes, record_count, sources };
     let refusal = |offset, length, reason| Refusal {
-        bytes: read_at(&candidate.path, offset, length, REFUSED_BYTES_MAX).unwrap_or_default(),
+        bytes: read_at(member, offset, length, REFUSED_BYTES_MAX).unwrap_or_default(),
         reason,
         origin: Some(Arc::clone(&name)),
     };
-    if let Err(error) = scanned {
-        found.refusals.push(refusal(0, 0, format!("the file cannot be read: {error}")));
+    match scanned {
+        Ok(_) if member.is_plain() => {}
+        Ok(read_bytes) => {
+            found.bytes = read_bytes;
+            if !sorted && read_bytes > HELD_BYTES_MAX {
+                let reason = format!(
+                    "packed, its records are not in the order of time, and it is larger than {} MB: unpack it first",
+                    HELD_BYTES_MAX >> 20
+                );
+                return FileScan::refused(candidate, reason);
+            }
+        }
+        // A packed file that breaks off would break off again when its records are read.
+        Err(error) if !member.is_plain() => {
+            return FileScan::refused(candidate, format!("the file cannot be read: {error}"));
+        }
+        Err(error) => found.refusals.push(refusal(0, 0, format!("the file cannot be read: {error}"))),
     }
     if record_count > 0 {
         let hidden = problem_count - problems.len();
@@ -210,13 +257,15 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
         if hidden > 0 {
             found.refusals.push(refusal(0, 0, format!("{hidden} more problems of this file are not listed")));
         }
-        let path = candidate.path.clone();
-        found.file = Some(PlannedFile { path, name, first_start_ns, first_source, sorted });
+        let member = member.clone();
+        found.file = Some(PlannedFile { member, name, first_start_ns, first_source, sorted });
     } else if candidate.claims_to_hold_records() && found.refusals.is_empty() {
-        let reason = match problems.first() {
-            Some((offset, _, reason)) => format!("not miniSEED: {reason} (at byte {offset})"),
-            None if bytes == 0 => "not miniSEED: the file is empty".to_owned(),
-            None => "no data records in this file".to_owned(),
+        let known = if bytes > 0 { (settings.recognise)(&member.head(RECOGNISED_BYTES)) } else { None };
+        let reason = match (known, problems.first()) {
+            (Some(what), _) => format!("not miniSEED: {what}"),
+            (None, Some((offset, _, reason))) => format!("not miniSEED: {reason} (at byte {offset})"),
+            (None, None) if bytes == 0 => "not miniSEED: the file is empty".to_owned(),
+            (None, None) => "no data records in this file".to_owned(),
         };
         found.refusals.push(refusal(0, bytes, reason));
     } else if found.refusals.is_empty() {
@@ -226,6 +275,17 @@ fn scan_file(candidate: &Candidate, bytes: u64, settings: FileSettings) -> FileS
 }
 
 impl FileScan {
+    /// A file of which nothing can be used.
+    fn refused(candidate: &Candidate, reason: String) -> Self {
+        let origin: Arc<str> = candidate.path.display().to_string().into();
+        let refusal = Refusal { bytes: Bytes::new(), reason, origin: Some(origin) };
+        let (refusals, skipped) = match candidate.claims_to_hold_records() {
+            true => (vec![refusal], None),
+            false => (Vec::new(), Some(candidate.path.clone())),
+        };
+        Self { file: None, refusals, skipped, bytes: 0, record_count: 0, sources: HashSet::new() }
+    }
+
     fn damage(&self) -> Option<DamagedFile> {
         let first = self.refusals.first()?;
         Some(DamagedFile {
@@ -337,7 +397,7 @@ impl FileStream {
             let next_ns = self.heads.peek().map(|Reverse((found, _))| found.start_ns);
             let due = |file: &PlannedFile| next_ns.is_none_or(|next_ns| file.first_start_ns <= next_ns);
             let Some(file) = self.waiting.next_if(|file| due(file)) else { return Ok(()) };
-            let cursor = Cursor::open(&file.path, file.sorted, self.chunk_bytes)
+            let cursor = Cursor::open(&file.member, file.sorted, self.chunk_bytes)
                 .map_err(|error| Error::io(format!("cannot read \"{}\"", file.name), error))?;
             self.open.push(Some((cursor, file.name)));
             self.advance(self.open.len() - 1)?;

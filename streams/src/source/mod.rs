@@ -1,6 +1,7 @@
 //! Where records come from. Each source offers what it has to the gate.
 
 pub mod files;
+pub mod packed;
 mod reader;
 pub mod sequence;
 #[cfg(test)]

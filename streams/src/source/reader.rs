@@ -2,16 +2,23 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
 use seislake_mseed::{ChunkEnd, ScanState, Scanned, Scanner};
 
-/// Reads `path` in chunks of `chunk_bytes` and shows everything found in it, with the bytes of the chunk it lies in.
-pub(super) fn scan(path: &Path, chunk_bytes: usize, mut see: impl FnMut(&Scanned<'_>)) -> io::Result<()> {
-    let mut chunks = Chunks::open(path, chunk_bytes)?;
+use super::packed::{Member, Unpacked};
+
+/// Reads `member` in chunks of `chunk_bytes` and shows everything found in it, with the bytes of the chunk it lies in.
+/// Returns the count of bytes read.
+pub(super) fn scan(
+    member: &Member,
+    chunk_bytes: usize,
+    mut see: impl FnMut(&Scanned<'_>),
+) -> io::Result<u64> {
+    let mut chunks = Chunks::open(member, chunk_bytes)?;
     while let Some(chunk) = chunks.next()? {
         let mut scanner = Scanner::resume(&chunk, chunks.end(), chunks.state.clone());
         for scanned in &mut scanner {
@@ -21,14 +28,17 @@ pub(super) fn scan(path: &Path, chunk_bytes: usize, mut see: impl FnMut(&Scanned
         let state = scanner.into_state();
         chunks.keep(&chunk, consumed, state);
     }
-    Ok(())
+    Ok(chunks.read_next)
 }
 
-/// Up to `bytes_max` bytes at `offset`.
-pub(super) fn read_at(path: &Path, offset: u64, length: u64, bytes_max: usize) -> io::Result<Bytes> {
+/// Up to `bytes_max` bytes at `offset`; of packed files none, they would be unpacked once more for each piece.
+pub(super) fn read_at(member: &Member, offset: u64, length: u64, bytes_max: usize) -> io::Result<Bytes> {
+    if !member.is_plain() {
+        return Ok(Bytes::new());
+    }
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes_max);
     let mut bytes = BytesMut::zeroed(length);
-    let count = read_full(&File::open(path)?, &mut bytes, offset)?;
+    let count = read_full(&File::open(&member.path)?, &mut bytes, offset)?;
     bytes.truncate(count);
     Ok(bytes.freeze())
 }
@@ -46,27 +56,51 @@ fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Chunks of a file, each beginning with what the scanner left of the one before. The file is open only while a chunk
-/// is read: an archive of thousands of channels has as many files at a time.
+/// Fills `bytes` from a stream as far as it goes.
+fn read_stream(stream: &mut Unpacked, bytes: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match stream.read(rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// Where chunks come from. A plain file is open only while a chunk is read: an archive of thousands of channels has as many
+/// files at a time. A packed one is read in one go.
+#[derive(Debug)]
+enum Origin {
+    Plain { path: PathBuf, file_bytes: u64 },
+    Packed(Unpacked),
+}
+
+/// Chunks of a file, each beginning with what the scanner left of the one before.
 #[derive(Debug)]
 struct Chunks {
-    path: PathBuf,
+    origin: Origin,
     chunk_bytes: usize,
     read_next: u64,
-    file_bytes: u64,
     rest: Bytes,
     state: ScanState,
     ended: bool,
 }
 
 impl Chunks {
-    fn open(path: &Path, chunk_bytes: usize) -> io::Result<Self> {
-        let file_bytes = path.metadata()?.len();
+    fn open(member: &Member, chunk_bytes: usize) -> io::Result<Self> {
+        let origin = if member.is_plain() {
+            let file_bytes = member.path.metadata()?.len();
+            Origin::Plain { path: member.path.clone(), file_bytes }
+        } else {
+            Origin::Packed(member.open()?)
+        };
         Ok(Self {
-            path: path.to_owned(),
+            origin,
             chunk_bytes,
             read_next: 0,
-            file_bytes,
             rest: Bytes::new(),
             state: ScanState::default(),
             ended: false,
@@ -81,10 +115,15 @@ impl Chunks {
         let mut bytes = BytesMut::zeroed(self.rest.len() + self.chunk_bytes);
         let (kept, fresh) = bytes.split_at_mut(self.rest.len());
         kept.copy_from_slice(&self.rest);
-        let count = read_full(&File::open(&self.path)?, fresh, self.read_next)?;
+        let (count, file_bytes) = match &mut self.origin {
+            Origin::Plain { path, file_bytes } => {
+                (read_full(&File::open(path)?, fresh, self.read_next)?, *file_bytes)
+            }
+            Origin::Packed(stream) => (read_stream(stream, fresh)?, u64::MAX),
+        };
         self.read_next += count as u64;
         // A file that grows while it is read ends where it ended when it was opened or later.
-        self.ended = count < self.chunk_bytes || self.read_next >= self.file_bytes;
+        self.ended = count < self.chunk_bytes || self.read_next >= file_bytes;
         bytes.truncate(self.rest.len() + count);
         Ok(Some(bytes.freeze()))
     }
@@ -100,6 +139,9 @@ impl Chunks {
     }
 }
 
+/// Largest packed file, unpacked, whose records may come in any order.
+pub(super) const HELD_BYTES_MAX: u64 = 256 << 20;
+
 /// One record of a file and when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
@@ -114,6 +156,8 @@ pub(super) enum Cursor {
     Sorted { chunks: Chunked },
     /// It is not: its index is, and records are fetched one by one.
     Indexed { file: File, index: VecDeque<Place> },
+    /// Nor is it plain: all its records are held. [`HELD_BYTES_MAX`] bounds them.
+    Held { records: VecDeque<Found> },
 }
 
 #[derive(Debug)]
@@ -131,31 +175,43 @@ pub(super) struct Place {
 
 impl Cursor {
     /// The records as they stand in the file.
-    pub(super) fn in_file_order(path: &Path, chunk_bytes: usize) -> io::Result<Self> {
-        let chunks = Chunks::open(path, chunk_bytes)?;
+    pub(super) fn in_file_order(member: &Member, chunk_bytes: usize) -> io::Result<Self> {
+        let chunks = Chunks::open(member, chunk_bytes)?;
         Ok(Self::Sorted { chunks: Chunked { chunks, ready: VecDeque::new() } })
     }
 
     /// Opens a file of which the scan has said whether its records are in order.
-    pub(super) fn open(path: &Path, sorted: bool, chunk_bytes: usize) -> io::Result<Self> {
+    pub(super) fn open(member: &Member, sorted: bool, chunk_bytes: usize) -> io::Result<Self> {
         if sorted {
-            return Self::in_file_order(path, chunk_bytes);
+            return Self::in_file_order(member, chunk_bytes);
+        }
+        if !member.is_plain() {
+            let mut records = Vec::new();
+            scan(member, chunk_bytes, |scanned| {
+                if let Scanned::Record { record, .. } = scanned {
+                    let bytes = Bytes::copy_from_slice(record.bytes());
+                    records.push(Found { start_ns: record.start_ns, bytes });
+                }
+            })?;
+            records.sort_by_key(|found| found.start_ns);
+            return Ok(Self::Held { records: records.into() });
         }
         let mut index = Vec::new();
-        scan(path, chunk_bytes, |scanned| {
+        scan(member, chunk_bytes, |scanned| {
             if let Scanned::Record { offset, record } = scanned {
                 let length = u32::try_from(record.length()).unwrap_or(u32::MAX);
                 index.push(Place { start_ns: record.start_ns, offset: *offset, length });
             }
         })?;
         index.sort_unstable();
-        Ok(Self::Indexed { file: File::open(path)?, index: index.into() })
+        Ok(Self::Indexed { file: File::open(&member.path)?, index: index.into() })
     }
 
     /// The next record.
     pub(super) fn next(&mut self) -> io::Result<Option<Found>> {
         match self {
             Self::Sorted { chunks } => chunks.next(),
+            Self::Held { records } => Ok(records.pop_front()),
             Self::Indexed { file, index } => {
                 let Some(place) = index.pop_front() else { return Ok(None) };
                 let mut bytes = BytesMut::zeroed(place.length as usize);

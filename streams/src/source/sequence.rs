@@ -65,7 +65,7 @@ impl FileSequence {
     fn current(&mut self) -> Result<Option<&mut (Cursor, PlannedFile)>, Error> {
         if self.open.is_none() {
             let Some(file) = self.waiting.pop() else { return Ok(None) };
-            let cursor = Cursor::in_file_order(&file.path, CHUNK_BYTES_MAX)
+            let cursor = Cursor::in_file_order(&file.member, CHUNK_BYTES_MAX)
                 .map_err(|error| Error::io(format!("cannot read \"{}\"", file.name), error))?;
             self.open = Some((cursor, file));
         }

@@ -13,6 +13,9 @@ const DIRECTORY_DEPTH_MAX: usize = 32;
 /// Endings by which a file claims to be miniSEED or SEED.
 const ENDINGS: [&str; 8] = ["mseed", "miniseed", "mseed3", "ms", "ms3", "seed", "msd", "m"];
 
+/// Endings behind such a one.
+const PACKED_ENDINGS: [&str; 3] = ["gz", "bz2", "zip"];
+
 /// A file that may hold records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
@@ -26,8 +29,12 @@ impl Candidate {
     /// Whether it should hold records, by its ending or by being named. One that need not and does not is passed over;
     /// of one that should it is told.
     pub fn claims_to_hold_records(&self) -> bool {
-        let ending = self.path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-        self.named || ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
+        let ending = |path: &Path| path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let last = ending(&self.path).unwrap_or_default();
+        let is_packed = PACKED_ENDINGS.contains(&last.as_str());
+        let before = self.path.file_stem().map(Path::new).filter(|_| is_packed).and_then(ending);
+        let claimed = before.unwrap_or(last);
+        self.named || ENDINGS.contains(&claimed.as_str())
     }
 }
 
@@ -70,7 +77,7 @@ mod tests {
     fn directories_are_walked_in_the_order_of_paths_and_each_file_is_found_once() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for name in ["b/2.mseed", "b/1.mseed", "a/notes.txt", "c.mseed"] {
+        for name in ["b/2.mseed", "b/1.mseed", "a/notes.txt", "a/d.mseed.GZ", "a/log.gz", "c.mseed"] {
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
@@ -86,6 +93,8 @@ mod tests {
             })
             .collect();
         let expected = [
+            ("a/d.mseed.GZ", false, true),
+            ("a/log.gz", false, false),
             ("a/notes.txt", false, false),
             ("b/1.mseed", false, true),
             ("b/2.mseed", true, true),

@@ -73,12 +73,15 @@ fn geojson_is_a_collection_or_a_single_feature() {
 #[test]
 fn what_is_no_catalogue_is_refused_in_one_sentence() {
     for (bytes, expected) in [
-        (&b"000001D AAA  \x00\x00"[..], "not catalogue: it holds binary data"),
+        (&b"000001D AAA  \x00\x00"[..], "not a catalogue: it is miniSEED; give it to `seislake import`"),
+        (b"\x01\x02 \x00\x00", "not catalogue: it holds binary data"),
         (b"{\"type\": \"Feat", "broken GeoJSON at line 1"),
         (b"{\"a\": 1}", "neither a FeatureCollection nor a Feature"),
         (b"YEAR,MONTH,LATITUDE,LONGITUDE\n1904,8,1,2\n", "no column for the origin time"),
         (b"time,lat,lon\nyesterday,1,2\n", "\"yesterday\" is not a UTC time"),
-        (b"<seiscomp/>", "the root element is <seiscomp>"),
+        (b"<seiscomp/>", "it is XML of SeisComP; convert it"),
+        (b"time,lat,lon\n1500-01-01,1,2\n", "\"1500-01-01\" lies outside the years 1677 to 2262"),
+        (b"<kml/>", "the root element is <kml>"),
     ] {
         let error = read_catalogue("x", bytes).unwrap_err().to_string();
         assert!(error.contains(expected) && !error.contains('\n'), "{error}");

@@ -74,7 +74,11 @@ pub struct NetworkSummary {
 
 /// Reads the summary; what is absent or unreadable stays empty.
 pub fn network_summary(original: &str) -> NetworkSummary {
-    let Some(element) = element_of(original) else { return NetworkSummary::default() };
+    element_of(original).as_ref().map(summary_of).unwrap_or_default()
+}
+
+/// Reads the summary of the element itself.
+pub(crate) fn summary_of(element: &Element) -> NetworkSummary {
     let time = |name| element.attribute(name).unwrap_or_default();
     NetworkSummary {
         description: element.text_of(&["Description"]).map(str::to_owned),

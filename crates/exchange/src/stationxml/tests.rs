@@ -183,3 +183,133 @@ fn originals_tell_restriction_summary_and_sensitivity() {
     let text = crate::station_text::write(&inventory, Level::Channel);
     assert!(text.contains("|4000|5|PA|20|"), "{text}");
 }
+
+fn station(network: &str, code: &str, inside: &str) -> String {
+    format!(
+        "<Network {network}><Station code=\"{code}\" startDate=\"2001-01-01\"><Latitude>1</Latitude>\
+         <Longitude>2</Longitude><Elevation>3</Elevation>{inside}</Station></Network>"
+    )
+}
+
+fn document(inside: &str) -> String {
+    format!("<FDSNStationXML xmlns=\"http://www.fdsn.org/xml/station/1\">\n{inside}</FDSNStationXML>")
+}
+
+#[test]
+fn what_cannot_be_is_refused_by_name_and_the_rest_is_taken() {
+    let channel = |attributes: &str, inside: &str| format!("<Channel {attributes}>{inside}</Channel>");
+    let good = channel(
+        "code=\"HHZ\" locationCode=\"--\" startDate=\"0001-01-01T00:00:00\"",
+        "<SampleRate>0</SampleRate>",
+    );
+    let value = |value: &str| {
+        format!(
+            "<Response><InstrumentSensitivity><Value>{value}</Value><Frequency>1</Frequency>\
+        <InputUnits><Name>M/S</Name></InputUnits></InstrumentSensitivity></Response>"
+        )
+    };
+    for bad in [
+        channel("code=\"H Z\"", ""),
+        channel("code=\"\"", ""),
+        channel("code=\"H/Z\"", ""),
+        channel("code=\"HHZ\" locationCode=\"..\"", ""),
+        channel(&format!("code=\"{}\"", "H".repeat(70)), ""),
+        channel("code=\"HHN\" startDate=\"yesterday\"", ""),
+        channel("code=\"HHN\" startDate=\"2020-01-01\" endDate=\"2019-01-01\"", ""),
+        channel("code=\"HHN\"", "<Latitude>91</Latitude><Longitude>2</Longitude>"),
+        channel("code=\"HHN\"", "<Latitude>NaN</Latitude><Longitude>2</Longitude>"),
+        channel("code=\"HHN\"", "<Latitude>1</Latitude><Longitude>361</Longitude>"),
+        channel("code=\"HHN\"", "<Elevation>INF</Elevation>"),
+        channel("code=\"HHN\"", "<Depth>deep</Depth>"),
+        channel("code=\"HHN\"", "<Azimuth>1e9</Azimuth>"),
+        channel("code=\"HHN\"", "<Dip>-91</Dip>"),
+        channel("code=\"HHN\"", "<SampleRate>NaN</SampleRate>"),
+        channel("code=\"HHN\"", "<SampleRate>1e300</SampleRate>"),
+        channel("code=\"HHN\"", "<SampleRate>-1</SampleRate>"),
+        channel("code=\"HHN\"", &value("NaN")),
+        channel("code=\"HHN\"", &value("1e300")),
+    ] {
+        let text = document(&station("code=\"XX\"", "AAA", &format!("\n\n{bad}\n{good}")));
+        let parsed = read(text.as_bytes()).unwrap();
+        assert_eq!((parsed.value.stations.len(), parsed.value.channels.len()), (1, 1), "{bad}");
+        assert_eq!(parsed.value.channels[0].source_id.as_str(), "FDSN:XX_AAA__H_H_Z");
+        assert_eq!(parsed.problems.iter().map(|problem| problem.line).collect::<Vec<_>>(), [4], "{bad}");
+        let written = write(&parsed.value, Level::Response, Timestamp::from_nanos(0));
+        assert!(written.contains("locationCode=\"\" startDate=\"0001-01-01T00:00:00\""), "{written}");
+    }
+    for (network, code) in
+        [("XX", "S A"), ("XX", "STÄ"), ("XX", ".."), ("X/X", "AAA"), ("XX", "A&#10;A"), ("XX", "")]
+    {
+        let bad = station(&format!("code=\"{network}\""), code, &good);
+        let parsed = read(document(&(bad + &station("code=\"YY\"", "BBB", &good))).as_bytes()).unwrap();
+        assert_eq!((parsed.value.stations.len(), parsed.value.channels.len()), (1, 1), "{network}.{code}");
+        assert_eq!(parsed.problems.len(), 2, "{:?}", parsed.problems);
+    }
+}
+
+#[test]
+fn a_network_that_is_said_several_times_is_written_once() {
+    let one = station("code=\"XX\" startDate=\"2000-01-01\"", "AAA", "");
+    let two = station(
+        "code=\"XX\" startDate=\"2003-01-01\" endDate=\"2010-01-01\" restrictedStatus=\"open\"",
+        "BBB",
+        "",
+    );
+    let three = station("code=\"XX\"", "CCC", "");
+    let inventory = read(document(&format!("{one}{two}{three}{one}")).as_bytes()).unwrap().value;
+    let text = write(&inventory, Level::Station, Timestamp::from_nanos(0));
+    assert_eq!(text.matches("<Network ").count(), 1, "{text}");
+    assert!(text.contains("startDate=\"2000-01-01T00:00:00.000Z\"") && !text.contains("endDate"), "{text}");
+    assert_eq!(text.matches("<Station ").count(), 3, "{text}");
+    let again = read(text.as_bytes()).unwrap().value;
+    assert_eq!(again.stations.len(), 3);
+    assert!(
+        crate::station_text::write(&inventory, Level::Network)
+            .ends_with("\nXX||2000-01-01T00:00:00.000||3\n")
+    );
+    // A temporary network has the code of another that ended before.
+    let former = station("code=\"XA\" startDate=\"2001-01-01\" endDate=\"2003-01-01\"", "AAA", "");
+    let later = station("code=\"XA\" startDate=\"2010-01-01\" endDate=\"2011-01-01\"", "DDD", "");
+    let inventory = read(document(&format!("{later}{former}")).as_bytes()).unwrap().value;
+    let text = write(&inventory, Level::Station, Timestamp::from_nanos(0));
+    assert_eq!(text.matches("<Network ").count(), 2, "{text}");
+    assert!(text.find("\"AAA\"") < text.find("\"DDD\""), "{text}");
+}
+
+#[test]
+fn a_station_that_comes_twice_is_one_and_differences_are_said() {
+    let channel = |code: &str| format!("<Channel code=\"{code}\" locationCode=\"\"/>");
+    let one = station("code=\"XX\"", "AAA", &channel("HHZ"));
+    let two = station("code=\"XX\"", "AAA", &channel("HHN"));
+    let parsed = read(document(&format!("{one}{two}")).as_bytes()).unwrap();
+    assert_eq!((parsed.value.stations.len(), parsed.value.channels.len(), parsed.problems.len()), (1, 2, 0));
+    let moved = two.replace("<Latitude>1<", "<Latitude>7<");
+    let parsed = read(document(&format!("{one}\n{moved}")).as_bytes()).unwrap();
+    assert_eq!((parsed.value.stations.len(), parsed.value.stations[0].latitude), (1, 7.0));
+    assert!(parsed.problems[0].reason.contains("\"XX.AAA\" stands at line 2 too"), "{:?}", parsed.problems);
+}
+
+#[test]
+fn documents_of_any_size_and_depth_are_read_or_refused_in_proportion() {
+    let attributes: String = (0..100_000).map(|index| format!(" a{index}=\"\"")).collect();
+    let entities = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;&a;&a;\">]>";
+    let site = "<Site><Name>&b;</Name></Site>";
+    for (text, expected) in [
+        (document(&format!("<Network code=\"XX\"{attributes}/>")), "more attributes"),
+        (format!("{entities}{}", document(&station("code=\"XX\"", "AAA", site))), "entity"),
+        (document(&"<a>".repeat(1_000_000)), "nested too deeply"),
+    ] {
+        let error = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let long =
+        station("code=\"XX\"", "AAA", &format!("<Site><Name>{}</Name></Site>", "x".repeat(20_000_000)));
+    assert_eq!(read(document(&long).as_bytes()).unwrap().value.stations.len(), 1);
+    let utf_16: Vec<u8> = document(&one_station()).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(read(&utf_16).unwrap().value.stations.len(), 1);
+    assert_eq!(crate::read_stations(&utf_16, None).unwrap().value.stations.len(), 1);
+}
+
+fn one_station() -> String {
+    station("code=\"XX\"", "AAA", "<Site><Name>Ærø</Name></Site>")
+}

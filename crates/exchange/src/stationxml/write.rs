@@ -3,11 +3,14 @@
 //! An element that was read is written again with its attributes and children; only counts of a former selection are
 //! left out, and availability is that of our own data. Channels come after what their station says of itself.
 
+use std::collections::HashMap;
+
 use seislake_model::{Channel, InputUnit, Inventory, Response, Station, Timestamp};
 
+use super::networks::set_attribute;
 use super::original::element_of;
-use super::{Level, station_of, unit_name};
-use crate::xml::{Attribute, Element, XmlWriter};
+use super::{Level, group_networks, station_of, unit_name};
+use crate::xml::{Element, XmlWriter};
 
 /// First and last sample that are held of a channel in its epoch.
 type Availability<'a> = &'a dyn Fn(&Channel) -> Option<(Timestamp, Timestamp)>;
@@ -42,18 +45,13 @@ pub fn write_document(inventory: &Inventory, document: &Document<'_>) -> String 
     xml.leaf("Source", "Seislake");
     xml.leaf("Created", &document.created_at.to_string());
     let stations = stations_with_channels(inventory);
-    // A code may be used by several networks, one after the other: their originals tell them apart.
-    let network_of = |station: &Station| (station.network.clone(), station.network_original.clone());
-    let mut networks: Vec<_> = stations.iter().map(|(station, _)| network_of(station)).collect();
-    networks.sort_unstable();
-    networks.dedup();
-    for network in networks {
-        match network.1.as_deref().and_then(element_of) {
-            Some(element) => open_with_children(&mut xml, &element),
-            None => xml.open("Network", &[("code", &network.0)]),
+    for network in group_networks(stations.iter().map(|(station, _)| station)) {
+        match &network.element {
+            Some(element) => open_with_children(&mut xml, element),
+            None => xml.open("Network", &[("code", &network.code)]),
         }
         if document.level >= Level::Station {
-            for (station, channels) in stations.iter().filter(|(station, _)| network_of(station) == network) {
+            for (station, channels) in network.stations.iter().filter_map(|index| stations.get(*index)) {
                 write_station(&mut xml, station, channels, document);
             }
         }
@@ -74,23 +72,30 @@ fn open_with_children(xml: &mut XmlWriter, element: &Element) {
 fn stations_with_channels(inventory: &Inventory) -> Vec<(Station, Vec<&Channel>)> {
     let mut stations: Vec<(Station, Vec<&Channel>)> =
         inventory.stations.iter().map(|station| (station.clone(), Vec::new())).collect();
+    let mut by_code: HashMap<(String, String), Vec<usize>> = HashMap::new();
+    for (index, (station, _)) in stations.iter().enumerate() {
+        by_code.entry((station.network.clone(), station.station.clone())).or_default().push(index);
+    }
     for channel in &inventory.channels {
-        let (network, code) = (channel.source_id.network(), channel.source_id.station());
-        let of_station = |station: &Station| {
-            station.station == code && (station.network == network || station.network.is_empty())
-        };
         let covers = |station: &Station| {
             let start = channel.start_time.unwrap_or(Timestamp::MIN);
             station.start_time.unwrap_or(Timestamp::MIN) <= start
                 && station.end_time.is_none_or(|end| start < end)
         };
-        let position = stations
-            .iter()
-            .position(|(station, _)| of_station(station) && covers(station))
-            .or_else(|| stations.iter().position(|(station, _)| of_station(station)));
-        match position.and_then(|position| stations.get_mut(position)) {
+        let code = channel.source_id.station().to_owned();
+        let key = (channel.source_id.network().to_owned(), code.clone());
+        let epochs = by_code.get(&key).or_else(|| by_code.get(&(String::new(), code)));
+        let place = epochs.and_then(|epochs| {
+            let covering =
+                epochs.iter().find(|index| stations.get(**index).is_some_and(|(station, _)| covers(station)));
+            covering.or(epochs.first()).copied()
+        });
+        match place.and_then(|place| stations.get_mut(place)) {
             Some((_, channels)) => channels.push(channel),
-            None => stations.push((station_of(channel), vec![channel])),
+            None => {
+                by_code.entry(key).or_default().push(stations.len());
+                stations.push((station_of(channel), vec![channel]));
+            }
         }
     }
     stations
@@ -111,7 +116,10 @@ fn open_epoch(
 
 fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], document: &Document<'_>) {
     match station.original.as_deref().and_then(element_of) {
-        Some(element) => open_with_children(xml, &with_start(element, station.start_time)),
+        Some(mut element) => {
+            set_attribute(&mut element, "code", Some(&station.station));
+            open_with_children(xml, &with_start(element, station.start_time));
+        }
         None => open_station(xml, station),
     }
     if document.level >= Level::Channel {
@@ -125,8 +133,7 @@ fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], 
 /// The element with the begin of its epoch, where it is known and the document did not say it.
 fn with_start(mut element: Element, start_time: Option<Timestamp>) -> Element {
     if let (None, Some(start)) = (element.attribute("startDate"), start_time) {
-        let (name, value) = ("startDate".to_owned(), start.to_string());
-        element.attributes.push(Attribute { name, foreign: None, value });
+        set_attribute(&mut element, "startDate", Some(&start.to_string()));
     }
     element
 }
@@ -144,7 +151,9 @@ fn open_station(xml: &mut XmlWriter, station: &Station) {
 fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>) {
     let held = document.availability.and_then(|availability| availability(channel));
     match channel.original.as_deref().and_then(element_of) {
-        Some(element) => {
+        Some(mut element) => {
+            set_attribute(&mut element, "code", Some(&channel.source_id.channel()));
+            set_attribute(&mut element, "locationCode", Some(channel.source_id.location()));
             let element = with_start(element, channel.start_time);
             open_channel_read(xml, &element, document.availability.is_some(), held);
         }

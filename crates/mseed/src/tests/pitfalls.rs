@@ -484,10 +484,26 @@ fn a_blank_location_is_empty_and_zero_zero_is_not_blank() {
         (*b"  ", "FDSN:XX_TEST__H_H_Z"),
         ([0, 0], "FDSN:XX_TEST__H_H_Z"),
         (*b"00", "FDSN:XX_TEST_00_H_H_Z"),
-        (*b"--", "FDSN:XX_TEST_--_H_H_Z"),
+        (*b"--", "FDSN:XX_TEST__H_H_Z"),
+        (*b"- ", "FDSN:XX_TEST_-_H_H_Z"),
     ] {
         let bytes = record_2(&[1], |bytes| bytes[13..15].copy_from_slice(&location));
         assert_eq!(Record::parse(&bytes).unwrap().source_id(), id);
+    }
+    let long = format!("FDSN:XX_TEST_--_H_{}_Z", "G".repeat(40));
+    for (written, read) in [
+        ("FDSN:XX_TEST_--_H_H_Z", "FDSN:XX_TEST__H_H_Z"),
+        ("FDSN:NETWORK8_STATION8_--_H_GPS_", "FDSN:NETWORK8_STATION8__H_GPS_"),
+        ("FDSN:XX_TEST_00_H_H_Z", "FDSN:XX_TEST_00_H_H_Z"),
+        ("FDSN:XX_--_00_H_H_Z", "FDSN:XX_--_00_H_H_Z"),
+        (&long, &long),
+    ] {
+        let settings = PackSettings {
+            format_version: FormatVersion::Three,
+            ..PackSettings::new(written, START_NS, 1.0)
+        };
+        let bytes = pack(&settings, &[1][..]).unwrap().remove(0);
+        assert_eq!(Record::parse(&bytes).unwrap().source_id(), read);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Which channels a table function reads: one, or all that match a pattern.
 
-use seislake_model::SourceId;
+use std::borrow::Cow;
+
+use seislake_model::{SourceId, path_component};
 
 /// Channels asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,7 +11,8 @@ pub(super) enum Sources {
     Matching(Pattern),
 }
 
-/// Channels by `*` (any text) and `?` (one character).
+/// Channels by `*` (any text) and `?` (one character); in `NET.STA.LOC.CHA` odd characters may stand as in paths: `%2A` is
+/// the code `*` itself.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pattern {
     text: String,
@@ -20,10 +23,13 @@ pub(super) struct Pattern {
 impl Sources {
     /// `FDSN:IU_ANMO_00_B_H_Z`, `IU.ANMO.00.BHZ` or a pattern of either form; `None` where it is none.
     pub(super) fn read(text: &str) -> Option<Self> {
+        // A source identifier may write the blank location as `--` too.
+        let blank_location = text.starts_with("FDSN:").then(|| text.replacen("_--_", "__", 1));
+        let text = blank_location.as_deref().unwrap_or(text);
         let codes: Vec<&str> = text.split('.').collect();
         let by_codes =
             matches!(codes[..], [_, station, _, channel] if !station.is_empty() && !channel.is_empty());
-        if text.contains(['*', '?']) {
+        if text.contains(['*', '?']) || by_codes && text.contains('%') {
             let text = if by_codes { text.replace(".--.", "..") } else { text.to_owned() };
             return (by_codes || text.starts_with("FDSN:"))
                 .then_some(Self::Matching(Pattern { text, by_codes }));
@@ -45,13 +51,18 @@ impl Pattern {
         }
         let channel = source_id.channel();
         let codes = [source_id.network(), source_id.station(), source_id.location(), &channel];
+        if self.text.contains('%') {
+            let codes = codes.map(path_or_blank);
+            let mut parts = self.text.split('.').zip(&codes);
+            return parts.all(|(pattern, code)| matches(pattern.as_bytes(), code.as_bytes()));
+        }
         let mut parts = self.text.split('.').zip(codes);
         parts.all(|(pattern, code)| matches(pattern.as_bytes(), code.as_bytes()))
     }
 
     /// What every source identifier that matches begins with.
     pub(super) fn prefix(&self) -> String {
-        let literal = |text: &str| text.split(['*', '?']).next().unwrap_or_default().to_owned();
+        let literal = |text: &str| text.split(['*', '?', '%']).next().unwrap_or_default().to_owned();
         if !self.by_codes {
             return literal(&self.text);
         }
@@ -59,6 +70,11 @@ impl Pattern {
         let end = if literal(network) == network { "_" } else { "" };
         format!("FDSN:{}{end}", literal(network))
     }
+}
+
+/// A code as paths have it; a blank one stays blank.
+fn path_or_blank(code: &str) -> Cow<'_, str> {
+    if code.is_empty() { Cow::Borrowed("") } else { path_component(code) }
 }
 
 /// Glob matching in one pass: after a mismatch the last star takes one more byte.
@@ -95,6 +111,7 @@ mod tests {
         assert_eq!(Sources::read("FDSN:IU_ANMO_00_B_H_Z"), id("FDSN:IU_ANMO_00_B_H_Z"));
         assert_eq!(Sources::read("IU.ANMO.00.BHZ"), id("FDSN:IU_ANMO_00_B_H_Z"));
         assert_eq!(Sources::read("IU.ANMO.--.BHZ"), id("FDSN:IU_ANMO__B_H_Z"));
+        assert_eq!(Sources::read("FDSN:IU_ANMO_--_B_H_Z"), id("FDSN:IU_ANMO__B_H_Z"));
         for text in ["", "ANMO", "IU.ANMO.BHZ", "IU...BHZ", "*"] {
             assert_eq!(Sources::read(text), None, "{text}");
         }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use seislake_model::CatalogueEvent;
 use seislake_seismo::compare::{Common, CompareSettings, Comparison, Distribution, compare, keep_common};
+use seislake_streams::source::packed::documents;
 use serde::Serialize;
 
 use crate::command_line::CompareArgs;
@@ -15,7 +16,11 @@ use crate::terminal::{print_result, tell};
 pub(crate) async fn run(args: CompareArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;
     let name = args.reference.display().to_string();
-    let bytes = std::fs::read(&args.reference).with_context(|| format!("cannot read \"{name}\""))?;
+    let mut found = documents(&args.reference).with_context(|| format!("cannot read \"{name}\""))?;
+    let bytes = match (found.pop(), found.pop()) {
+        (Some((_, bytes)), None) => bytes,
+        _ => bail!("\"{name}\" is an archive of no or several files; give one catalogue"),
+    };
     let reference = seislake_exchange::catalogue_text::read_catalogue(&name, &bytes)
         .with_context(|| format!("cannot read a catalogue from \"{name}\""))?;
     for problem in &reference.problems {

@@ -71,10 +71,10 @@ async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
     match args.format {
-        ExportFormat::Sds => archive(args, &settings, &lakehouse).await,
-        ExportFormat::Mseed => one_file(args, &settings, &lakehouse, RecordFormat::MiniSeed2).await,
-        ExportFormat::Mseed3 => one_file(args, &settings, &lakehouse, RecordFormat::MiniSeed3).await,
-        ExportFormat::Raw => raw(args, &settings, &lakehouse).await,
+        ExportFormat::Sds => archive(args, &lakehouse).await,
+        ExportFormat::Mseed => one_file(args, &lakehouse, RecordFormat::MiniSeed2).await,
+        ExportFormat::Mseed3 => one_file(args, &lakehouse, RecordFormat::MiniSeed3).await,
+        ExportFormat::Raw => raw(args, &lakehouse).await,
         ExportFormat::Stationxml | ExportFormat::Quakeml | ExportFormat::Csv | ExportFormat::Geojson => {
             let mut out = Output::open(args.output.as_deref(), Content::Text)?;
             let text = document(args, &lakehouse).await?;
@@ -87,7 +87,14 @@ async fn export(args: &ExportArgs) -> anyhow::Result<()> {
 /// Stations or events.
 async fn document(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<String> {
     if args.format == ExportFormat::Stationxml {
-        let inventory = lakehouse.lake().inventory().await?;
+        let mut inventory = lakehouse.lake().inventory().await?;
+        let nameless = inventory.name_networks(|_| Vec::new());
+        if !nameless.is_empty() {
+            tell(&format!(
+                "stations without a network code are not in this export: {}; import them with --network CODE",
+                nameless.join(", ")
+            ));
+        }
         return Ok(stationxml::write(&inventory, stationxml::Level::Response, SystemClock.now()));
     }
     let bulletin = bulletin(args, lakehouse).await?;
@@ -109,7 +116,7 @@ async fn document(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<St
     })
 }
 
-async fn archive(args: &ExportArgs, settings: &Settings, lakehouse: &Lakehouse) -> anyhow::Result<()> {
+async fn archive(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<()> {
     let folder = args.output.as_deref().context("--format sds needs --output DIRECTORY")?;
     let (mut archive, mut written) = (sds::Archive::new(folder), Written::new());
     let mut blocks = std::pin::pin!(waveforms(args, lakehouse, RecordFormat::MiniSeed2).await?);
@@ -123,19 +130,19 @@ async fn archive(args: &ExportArgs, settings: &Settings, lakehouse: &Lakehouse) 
         written.add(record);
         archive.put(source_id, record)
     };
-    originals::texts(args, settings, lakehouse, RecordFormat::MiniSeed2, write).await?;
+    originals::texts(args, lakehouse, RecordFormat::MiniSeed2, write).await?;
     let file_count = archive.finish()?;
     written.tell(args, &format!("{file_count} files with {} records", written.record_count));
     Ok(())
 }
 
-async fn raw(args: &ExportArgs, settings: &Settings, lakehouse: &Lakehouse) -> anyhow::Result<()> {
+async fn raw(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<()> {
     let (mut out, mut written) = (Output::open(args.output.as_deref(), Content::Binary)?, Written::new());
     let write = |record: &[u8]| {
         written.add(record);
         out.write_all(record).context("cannot write the export")
     };
-    originals::records(args, settings, lakehouse, write).await?;
+    originals::records(args, lakehouse, write).await?;
     refuse_nothing(args, written.record_count)?;
     out.finish()?;
     written.tell(args, &format!("{} records", written.record_count));
@@ -160,12 +167,7 @@ async fn waveforms<'a>(
 }
 
 /// The samples, then the texts.
-async fn one_file(
-    args: &ExportArgs,
-    settings: &Settings,
-    lakehouse: &Lakehouse,
-    format: RecordFormat,
-) -> anyhow::Result<()> {
+async fn one_file(args: &ExportArgs, lakehouse: &Lakehouse, format: RecordFormat) -> anyhow::Result<()> {
     let (mut out, mut written) = (Output::open(args.output.as_deref(), Content::Binary)?, Written::new());
     let mut blocks = std::pin::pin!(waveforms(args, lakehouse, format).await?);
     while let Some(block) = blocks.try_next().await? {
@@ -178,7 +180,7 @@ async fn one_file(
         written.add(record);
         out.write_all(record).context("cannot write the export")
     };
-    originals::texts(args, settings, lakehouse, format, write).await?;
+    originals::texts(args, lakehouse, format, write).await?;
     refuse_nothing(args, written.record_count)?;
     out.finish()?;
     written.tell(args, &format!("{} records", written.record_count));

@@ -9,18 +9,21 @@
 mod reasons;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use futures::{StreamExt, stream};
+use anyhow::{Context, anyhow, bail};
+use datafusion::arrow::array::AsArray;
+use futures::{StreamExt, TryStreamExt, stream};
+use seislake_exchange::known_formats::{Format, HEAD_BYTES, recognise};
 use seislake_exchange::{ElevationUnit, read_stations};
 use seislake_model::{ErrorKind, Inventory};
 use seislake_streams::gate::{IngestReport, Offer};
 use seislake_streams::runtime::Lag;
 use seislake_streams::source::files::{DamagedFile, FileSettings, FileStream, Plan, Progress, plan};
+use seislake_streams::source::packed::{documents, members};
 use seislake_streams::source::sequence::FileSequence;
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -74,7 +77,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     interruption::listen();
     let begin = std::time::Instant::now();
     let settings = Settings::load(args.home.config.as_deref())?;
-    let stations = read_inventory(&args)?;
+    let mut stations = read_inventory(&args)?;
     for path in &args.paths {
         if !path.exists() {
             bail!("\"{}\" does not exist", path.display());
@@ -94,18 +97,24 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     if let (Some(name), None) = (velocity_model, &travel_time) {
         bail!("--velocity-model {name} is for locating events: an archive takes records only");
     }
-    let file_settings = FileSettings { shard: args.shard, ..FileSettings::default() };
+    // Stations without a network wait for the waveforms, which name it.
+    let nameless = stations.lacks_networks().then(|| std::mem::take(&mut stations));
+    let recognise = |head: &[u8]| recognise(head).map(|format| format.to_string());
+    let file_settings = FileSettings { shard: args.shard, recognise, ..FileSettings::default() };
     let begun = async {
         let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
-        anyhow::Ok((engine, scan(args.paths.clone(), file_settings).await?))
+        let planned = scan(args.paths.clone(), file_settings).await?;
+        if let Some(stations) = nameless {
+            let stations = named_after_waveforms(stations, &planned, &engine).await?;
+            engine.add_stations(stations).await?;
+        }
+        anyhow::Ok((engine, planned))
     };
     let (engine, planned) =
         or_interrupted(begun, || "the import was interrupted before it read a record".to_owned()).await?;
+    let nothing_read = nothing_read(&planned, &args);
     warn_of_damage(&planned.damaged_files, &args);
     let refused_files = planned.damaged_files.iter().filter(|file| file.record_count == 0).count();
-    if planned.file_count() == 0 && refused_files == 0 && !args.paths.is_empty() {
-        tell("no file with miniSEED records was found");
-    }
     let mut report = Report {
         files: planned.file_count(),
         skipped_files: planned.skipped_files.len(),
@@ -163,9 +172,11 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings.associate).await?;
     }
     if args.json {
-        return print_result(&format!("{}\n", serde_json::to_string(&report)?));
+        print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
+    } else {
+        print_result(&describe(&report))?;
     }
-    print_result(&describe(&report))
+    nothing_read.map_or(Ok(()), Err)
 }
 
 /// Ends the stream and waits until everything has passed the stages and is committed.
@@ -207,6 +218,65 @@ async fn cause(engine: &Engine, error: anyhow::Error) -> anyhow::Error {
     tokio::time::timeout(CAUSE_WITHIN, engine.pipeline.failed()).await.map_or(error, Into::into)
 }
 
+/// Why an import that was given paths read no record at all; `None` where it did.
+fn nothing_read(planned: &Plan, args: &ImportArgs) -> Option<anyhow::Error> {
+    if planned.record_count > 0 || args.paths.is_empty() {
+        return None;
+    }
+    let reason = match planned.damaged_files.first() {
+        Some(file) => format!("the first of {} files: {}", planned.damaged_files.len(), file.reason),
+        None => match planned.skipped_files.first() {
+            Some(path) => match recognised(path) {
+                Some(format) => format!("\"{}\": {format}", path.display()),
+                None => format!("{} files hold none", planned.skipped_files.len()),
+            },
+            None => "there are no files".to_owned(),
+        },
+    };
+    Some(anyhow!("no miniSEED record was found: {reason}"))
+}
+
+/// What a file is, by its first bytes.
+fn recognised(path: &Path) -> Option<Format> {
+    recognise(&members(path).ok()?.first()?.head(HEAD_BYTES))
+}
+
+/// Gives stations that are listed without a network those of the waveforms at hand: of the files to be imported, and of
+/// the home. Those that neither know are left out, by name.
+async fn named_after_waveforms(
+    mut stations: Inventory,
+    planned: &Plan,
+    engine: &Engine,
+) -> anyhow::Result<Inventory> {
+    const SQL: &str = "SELECT DISTINCT station, network FROM waveform.segments";
+    let mut networks = planned.networks.clone();
+    let mut batches = seislake_query::query(&engine.lakehouse.session()?, SQL).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let (codes, names) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        for (code, network) in codes.iter().flatten().zip(names.iter().flatten()) {
+            networks.entry(code.to_owned()).or_default().insert(network.to_owned());
+        }
+    }
+    let unknown = stations
+        .name_networks(|code| networks.get(code).into_iter().flatten().cloned().collect::<Vec<String>>());
+    let listed: Vec<String> = unknown.iter().take(STATIONS_NAMED).cloned().collect();
+    let more = if unknown.len() > listed.len() { ", …" } else { "" };
+    let words = "listed without a network code, and no waveform at hand names it: say --network CODE";
+    if stations.stations.is_empty() && stations.channels.is_empty() {
+        bail!("none of the stations can be used: {}{more} are {words}", listed.join(", "));
+    }
+    if !unknown.is_empty() {
+        let (count, codes) = (unknown.len(), listed.join(", "));
+        tell(&format!("{count} stations are left out ({codes}{more}): {words}"));
+    }
+    Ok(stations)
+}
+
+/// Stations that are named in a message; the others are counted.
+const STATIONS_NAMED: usize = 10;
+/// Problems of a station file that are told; the others are counted.
+const PROBLEMS_TOLD: usize = 20;
+
 /// All station files, merged.
 fn read_inventory(args: &ImportArgs) -> anyhow::Result<Inventory> {
     let unit = args.elevation_unit.map(|unit| match unit {
@@ -215,14 +285,22 @@ fn read_inventory(args: &ImportArgs) -> anyhow::Result<Inventory> {
     });
     let mut inventory = Inventory::default();
     for path in &args.stations {
-        let name = path.display();
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read \"{name}\""))?;
-        let read =
-            read_stations(&bytes, unit).with_context(|| format!("cannot read stations from \"{name}\""))?;
-        for problem in &read.problems {
-            tell(&format!("{name}, line {}: {}", problem.line, problem.reason));
+        let named = || format!("cannot read \"{}\"", path.display());
+        for (name, bytes) in documents(path).with_context(named)? {
+            let read = read_stations(&bytes, unit)
+                .with_context(|| format!("cannot read stations from \"{name}\""))?;
+            for problem in read.problems.iter().take(PROBLEMS_TOLD) {
+                tell(&format!("{name}, line {}: {}", problem.line, problem.reason));
+            }
+            let hidden = read.problems.len().saturating_sub(PROBLEMS_TOLD);
+            if hidden > 0 {
+                tell(&format!("{name}: {hidden} more problems"));
+            }
+            inventory.merge(read.value);
         }
-        inventory.merge(read.value);
+    }
+    if let Some(network) = &args.network {
+        inventory.name_networks(|_| vec![network.clone()]);
     }
     Ok(inventory)
 }

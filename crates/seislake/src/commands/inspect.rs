@@ -15,12 +15,14 @@ mod text;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use findings::Findings;
 use rayon::prelude::*;
+use seislake_exchange::known_formats::recognise;
 use seislake_mseed::{
     Agreement, MergeRule, MergedChannel, Merger, Record, Samples, Scanned, Scanner, TraceList, TraceSegment,
 };
+use seislake_streams::source::packed::documents;
 use seislake_streams::source::walk::{Candidate, walk};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -95,9 +97,15 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<()> {
         tell(&format!("{skipped_count} files of directories hold no records and were passed over"));
     }
     if args.json {
-        return print_result(&format!("{}\n", serde_json::to_string(&report)?));
+        print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
+    } else {
+        print_result(&text::describe(&report))?;
     }
-    print_result(&text::describe(&report))
+    let record_count: usize = report.files.iter().map(|file| file.records).sum();
+    if record_count == 0 {
+        bail!("no miniSEED record was found");
+    }
+    Ok(())
 }
 
 /// The report of all files, path after path as they are named, within a directory in the order of their paths; and the
@@ -107,27 +115,27 @@ fn inspect(paths: &[PathBuf]) -> anyhow::Result<(Report, usize)> {
     for path in paths {
         let candidates = walk(std::slice::from_ref(path))?;
         let files: Vec<_> = candidates.par_iter().map(inspect_file).collect::<anyhow::Result<_>>()?;
-        skipped_count += files.iter().filter(|file| file.is_none()).count();
+        skipped_count += files.iter().filter(|found: &&Vec<_>| found.is_empty()).count();
         report.files.extend(files.into_iter().flatten());
     }
     Ok((report, skipped_count))
 }
 
-/// `None`: a file of a directory that is not miniSEED. One that cannot be read is an error where it was named, and a
-/// problem of its own in a directory.
-fn inspect_file(candidate: &Candidate) -> anyhow::Result<Option<FileReport>> {
+/// A file, or the members of an archive. Nothing for a file of a directory that is not miniSEED. One that cannot be read
+/// is an error where it was named, and a problem of its own in a directory.
+fn inspect_file(candidate: &Candidate) -> anyhow::Result<Vec<FileReport>> {
     let name = candidate.path.display().to_string();
-    match std::fs::read(&candidate.path) {
-        Ok(bytes) => {
-            let file = examine(name, &bytes);
-            Ok((file.records > 0 || candidate.claims_to_hold_records()).then_some(file))
+    match documents(&candidate.path) {
+        Ok(documents) => {
+            let files = documents.into_iter().map(|(name, bytes)| examine(name, &bytes));
+            Ok(files.filter(|file| file.records > 0 || candidate.claims_to_hold_records()).collect())
         }
         Err(error) if candidate.named => Err(error).with_context(|| format!("cannot read \"{name}\"")),
         Err(error) => {
             let mut file = examine(name, &[]);
             let reason = format!("the file cannot be read: {error}");
             file.problems.push(Problem { offset: 0, reason, length: None });
-            Ok(Some(file))
+            Ok(vec![file])
         }
     }
 }
@@ -161,6 +169,12 @@ fn examine(path: String, bytes: &[u8]) -> FileReport {
             }
             Scanned::ControlHeaders { offset, length } => file.findings.add_control_headers(offset, length),
         }
+    }
+    if file.records == 0
+        && let Some(format) = recognise(bytes)
+    {
+        file.problems
+            .insert(0, Problem { offset: 0, reason: format!("not miniSEED: {format}"), length: None });
     }
     file.segments = traces.into_segments().iter().map(segment_report).collect();
     merger.into_channels().into_iter().for_each(|channel| file.add_channel(&channel));

@@ -1,16 +1,17 @@
 //! The SeisComP data structure: `YEAR/NET/STA/CHAN.D/NET.STA.LOC.CHAN.D.YEAR.DAY`. A record belongs to the day of its start.
 //!
 //! Files are written under names that end in `.partial` and take their places together at the end; those of an earlier
-//! export are replaced then. An export that does not come to its end leaves nothing behind.
+//! export are replaced then. An export that does not come to its end leaves nothing behind. Codes stand escaped in paths
+//! (`path_component`), and links below the root are not followed: nothing is written outside the root.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use chrono::DateTime;
-use seislake_model::SourceId;
+use seislake_model::{SourceId, path_component};
 use seislake_mseed::Record;
 
 use super::output::{partial_of, put_in_place};
@@ -19,17 +20,33 @@ use super::output::{partial_of, put_in_place};
 fn path_of(source_id: &SourceId, start_ns: i64) -> PathBuf {
     let day = DateTime::from_timestamp_nanos(start_ns);
     let (year, day) = (day.format("%Y"), day.format("%j"));
-    let (network, station) = (source_id.network(), source_id.station());
-    let (location, channel) = (source_id.location(), source_id.channel());
+    let channel = source_id.channel();
+    let [network, station, channel] =
+        [source_id.network(), source_id.station(), &channel].map(|code| path_component(code));
+    // No location is nothing between two dots, as everywhere in this structure.
+    let location = Some(source_id.location()).filter(|code| !code.is_empty()).map(path_component);
+    let location = location.unwrap_or_default();
     [
         year.to_string(),
-        network.to_owned(),
-        station.to_owned(),
+        network.to_string(),
+        station.to_string(),
         format!("{channel}.D"),
         format!("{network}.{station}.{location}.{channel}.D.{year}.{day}"),
     ]
     .iter()
     .collect()
+}
+
+/// Links on the way below the root may lead out of it: they are refused. The root itself may be one: its owner named it.
+fn refuse_links(root: &Path, path: &Path) -> anyhow::Result<()> {
+    let mut place = root.to_owned();
+    for component in path.components() {
+        place.push(component);
+        if place.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+            bail!("\"{}\" is a link; links below --output are not followed", place.display());
+        }
+    }
+    Ok(())
 }
 
 /// The files below a root, one of them open: records come by channel and time.
@@ -57,8 +74,10 @@ impl Archive {
         let named = |path: &Path| format!("cannot write \"{}\"", path.display());
         if self.open.as_ref().is_none_or(|(open, _)| *open != path) {
             self.close()?;
+            refuse_links(&self.root, &path)?;
             let full = self.root.join(&path);
             let partial = partial_of(&full);
+            refuse_links(&self.root, partial.strip_prefix(&self.root).unwrap_or(&partial))?;
             if let Some(folder) = full.parent() {
                 self.make(folder).with_context(|| named(folder))?;
             }
@@ -168,5 +187,41 @@ mod tests {
         assert!(!path(2).exists());
         let left = fs::read_dir(path(1).parent().unwrap()).unwrap().count();
         assert_eq!(left, 2, "no partial file stays");
+    }
+
+    #[test]
+    fn codes_of_any_characters_stay_below_the_root() {
+        for (id, expected) in [
+            ("FDSN:.._..__H_H_Z", "1970/%2E%2E/%2E%2E/HHZ.D/%2E%2E.%2E%2E..HHZ.D.1970.001"),
+            ("FDSN:XX_/etc__H_H_Z", "1970/XX/%2Fetc/HHZ.D/XX.%2Fetc..HHZ.D.1970.001"),
+            (
+                "FDSN:_S_.._H_H_/../../x",
+                "1970/_/S/H_H_%2F%2E%2E%2F%2E%2E%2Fx.D/_.S.%2E%2E.H_H_%2F%2E%2E%2F%2E%2E%2Fx.D.1970.001",
+            ),
+        ] {
+            let path = path_of(&id.parse().unwrap(), 0);
+            assert_eq!(path.to_str(), Some(expected));
+            assert_eq!(path.components().count(), 5);
+        }
+    }
+
+    #[test]
+    fn links_below_the_root_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, elsewhere) = (folder.path().join("sds"), folder.path().join("elsewhere"));
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::create_dir_all(root.join("2007/BW")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join("2007/BW/BGLD")).unwrap();
+        let mut archive = Archive::new(&root);
+        let id = SourceId::from_nslc("BW", "BGLD", "", "EHE");
+        let error = archive.append(path_of(&id, 1_199_145_599_915_000_000), b"record").unwrap_err();
+        assert!(error.to_string().contains("2007/BW/BGLD\" is a link"), "{error}");
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        let file = root.join(path_of(&id, 1_199_145_600_000_000_000));
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(elsewhere.join("file"), &file).unwrap();
+        assert!(archive.append(path_of(&id, 1_199_145_600_000_000_000), b"record").is_err());
+        drop(archive);
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 }

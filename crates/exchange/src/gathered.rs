@@ -1,0 +1,117 @@
+//! Stations and channels as they come out of a document, whatever its format: each is checked before it is taken, and of
+//! several of one epoch the last one stays.
+//!
+//! ```text
+//! row, element ─► check (codes, numbers, epoch) ─► last of equal epochs ─► Inventory
+//!                        └─────────────────────────────────┴─► problems with their lines
+//! ```
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use seislake_model::{Channel, Inventory, Station};
+
+use crate::{Parsed, Problem};
+
+/// What has been read so far.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    stations: Epochs<Station>,
+    channels: Epochs<Channel>,
+    problems: Vec<Problem>,
+}
+
+/// Epochs with their lines.
+#[derive(Debug)]
+struct Epochs<T>(Vec<(u64, T)>);
+
+impl<T> Default for Epochs<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl Gathered {
+    /// Takes a station, or refuses it by name.
+    pub(crate) fn station(&mut self, line: u64, station: Station) {
+        match station.check() {
+            Ok(()) => self.stations.0.push((line, station)),
+            Err(error) => self.problem(line, format!("left out: {error}")),
+        }
+    }
+
+    /// Takes a channel, or refuses it by name.
+    pub(crate) fn channel(&mut self, line: u64, channel: Channel) {
+        match channel.check() {
+            Ok(()) => self.channels.0.push((line, channel)),
+            Err(error) => self.problem(line, format!("left out: {error}")),
+        }
+    }
+
+    /// Something that was left out or mended.
+    pub(crate) fn problem(&mut self, line: u64, reason: String) {
+        self.problems.push(Problem { line, reason });
+    }
+
+    /// The channel that was taken `index`th.
+    pub(crate) fn channel_at(&self, index: usize) -> Option<&Channel> {
+        self.channels.0.get(index).map(|(_, channel)| channel)
+    }
+
+    pub(crate) fn station_count(&self) -> usize {
+        self.stations.0.len()
+    }
+
+    pub(crate) fn channel_count(&self) -> usize {
+        self.channels.0.len()
+    }
+
+    /// Everything, and what is to be said about it in the order of lines.
+    pub(crate) fn finish(mut self) -> Parsed<Inventory> {
+        let stations = self.stations.last_of_equal(
+            |station| (station.network.clone(), station.station.clone(), station.start_time),
+            |station| Station { original: None, network_original: None, ..station.clone() },
+            |station| format!("station \"{}.{}\"", station.network, station.station),
+            &mut self.problems,
+        );
+        let channels = self.channels.last_of_equal(
+            |channel| (channel.source_id.clone(), channel.start_time),
+            |channel| Channel { original: None, ..channel.clone() },
+            |channel| format!("channel \"{}\"", channel.source_id),
+            &mut self.problems,
+        );
+        self.problems.sort_by_key(|problem| problem.line);
+        Parsed { value: Inventory { stations, channels }, problems: self.problems }
+    }
+}
+
+impl<T: PartialEq> Epochs<T> {
+    /// One of each key, at the place of its first. Those that say the same (`essence`) are one without a word.
+    fn last_of_equal<K: Hash + Eq>(
+        self,
+        key: impl Fn(&T) -> K,
+        essence: impl Fn(&T) -> T,
+        name: impl Fn(&T) -> String,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<T> {
+        let mut places: HashMap<K, usize> = HashMap::with_capacity(self.0.len());
+        let mut kept: Vec<(u64, T)> = Vec::with_capacity(self.0.len());
+        for (line, epoch) in self.0 {
+            let place = *places.entry(key(&epoch)).or_insert(kept.len());
+            let Some(before) = kept.get_mut(place) else {
+                kept.push((line, epoch));
+                continue;
+            };
+            if essence(&before.1) != essence(&epoch) {
+                let reason = format!(
+                    "{} stands at line {} too, with the same start and other values: this one, the last, counts",
+                    name(&epoch),
+                    before.0
+                );
+                problems.push(Problem { line, reason });
+            }
+            *before = (line, epoch);
+        }
+        kept.into_iter().map(|(_, epoch)| epoch).collect()
+    }
+}

@@ -1,0 +1,131 @@
+//! Networks of an inventory, each once: documents repeat a network, and several documents describe the same one.
+//!
+//! A code may be used again by another network once the first has ended (temporary networks do), but never by two at a
+//! time: what is said of one code for overlapping times is said of one network.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use seislake_model::{Station, Timestamp};
+
+use super::original::{element_of, summary_of};
+use crate::xml::{Attribute, Element};
+
+/// A network and the places of its stations in the list they came from.
+#[derive(Debug)]
+pub(crate) struct NetworkGroup {
+    pub(crate) code: String,
+    /// What is said of it, with `code`, `startDate` and `endDate` of all that was said.
+    pub(crate) element: Option<Element>,
+    pub(crate) stations: Vec<usize>,
+}
+
+/// One thing said of a network.
+struct Said {
+    /// `None`: nothing was said, or not when it begins.
+    start: Option<Timestamp>,
+    /// `None`: open.
+    end: Option<Timestamp>,
+    element: Option<Element>,
+    /// Length of the text: of several, the one that says most is kept.
+    length: usize,
+    stations: Vec<usize>,
+}
+
+/// The networks of `stations`, by code and begin.
+pub(crate) fn group_networks<'a>(stations: impl Iterator<Item = &'a Station>) -> Vec<NetworkGroup> {
+    let mut codes: BTreeMap<&str, BTreeMap<Option<Arc<str>>, Vec<usize>>> = BTreeMap::new();
+    for (index, station) in stations.enumerate() {
+        let originals = codes.entry(&station.network).or_default();
+        originals.entry(station.network_original.clone()).or_default().push(index);
+    }
+    let mut groups = Vec::new();
+    for (code, originals) in codes {
+        let mut said: Vec<Said> =
+            originals.into_iter().map(|(text, stations)| Said::of(text, stations)).collect();
+        said.sort_by_key(|said| said.start);
+        let known_from = said.partition_point(|said| said.start.is_none());
+        let known = said.split_off(known_from);
+        let mut epochs: Vec<Said> = Vec::new();
+        for next in known {
+            match epochs.last_mut() {
+                Some(last) if last.end.is_none_or(|end| next.start.is_some_and(|start| start < end)) => {
+                    last.join(next);
+                }
+                _ => epochs.push(next),
+            }
+        }
+        // What does not say when belongs to the network of today.
+        for next in said {
+            match epochs.last_mut() {
+                Some(last) => last.join(next),
+                None => epochs.push(next),
+            }
+        }
+        groups.extend(epochs.into_iter().map(|said| said.group(code)));
+    }
+    groups
+}
+
+impl Said {
+    fn of(text: Option<Arc<str>>, stations: Vec<usize>) -> Self {
+        let element = text.as_deref().and_then(element_of);
+        let summary = element.as_ref().map(summary_of).unwrap_or_default();
+        let (start, end) = (summary.start_time, summary.end_time);
+        Self { start, end, element, length: text.map_or(0, |text| text.len()), stations }
+    }
+
+    /// Takes in what was said of the same network.
+    fn join(&mut self, other: Self) {
+        self.stations.extend(other.stations);
+        if other.start.is_some() {
+            self.end = self.end.zip(other.end).map(|(one, another)| one.max(another));
+        }
+        let statuses = |element: &Option<Element>| {
+            let status = element.as_ref().and_then(|element| element.attribute("restrictedStatus"));
+            status.map(str::to_owned)
+        };
+        let (mine, others) = (statuses(&self.element), statuses(&other.element));
+        if other.length > self.length {
+            (self.element, self.length) = (other.element, other.length);
+        }
+        if let (Some(element), Some(mine), Some(others)) = (&mut self.element, mine, others)
+            && mine != others
+        {
+            set_attribute(element, "restrictedStatus", Some("partial"));
+        }
+    }
+
+    fn group(mut self, code: &str) -> NetworkGroup {
+        self.stations.sort_unstable();
+        if let Some(element) = &mut self.element {
+            set_attribute(element, "code", Some(code));
+            // Dates that agree stay as they were written.
+            let own = summary_of(element);
+            if own.start_time != self.start {
+                set_attribute(element, "startDate", self.start.map(|time| time.to_string()).as_deref());
+            }
+            if own.end_time != self.end {
+                set_attribute(element, "endDate", self.end.map(|time| time.to_string()).as_deref());
+            }
+        }
+        NetworkGroup { code: code.to_owned(), element: self.element, stations: self.stations }
+    }
+}
+
+/// Gives an element an attribute of its own namespace, another value of it, or takes it away.
+pub(super) fn set_attribute(element: &mut Element, name: &str, value: Option<&str>) {
+    let is_it = |attribute: &Attribute| attribute.foreign.is_none() && attribute.name == name;
+    let Some(value) = value else {
+        element.attributes.retain(|attribute| !is_it(attribute));
+        return;
+    };
+    match element.attributes.iter_mut().find(|attribute| is_it(attribute)) {
+        Some(attribute) => value.clone_into(&mut attribute.value),
+        None => element.attributes.push(Attribute {
+            name: name.to_owned(),
+            foreign: None,
+            value: value.to_owned(),
+        }),
+    }
+}
