@@ -209,19 +209,19 @@ mod tests {
     fn links_below_the_root_are_not_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (root, elsewhere) = (folder.path().join("sds"), folder.path().join("elsewhere"));
-        std::fs::create_dir(&elsewhere).unwrap();
-        std::fs::create_dir_all(root.join("2007/BW")).unwrap();
+        fs::create_dir(&elsewhere).unwrap();
+        fs::create_dir_all(root.join("2007/BW")).unwrap();
         std::os::unix::fs::symlink(&elsewhere, root.join("2007/BW/BGLD")).unwrap();
         let mut archive = Archive::new(&root);
         let id = SourceId::from_nslc("BW", "BGLD", "", "EHE");
         let error = archive.append(path_of(&id, 1_199_145_599_915_000_000), b"record").unwrap_err();
         assert!(error.to_string().contains("2007/BW/BGLD\" is a link"), "{error}");
-        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
         let file = root.join(path_of(&id, 1_199_145_600_000_000_000));
-        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(elsewhere.join("file"), &file).unwrap();
         assert!(archive.append(path_of(&id, 1_199_145_600_000_000_000), b"record").is_err());
         drop(archive);
-        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }
 }
