@@ -434,7 +434,9 @@ async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Vec<DataFile>
     let what = || format!("read the manifest list of table \"{}\"", table.identifier());
     let list = table.manifest_list_reader(snapshot).load().await.doing(what)?;
     let mut files = Vec::new();
-    for manifest in list.consume_entries() {
+    // The iterator itself must not be kept while a manifest is read.
+    let manifests: Vec<_> = list.consume_entries().into_iter().collect();
+    for manifest in manifests {
         let what = || format!("read manifest \"{}\"", manifest.manifest_path);
         let loaded = manifest.load_manifest(table.file_io()).await.doing(what)?;
         if manifest.content == ManifestContentType::Data {

@@ -19,7 +19,10 @@ const EVENTS: [(&str, f64, f64, f64, &str); 9] = [
 ];
 
 /// A box (south, north, west, east), and who lies in it.
-const BOXES: [((f64, f64, f64, f64), &str); 8] = [
+/// South, north, west and east of a box.
+type Edges = (f64, f64, f64, f64);
+
+const BOXES: [(Edges, &str); 8] = [
     ((-20.0, 20.0, 170.0, -170.0), "east fiji samoa west"),
     ((-20.0, 20.0, -180.0, -179.0), "east samoa west"),
     ((-20.0, 20.0, 179.0, 180.0), "east fiji west"),

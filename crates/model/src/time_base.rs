@@ -369,7 +369,7 @@ mod tests {
             }
             // Stored in blocks, then compacted.
             let pieces: Vec<TimeBase> =
-                records.chunks(block).flat_map(|records| stored(records)).map(|(_, piece)| piece).collect();
+                records.chunks(block).flat_map(stored).map(|(_, piece)| piece).collect();
             let mut index = 0;
             let stamps: Vec<(u64, i64)> = records
                 .iter()

@@ -15,7 +15,7 @@ const GEOJSON: &str = r#"{"type":"FeatureCollection","features":[{"type":"Featur
 const TABLE: &str = "time,latitude,longitude,depth,mag\n2014-08-24T10:20:44.070Z,38.2,-122.3,11.12,6.02\n";
 
 fn documents() -> Vec<Vec<u8>> {
-    let inventory = read_stations(CHANNELS.as_bytes(), None).unwrap().value;
+    let inventory = read_stations(CHANNELS.as_bytes(), None).expect("the document is sound").value;
     let xml = stationxml::write(&inventory, Level::Response, Timestamp::from_nanos(0));
     [CHANNELS, CSV, QUAKEML, GEOJSON, TABLE, &xml].map(|text| text.as_bytes().to_vec()).to_vec()
 }

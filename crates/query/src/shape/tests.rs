@@ -25,8 +25,11 @@ fn chain(count: usize, term: &str, operator: &str) -> String {
     vec![term; count].join(operator)
 }
 
+/// A statement of so many levels or terms.
+type OfSize = fn(usize) -> String;
+
 /// Every way to nest or lengthen a statement.
-fn kinds() -> Vec<(&'static str, fn(usize) -> String)> {
+fn kinds() -> Vec<(&'static str, OfSize)> {
     vec![
         ("sum", |n| format!("SELECT {}", chain(n, "1", "+"))),
         ("sum of columns", |n| format!("SELECT {} FROM (VALUES (1), (2)) AS t(x)", chain(n, "x", "+"))),

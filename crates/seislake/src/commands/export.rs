@@ -28,7 +28,7 @@ use crate::terminal::{tell, written_progress};
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     interruption::listen();
-    or_interrupted(export(&args), || match &args.output {
+    or_interrupted(Box::pin(export(&args)), || match &args.output {
         Some(path) => format!(
             "the export was interrupted; what was begun was removed, \"{}\" is as it was before",
             path.display()
