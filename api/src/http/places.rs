@@ -149,7 +149,8 @@ mod tests {
             assert_eq!(places.state().taken, 1);
             drop(place);
         }
-        assert_eq!((places.state().taken, places.state().of_client.len()), (0, 0));
+        let state = places.state();
+        assert_eq!((state.taken, state.of_client.len()), (0, 0));
     }
 
     #[tokio::test]

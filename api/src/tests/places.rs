@@ -18,10 +18,10 @@ const EVENTS: [(&str, f64, f64, f64, &str); 9] = [
     ("zero", 0.0, 0.0, 0.0, "2016-12-31T23:59:59.999999Z"),
 ];
 
-/// A box (south, north, west, east), and who lies in it.
 /// South, north, west and east of a box.
 type Edges = (f64, f64, f64, f64);
 
+/// Boxes, and who lies in each.
 const BOXES: [(Edges, &str); 8] = [
     ((-20.0, 20.0, 170.0, -170.0), "east fiji samoa west"),
     ((-20.0, 20.0, -180.0, -179.0), "east samoa west"),

@@ -396,7 +396,8 @@ fn gtsrce<'a>(mut words: impl Iterator<Item = &'a str>) -> Result<Station, Strin
     if !(latitude.abs() <= 90.0 && longitude.abs() <= 360.0) {
         return Err(format!("{latitude}, {longitude} is no place on earth"));
     }
-    let codes = parts_of_id(label).filter(|codes| codes.location.is_empty() && codes.channel.is_empty());
+    // A label may name a sensor (`AK_RC01_--`): the place is that of its station.
+    let codes = parts_of_id(label).filter(|codes| codes.channel.is_empty());
     let codes = codes.ok_or_else(|| format!("\"{}\" is no station code", excerpt(label)))?;
     Ok(Station {
         network: codes.network,

@@ -45,7 +45,6 @@ async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {
         "SELECT length(repeat('x', n)) FROM (VALUES (2000000000)) AS t(n)",
         "SELECT sum(length(repeat(x, 1000000))) FROM (SELECT CAST(i AS VARCHAR) AS x FROM range(0, 100000) AS r(i))",
         "SELECT array_length(range(0, n)) FROM (VALUES (2000000000)) AS t(n)",
-        "SELECT * FROM range(0, length(repeat('x', 2000000000)))",
         "SELECT 1 WHERE length(repeat('x', 2000000000)) > 1",
         "SELECT CASE WHEN random() < 2 THEN length(repeat('x', 2000000000)) END",
         "SELECT x FROM (VALUES (1)) AS t(x) ORDER BY repeat('x', 2000000000)",
