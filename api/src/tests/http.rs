@@ -150,7 +150,7 @@ async fn names_that_the_standard_does_not_know_are_refused() {
         ("station", "a b", "source identifier"),
         ("location", "123456789", "location"),
         ("channel", "HHZZZ", "channel"),
-        ("channel", "", "channel"),
+        ("channel", "", "source code"),
     ] {
         let mut trace = json!({"network": "SY", "station": "T001", "location": "", "channel": "HHZ",
             "start_time": "2026-01-02T00:00:00Z", "sample_rate_hz": 100.0, "samples": [1, 2, 3]});
