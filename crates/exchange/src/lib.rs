@@ -15,6 +15,8 @@ pub mod known_formats;
 pub mod quakeml;
 pub mod quality_plots;
 pub mod quality_text;
+#[cfg(test)]
+mod round_trip;
 pub mod station_text;
 pub mod stationxml;
 mod table;
