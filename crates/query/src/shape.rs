@@ -224,7 +224,7 @@ fn stack_bytes(statement: &Statement) -> Result<usize> {
     match Visit::visit(sql.as_ref(), &mut walk) {
         ControlFlow::Break(TooMuch::Stack) => Err(nested_too_deeply()),
         ControlFlow::Break(TooMuch::Size) => Err(refused(
-            "the statement asks for too large a plan: too many parts, too often named, or CASE in CASE",
+            "the statement asks for too large a plan: too many parts, too often named, CASE in CASE, or subqueries in subqueries",
         )),
         ControlFlow::Continue(()) => match columns::check(sql) {
             Ok(()) => Ok(walk.peak),
@@ -258,8 +258,8 @@ struct Walk {
     peak: usize,
     levels: Vec<Level>,
     size: usize,
-    /// `CASE` around here.
-    case_count: usize,
+    /// `CASE` and subqueries of expressions around here: the engine keeps two copies of what stands in one.
+    copied_count: usize,
 }
 
 impl Walk {
@@ -283,10 +283,18 @@ impl Walk {
     }
 }
 
-/// Size of `operands` within so many `CASE`: the engine keeps two copies of what stands in one, and walks both.
-fn case_size(operands: usize, case_count: usize) -> usize {
-    let copies = u32::try_from(case_count).ok().and_then(|count| 1_usize.checked_shl(count));
-    match case_count {
+/// Whether planning doubles with this expression.
+fn is_copied(expression: &Expr) -> bool {
+    matches!(
+        expression,
+        Expr::Case { .. } | Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. }
+    )
+}
+
+/// Size of `operands` within so many `CASE` or subqueries: the engine keeps two copies of what stands in one, and walks both.
+fn case_size(operands: usize, copied_count: usize) -> usize {
+    let copies = u32::try_from(copied_count).ok().and_then(|count| 1_usize.checked_shl(count));
+    match copied_count {
         0 => operands,
         _ => operands.saturating_mul(copies.unwrap_or(usize::MAX)).saturating_mul(CASE_SIZE),
     }
@@ -373,13 +381,13 @@ impl Visitor for Walk {
     }
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<TooMuch> {
-        self.case_count += usize::from(matches!(expression, Expr::Case { .. }));
-        self.count(case_size(1, self.case_count))?;
+        self.copied_count += usize::from(is_copied(expression));
+        self.count(case_size(1, self.copied_count))?;
         self.enter(expression_bytes(expression))
     }
 
     fn post_visit_expr(&mut self, expression: &Expr) -> ControlFlow<TooMuch> {
-        self.case_count -= usize::from(matches!(expression, Expr::Case { .. }));
+        self.copied_count -= usize::from(is_copied(expression));
         self.leave(expression_bytes(expression));
         ControlFlow::Continue(())
     }

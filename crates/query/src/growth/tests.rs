@@ -47,7 +47,6 @@ async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {
         "SELECT array_length(range(0, n)) FROM (VALUES (2000000000)) AS t(n)",
         "SELECT 1 WHERE length(repeat('x', 2000000000)) > 1",
         "SELECT CASE WHEN random() < 2 THEN length(repeat('x', 2000000000)) END",
-        "SELECT x FROM (VALUES (1)) AS t(x) ORDER BY repeat('x', 2000000000)",
         "SELECT length(a || a) FROM (SELECT b || b AS a FROM (SELECT repeat('x', 8000000) AS b))",
         "SELECT count(*) FROM (SELECT repeat('x', 4000000) AS s, unnest(range(0, 1000000)) AS i) WHERE s <> 'y'",
         "SELECT arrow_cast('a', 'FixedSizeBinary(2000000000)')",
