@@ -176,7 +176,7 @@ def test_D4_the_live_path_goes_on_whatever_is_asked(tmp_path):
         [NESTINGS["ors"](3000), GROWING[0], GROWING[4]],
         ["SELECT sum(x) OVER (ORDER BY y) FROM (SELECT a.x, b.y FROM range(0, 3000) AS a(x), range(0, 3000) AS b(y))"],
     ]
-    clients = [multiprocessing.get_context("fork").Process(target=_ask, args=(server.flight, statements)) for statements in worst]
+    clients = [multiprocessing.get_context("spawn").Process(target=_ask, args=(server.flight, statements)) for statements in worst]
     for client in clients:
         client.start()
     try:

@@ -139,7 +139,8 @@ def maintain_beside_a_server(filled: dict) -> None:
     compacted = json.loads(run(["maintain", "compact"], "--json", "--files-min", "2", "--table", "waveform.segments"))[0]
     assert 0 < compacted["files_after"] < compacted["files_before"], compacted
     run(["maintain", "expire"], "--keep", "1", "--days", "0")
-    assert len(keys("waveform/segments/data/", ".parquet")) < compacted["files_before"] + compacted["files_after"]
+    # Beside a server what was current within the last hour is spared: somebody may be reading it.
+    assert len(keys("waveform/segments/data/", ".parquet")) >= compacted["files_before"] + compacted["files_after"]
     strays = {f"{PREFIX}/raw/XX/STRAY/2024/01/01/0-0.mseed", f"{PREFIX}/waveform/segments/data/stray.parquet"}
     for stray in strays:
         store.put_object(Bucket=BUCKET, Key=stray, Body=bytes(RECORD_BYTES))

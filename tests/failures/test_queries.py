@@ -133,7 +133,7 @@ def _ask(address: str, statement: str) -> None:
 
 def test_D4_a_statement_ends_when_its_client_is_killed(home):
     server = home.serve()
-    client = multiprocessing.get_context("fork").Process(target=_ask, args=(server.flight, ENDLESS))
+    client = multiprocessing.get_context("spawn").Process(target=_ask, args=(server.flight, ENDLESS))
     client.start()
     wait_until(lambda: not is_calm(server.process.pid), within_s=20)
     client.kill()
@@ -143,7 +143,7 @@ def test_D4_a_statement_ends_when_its_client_is_killed(home):
 
 def test_D4_signals_end_a_server_that_works_on_a_statement(home):
     server = home.serve()
-    client = multiprocessing.get_context("fork").Process(target=_ask, args=(server.flight, ENDLESS))
+    client = multiprocessing.get_context("spawn").Process(target=_ask, args=(server.flight, ENDLESS))
     client.start()
     try:
         wait_until(lambda: not is_calm(server.process.pid), within_s=20)

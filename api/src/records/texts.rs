@@ -121,8 +121,8 @@ pub(crate) async fn selected_texts(
         conditions.add(format!("start_ns <= {}", to.nanos()));
     }
     let sql = format!(
-        "SELECT source_id, start_ns, quality, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
-         ORDER BY source_id, start_ns, \"partition\", \"offset\" LIMIT {}",
+        "SELECT source_id, start_ns, quality, topic, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
+         ORDER BY source_id, start_ns, topic, \"partition\", \"offset\" LIMIT {}",
         conditions.joined(),
         TEXTS_MAX + 1,
     );

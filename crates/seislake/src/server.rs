@@ -16,6 +16,7 @@ use seislake_api::{
 };
 use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
+use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::Topic;
@@ -239,7 +240,7 @@ impl Originals for HomeOriginals {
             let read = self.lakehouse.lake().originals().read(uri).await;
             return read.map(Some).map_err(|error| internal("read the original record")(error.into()));
         }
-        let known = record.partition < self.raw.partitions();
+        let known = record.topic == WAVEFORMS_RAW && record.partition < self.raw.partitions();
         // Rows of other logs of the same tables name offsets that this log does not have.
         let end = |partition| {
             self.raw.end_offset(partition).map_err(|error| internal("read the original record")(error.into()))
