@@ -20,7 +20,6 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::coop::make_cooperative;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{
     CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
@@ -150,24 +149,37 @@ impl ExecutionPlan for StoppableExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = make_cooperative(self.input.execute(partition, context)?);
-        Ok(Box::pin(StoppableStream { input, stop: self.stop.clone() }))
+        let input = self.input.execute(partition, context)?;
+        Ok(Box::pin(StoppableStream { input, stop: self.stop.clone(), batch_count: 0 }))
     }
 }
+
+/// Batches after which others have their turn. Counted by each operator for itself: the budget of a tokio task is one for
+/// all of them, and a plan with more joins than it has units would spend it before it reached a table, for ever.
+const TURN_BATCHES: u32 = 32;
 
 struct StoppableStream {
     input: SendableRecordBatchStream,
     stop: Stop,
+    /// Since the last turn of others.
+    batch_count: u32,
 }
 
 impl Stream for StoppableStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match self.stop.check() {
-            Ok(()) => self.input.poll_next_unpin(context),
-            Err(error) => Poll::Ready(Some(Err(error))),
+        if let Err(error) = self.stop.check() {
+            return Poll::Ready(Some(Err(error)));
         }
+        if self.batch_count == TURN_BATCHES {
+            self.batch_count = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = self.input.poll_next_unpin(context);
+        self.batch_count += u32::from(polled.is_ready());
+        polled
     }
 }
 

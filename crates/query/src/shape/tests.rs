@@ -162,6 +162,12 @@ fn statements_use_less_stack_than_they_are_given() {
 }
 
 #[test]
+fn a_plan_with_more_joins_than_a_task_has_turns_ends() {
+    let joins: String = (0..140).map(|i| format!(" JOIN (SELECT 1 AS x{i}) AS t{i} ON x{i} = x")).collect();
+    assert_eq!(answer(&format!("SELECT count(*) FROM (SELECT 1 AS x) AS t{joins}")), Ok(1));
+}
+
+#[test]
 fn what_is_nested_without_end_is_refused_with_a_sentence() {
     for (kind, statement) in kinds() {
         let sql = statement(100_000);
