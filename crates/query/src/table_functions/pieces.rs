@@ -53,8 +53,9 @@ pub(super) struct Merger {
 #[derive(Clone, Copy, Debug)]
 struct Last {
     run: Run,
-    /// Of the last sample kept.
+    /// Of the last sample kept, and between samples there.
     time_ns: i64,
+    period_ns: f64,
     version: u8,
 }
 
@@ -67,9 +68,10 @@ impl Merger {
     /// What is kept of the samples offered, which come in order of their start. `None`: nothing.
     pub(super) fn push(&mut self, offered: Offered) -> Option<Piece> {
         let Offered { base, samples: (begin, end), version } = offered;
-        let half_ns = (base.period_ns() / 2.0 + 1.0) as i64;
         let mut first = begin.max(base.first_at_or_after(self.window_ns.start));
         if let Some(last) = self.last {
+            // Where rates differ, the shorter period tells what is the same sample.
+            let half_ns = (base.period_ns().min(last.period_ns) / 2.0 + 1.0) as i64;
             first = first.max(base.first_at_or_after(last.time_ns.saturating_add(half_ns)));
         }
         let kept = base.part(first, end.min(base.first_at_or_after(self.window_ns.end)))?;
@@ -86,7 +88,7 @@ impl Merger {
         let time_ns = kept.sample_time_ns(kept.sample_count() - 1);
         match &mut self.last {
             Some(last) if joint == Joint::Continues => last.time_ns = time_ns,
-            last => *last = Some(Last { run: Run::of(kept), time_ns, version }),
+            last => *last = Some(Last { run: Run::of(kept), time_ns, period_ns: kept.period_ns(), version }),
         }
         Some(Piece { base: kept, first: first as usize, joint })
     }
@@ -103,6 +105,21 @@ mod tests {
     fn segment(start_ns: i64, rate_hz: f64, count: usize) -> TimeBase {
         let end_ns = start_ns + ((count - 1) as f64 * 1e9 / rate_hz).round() as i64;
         TimeBase::new(start_ns, end_ns, rate_hz, count as u64).unwrap()
+    }
+
+    #[test]
+    fn no_sample_is_lost_where_the_rate_changes() {
+        for (before_hz, after_hz) in [(100.0, 50.0), (100.0, 1.0), (100.0, 0.1), (1.0, 100.0)] {
+            let mut merger = Merger::new(i64::MIN..i64::MAX);
+            let before = segment(0, before_hz, 1000);
+            let start_ns = before.sample_time_ns(999) + (1e9 / before_hz) as i64;
+            let kept: u64 =
+                [before, segment(start_ns, after_hz, 200), segment(start_ns + 400 * SECOND * 10, 1.0, 1)]
+                    .map(|base| merger.push(whole(base)).map_or(0, |piece| piece.base.sample_count()))
+                    .iter()
+                    .sum();
+            assert_eq!(kept, 1201, "{before_hz} Hz, then {after_hz} Hz");
+        }
     }
 
     fn whole(base: TimeBase) -> Offered {
