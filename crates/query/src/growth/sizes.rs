@@ -15,6 +15,8 @@ pub(super) fn of_function(name: &str) -> Option<Size> {
         "repeat" => |of| of.rows(|row| row.bytes(0).saturating_mul(row.count(1))),
         // A letter takes four bytes at most.
         "lpad" | "rpad" => |of| of.rows(|row| row.bytes(0).max(row.count(1).saturating_mul(4))),
+        // It makes no such text, but compares every letter with every other and cannot be stopped: four steps count as a byte.
+        "levenshtein" => |of| of.rows(|row| row.bytes(0).saturating_mul(row.bytes(1)) / 4),
         "replace" => |of| {
             of.rows(|row| {
                 let found = row.bytes(0) / row.bytes(1).max(1) + 1;
