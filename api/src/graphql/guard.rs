@@ -105,12 +105,17 @@ impl Signs {
         let mut signs = Self::default();
         let (mut open, mut index) = (0_usize, 0);
         // Where the last block string may end: behind it three quotes are an empty string and the begin of another one.
-        let last_block = text.rfind("\"\"\"").unwrap_or(0);
+        // Where one finds no end, those behind it find none either, and each would look as far as the document goes.
+        let mut last_block = text.rfind("\"\"\"").unwrap_or(0);
         while let Some(byte) = bytes.get(index) {
             match byte {
                 b'#' => index += until(&bytes[index..], |byte| matches!(byte, b'\n' | b'\r')),
                 b'"' if index < last_block && bytes[index..].starts_with(b"\"\"\"") => {
-                    index += block_string(&text[index..]);
+                    match block_string(&text[index..]) {
+                        Some(length) => index += length,
+                        // The empty string that its first two quotes are.
+                        None => (index, last_block) = (index + 2, 0),
+                    }
                     continue;
                 }
                 b'"' => index += string(&bytes[index..]),
@@ -146,17 +151,16 @@ fn string(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Bytes of a block string with its quotes; where it is not closed, of the empty string that its first two quotes are.
-fn block_string(text: &str) -> usize {
+/// Bytes of a block string with its quotes; `None` where it is not closed.
+fn block_string(text: &str) -> Option<usize> {
     let mut from = 3;
-    while let Some(found) = text.get(from..).and_then(|rest| rest.find("\"\"\"")) {
-        let end = from + found;
+    loop {
+        let end = from + text.get(from..)?.find("\"\"\"")?;
         if !text[..end].ends_with('\\') {
-            return end + 3;
+            return Some(end + 3);
         }
         from = end + 3;
     }
-    2
 }
 
 /// Values are counted with a list of those still to be looked at.

@@ -75,6 +75,14 @@ fn what_stands_too_deep_never_meets_the_parser() {
 }
 
 #[test]
+fn openers_without_an_end_are_looked_for_once() {
+    for line in ["\\\"\"\"\n", "\\\"\"\" ", "\"\"\" \\", "\"\"\"\\\"\"\"\n"] {
+        let text = format!("{{a(b:\"\"\"{}", line.repeat((64 << 10) / line.len() - 4));
+        assert!(refused(&text).is_some());
+    }
+}
+
+#[test]
 fn brackets_in_strings_and_comments_are_none() {
     for (text, nesting) in [
         ("{a}", 1),
