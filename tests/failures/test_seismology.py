@@ -342,3 +342,37 @@ def test_6_16_channels_beyond_the_limit_of_a_station_are_named(home):
     refused = [row for row in letters if "is not picked" in row["reason"]]
     assert len(refused) == 2, letters
     assert home.count("waveform.packets") == 50
+
+
+BULLETIN = {"picks": "pick_id", "arrivals": "arrival_id", "origins": "origin_id", "magnitudes": "magnitude_id", "amplitudes": "amplitude_id"}
+
+
+def test_A5_the_same_samples_in_other_records_say_nothing_new(home, tmp_path):
+    """An archive is read once more after its records were cut otherwise, into the same home, by import and by a server."""
+    made = home.run("demo", "--exit", "--minutes", 4, "--seed", 11)
+    assert made.returncode in (0, 1), made.stderr
+    tables = {table: home.query(f"SELECT * FROM bulletin.{table} ORDER BY {key}") for table, key in BULLETIN.items()}
+    events = home.query("SELECT * FROM bulletin.events ORDER BY event_id, revision")
+    assert tables["picks"] and events
+    archive = tmp_path / "archive"
+    home.succeed("export", "--format", "sds", "--output", archive)
+    records = b"".join(path.read_bytes() for path in sorted(archive.rglob("*")) if path.is_file())
+    report = json.loads(home.succeed("import", "--json", archive))
+    assert report["accepted_records"] > 0, "the records were not cut otherwise"
+
+    def unchanged(how):
+        for table, key in BULLETIN.items():
+            rows = home.query(f"SELECT * FROM bulletin.{table} ORDER BY {key}")
+            assert rows == tables[table], f"{how}: {len(rows)} rows of {table} instead of {len(tables[table])}"
+        assert home.query("SELECT * FROM bulletin.events ORDER BY event_id, revision") == events, how
+
+    unchanged("import")
+    # The same by the door of a server, in records of one second.
+    single = tmp_path / "second.mseed"
+    home.succeed("export", "--format", "mseed3", "--output", single)
+    server = home.serve(settings="[lake]\ncommit_interval_s = 0.5\n")
+    for body in (records, single.read_bytes()):
+        answer = server.ingest(body)
+        assert answer.status_code == 200, answer.text[:300]
+    assert server.stop() == 0
+    unchanged("server")

@@ -157,9 +157,6 @@ impl PickStage {
                 out.emit(Message::AmplitudeTrace { amplitude_trace: Box::new(trace) })?;
             }
         }
-        if watermark == Watermark::MAX {
-            self.stations.clear();
-        }
         let promised = self.promise(watermark);
         let (partition, partition_count) = (out.partition(), self.config.partition_count);
         out.emit(Message::Watermark { watermark: promised, partition, partition_count })

@@ -9,8 +9,10 @@ use super::lane::{BIN_NANOS, Found, Lane};
 
 /// Runs at the same time: the present one and some of backfill.
 const LANE_COUNT_MAX: usize = 4;
-/// Spans of covered time remembered; what is older than the oldest of them counts as seen.
+/// Spans of covered time remembered in a session; with more the oldest gap counts as seen.
 const SPAN_COUNT_MAX: usize = 64;
+/// Spans of earlier sessions remembered; with more the shortest gap counts as seen.
+const DECIDED_COUNT_MAX: usize = 256;
 /// Rates differ where they differ by more than this part.
 const RATE_TOLERANCE: f64 = 1e-4;
 /// A sample may be early or late by this part of the interval.
@@ -19,10 +21,53 @@ const TIME_TOLERANCE: f64 = 0.5;
 const COMPARED: usize = 4;
 
 /// Time covered by samples, begin of the first to the time at which the next would be due.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Span {
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Span {
     start: Timestamp,
     next: Timestamp,
+}
+
+/// Time whose samples were picked in sessions that have ended: the same samples in other records say nothing new. Disjoint,
+/// in order of time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Decided(Vec<Span>);
+
+impl Decided {
+    /// Adds what a channel saw in a session.
+    pub(super) fn add(&mut self, channel: &Channel) {
+        for span in &channel.spans {
+            insert(&mut self.0, *span, DECIDED_TOLERANCE_S);
+        }
+        while self.0.len() > DECIDED_COUNT_MAX {
+            let gap_s = |place: &usize| self.0[place + 1].start.seconds_since(self.0[*place].next);
+            let shortest = (0..self.0.len() - 1).min_by(|a, b| gap_s(a).total_cmp(&gap_s(b)));
+            close_gap(&mut self.0, shortest.unwrap_or(0));
+        }
+    }
+}
+
+/// Sessions whose spans touch within this are one: an interval of the slowest channel that is picked.
+const DECIDED_TOLERANCE_S: f64 = 0.1;
+
+/// Adds a span to disjoint ones in order of time; those that touch become one.
+fn insert(spans: &mut Vec<Span>, new: Span, tolerance_s: f64) {
+    let touches = |span: &Span| {
+        span.next.seconds_since(new.start) >= -tolerance_s
+            && new.next.seconds_since(span.start) >= -tolerance_s
+    };
+    let merged = spans
+        .iter()
+        .filter(|span| touches(span))
+        .fold(new, |all, span| Span { start: all.start.min(span.start), next: all.next.max(span.next) });
+    spans.retain(|span| !touches(span));
+    let place = spans.partition_point(|span| span.start < merged.start);
+    spans.insert(place, merged);
+}
+
+/// Makes one of a span and the next.
+fn close_gap(spans: &mut Vec<Span>, place: usize) {
+    let next = spans.remove(place + 1);
+    spans[place].next = next.next;
 }
 
 /// State of one channel.
@@ -32,23 +77,24 @@ pub(super) struct Channel {
     lanes: Vec<Lane>,
     /// Disjoint, in order of time.
     spans: Vec<Span>,
-    /// Everything before was seen, or is too old to say.
+    /// Everything before counts as seen: only in states of an earlier version, which forgot the oldest spans.
     forgotten_before: Option<Timestamp>,
     pub(super) energies: Energies,
     pub(super) seconds: Seconds,
 }
 
 impl Channel {
-    /// Takes finite samples that follow each other.
+    /// Takes finite samples that follow each other, but for those at times that were decided in earlier sessions.
     pub(super) fn push(
         &mut self,
         settings: &PickSettings,
         run: Run<'_>,
+        decided: &Decided,
         response: Option<&Response>,
         found: &mut Vec<Found>,
     ) {
         let tolerance_s = TIME_TOLERANCE / run.rate_hz;
-        for (start, end) in self.uncovered(run, tolerance_s) {
+        for (start, end) in self.uncovered(run, decided, tolerance_s) {
             let part = Run { start: run.time_of(start), samples: &run.samples[start..end], ..run };
             if self.is_other_recording(part, &run.samples[..start], tolerance_s) {
                 continue;
@@ -58,27 +104,31 @@ impl Channel {
         }
     }
 
-    /// The parts of a run (as ranges of samples) that no earlier piece covered.
-    fn uncovered(&self, run: Run<'_>, tolerance_s: f64) -> Vec<(usize, usize)> {
+    /// The parts of a run (as ranges of samples) that neither an earlier piece covered nor an earlier session.
+    fn uncovered(&self, run: Run<'_>, decided: &Decided, tolerance_s: f64) -> Vec<(usize, usize)> {
         let count = run.samples.len();
         // First sample due at or after a moment, half a sample of slack.
         let sample_at = |time: Timestamp| {
             let samples = ((time.seconds_since(run.start) - tolerance_s) * run.rate_hz).ceil();
             samples.clamp(0.0, count as f64) as usize
         };
-        let mut free = vec![];
-        let mut begin = self.forgotten_before.map_or(0, sample_at);
-        for span in &self.spans {
-            let covered_from = sample_at(span.start);
-            if covered_from > begin {
-                free.push((begin, covered_from));
+        let without = |(mut begin, end): (usize, usize), spans: &[Span]| {
+            let mut free = vec![];
+            for span in spans {
+                let covered_from = sample_at(span.start).min(end);
+                if covered_from > begin {
+                    free.push((begin, covered_from));
+                }
+                begin = begin.max(sample_at(span.next));
             }
-            begin = begin.max(sample_at(span.next));
-        }
-        if begin < count {
-            free.push((begin, count));
-        }
-        free
+            if begin < end {
+                free.push((begin, end));
+            }
+            free
+        };
+        let begin = self.forgotten_before.map_or(0, sample_at);
+        let unseen = without((begin, count), &self.spans);
+        unseen.into_iter().flat_map(|range| without(range, &decided.0)).collect()
     }
 
     /// Is `part` the rest of another recording of the same time? Then most of it was `seen` already, with other samples
@@ -105,21 +155,9 @@ impl Channel {
     }
 
     fn cover(&mut self, new: Span, tolerance_s: f64) {
-        let touches = |span: &Span| {
-            span.next.seconds_since(new.start) >= -tolerance_s
-                && new.next.seconds_since(span.start) >= -tolerance_s
-        };
-        let merged = self
-            .spans
-            .iter()
-            .filter(|span| touches(span))
-            .fold(new, |all, span| Span { start: all.start.min(span.start), next: all.next.max(span.next) });
-        self.spans.retain(|span| !touches(span));
-        let place = self.spans.partition_point(|span| span.start < merged.start);
-        self.spans.insert(place, merged);
+        insert(&mut self.spans, new, tolerance_s);
         if self.spans.len() > SPAN_COUNT_MAX {
-            let oldest = self.spans.remove(0);
-            self.forgotten_before = self.forgotten_before.max(Some(oldest.next));
+            close_gap(&mut self.spans, 0);
         }
     }
 
@@ -271,5 +309,44 @@ impl Energies {
             run.first += drop;
         }
         self.runs.retain(|run| !run.energies.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: f64) -> Timestamp {
+        Timestamp::from_nanos(0).add_seconds(second)
+    }
+
+    fn saw(spans: &[(f64, f64)]) -> Channel {
+        let spans = spans.iter().map(|(from, to)| Span { start: at(*from), next: at(*to) }).collect();
+        Channel { spans, ..Channel::default() }
+    }
+
+    #[test]
+    fn sessions_that_touch_are_one_and_the_shortest_gap_goes_first() {
+        let mut decided = Decided::default();
+        decided.add(&saw(&[(0.0, 10.0), (20.0, 30.0)]));
+        decided.add(&saw(&[(10.05, 15.0), (-5.0, -2.0)]));
+        let seconds = |decided: &Decided| -> Vec<(f64, f64)> {
+            decided
+                .0
+                .iter()
+                .map(|span| (span.start.seconds_since(at(0.0)), span.next.seconds_since(at(0.0))))
+                .collect()
+        };
+        assert_eq!(seconds(&decided), [(-5.0, -2.0), (0.0, 15.0), (20.0, 30.0)]);
+        // One second apart, but for the one gap of a hundredth less.
+        for index in 0..DECIDED_COUNT_MAX {
+            let begin = 1000.0 + 2.0 * index as f64;
+            let early = if index == 100 { 0.5 } else { 0.0 };
+            decided.add(&saw(&[(begin - early, begin + 1.0)]));
+        }
+        let spans = seconds(&decided);
+        assert_eq!(spans.len(), DECIDED_COUNT_MAX);
+        assert!(spans.contains(&(1198.0, 1201.0)), "{spans:?}");
+        assert_eq!(spans[0].0, -5.0);
     }
 }

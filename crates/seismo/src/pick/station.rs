@@ -111,7 +111,8 @@ impl StationPicker {
             channels.insert(piece.source_id.clone(), Versions::default());
         }
         let channel = channels.get_mut(piece.source_id);
-        let Some(channel) = channel.and_then(|versions| versions.channel_mut(piece.version)) else {
+        let Some((channel, decided)) = channel.and_then(|versions| versions.channel_mut(piece.version))
+        else {
             return refuse(refused, piece.source_id);
         };
         let response = response.filter(|_| horizontal(piece.source_id));
@@ -121,7 +122,7 @@ impl StationPicker {
             let start = piece.start_time.add_nanos((index as f64 * 1e9 / rate_hz).round() as i64);
             index += samples.len();
             if samples[0].is_finite() {
-                channel.push(&self.settings, Run { start, rate_hz, samples }, response, &mut found);
+                channel.push(&self.settings, Run { start, rate_hz, samples }, decided, response, &mut found);
             }
         }
         keep(piece.source_id, piece.version, channel, decisions, &found);
@@ -129,7 +130,8 @@ impl StationPicker {
     }
 
     /// Nothing older than `watermark` will follow: gives everything now decided. [`Timestamp::MAX`] ends the stream:
-    /// everything comes out and later pieces start anew.
+    /// everything comes out and later pieces start anew, but for times that were decided: the same samples once more, in other
+    /// records or another version, are no second recording.
     pub fn advance(&mut self, watermark: Timestamp) -> PickOutput {
         let StationPickerState { channels, decisions, .. } = &mut self.state;
         for (source_id, versions) in &mut *channels {
@@ -147,7 +149,9 @@ impl StationPicker {
             .amplitude_traces
             .sort_by(|a, b| (a.start_time, &a.source_id).cmp(&(b.start_time, &b.source_id)));
         if watermark == Timestamp::MAX {
-            *self = Self::new(&self.settings);
+            let channels = std::mem::take(channels);
+            let channels = channels.into_iter().map(|(id, versions)| (id, versions.ended())).collect();
+            self.state = StationPickerState { channels, ..StationPickerState::default() };
             return output;
         }
         let energies_from = watermark.add_seconds(-decisions.energies_kept_s());

@@ -7,7 +7,7 @@
 use seislake_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::channel::Channel;
+use super::channel::{Channel, Decided};
 
 /// Versions of one channel at a time; further ones are left alone.
 const VERSION_COUNT_MAX: usize = 4;
@@ -16,11 +16,14 @@ const VERSION_COUNT_MAX: usize = 4;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Versions {
     channels: Vec<(u8, Channel)>,
+    /// Of all versions: one that comes when a session has decided a moment says nothing about it any more.
+    #[serde(default)]
+    decided: Decided,
 }
 
 impl Versions {
-    /// The channel of a version, made where it is new; `None` where there are too many.
-    pub(super) fn channel_mut(&mut self, version: u8) -> Option<&mut Channel> {
+    /// The channel of a version, made where it is new, and what earlier sessions decided; `None` where there are too many.
+    pub(super) fn channel_mut(&mut self, version: u8) -> Option<(&mut Channel, &Decided)> {
         let place = self.channels.partition_point(|(known, _)| *known > version);
         if self.channels.get(place).is_none_or(|(known, _)| *known != version) {
             if self.channels.len() >= VERSION_COUNT_MAX {
@@ -28,7 +31,16 @@ impl Versions {
             }
             self.channels.insert(place, (version, Channel::default()));
         }
-        self.channels.get_mut(place).map(|(_, channel)| channel)
+        let Self { channels, decided } = self;
+        channels.get_mut(place).map(|(_, channel)| (channel, &*decided))
+    }
+
+    /// What stays when a session has ended: which times were decided.
+    pub(super) fn ended(mut self) -> Self {
+        for (_, channel) in &self.channels {
+            self.decided.add(channel);
+        }
+        Self { channels: Vec::new(), decided: self.decided }
     }
 
     /// All of them with their versions.

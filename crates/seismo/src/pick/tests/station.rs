@@ -137,20 +137,52 @@ fn the_end_of_a_stream_lets_a_new_one_begin() {
     let samples = channel(1, RATE_HZ, 60.0, &[(30.0, 33.0)], (3000.0, 700.0));
     let id = vertical();
     let mut picker = StationPicker::new(&PickSettings::default());
-    let mut run = || {
-        let piece = Piece {
-            version: 2,
-            source_id: &id,
-            start_time: start(),
-            sample_rate_hz: RATE_HZ,
-            samples: &samples,
-        };
-        picker.push(piece, None);
-        picker.advance(Timestamp::MAX).picks
+    // Seconds from the pick times to the begin of the stream.
+    let mut run = |days: f64| {
+        let start_time = start().add_seconds(days * 86_400.0);
+        let samples = samples.as_slice();
+        picker.push(Piece { version: 2, source_id: &id, start_time, sample_rate_hz: RATE_HZ, samples }, None);
+        let picks = picker.advance(Timestamp::MAX).picks;
+        picks.iter().map(|pick| pick.pick_time.seconds_since(start_time)).collect::<Vec<f64>>()
     };
-    let first = run();
+    let first = run(0.0);
     assert!(!first.is_empty());
-    assert_eq!(run(), first);
+    for days in [1.0, -1000.0] {
+        assert_eq!(run(days), first, "{days}");
+    }
+}
+
+#[test]
+fn what_an_earlier_stream_decided_is_not_picked_again() {
+    let samples = channel(1, RATE_HZ, 180.0, &[(30.0, 33.0), (90.0, 93.0), (150.0, 153.0)], (3000.0, 700.0));
+    let id = vertical();
+    let mut picker = StationPicker::new(&PickSettings::default());
+    // Seconds of the recording, in records of `record_s`; restored from its snapshot before it.
+    let mut run = |version: u8, from_s: f64, to_s: f64, record_s: f64| {
+        picker = StationPicker::restore(&PickSettings::default(), picker.snapshot());
+        let mut begin_s = from_s;
+        while begin_s < to_s {
+            let end_s = (begin_s + record_s).min(to_s);
+            let samples = &samples[(begin_s * RATE_HZ) as usize..(end_s * RATE_HZ) as usize];
+            let start_time = start().add_seconds(begin_s);
+            let piece = Piece { version, source_id: &id, start_time, sample_rate_hz: RATE_HZ, samples };
+            picker.push(piece, None);
+            begin_s = end_s;
+        }
+        let picks = picker.advance(Timestamp::MAX).picks;
+        picks.iter().map(|pick| pick.pick_time.seconds_since(start())).collect::<Vec<f64>>()
+    };
+    let near = |picks: &[f64], onset: f64| picks.iter().any(|pick| (pick - onset).abs() < 0.1);
+    let first = run(2, 0.0, 60.0, 5.0);
+    assert!(near(&first, 30.0), "{first:?}");
+    // In other records, and as another version.
+    assert_eq!(run(2, 0.0, 60.0, 7.0), Vec::<f64>::new());
+    assert_eq!(run(3, 10.0, 50.0, 60.0), Vec::<f64>::new());
+    // A longer stretch says only what is new in it; later the rest.
+    let longer = run(2, 0.0, 120.0, 10.0);
+    assert!(near(&longer, 90.0) && !near(&longer, 30.0), "{longer:?}");
+    let rest = run(4, 0.0, 180.0, 30.0);
+    assert!(near(&rest, 150.0) && !near(&rest, 30.0) && !near(&rest, 90.0), "{rest:?}");
 }
 
 #[test]
