@@ -430,3 +430,30 @@ def test_dead_letters_come_as_json_too(home):
         done = subprocess.run([binary(), *arguments, "--json", "--home", str(home.path)], capture_output=True, text=True, env=environment())
         rows = json.loads(done.stdout)
         assert rows and "miniSEED" in rows[0]["reason"], rows
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_B22_commands_that_only_read_end_with_a_sentence(filled, number, status):
+    endless = "SELECT count(*) FROM range(0, 1000000) AS a, range(0, 1000000) AS b WHERE a.value + b.value = -1"
+    for command in (["query", endless], ["query", "--format", "csv", endless]):
+        work = started([command[0], "--home", filled.path, *command[1:]])
+        time.sleep(1.5)
+        assert work.poll() is None, work.communicate()
+        work.send_signal(number)
+        _, errors = work.communicate(timeout=30)
+        assert work.returncode == status, errors
+        assert errors.decode().splitlines()[-1] == "interrupted; nothing was changed", errors
+
+
+def test_B22_inspect_ends_with_a_sentence(tmp_path):
+    records = tmp_path / "records"
+    records.mkdir()
+    body = series(np.random.default_rng(1).integers(-8_000_000, 8_000_000, 360_000), "2024-01-01T00:00:00", per_record=100)
+    for number in range(300):
+        (records / f"{number}.mseed").write_bytes(body)
+    work = started(["inspect", "--json", records])
+    time.sleep(1.0)
+    assert work.poll() is None, "there is not enough to read"
+    work.send_signal(signal.SIGINT)
+    _, errors = work.communicate(timeout=30)
+    assert (work.returncode, errors.decode().splitlines()[-1]) == (130, "interrupted; nothing was changed"), errors

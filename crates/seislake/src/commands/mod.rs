@@ -19,23 +19,42 @@ use std::future::Future;
 use anyhow::Context;
 
 use crate::command_line::Command;
+use crate::interruption::{self, or_interrupted};
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => wait(demo::run(args)),
         Command::Serve(args) => wait(serve::run(args)),
         Command::Import(args) => wait(import::run(args)),
-        Command::Inspect(args) => inspect::run(&args),
-        Command::Query(args) => wait(query::run(args)),
-        Command::Compare(args) => wait(compare::run(args)),
+        Command::Inspect(args) => wait(until_asked(aside(move || inspect::run(&args)), READ_ONLY)),
+        Command::Query(args) => wait(until_asked(query::run(args), READ_ONLY)),
+        Command::Compare(args) => wait(until_asked(compare::run(args), READ_ONLY)),
         Command::Export(args) => wait(export::run(args)),
-        Command::Dlq(args) => wait(dlq::run(args)),
+        Command::Dlq(args) => wait(until_asked(dlq::run(args), READ_ONLY)),
         Command::Maintain(args) => wait(maintain::run(args)),
-        Command::Home(args) => wait(home::run(args)),
+        Command::Home(args) => wait(until_asked(home::run(args), HOME)),
         Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
     }
+}
+
+/// What it means that a command was cut short.
+const READ_ONLY: &str = "interrupted; nothing was changed";
+const HOME: &str = "interrupted; what was mended stays mended, `seislake home check` tells the rest";
+
+/// Does work that may be dropped where it stands, unless the operator ends it first.
+async fn until_asked<T>(
+    work: impl Future<Output = anyhow::Result<T>>,
+    sentence: &'static str,
+) -> anyhow::Result<T> {
+    interruption::listen();
+    or_interrupted(work, || sentence.to_owned()).await
+}
+
+/// Work without a single await, on a thread of its own, so that signals are heard meanwhile.
+async fn aside(work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> anyhow::Result<()> {
+    tokio::task::spawn_blocking(work).await.context("the work was lost")?
 }
 
 fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
