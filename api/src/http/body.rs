@@ -1,17 +1,19 @@
 //! Request bodies, read up to a limit, not slower than allowed, and unpacked where they are packed by gzip.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use super::guard::{BODY_UNIT, Passage};
+use super::guard::Passage;
+use super::memory::Room;
 use crate::error::{ApiError, ErrorCode};
 
 /// How much of a body over the limit is read and dropped, in multiples of the limit, so that a client that sends first
@@ -19,6 +21,11 @@ use crate::error::{ApiError, ErrorCode};
 const DRAIN_FACTOR: u64 = 4;
 /// Fewer bytes than this, over the time that a body may keep us waiting, are too few.
 const BYTES_PER_S_MIN: f64 = 1024.0;
+/// Longest time in which a body comes as a whole: the largest by default at a megabit a second. A larger one that comes
+/// fast enough to be there by then is there earlier.
+const BODY_TIME_MAX: Duration = Duration::from_secs(600);
+/// Bytes that are unpacked at once.
+const UNPACKED_PIECE: u64 = 256 << 10;
 
 /// A body that has not been read yet.
 #[derive(Debug)]
@@ -54,16 +61,14 @@ impl Body {
     pub(crate) async fn read(mut self, bytes_max: usize) -> Result<Bytes, ApiError> {
         let packing = self.packing()?;
         let passage = self.passage.take();
-        let (bytes, held) = self.receive(bytes_max, passage.as_ref()).await?;
+        let (bytes, room) = self.receive(bytes_max, passage.as_ref()).await?;
         if let Some(passage) = &passage {
             passage.begin().await?;
         }
-        let bytes = match packing {
-            Packing::None => bytes,
-            Packing::Gzip => unpack(bytes, bytes_max).await?,
-        };
-        drop(held);
-        Ok(bytes)
+        match packing {
+            Packing::None => Ok(in_room(bytes, room)),
+            Packing::Gzip => unpack(bytes, bytes_max, room).await,
+        }
     }
 
     fn packing(&self) -> Result<Packing, ApiError> {
@@ -86,20 +91,19 @@ impl Body {
         }
     }
 
-    /// What comes, with the memory it was given.
+    /// What comes, and the room that it has.
     async fn receive(
         self,
         bytes_max: usize,
         passage: Option<&Passage>,
-    ) -> Result<(Bytes, Vec<OwnedSemaphorePermit>), ApiError> {
+    ) -> Result<(Vec<u8>, Option<Room>), ApiError> {
         let announced: Option<u64> =
             self.header(header::CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok());
         let drain_max = (bytes_max as u64).saturating_mul(DRAIN_FACTOR);
         let mut pace = passage.map(|passage| Pace::new(passage.receive_time_max()));
         let mut received: u64 = 0;
-        let mut held: Vec<OwnedSemaphorePermit> = Vec::new();
-        let mut room = 0_u64;
-        let mut kept = BytesMut::with_capacity(announced.unwrap_or(0).min(1 << 16) as usize);
+        let mut room = passage.map(Passage::room);
+        let mut kept = Vec::with_capacity(announced.unwrap_or(0).min(1 << 16) as usize);
         let mut stream = self.body.into_data_stream();
         loop {
             let next = match &mut pace {
@@ -113,16 +117,11 @@ impl Body {
                 break;
             }
             if received > bytes_max as u64 {
-                (kept, held) = (BytesMut::new(), Vec::new());
+                (kept, room) = (Vec::new(), None);
                 continue;
             }
-            if let Some(passage) = passage
-                && received > room
-            {
-                // Doubled, so that a large body asks few times.
-                let more = (received - room).max(room).max(BODY_UNIT as u64);
-                held.push(memory(passage, more)?);
-                room += more;
+            if let Some(room) = &mut room {
+                room.grow(chunk.len() as u64)?;
             }
             kept.extend_from_slice(&chunk);
         }
@@ -130,16 +129,44 @@ impl Body {
             let size = announced.unwrap_or(received).max(received);
             return Err(too_large(&size.to_string(), bytes_max));
         }
-        Ok((kept.freeze(), held))
+        Ok((kept, room))
     }
 }
 
-fn memory(passage: &Passage, bytes: u64) -> Result<OwnedSemaphorePermit, ApiError> {
-    let units = u32::try_from(bytes.div_ceil(BODY_UNIT as u64)).unwrap_or(u32::MAX);
-    std::sync::Arc::clone(passage.body_bytes()).try_acquire_many_owned(units).map_err(|_| {
-        ApiError::new(ErrorCode::Unavailable, "the bodies that are coming in fill the memory they may have")
-            .hint("try again in a second, or send less at once")
-    })
+/// Reads what becomes much larger than its bytes, JSON and XML: on threads of its own, and few at a time.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading(Arc<Semaphore>);
+
+/// Documents that are read at the same time.
+const READING_MAX: usize = 2;
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(READING_MAX)))
+    }
+}
+
+impl Reading {
+    /// What `reader` gives, when its turn comes. It goes on to its end, and keeps its place until then.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        reader: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let turn = Arc::clone(&self.0).acquire_owned().await;
+        let reading = move || {
+            let _turn = turn;
+            reader()
+        };
+        let read = tokio::task::spawn_blocking(reading).await;
+        read.map_err(|error| ApiError::internal("read the body", &error))?
+    }
+}
+
+fn in_room(bytes: Vec<u8>, room: Option<Room>) -> Bytes {
+    match room {
+        Some(room) => room.around(bytes),
+        None => bytes.into(),
+    }
 }
 
 fn too_large(size: &str, bytes_max: usize) -> ApiError {
@@ -157,18 +184,25 @@ enum Packing {
     Gzip,
 }
 
-/// Unpacks no more than allowed, however much there would be.
-async fn unpack(packed: Bytes, bytes_max: usize) -> Result<Bytes, ApiError> {
+/// Unpacks no more than allowed, however much there would be. What was packed is given back at the end.
+async fn unpack(packed: Vec<u8>, bytes_max: usize, mut room: Option<Room>) -> Result<Bytes, ApiError> {
     let unpacking = move || {
         let mut bytes = Vec::new();
-        let mut decoder = MultiGzDecoder::new(&packed[..]).take(bytes_max as u64 + 1);
-        decoder
-            .read_to_end(&mut bytes)
-            .map_err(|error| ApiError::invalid(format!("the body is not gzip: {error}")))?;
+        let mut decoder = MultiGzDecoder::new(packed.as_slice()).take(bytes_max as u64 + 1);
+        loop {
+            let read = (&mut decoder).take(UNPACKED_PIECE).read_to_end(&mut bytes);
+            let read = read.map_err(|error| ApiError::invalid(format!("the body is not gzip: {error}")))?;
+            if read == 0 {
+                break;
+            }
+            if let Some(room) = &mut room {
+                room.grow(read as u64)?;
+            }
+        }
         if bytes.len() > bytes_max {
             return Err(too_large(&bytes.len().to_string(), bytes_max));
         }
-        Ok(bytes.into())
+        Ok(in_room(bytes, room))
     };
     let unpacked = tokio::task::spawn_blocking(unpacking).await;
     unpacked.map_err(|error| ApiError::internal("unpack the body", &error))?
@@ -178,13 +212,16 @@ async fn unpack(packed: Bytes, bytes_max: usize) -> Result<Bytes, ApiError> {
 #[derive(Debug)]
 struct Pace {
     time_max: Duration,
+    /// When it must be there as a whole.
+    end: Instant,
     began: Instant,
     received: usize,
 }
 
 impl Pace {
     fn new(time_max: Duration) -> Self {
-        Self { time_max, began: Instant::now(), received: 0 }
+        let began = Instant::now();
+        Self { time_max, end: began + BODY_TIME_MAX.max(time_max), began, received: 0 }
     }
 
     async fn next(
@@ -214,11 +251,19 @@ impl Pace {
                 self.received,
                 self.time_max.as_secs_f64()
             );
-            return Err(
-                ApiError::new(ErrorCode::BodyTooSlow, message).hint("send it again, or in smaller parts")
-            );
+            return Err(too_slow(message));
+        }
+        if Instant::now() >= self.end {
+            return Err(too_slow(format!(
+                "the body is not there as a whole after {} s",
+                BODY_TIME_MAX.max(self.time_max).as_secs_f64()
+            )));
         }
         (self.began, self.received) = (Instant::now(), 0);
         Ok(())
     }
+}
+
+fn too_slow(message: String) -> ApiError {
+    ApiError::new(ErrorCode::BodyTooSlow, message).hint("send it again, or in smaller parts")
 }

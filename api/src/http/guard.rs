@@ -21,6 +21,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 
+use super::memory::{BodyMemory, Room};
 use super::places::{Place, Places};
 use crate::error::{ApiError, ErrorCode};
 use crate::limits::HttpLimits;
@@ -32,17 +33,11 @@ pub(super) struct Guards {
     places: Arc<Places>,
     request_time_max: Duration,
     receive_time_max: Duration,
-    /// Bytes that the bodies of all requests may hold in memory while they come.
-    body_bytes: Arc<tokio::sync::Semaphore>,
+    bodies: Arc<BodyMemory>,
 }
-
-/// Bodies of the largest size that may be in memory at once.
-const LARGEST_BODIES: usize = 8;
 
 impl Guards {
     pub(super) fn new(limits: &HttpLimits) -> Self {
-        let body_bytes = limits.body_bytes_max.saturating_mul(LARGEST_BODIES) / BODY_UNIT;
-        let body_bytes = body_bytes.clamp(BODY_UNITS_MIN, tokio::sync::Semaphore::MAX_PERMITS);
         Self {
             places: Places::new(
                 limits.concurrent_requests_max,
@@ -51,15 +46,10 @@ impl Guards {
             ),
             request_time_max: limits.request_time_max,
             receive_time_max: limits.receive_time_max,
-            body_bytes: Arc::new(tokio::sync::Semaphore::new(body_bytes)),
+            bodies: BodyMemory::new(limits.body_bytes_max),
         }
     }
 }
-
-/// Memory of bodies is counted in these.
-pub(super) const BODY_UNIT: usize = 1 << 10;
-/// Room for small bodies, however small the largest may be.
-const BODY_UNITS_MIN: usize = 16 << 10;
 
 /// The way of one request through the guard, for the handler that reads its body.
 #[derive(Clone, Debug)]
@@ -86,9 +76,9 @@ impl Passage {
         self.0.guards.receive_time_max
     }
 
-    /// Room for the body of a request.
-    pub(super) fn body_bytes(&self) -> &Arc<tokio::sync::Semaphore> {
-        &self.0.guards.body_bytes
+    /// Room for the body of the request.
+    pub(super) fn room(&self) -> Room {
+        self.0.guards.bodies.room(self.0.client)
     }
 
     /// Waits for a place; from then on the time of the request counts. Does nothing where it has one.

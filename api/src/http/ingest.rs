@@ -217,23 +217,20 @@ pub(super) async fn ingest(State(shared): State<Shared>, body: Body) -> Result<R
         return Err(ApiError::invalid(format!("Idempotency-Key is longer than {KEY_LENGTH_MAX} characters")));
     }
     let bytes = body.read(shared.limits.body_bytes_max).await?;
-    let records =
-        match media_type.as_deref() {
-            Some(
-                "application/vnd.fdsn.mseed" | "application/vnd.fdsn.mseed3" | "application/octet-stream",
-            ) => bytes,
-            // Millions of numbers take a while: not on a thread that others wait for.
-            Some("application/json") => tokio::task::spawn_blocking(move || records_of_arrays(&bytes))
-                .await
-                .map_err(|error| ApiError::internal("read the sample arrays", &error))??,
-            other => {
-                return Err(ApiError::new(
-                    ErrorCode::UnsupportedMediaType,
-                    format!("waveforms of media type \"{}\" are not read", other.unwrap_or("")),
-                )
-                .hint("application/vnd.fdsn.mseed or application/json"));
-            }
-        };
+    let records = match media_type.as_deref() {
+        Some("application/vnd.fdsn.mseed" | "application/vnd.fdsn.mseed3" | "application/octet-stream") => {
+            bytes
+        }
+        // Millions of numbers take a while: not on a thread that others wait for.
+        Some("application/json") => shared.reading.read(move || records_of_arrays(&bytes)).await?,
+        other => {
+            return Err(ApiError::new(
+                ErrorCode::UnsupportedMediaType,
+                format!("waveforms of media type \"{}\" are not read", other.unwrap_or("")),
+            )
+            .hint("application/vnd.fdsn.mseed or application/json"));
+        }
+    };
     if records.is_empty() {
         return Err(ApiError::invalid("the body is empty"));
     }

@@ -14,6 +14,7 @@ mod events;
 mod guard;
 mod health;
 mod ingest;
+mod memory;
 mod parameters;
 mod places;
 mod stations;
@@ -31,7 +32,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 
 pub(crate) use assets::{Asset, asset_routes};
-pub(crate) use body::Body;
+pub(crate) use body::{Body, Reading};
 pub(crate) use dialect::without_slash;
 pub(crate) use parameters::{Parameters, check_point, decode_query};
 pub(crate) use stations::StationFilter;
@@ -47,6 +48,7 @@ use crate::{fdsn, graphql};
 pub(crate) struct Shared {
     pub(crate) state: AppState,
     pub(crate) limits: HttpLimits,
+    pub(crate) reading: Reading,
 }
 
 const PAGES: &[Asset] = &[
@@ -63,7 +65,7 @@ pub fn router(state: AppState, limits: HttpLimits) -> Router {
 /// All doors of this room and `others` (Iceberg REST), behind the same limits.
 pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Router {
     let guards = Arc::new(guard::Guards::new(&limits));
-    let shared = Shared { state: state.clone(), limits: limits.clone() };
+    let shared = Shared { state: state.clone(), limits: limits.clone(), reading: Reading::default() };
     let own = Router::new()
         .route("/events", get(events::list))
         .route("/stations", get(stations::list).post(stations::upsert))

@@ -1,11 +1,12 @@
 //! Places for requests that are worked on: taken at once while there are some, else in turn.
 //!
 //! ```text
-//! begin(client) ─┬─ free ───────────────► Place ── dropped ─► the client with the fewest places that waits the longest
+//! begin(client) ─┬─ free, and its share ─► Place ── dropped ─► the client with the fewest places that waits the longest
 //!                ├─ taken ─► queue ─► … ─┘
 //!                └─ queue full, or waited too long ─► UNAVAILABLE
 //! ```
-//! A client that sends a thousand requests waits behind its own; one that sends its first is next.
+//! A client that sends a thousand requests waits behind its own; one that sends its first is next. Nobody has more than
+//! three quarters, so that there is a place for who comes next.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,12 @@ struct Waiter {
     granted: oneshot::Sender<Place>,
 }
 
+impl State {
+    fn places_of(&self, client: Client) -> usize {
+        self.of_client.get(&client).copied().unwrap_or(0)
+    }
+}
+
 /// The right to be worked on, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -62,7 +69,8 @@ impl Places {
         let granted = {
             let mut state = self.state();
             state.waiting.retain(|waiter| !waiter.granted.is_closed());
-            if state.taken < self.count_max && state.waiting.is_empty() {
+            // Where a place is free, those that wait have their share.
+            if state.taken < self.count_max && state.places_of(client) < self.share() {
                 return Ok(self.take(&mut state, client));
             }
             if state.waiting.len() >= self.waiting_max {
@@ -76,6 +84,11 @@ impl Places {
             Ok(Ok(place)) => Ok(place),
             _ => Err(unavailable("as many requests as allowed are in progress, and none ended in time")),
         }
+    }
+
+    /// Places that one client may have.
+    const fn share(&self) -> usize {
+        self.count_max - self.count_max / 4
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,9 +111,15 @@ impl Places {
             }
         }
         state.waiting.retain(|waiter| !waiter.granted.is_closed());
-        let places_of = |waiter: &Waiter| state.of_client.get(&waiter.client).copied().unwrap_or(0);
-        let next = state.waiting.iter().enumerate().min_by_key(|(_, waiter)| places_of(waiter));
-        let Some(index) = next.map(|(index, _)| index) else { return };
+        let share = self.share();
+        let next = state
+            .waiting
+            .iter()
+            .enumerate()
+            .map(|(index, waiter)| (state.places_of(waiter.client), index))
+            .filter(|(places, _)| *places < share)
+            .min();
+        let Some((_, index)) = next else { return };
         let waiter = state.waiting.remove(index);
         let place = self.take(&mut state, waiter.client);
         drop(state);
@@ -172,6 +191,31 @@ mod tests {
         assert!(!more.is_finished());
         drop((two, other));
         drop(more.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_place_is_left_for_who_comes_next() {
+        let places = Places::new(4, 100, Duration::from_secs(60));
+        let mut greedy = Vec::new();
+        for _ in 0..3 {
+            greedy.push(places.begin(client(1)).await.unwrap());
+        }
+        let more = Arc::clone(&places);
+        let more = tokio::spawn(async move { more.begin(client(1)).await.unwrap() });
+        while places.state().waiting.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let other = places.begin(client(2)).await.unwrap();
+        assert!(!more.is_finished());
+        // What others give back is no place for one who has the share.
+        drop(other);
+        tokio::task::yield_now().await;
+        assert!(!more.is_finished());
+        drop(greedy.pop());
+        drop(more.await.unwrap());
+        drop(greedy);
+        let state = places.state();
+        assert_eq!((state.taken, state.of_client.len()), (0, 0));
     }
 
     #[tokio::test]

@@ -3,13 +3,18 @@
 //! What is posted is checked before it is written: what cannot be kept is named in the answer, the rest is taken. Where
 //! nothing is left the answer is 400.
 
+use std::fmt;
+
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use seislake_exchange::{Problem, epoch_end, epoch_start, read_stations};
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::{Body, Parameters, Shared};
 use crate::error::{ApiError, ErrorCode};
@@ -83,7 +88,7 @@ struct StationBody {
     start_time: Option<Timestamp>,
     #[serde(default, deserialize_with = "end_time")]
     end_time: Option<Timestamp>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "channels")]
     channels: Vec<ChannelBody>,
 }
 
@@ -108,6 +113,32 @@ struct ChannelBody {
     #[serde(default, deserialize_with = "end_time")]
     end_time: Option<Timestamp>,
     response: Option<seislake_model::Response>,
+}
+
+/// Channel epochs of one station of a JSON body.
+const STATION_CHANNELS_MAX: usize = 10_000;
+
+fn channels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ChannelBody>, D::Error> {
+    struct OfChannels;
+    impl<'de> Visitor<'de> for OfChannels {
+        type Value = Vec<ChannelBody>;
+
+        fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(text, "an array of at most {STATION_CHANNELS_MAX} channels")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+            let mut channels = Vec::new();
+            while let Some(channel) = elements.next_element()? {
+                if channels.len() == STATION_CHANNELS_MAX {
+                    return Err(A::Error::invalid_length(channels.len() + 1, &self));
+                }
+                channels.push(channel);
+            }
+            Ok(channels)
+        }
+    }
+    deserializer.deserialize_seq(OfChannels)
 }
 
 fn start_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
@@ -251,7 +282,14 @@ struct StationProblem {
 /// Problems that an answer lists; the others are counted.
 const PROBLEMS_LISTED: usize = 1000;
 
+/// Problems of a JSON body at most: with more it is not a list of stations, and is refused as a whole.
+const PROBLEMS_MAX: usize = 10_000;
+/// Stations and channels of a body at most. The largest networks have a tenth of it.
+const STATIONS_MAX: usize = 100_000;
+const CHANNELS_MAX: usize = 500_000;
+
 /// What a body holds, and what of it cannot be kept.
+#[derive(Debug, Default)]
 struct Posted {
     inventory: Inventory,
     problems: Vec<StationProblem>,
@@ -259,27 +297,28 @@ struct Posted {
 
 impl Posted {
     fn of_json(bytes: &[u8]) -> Result<Self, ApiError> {
-        let refuse = |error: serde_json::Error| {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let posted = json.deserialize_any(PostedVisitor).and_then(|posted| json.end().map(|()| posted));
+        posted.map_err(|error| {
             ApiError::invalid(format!("the body is not a station: {error}")).hint(
                 "{\"network\": \"XX\", \"station\": \"STA\", \"latitude\": 64.1, \"longitude\": -21.9, \
                  \"elevation_m\": 50}, or an array of such objects",
             )
-        };
-        let bodies = match serde_json::from_slice::<Value>(bytes).map_err(refuse)? {
-            Value::Array(bodies) => bodies,
-            body => vec![body],
-        };
-        let mut posted = Self { inventory: Inventory::default(), problems: Vec::new() };
-        for (index, body) in bodies.into_iter().enumerate() {
-            match serde_json::from_value::<StationBody>(body) {
-                Ok(body) => body.add_to(&mut posted.inventory, index, &mut posted.problems),
-                Err(error) => {
-                    let reason = format!("not a station: {error}");
-                    posted.problems.push(StationProblem { line: None, index: Some(index), reason });
-                }
+        })
+    }
+
+    /// Refuses what would fill the memory.
+    fn check_size(&self) -> Result<(), String> {
+        for (what, count, count_max) in [
+            ("problems", self.problems.len(), PROBLEMS_MAX),
+            ("stations", self.inventory.stations.len(), STATIONS_MAX),
+            ("channels", self.inventory.channels.len(), CHANNELS_MAX),
+        ] {
+            if count > count_max {
+                return Err(format!("it holds more than {count_max} {what}; send it in several requests"));
             }
         }
-        Ok(posted)
+        Ok(())
     }
 
     fn of_document(bytes: &[u8]) -> Result<Self, ApiError> {
@@ -289,7 +328,9 @@ impl Posted {
             StationProblem { line, index: None, reason }
         };
         let problems = parsed.problems.into_iter().map(problem).collect();
-        Ok(Self { inventory: parsed.value, problems })
+        let posted = Self { inventory: parsed.value, problems };
+        posted.check_size().map_err(ApiError::invalid)?;
+        Ok(posted)
     }
 
     /// Takes out what has no network code: clients cannot ask for it, and no data are at hand to tell it from.
@@ -320,13 +361,48 @@ impl Posted {
     }
 }
 
-pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<Response, ApiError> {
-    let media_type = body.media_type();
+/// One station, or an array of stations, taken element by element: one that is none is a problem, and the others count.
+struct PostedVisitor;
+
+impl<'de> Visitor<'de> for PostedVisitor {
+    type Value = Posted;
+
+    fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str("a station, or an array of stations")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Posted, A::Error> {
+        let mut posted = Posted::default();
+        let body = StationBody::deserialize(MapAccessDeserializer::new(fields))?;
+        body.add_to(&mut posted.inventory, 0, &mut posted.problems);
+        Ok(posted)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Posted, A::Error> {
+        let mut posted = Posted::default();
+        let mut index = 0;
+        while let Some(element) = elements.next_element::<&RawValue>()? {
+            match serde_json::from_str::<StationBody>(element.get()) {
+                Ok(body) => body.add_to(&mut posted.inventory, index, &mut posted.problems),
+                Err(error) => {
+                    let reason = format!("not a station: {error}");
+                    posted.problems.push(StationProblem { line: None, index: Some(index), reason });
+                }
+            }
+            posted.check_size().map_err(A::Error::custom)?;
+            index += 1;
+        }
+        Ok(posted)
+    }
+}
+
+/// Reads a body away from the threads that others wait for. Few at a time: what is read takes several times its bytes.
+async fn read(shared: &Shared, media_type: Option<String>, body: Body) -> Result<Posted, ApiError> {
     let bytes = body.read(shared.limits.body_bytes_max).await?;
-    let mut posted = match media_type.as_deref() {
-        Some("application/json") => Posted::of_json(&bytes)?,
+    let reader: fn(&[u8]) -> Result<Posted, ApiError> = match media_type.as_deref() {
+        Some("application/json") => Posted::of_json,
         Some("application/xml" | "text/xml" | "text/csv" | "text/plain" | "text/tab-separated-values") => {
-            Posted::of_document(&bytes)?
+            Posted::of_document
         }
         other => {
             return Err(ApiError::new(
@@ -336,6 +412,12 @@ pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<R
             .hint("application/json, application/xml (StationXML), text/csv or text/plain (named columns)"));
         }
     };
+    shared.reading.read(move || reader(&bytes)).await
+}
+
+pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<Response, ApiError> {
+    let media_type = body.media_type();
+    let mut posted = read(&shared, media_type, body).await?;
     posted.refuse_nameless();
     if posted.inventory.stations.is_empty() && posted.inventory.channels.is_empty() {
         return Ok(posted.refusal());

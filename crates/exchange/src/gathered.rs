@@ -13,12 +13,17 @@ use seislake_model::{Channel, Inventory, Station};
 
 use crate::{Parsed, Problem};
 
+/// Problems that are kept; further ones are counted. A document of millions of bad lines must not become gigabytes of text.
+const PROBLEMS_MAX: usize = 10_000;
+
 /// What has been read so far.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
     stations: Epochs<Station>,
     channels: Epochs<Channel>,
     problems: Vec<Problem>,
+    /// Problems that are not kept, and the line of the last.
+    further: (usize, u64),
 }
 
 /// Epochs with their lines.
@@ -50,7 +55,11 @@ impl Gathered {
 
     /// Something that was left out or mended.
     pub(crate) fn problem(&mut self, line: u64, reason: String) {
-        self.problems.push(Problem { line, reason });
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(Problem { line, reason });
+        } else {
+            self.further = (self.further.0 + 1, line);
+        }
     }
 
     /// The channel that was taken `index`th.
@@ -81,6 +90,10 @@ impl Gathered {
             &mut self.problems,
         );
         self.problems.sort_by_key(|problem| problem.line);
+        let (count, line) = self.further;
+        if count > 0 {
+            self.problems.push(Problem { line, reason: format!("{count} further problems are not listed") });
+        }
         Parsed { value: Inventory { stations, channels }, problems: self.problems }
     }
 }

@@ -2,6 +2,12 @@
 
 use crate::{Problem, ReadError, excerpt, xml};
 
+/// Longest line, bytes; no table of the field has one of a kilobyte.
+const LINE_BYTES_MAX: usize = 1 << 20;
+/// Columns and rows that one table may have.
+const COLUMNS_MAX: usize = 1000;
+const ROWS_MAX: usize = 1_000_000;
+
 /// A column: its meaning, and the names under which it goes (normalised, see [`normalise`]).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
@@ -22,7 +28,7 @@ pub(crate) struct Table {
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) line: u64,
-    cells: Vec<String>,
+    cells: csv::StringRecord,
     /// A comma in tables that semicolons divide: there it cannot be anything else.
     decimal_mark: char,
 }
@@ -30,7 +36,7 @@ pub(crate) struct Row {
 impl Row {
     /// The cell of a column; empty where there is none.
     pub(crate) fn cell(&self, column: Option<usize>) -> &str {
-        column.and_then(|index| self.cells.get(index)).map_or("", String::as_str)
+        column.and_then(|index| self.cells.get(index)).unwrap_or("")
     }
 
     /// The finite number in a column.
@@ -95,6 +101,10 @@ impl Table {
         // Lines of old Macintosh files end with a carriage return alone.
         let text =
             if text.contains('\r') && !text.contains('\n') { text.replace('\r', "\n").into() } else { text };
+        let too_long = text.lines().position(|line| line.len() > LINE_BYTES_MAX);
+        if let Some(index) = too_long {
+            return Err(broken(index as u64 + 1, format!("the line has more than {LINE_BYTES_MAX} bytes")));
+        }
         let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
         let names_columns = |line: &str| {
             let cells = header_cells(line, delimiter_of(line));
@@ -110,8 +120,12 @@ impl Table {
         })?;
         let delimiter = delimiter_of(header_line);
         let header = header_cells(header_line, delimiter);
+        if header.len() > COLUMNS_MAX {
+            let reason = format!("{} columns; at most {COLUMNS_MAX} are read", header.len());
+            return Err(broken(index as u64 + 1, reason));
+        }
         let body_at = text.match_indices('\n').nth(index).map_or(text.len(), |(at, _)| at + 1);
-        let rows = rows(text.get(body_at..).unwrap_or_default(), delimiter, index as u64 + 1)?;
+        let rows = rows(text.get(body_at..).unwrap_or_default(), delimiter, header.len(), index as u64 + 1)?;
         Ok(Self { header, header_line: excerpt(header_line), delimiter, rows })
     }
 
@@ -155,7 +169,12 @@ fn header_cells(line: &str, delimiter: u8) -> Vec<String> {
     }
 }
 
-fn rows(body: &str, delimiter: u8, lines_before: u64) -> Result<Vec<Row>, ReadError> {
+fn broken(line: u64, reason: String) -> ReadError {
+    ReadError::Broken { format: "table", line, column: 1, reason }
+}
+
+/// The rows that are not empty; cells that no column names are left out.
+fn rows(body: &str, delimiter: u8, columns: usize, lines_before: u64) -> Result<Vec<Row>, ReadError> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
@@ -167,15 +186,17 @@ fn rows(body: &str, delimiter: u8, lines_before: u64) -> Result<Vec<Row>, ReadEr
     let decimal_mark = if delimiter == b';' { ',' } else { '.' };
     let mut rows = Vec::new();
     for record in reader.records() {
-        let record = record.map_err(|error| ReadError::Broken {
-            format: "table",
-            line: lines_before + error.position().map_or(1, csv::Position::line),
-            column: 1,
-            reason: "the row cannot be taken apart".to_owned(),
+        let mut record = record.map_err(|error| {
+            let line = lines_before + error.position().map_or(1, csv::Position::line);
+            broken(line, "the row cannot be taken apart".to_owned())
         })?;
         let line = lines_before + record.position().map_or(1, |position| line_of(body, position));
         if record.iter().any(|cell| !cell.is_empty()) {
-            rows.push(Row { line, cells: record.iter().map(str::to_owned).collect(), decimal_mark });
+            if rows.len() == ROWS_MAX {
+                return Err(broken(line, format!("at most {ROWS_MAX} rows are read; divide the table")));
+            }
+            record.truncate(columns);
+            rows.push(Row { line, cells: record, decimal_mark });
         }
     }
     Ok(rows)
