@@ -5,6 +5,7 @@
 //!      │ refused
 //!      ▼
 //! lost: step to the next place that looks like a header, until one parses ──► Problem (or ControlHeaders), Record
+//!       one that looks like a header and does not parse begins the next Problem
 //! ```
 //!
 //! The same state machine reads a whole file and chunks of one: [`Scanner::new`] for bytes that are all there,
@@ -36,7 +37,7 @@ pub enum Scanned<'a> {
     Problem {
         /// Where they begin, bytes.
         offset: u64,
-        /// Bytes up to the next record.
+        /// Bytes up to the next record, usable or not.
         length: u64,
         /// Why the first of them were refused.
         reason: RecordError,
@@ -150,7 +151,7 @@ impl<'a> Scanner<'a> {
             let Some(start) = window.first_chunk::<8>() else { continue };
             let likely = start.starts_with(b"MS\x03")
                 || (matches!(start[6], b'D' | b'R' | b'Q' | b'M') && matches!(start[7], b' ' | 0));
-            if likely && rest.get(index..).is_some_and(|rest| v3::is_header(rest) || v2::is_header(rest)) {
+            if likely && rest.get(index..).is_some_and(begins_record) {
                 return index;
             }
         }
@@ -191,10 +192,27 @@ impl<'a> Iterator for Scanner<'a> {
                         Refusal::Error(reason) => reason,
                         Refusal::NeedMore => RecordError::NotARecord,
                     };
-                    self.state.lost.get_or_insert(Lost { offset, reason });
-                    self.advance(self.distance(rest));
+                    let distance = self.distance(rest);
+                    self.advance(distance);
+                    // Each bad record is a problem of its own.
+                    if self.state.lost.is_none() || begins_record(rest) {
+                        let before = self.state.lost.replace(Lost { offset, reason });
+                        if let Some(before) = before {
+                            return Some(before.close(offset));
+                        }
+                    }
                 }
             }
         }
     }
+}
+
+/// Whether a record was meant to begin here: a header, or one that is damaged behind its first eight bytes.
+fn begins_record(bytes: &[u8]) -> bool {
+    // As many bytes as the search for a header looks at: what is found must not depend on chunks.
+    let Some(start) = bytes.first_chunk::<{ v3::HEADER_LENGTH }>() else { return false };
+    let numbered = start.iter().take(6).all(u8::is_ascii_digit)
+        && matches!(start[6], b'D' | b'R' | b'Q' | b'M')
+        && start[7] == b' ';
+    numbered || start.starts_with(b"MS\x03") || v3::is_header(bytes) || v2::is_header(bytes)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use seislake_api::state::{Ingest, IngestReport, IngestRequest, RefusedRecord};
 use seislake_api::{ApiError, ErrorCode};
 use seislake_model::ErrorKind;
@@ -80,11 +81,15 @@ struct Place {
     byte_count: u64,
 }
 
+/// Parts of a body that cannot be read and become dead letters each; the rest of them is counted in one more.
+const PROBLEMS_MAX: usize = 1000;
+
 /// Cuts a body into records and parts that cannot be read, each with its place.
 fn cut_records(request: &IngestRequest) -> (Vec<Offer>, Vec<Place>) {
     let origin: Arc<str> = request.origin.as_str().into();
     let mut offers = Vec::new();
     let mut places = Vec::new();
+    let (mut problem_count, mut rest) = (0_usize, None::<Place>);
     for scanned in Scanner::new(&request.body) {
         match scanned {
             Scanned::Record { offset, record } => {
@@ -95,7 +100,12 @@ fn cut_records(request: &IngestRequest) -> (Vec<Offer>, Vec<Place>) {
                     origin: Some(Arc::clone(&origin)),
                 }));
             }
+            Scanned::Problem { offset, length, .. } if problem_count >= PROBLEMS_MAX => {
+                problem_count += 1;
+                rest.get_or_insert(Place { byte_offset: offset, byte_count: 0 }).byte_count += length;
+            }
             Scanned::Problem { offset, length, reason } => {
+                problem_count += 1;
                 let bytes_all = request.body.len() as u64;
                 let (begin, end) = (offset.min(bytes_all), offset.saturating_add(length).min(bytes_all));
                 places.push(Place { byte_offset: offset, byte_count: length });
@@ -107,6 +117,15 @@ fn cut_records(request: &IngestRequest) -> (Vec<Offer>, Vec<Place>) {
             }
             Scanned::ControlHeaders { .. } => {}
         }
+    }
+    if let Some(place) = rest {
+        let (hidden, first) = (problem_count - PROBLEMS_MAX, place.byte_offset);
+        places.push(place);
+        offers.push(Offer::Refused(Refusal {
+            bytes: Bytes::new(),
+            reason: format!("{hidden} more parts of the body, from byte {first} on, cannot be read"),
+            origin: Some(origin),
+        }));
     }
     (offers, places)
 }

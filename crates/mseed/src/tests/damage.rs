@@ -218,7 +218,8 @@ fn false_headers_with_huge_lengths_do_not_stall_the_scan() {
     header.extend([0; 24]);
     header.extend((9_u32 << 20).to_le_bytes());
     let bytes = header.repeat(16 * 1024 * 1024 / header.len());
-    assert_eq!(Scanner::new(&bytes).count(), 1);
+    // Each is a bad record of its own: who reads them says how many he wants.
+    assert_eq!(Scanner::new(&bytes).count(), bytes.len() / 40);
 }
 
 #[test]

@@ -562,3 +562,38 @@ fn clocks_detections_calibrations_and_opaque_bytes_are_told() {
     let fields = vec!["ID".to_owned(), "log".to_owned()];
     assert_eq!(contents[3], BlocketteContent::Opaque { record_number: 9, fields, length: 10 });
 }
+
+#[test]
+fn each_of_neighbouring_bad_records_is_a_problem_of_its_own_however_the_input_is_cut() {
+    let bad_hour = record_2(&[2], |bytes| bytes[24] = 99);
+    let bad_length = record_2(&[3], |bytes| bytes[54] = 60);
+    let file = [
+        record_2(&[1], |_| ()),
+        bad_hour.clone(),
+        bad_length,
+        bad_hour,
+        b"foreign bytes, of which nobody knows where one thing ends".to_vec(),
+        record_2(&[4], |_| ()),
+    ];
+    let mut places = Vec::new();
+    for part in &file {
+        places.push((
+            places.last().map_or(0, |(offset, length): &(u64, u64)| offset + length),
+            part.len() as u64,
+        ));
+    }
+    // What cannot be told from the record before it belongs to that.
+    let (_, tail) = places.remove(4);
+    places[3].1 += tail;
+    let bytes = file.concat();
+    let extents = |found: Vec<Scanned<'_>>| -> Vec<(u64, u64)> {
+        let extent = |item: &Scanned<'_>| match item {
+            Scanned::Record { offset, record } => (*offset, record.length() as u64),
+            Scanned::Problem { offset, length, .. } | Scanned::ControlHeaders { offset, length } => {
+                (*offset, *length)
+            }
+        };
+        found.iter().map(extent).collect()
+    };
+    assert_eq!(extents(Scanner::new(&bytes).collect()), places);
+}
