@@ -3,11 +3,13 @@
 //! ```text
 //! header, 40 bytes, little-endian
 //!   0  magic "SLB1"            8  base offset u64        24  CRC-32C of the body u32
-//!   4  body length u32        16  record count u64      28  reserved, 0, u64
+//!   4  body length u32        16  record count u64      28  place u64
 //!                                                       36  CRC-32C of bytes 0..36 u32
 //! body: for each record  key length u32 · value length u32 · arrival time i64 (ns, MIN: none) · key · value
 //! ```
 //! An append is one batch, so a torn write is seen as a whole: either all its records count or none.
+//! The *place* names topic and partition, so that a file which comes to lie in another folder is not taken for its records;
+//! 0 in batches written before places were.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use seislake_model::{Offset, Timestamp};
@@ -19,6 +21,17 @@ pub(super) const MAGIC: &[u8; 4] = b"SLB1";
 const RECORD_HEADER_BYTES: usize = 16;
 const CHECKED_BYTES: usize = 36;
 
+/// Where a batch belongs: the checksum of the topic's name, and the partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BatchPlace(u64);
+
+impl BatchPlace {
+    pub(super) fn of(topic: &str, partition: u32) -> Self {
+        // One is added so that no place is 0.
+        Self(u64::from(crc32c::crc32c(topic.as_bytes())) << 32 | u64::from(partition.wrapping_add(1)))
+    }
+}
+
 /// The head of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BatchHeader {
@@ -26,6 +39,7 @@ pub(super) struct BatchHeader {
     pub(super) base: Offset,
     pub(super) count: u64,
     body_crc: u32,
+    place: u64,
 }
 
 impl BatchHeader {
@@ -50,7 +64,21 @@ impl BatchHeader {
         let body_bytes = fields.get_u32_le();
         let base = fields.get_u64_le();
         let count = fields.get_u64_le();
-        Some(Self { body_bytes, base, count, body_crc: fields.get_u32_le() })
+        let (body_crc, place) = (fields.get_u32_le(), fields.get_u64_le());
+        // What no log has written is damage, though the checksum fits.
+        let room = u64::from(body_bytes) / RECORD_HEADER_BYTES as u64;
+        base.checked_add(count).filter(|_| (1..=room).contains(&count))?;
+        Some(Self { body_bytes, base, count, body_crc, place })
+    }
+
+    /// Where it says that it belongs; `None` where it was written before batches said so.
+    pub(super) fn place(&self) -> Option<BatchPlace> {
+        (self.place != 0).then_some(BatchPlace(self.place))
+    }
+
+    /// Whether it may lie here: batches that name no place are believed.
+    pub(super) fn belongs_to(&self, place: BatchPlace) -> bool {
+        self.place().is_none_or(|told| told == place)
     }
 
     /// The checksum of `body` is the one the header promises.
@@ -64,8 +92,8 @@ pub(super) fn body_bytes(records: &[NewRecord]) -> usize {
     records.iter().map(|record| RECORD_HEADER_BYTES + record.key.len() + record.value.len()).sum()
 }
 
-/// The bytes of an append whose first record gets the offset `base`.
-pub(super) fn encode(base: Offset, records: &[NewRecord]) -> Vec<u8> {
+/// The bytes of an append to `place` whose first record gets the offset `base`.
+pub(super) fn encode(place: BatchPlace, base: Offset, records: &[NewRecord]) -> Vec<u8> {
     let body_bytes = body_bytes(records);
     let mut bytes = BytesMut::with_capacity(HEADER_BYTES + body_bytes);
     bytes.put_bytes(0, HEADER_BYTES);
@@ -82,7 +110,7 @@ pub(super) fn encode(base: Offset, records: &[NewRecord]) -> Vec<u8> {
     header.put_u64_le(base);
     header.put_u64_le(records.len() as u64);
     header.put_u32_le(crc32c::crc32c(&bytes[HEADER_BYTES..]));
-    header.put_u64_le(0);
+    header.put_u64_le(place.0);
     header.put_u32_le(crc32c::crc32c(&header));
     bytes[..HEADER_BYTES].copy_from_slice(&header);
     bytes.into()

@@ -4,6 +4,7 @@
 //! readers only then. One process owns the directory (the binary holds the lock).
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,24 +15,56 @@ use seislake_model::{ErrorKind, Offset};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::batch::HEADER_BYTES;
+use super::batch::{BatchPlace, HEADER_BYTES};
 use super::recent::{Append, Recent};
-use super::segment::{Segment, file_name};
+use super::segment::{Segment, file_name, misplaced};
 use super::{
     Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
     no_partition, push_lost, wait_beyond,
 };
 use crate::Error;
 
+/// Partitions that a topic may have: twice what settings allow, and room for its dead letters.
+pub(super) const PARTITIONS_MAX: u32 = 512;
+/// Bytes of a small file of the log that are read.
+const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
+const TOPIC_FILE_VERSION: u32 = 1;
+
 /// What `topic.json` says.
 #[derive(Debug, Serialize, Deserialize)]
 struct TopicFile {
     version: u32,
     partitions: u32,
+    /// Checksum of the number of partitions; absent in files of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    checksum: Option<u32>,
+}
+
+impl TopicFile {
+    fn of(partitions: u32) -> Self {
+        Self {
+            version: TOPIC_FILE_VERSION,
+            partitions,
+            checksum: Some(crc32c::crc32c(&partitions.to_le_bytes())),
+        }
+    }
+
+    /// The number of partitions, where it can be believed beside the folders that are there.
+    fn believed(&self, folders: &[u32]) -> Option<u32> {
+        let Self { version, partitions, checksum } = self;
+        let found = folders.last().map_or(0, |last| last + 1);
+        let possible = *version == TOPIC_FILE_VERSION && (1..=PARTITIONS_MAX).contains(partitions);
+        let confirmed = match checksum {
+            Some(checksum) => *checksum == crc32c::crc32c(&partitions.to_le_bytes()),
+            // All folders are made with the topic.
+            None => found == 0 || found == *partitions,
+        };
+        (possible && confirmed).then_some(*partitions)
+    }
 }
 
 /// Number of partitions of the topic kept in `directory`; `None` where there is none. Where `topic.json` is lost or cannot
-/// be read, the folders of the partitions tell.
+/// be believed, the folders of the partitions tell.
 pub(super) fn stored_partitions(directory: &Path) -> Result<Option<u32>, Error> {
     if let Some(told) = told_partitions(directory)? {
         return Ok(Some(told));
@@ -46,14 +79,24 @@ pub(super) fn stored_partitions(directory: &Path) -> Result<Option<u32>, Error> 
     Ok(found)
 }
 
-/// What `topic.json` says; `None` where it is lost or damaged.
+/// What `topic.json` says; `None` where it is lost, damaged, or says what cannot be.
 pub(super) fn told_partitions(directory: &Path) -> Result<Option<u32>, Error> {
-    let path = directory.join("topic.json");
-    match fs::read(&path) {
-        Ok(text) => Ok(serde_json::from_slice::<TopicFile>(&text).ok().map(|file| file.partitions)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(format!("read \"{}\"", path.display()), error)),
-    }
+    let Some(text) = small_file(&directory.join("topic.json"))? else { return Ok(None) };
+    let Ok(file) = serde_json::from_slice::<TopicFile>(&text) else { return Ok(None) };
+    Ok(file.believed(&partition_folders(directory)?))
+}
+
+/// The contents of a small file; `None` where it is not there, or is none of ours by its size.
+pub(super) fn small_file(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    let context = |e| Error::io(format!("read \"{}\"", path.display()), e);
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(context(error)),
+    };
+    let mut text = Vec::new();
+    file.take(SMALL_FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(context)?;
+    Ok((text.len() as u64 <= SMALL_FILE_BYTES_MAX).then_some(text))
 }
 
 /// Numbers of the partitions that have a folder, smallest first.
@@ -67,7 +110,13 @@ pub(super) fn partition_folders(directory: &Path) -> Result<Vec<u32>, Error> {
     let mut numbers = Vec::new();
     for entry in entries {
         let name = entry.map_err(context)?.file_name();
-        numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+        let number = name.to_str().and_then(|name| name.parse::<u32>().ok());
+        // Other spellings of a number are no folders of ours, and numbers beyond all partitions neither.
+        numbers.extend(
+            number.filter(|number| {
+                *number < PARTITIONS_MAX && name.to_str() == Some(number.to_string().as_str())
+            }),
+        );
     }
     numbers.sort_unstable();
     Ok(numbers)
@@ -77,7 +126,7 @@ pub(super) fn store_partitions(directory: &Path, partitions: u32) -> Result<(), 
     let path = directory.join("topic.json");
     let temporary = directory.join("topic.json.new");
     let context = |e| Error::io(format!("create topic \"{}\"", directory.display()), e);
-    let text = serde_json::to_vec(&TopicFile { version: 1, partitions })
+    let text = serde_json::to_vec(&TopicFile::of(partitions))
         .map_err(|e| Error::caused(ErrorKind::Internal, "encode topic.json", e))?;
     fs::write(&temporary, text).map_err(context)?;
     fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(context)?;
@@ -106,6 +155,42 @@ pub(super) fn segment_bases(directory: &Path) -> Result<Vec<Offset>, Error> {
     Ok(bases)
 }
 
+/// First offsets of the segments that belong to `place`. Others are set aside: their records are those of another
+/// partition, or of other offsets, and a repair puts them back.
+fn bases_in_place(directory: &Path, place: BatchPlace) -> Result<Vec<Offset>, Error> {
+    let mut bases = segment_bases(directory)?;
+    let mut kept = Vec::with_capacity(bases.len());
+    for base in bases.drain(..) {
+        let path = directory.join(file_name(base));
+        if misplaced(&path, place, base)?.is_none() {
+            kept.push(base);
+            continue;
+        }
+        let aside = free_name(&path.with_extension(MISPLACED))?;
+        tracing::warn!(
+            segment = %path.display(), kept = %aside.display(),
+            "a log segment lies in the wrong place: its records are not read; `seislake home repair` puts it back"
+        );
+        fs::rename(&path, &aside)
+            .map_err(|e| Error::io(format!("set log segment \"{}\" aside", path.display()), e))?;
+        sync_directory(directory)?;
+    }
+    Ok(kept)
+}
+
+/// Ending of segments that were set aside because they belong elsewhere.
+pub(super) const MISPLACED: &str = "log.misplaced";
+/// Names that are tried for what is set aside.
+const NAMES_MAX: u32 = 1000;
+
+/// `path`, or the first of `path-1`, `path-2` … that is not taken.
+pub(super) fn free_name(path: &Path) -> Result<PathBuf, Error> {
+    let numbered = (1..NAMES_MAX).map(|number| PathBuf::from(format!("{}-{number}", path.display())));
+    std::iter::once(path.to_owned()).chain(numbered).find(|name| name.symlink_metadata().is_err()).ok_or_else(
+        || Error::new(ErrorKind::Invalid, format!("too many files beside \"{}\"", path.display())),
+    )
+}
+
 /// A topic of the embedded log.
 #[derive(Debug)]
 pub struct FileTopic {
@@ -127,9 +212,10 @@ impl FileTopic {
         let recent = Arc::new(Mutex::new(Recent::new(count as usize, settings.recent_bytes)));
         let partitions = (0..count)
             .map(|partition| {
+                let place = BatchPlace::of(name, partition);
                 let directory = directory.join(partition.to_string());
                 let recent = Arc::clone(&recent);
-                Partition::open(directory, partition as usize, settings, recent).map(Arc::new)
+                Partition::open(directory, partition as usize, place, settings, recent).map(Arc::new)
             })
             .collect::<Result<_, _>>()?;
         Ok(Self { name: name.to_owned(), partitions })
@@ -193,6 +279,7 @@ impl Topic for FileTopic {
 struct Partition {
     directory: PathBuf,
     number: usize,
+    place: BatchPlace,
     settings: LogSettings,
     /// Held while an append is written and synced.
     writer: Mutex<()>,
@@ -206,6 +293,7 @@ impl Partition {
     fn open(
         directory: PathBuf,
         number: usize,
+        place: BatchPlace,
         settings: LogSettings,
         recent: Arc<Mutex<Recent>>,
     ) -> Result<Self, Error> {
@@ -216,19 +304,20 @@ impl Partition {
                 sync_directory(topic)?;
             }
         }
-        let bases = segment_bases(&directory)?;
+        let bases = bases_in_place(&directory, place)?;
         let mut segments: Vec<Segment> = Vec::new();
         for (index, base) in bases.iter().enumerate() {
             let path = directory.join(file_name(*base));
             segments.push(match bases.get(index + 1) {
-                Some(until) => Segment::sealed(path, *base, *until),
-                None => Segment::open_last(&path, *base)?,
+                Some(until) => Segment::sealed(path, place, *base, *until),
+                None => Segment::open_last(&path, place, *base)?,
             });
         }
         let end = watch::Sender::new(segments.last().map_or(0, Segment::next));
         Ok(Self {
             directory,
             number,
+            place,
             settings,
             writer: Mutex::default(),
             segments: RwLock::new(segments),
@@ -248,7 +337,7 @@ impl Partition {
         if records.is_empty() {
             return Ok(Appended { base, next: base, durable });
         }
-        let encoded = Bytes::from(batch::encode(base, records));
+        let encoded = Bytes::from(batch::encode(self.place, base, records));
         self.roll(base)?;
         let header = {
             let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
@@ -289,7 +378,7 @@ impl Partition {
     }
 
     fn begin_segment(&self, segments: &mut Vec<Segment>, base: Offset) -> Result<(), Error> {
-        let segment = Segment::create(&self.directory, base)?;
+        let segment = Segment::create(&self.directory, self.place, base)?;
         if self.settings.durability == Durability::EveryAppend {
             sync_directory(&self.directory)?;
         }

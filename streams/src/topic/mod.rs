@@ -11,6 +11,7 @@ mod file;
 mod memory;
 mod recent;
 mod repair;
+mod scan;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::Error;
 pub use file::FileTopic;
 pub use memory::MemoryTopic;
 pub use repair::{LogDamage, LogFinding, check, repair};
+pub use scan::scan;
 
 /// Largest append accepted, bytes with 16 for each record. Readers hold a whole append in memory.
 pub const APPEND_BYTES_MAX: usize = 64 << 20;

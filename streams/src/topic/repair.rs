@@ -2,8 +2,10 @@
 //!
 //! A home opens and goes on with a damaged log, too: lost records are read as lost ones. A repair makes that lasting:
 //! damaged segment files are cut into files of whole batches, the originals are kept beside them as `….damaged`, and
-//! holes are noted in `gaps.json`, so that they are told of once.
+//! holes are noted in `gaps.json`, so that they are told of once. Segments that lie in the wrong folder are looked for
+//! first, and put back: what they left behind there is then no hole.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -12,10 +14,12 @@ use std::path::{Path, PathBuf};
 
 use seislake_model::{ErrorKind, Offset, Offsets};
 
+use super::batch::BatchPlace;
 use super::file::{
-    partition_folders, segment_bases, store_partitions, stored_partitions, sync_directory, told_partitions,
+    MISPLACED, free_name, partition_folders, segment_bases, small_file, store_partitions, stored_partitions,
+    sync_directory, told_partitions,
 };
-use super::segment::{Verify, Walk, file_name};
+use super::segment::{Verify, Walk, file_name, misplaced};
 use crate::Error;
 
 const GAPS_FILE: &str = "gaps.json";
@@ -31,6 +35,8 @@ pub enum LogDamage {
     DamagedBatches,
     /// A segment is missing, or its end is.
     Hole,
+    /// A segment holds the records of another topic or partition, or of other offsets.
+    Misplaced,
     /// The file that says how many partitions a topic has is lost or cannot be read.
     TopicFile,
     /// The tables hold rows of records that the log does not have any more.
@@ -43,7 +49,8 @@ impl fmt::Display for LogDamage {
             Self::TornTail => "the last append is not whole",
             Self::DamagedBatches => "records are damaged",
             Self::Hole => "records are missing",
-            Self::TopicFile => "topic.json is lost or damaged",
+            Self::Misplaced => "the records of this segment belong elsewhere",
+            Self::TopicFile => "topic.json is lost, damaged, or says what cannot be",
             Self::BehindTables => "the log ends before the records that the tables hold",
         })
     }
@@ -98,7 +105,11 @@ fn visit(
     mend: impl Fn(&Path, &LogFinding) -> Result<(), Error>,
 ) -> Result<Vec<LogFinding>, Error> {
     let log = home.join("log");
-    let mut findings = Vec::new();
+    let mut findings = strays(&log)?;
+    for finding in &findings {
+        let directory = log.join(&finding.topic).join(finding.partition.to_string());
+        mend(&directory, finding)?;
+    }
     for topic in folders(&log)? {
         let directory = log.join(&topic);
         let topic_file = directory.join("topic.json");
@@ -109,7 +120,9 @@ fn visit(
             mend(&directory, &finding)?;
             findings.push(finding);
         }
-        for partition in partition_folders(&directory)? {
+        let mut partitions: BTreeSet<u32> = partition_folders(&directory)?.into_iter().collect();
+        partitions.extend(0..stored_partitions(&directory)?.unwrap_or(0));
+        for partition in partitions {
             let place = Place { topic: &topic, partition, directory: directory.join(partition.to_string()) };
             let found = place.findings(covered.get(&topic, partition))?;
             for finding in &found {
@@ -119,6 +132,93 @@ fn visit(
         }
     }
     Ok(findings)
+}
+
+/// Segments that lie in the wrong place, and those that were set aside for it.
+fn strays(log: &Path) -> Result<Vec<LogFinding>, Error> {
+    let mut found = Vec::new();
+    for topic in folders(log)? {
+        for partition in partition_folders(&log.join(&topic))? {
+            let directory = log.join(&topic).join(partition.to_string());
+            let place = BatchPlace::of(&topic, partition);
+            let mut files = Vec::new();
+            for base in segment_bases(&directory)? {
+                let path = directory.join(file_name(base));
+                files.extend(misplaced(&path, place, base)?.is_some().then_some(path));
+            }
+            files.extend(set_aside(&directory)?);
+            found.extend(files.into_iter().map(|file| LogFinding {
+                topic: topic.clone(),
+                partition,
+                file,
+                damage: LogDamage::Misplaced,
+                lost: 0..0,
+            }));
+        }
+    }
+    Ok(found)
+}
+
+/// Segments that an earlier start has set aside and whose place is free.
+fn set_aside(directory: &Path) -> Result<Vec<PathBuf>, Error> {
+    let context = |e| Error::io(format!("list \"{}\"", directory.display()), e);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).map_err(context)? {
+        let path = entry.map_err(context)?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+        if name.contains(&format!(".{MISPLACED}")) && destination(&path)?.is_some_and(|to| !to.exists()) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Where the records of a stray segment belong, below the same log; `None` where no topic of the log is theirs.
+fn destination(file: &Path) -> Result<Option<PathBuf>, Error> {
+    let name = |above: usize| file.ancestors().nth(above).and_then(Path::file_name)?.to_str();
+    let (Some(topic), Some(partition), Some(log)) = (name(2), name(1), file.ancestors().nth(3)) else {
+        return Ok(None);
+    };
+    let own = BatchPlace::of(topic, partition.parse().unwrap_or_default());
+    // No file begins at the last offset: what this one says of itself differs from that.
+    let Some((told, base)) = misplaced(file, own, Offset::MAX)? else { return Ok(None) };
+    for topic in folders(log)? {
+        let count = stored_partitions(&log.join(&topic))?.unwrap_or(0);
+        let partition = (0..count).find(|partition| BatchPlace::of(&topic, *partition) == told);
+        if let Some(partition) = partition {
+            return Ok(Some(log.join(&topic).join(partition.to_string()).join(file_name(base))));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts all stray segments of the log out of the way, and those back whose places are free then.
+fn put_back(finding: &LogFinding) -> Result<(), Error> {
+    let file = &finding.file;
+    let Some(log) = file.ancestors().nth(3) else { return Ok(()) };
+    // Each may lie in the place of the next: all are taken out before the first is put in.
+    for stray in strays(log)? {
+        if stray.file.extension().is_some_and(|ending| ending == "log") {
+            let aside = free_name(&stray.file.with_extension(MISPLACED))?;
+            rename(&stray.file, &aside)?;
+        }
+    }
+    for stray in strays(log)? {
+        if let Some(to) = destination(&stray.file)?.filter(|to| !to.exists()) {
+            rename(&stray.file, &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    if let Some(folder) = to.parent() {
+        fs::create_dir_all(folder).map_err(|e| Error::io(format!("create \"{}\"", folder.display()), e))?;
+    }
+    let failed = |e| Error::io(format!("move \"{}\" to \"{}\"", from.display(), to.display()), e);
+    fs::rename(from, to).map_err(failed)?;
+    [from, to].into_iter().filter_map(Path::parent).try_for_each(sync_directory)
 }
 
 /// Names of the topics.
@@ -149,8 +249,8 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn findings(&self, covered: Offset) -> Result<Vec<LogFinding>, Error> {
-        let noted = noted_gaps(&self.directory);
-        let bases = segment_bases(&self.directory)?;
+        let noted = noted_gaps(&self.directory)?;
+        let bases = if self.directory.is_dir() { segment_bases(&self.directory)? } else { Vec::new() };
         let mut findings = Vec::new();
         let mut end = 0;
         for (index, base) in bases.iter().enumerate() {
@@ -160,7 +260,12 @@ impl Place<'_> {
             }
             let file = fs::File::open(&path)
                 .map_err(|e| Error::io(format!("open log segment \"{}\"", path.display()), e))?;
-            let walk = Walk::of(&file, &path, *base, Verify::Bodies)?;
+            let own = BatchPlace::of(self.topic, self.partition);
+            if misplaced(&path, own, *base)?.is_some() {
+                // It is told of: what should lie here is missing.
+                continue;
+            }
+            let walk = Walk::of(&file, &path, own, *base, Verify::Bodies)?;
             for gap in &walk.gaps {
                 findings.push(self.finding(&path, LogDamage::DamagedBatches, gap.from..gap.to));
             }
@@ -184,10 +289,10 @@ impl Place<'_> {
 }
 
 /// Holes that were told of before.
-fn noted_gaps(directory: &Path) -> Vec<(Offset, Offset)> {
-    let text = fs::read(directory.join(GAPS_FILE)).unwrap_or_default();
-    // A file that cannot be read notes nothing: the holes are told of once more.
-    serde_json::from_slice(&text).unwrap_or_default()
+fn noted_gaps(directory: &Path) -> Result<Vec<(Offset, Offset)>, Error> {
+    let text = small_file(&directory.join(GAPS_FILE))?.unwrap_or_default();
+    // A file that says nothing notes nothing: the holes are told of once more.
+    Ok(serde_json::from_slice(&text).unwrap_or_default())
 }
 
 /// Whether all of `hole` was told of.
@@ -204,7 +309,7 @@ fn is_noted(noted: &[(Offset, Offset)], hole: Range<Offset>) -> bool {
 }
 
 fn note_gap(directory: &Path, gap: &Range<Offset>) -> Result<(), Error> {
-    let mut gaps = noted_gaps(directory);
+    let mut gaps = noted_gaps(directory)?;
     gaps.push((gap.start, gap.end));
     let text =
         serde_json::to_vec(&gaps).map_err(|e| Error::caused(ErrorKind::Internal, "encode gaps.json", e))?;
@@ -227,19 +332,23 @@ fn mend(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
             None => Ok(()),
         },
         LogDamage::Hole => note_gap(directory, &finding.lost),
+        LogDamage::Misplaced => put_back(finding),
         LogDamage::BehindTables => {
+            fs::create_dir_all(directory)
+                .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
             let path = directory.join(file_name(finding.lost.end));
             let context = |e| Error::io(format!("create log segment \"{}\"", path.display()), e);
             write_durably(&path, &[]).map_err(context)?;
             note_gap(directory, &finding.lost)
         }
         // One repair of a file mends all that is wrong with it.
-        LogDamage::TornTail | LogDamage::DamagedBatches => rewrite(directory, &finding.file),
+        LogDamage::TornTail | LogDamage::DamagedBatches => rewrite(directory, finding),
     }
 }
 
 /// Keeps the damaged file as `….damaged` and puts files of its whole batches in its place.
-fn rewrite(directory: &Path, path: &Path) -> Result<(), Error> {
+fn rewrite(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
+    let path = finding.file.as_path();
     let context = |e| Error::io(format!("repair log segment \"{}\"", path.display()), e);
     let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
     let base: Offset =
@@ -248,7 +357,8 @@ fn rewrite(directory: &Path, path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     let mut file = fs::File::open(path).map_err(context)?;
-    let walk = Walk::of(&file, path, base, Verify::Bodies)?;
+    let walk =
+        Walk::of(&file, path, BatchPlace::of(&finding.topic, finding.partition), base, Verify::Bodies)?;
     if walk.gaps.is_empty() && walk.torn_bytes == 0 {
         return Ok(());
     }

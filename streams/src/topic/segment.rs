@@ -1,7 +1,8 @@
 //! One segment file of a partition, `<base offset>.log`: batches one behind the other, with a sparse index in memory.
 //!
 //! Damage does not stop a reader: bytes that hold no whole batch are a *gap*, and its records are read as lost ones
-//! ([`Record::is_lost`]). What a crash left of a last append is no gap: it is cut off.
+//! ([`Record::is_lost`]). What a crash left of a last append is no gap: it is cut off. Batches of another topic or partition
+//! are damage, too: a file that came to lie in the wrong folder ([`misplaced`]) gives no records.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -11,12 +12,16 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use seislake_model::{ErrorKind, Offset};
 
-use super::batch::{self, BatchHeader, HEADER_BYTES, MAGIC};
+use super::batch::{self, BatchHeader, BatchPlace, HEADER_BYTES, MAGIC};
 use super::{APPEND_BYTES_MAX, Record, push_lost};
 use crate::Error;
 
 /// One index entry for at least this many bytes: finding an offset reads at most this much of headers.
 const INDEX_INTERVAL_BYTES: u64 = 64 << 10;
+/// Behind damage the next whole batch is looked for within so many bytes, in pieces of so many: no append is longer than a
+/// sixteenth of it, and a file may claim to be as long as a disk.
+const SEARCH_BYTES_MAX: u64 = 1 << 30;
+const SEARCH_PIECE_BYTES: usize = 1 << 20;
 
 /// A batch found in the file.
 #[derive(Clone, Copy, Debug)]
@@ -59,15 +64,22 @@ pub(super) enum Verify {
 }
 
 impl Walk {
-    /// Walks the batches of a file that begins with offset `base`.
-    pub(super) fn of(file: &File, path: &Path, base: Offset, verify: Verify) -> Result<Self, Error> {
+    /// Walks the batches of a file of `place` that begins with offset `base`.
+    pub(super) fn of(
+        file: &File,
+        path: &Path,
+        place: BatchPlace,
+        base: Offset,
+        verify: Verify,
+    ) -> Result<Self, Error> {
         let context = |e| Error::io(format!("read log segment \"{}\"", path.display()), e);
         let file_bytes = file.metadata().map_err(context)?.len();
         let mut walk = Self { next: base, ..Self::default() };
         while walk.byte_count < file_bytes {
             let position = walk.byte_count;
             let header = header_at(file, path, position)?
-                .filter(|header| header.base == walk.next && position + header.byte_count() <= file_bytes);
+                .filter(|header| header.base == walk.next && header.belongs_to(place))
+                .filter(|header| position + header.byte_count() <= file_bytes);
             let whole = match (header, verify) {
                 (Some(header), Verify::Bodies) => body(file, path, &header, position)?.map(|_| header),
                 (header, _) => header,
@@ -76,8 +88,8 @@ impl Walk {
                 walk.note(&header);
                 continue;
             }
-            let Some((found, header)) = whole_batch_behind(file, path, position, file_bytes, walk.next)?
-            else {
+            let behind = Behind { place, position, file_bytes, next: walk.next };
+            let Some((found, header)) = whole_batch(file, path, &behind)? else {
                 walk.torn_bytes = file_bytes - position;
                 break;
             };
@@ -135,6 +147,7 @@ impl Walk {
 #[derive(Debug)]
 pub(super) struct Segment {
     path: PathBuf,
+    place: BatchPlace,
     base: Offset,
     content: Content,
 }
@@ -150,7 +163,7 @@ enum Content {
 
 impl Segment {
     /// A new, empty segment.
-    pub(super) fn create(directory: &Path, base: Offset) -> Result<Self, Error> {
+    pub(super) fn create(directory: &Path, place: BatchPlace, base: Offset) -> Result<Self, Error> {
         let path = directory.join(file_name(base));
         let file = OpenOptions::new()
             .read(true)
@@ -159,15 +172,16 @@ impl Segment {
             .truncate(true)
             .open(&path)
             .map_err(|e| Error::io(format!("create log segment \"{}\"", path.display()), e))?;
-        Ok(Self { path, base, content: Content::Open { file, walk: Walk { next: base, ..Walk::default() } } })
+        let content = Content::Open { file, walk: Walk { next: base, ..Walk::default() } };
+        Ok(Self { path, place, base, content })
     }
 
     /// Opens the last segment of a partition: all checksums are verified, and what a crash left behind the last whole
     /// batch is cut off.
-    pub(super) fn open_last(path: &Path, base: Offset) -> Result<Self, Error> {
+    pub(super) fn open_last(path: &Path, place: BatchPlace, base: Offset) -> Result<Self, Error> {
         let context = |e| Error::io(format!("open log segment \"{}\"", path.display()), e);
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(context)?;
-        let mut walk = Walk::of(&file, path, base, Verify::Bodies)?;
+        let mut walk = Walk::of(&file, path, place, base, Verify::Bodies)?;
         if walk.torn_bytes > 0 {
             tracing::info!(
                 segment = %path.display(), position = walk.byte_count, torn_bytes = walk.torn_bytes,
@@ -177,12 +191,12 @@ impl Segment {
             walk.torn_bytes = 0;
         }
         tell_of_gaps(path, &walk);
-        Ok(Self { path: path.to_owned(), base, content: Content::Open { file, walk } })
+        Ok(Self { path: path.to_owned(), place, base, content: Content::Open { file, walk } })
     }
 
     /// A segment that `until`, the base of the next one, follows.
-    pub(super) fn sealed(path: PathBuf, base: Offset, until: Offset) -> Self {
-        Self { path, base, content: Content::Sealed { until, walk: OnceLock::new() } }
+    pub(super) fn sealed(path: PathBuf, place: BatchPlace, base: Offset, until: Offset) -> Self {
+        Self { path, place, base, content: Content::Sealed { until, walk: OnceLock::new() } }
     }
 
     /// Nothing is appended any more: the next segment begins at `until`.
@@ -263,7 +277,7 @@ impl Segment {
                 let walk = match walk.get() {
                     Some(walk) => walk,
                     None => {
-                        let walked = Walk::of(&file, &self.path, self.base, Verify::Headers)?;
+                        let walked = Walk::of(&file, &self.path, self.place, self.base, Verify::Headers)?;
                         tell_of_gaps(&self.path, &walked);
                         walk.get_or_init(|| walked)
                     }
@@ -300,7 +314,9 @@ impl Segment {
             let mut lost = None;
             if let Some(gap) = walk.gap_at(at.position) {
                 lost = Some(IndexEntry { base: gap.to, position: at.position + gap.byte_count });
-            } else if let Some(header) = header_at(file, &self.path, at.position)? {
+            } else if let Some(header) =
+                header_at(file, &self.path, at.position)?.filter(|header| header.belongs_to(self.place))
+            {
                 let next = IndexEntry { base: header.next(), position: at.position + header.byte_count() };
                 if next.base > from && self.read_batch(file, &header, at.position, from, records)?.is_none() {
                     lost = Some(next);
@@ -392,28 +408,59 @@ fn body(file: &File, path: &Path, header: &BatchHeader, position: u64) -> Result
     }
 }
 
-/// The first whole batch behind the bad bytes at `position`. Every append is synced before the next begins, so such a
-/// batch proves that the bytes were good once: that is damage and no append that a crash left unfinished.
-fn whole_batch_behind(
-    file: &File,
-    path: &Path,
+/// Where a batch is looked for behind bad bytes.
+struct Behind {
+    place: BatchPlace,
+    /// Of the bad bytes.
     position: u64,
     file_bytes: u64,
+    /// No batch before this offset will do.
     next: Offset,
-) -> Result<Option<(u64, BatchHeader)>, Error> {
-    let mut tail = vec![0; (file_bytes - position) as usize];
-    file.read_exact_at(&mut tail, position)
-        .map_err(|e| Error::io(format!("read log segment \"{}\"", path.display()), e))?;
-    for at in 1..tail.len().saturating_sub(HEADER_BYTES) {
-        let candidate = tail.get(at..).unwrap_or_default();
-        if !candidate.starts_with(MAGIC) {
-            continue;
+}
+
+/// The first whole batch behind bad bytes. Every append is synced before the next begins, so such a batch proves that the
+/// bytes were good once: that is damage and no append that a crash left unfinished.
+fn whole_batch(file: &File, path: &Path, behind: &Behind) -> Result<Option<(u64, BatchHeader)>, Error> {
+    let context = |e| Error::io(format!("read log segment \"{}\"", path.display()), e);
+    let end = behind.file_bytes.min(behind.position.saturating_add(SEARCH_BYTES_MAX));
+    let nothing = vec![0; SEARCH_PIECE_BYTES];
+    let mut from = behind.position + 1;
+    while from < end {
+        // Pieces overlap by less than a header, which may lie across their border.
+        let length = (end - from).min((SEARCH_PIECE_BYTES + HEADER_BYTES) as u64) as usize;
+        let mut piece = vec![0; length];
+        file.read_exact_at(&mut piece, from).map_err(context)?;
+        let looked_at = length.min(SEARCH_PIECE_BYTES);
+        let empty = nothing.starts_with(piece.get(..looked_at).unwrap_or_default());
+        for at in if empty { 0..0 } else { 0..looked_at } {
+            let candidate = piece.get(at..).unwrap_or_default();
+            if !candidate.starts_with(MAGIC) {
+                continue;
+            }
+            let Some(header) = BatchHeader::parse(candidate) else { continue };
+            let position = from + at as u64;
+            if header.base >= behind.next
+                && header.belongs_to(behind.place)
+                && body(file, path, &header, position)?.is_some()
+            {
+                return Ok(Some((position, header)));
+            }
         }
-        let Some(header) = BatchHeader::parse(candidate) else { continue };
-        let body = candidate.get(HEADER_BYTES..header.byte_count() as usize);
-        if header.base >= next && body.is_some_and(|body| header.matches(body)) {
-            return Ok(Some((position + at as u64, header)));
-        }
+        from += looked_at as u64;
     }
     Ok(None)
+}
+
+/// Where the records of a segment file belong, if not where it lies: told by its first batch. `None` where it is in its
+/// place, or says nothing.
+pub(super) fn misplaced(
+    path: &Path,
+    place: BatchPlace,
+    base: Offset,
+) -> Result<Option<(BatchPlace, Offset)>, Error> {
+    let file =
+        File::open(path).map_err(|e| Error::io(format!("open log segment \"{}\"", path.display()), e))?;
+    let Some(header) = header_at(&file, path, 0)? else { return Ok(None) };
+    let told = (header.place().unwrap_or(place), header.base);
+    Ok((told != (place, base)).then_some(told))
 }

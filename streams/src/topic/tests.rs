@@ -3,6 +3,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 
+mod misplaced;
+
+use super::batch::BatchPlace;
 use super::*;
 
 fn record(text: &str) -> NewRecord {
@@ -191,7 +194,7 @@ async fn a_torn_last_append_is_cut_off_wherever_it_was_torn() {
     let last = segments.last().unwrap();
     let bytes = fs::read(last).unwrap();
     let base: Offset = last.file_stem().unwrap().to_str().unwrap().parse().unwrap();
-    let batch_bytes = batch::encode(0, &numbered(4)).len();
+    let batch_bytes = batch::encode(BatchPlace::of("t", 0), 0, &numbered(4)).len();
     for length in 0..=bytes.len() {
         fs::write(last, &bytes[..length]).unwrap();
         let topic = reopened(whole.path()).unwrap();
@@ -225,7 +228,7 @@ fn expected(lost: std::ops::Range<usize>, count: usize) -> Vec<Option<String>> {
 async fn records_of_a_damaged_batch_are_lost_and_all_others_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let segments = written(directory.path()).await;
-    let batch_bytes = batch::encode(0, &numbered(4)).len() as u64;
+    let batch_bytes = batch::encode(BatchPlace::of("t", 0), 0, &numbered(4)).len() as u64;
     let bases: Vec<usize> =
         segments.iter().map(|path| path.file_stem().unwrap().to_str().unwrap().parse().unwrap()).collect();
     for (segment, position) in [(0, 5), (0, 70), (0, batch_bytes + 3), (1, 60)] {
@@ -346,7 +349,7 @@ async fn a_repair_tells_what_is_wrong_mends_it_and_finds_nothing_the_next_time()
         offsets
     };
     assert_eq!(check(home.path(), &covered(40)).unwrap(), []);
-    let batch_bytes = batch::encode(0, &numbered(4)).len();
+    let batch_bytes = batch::encode(BatchPlace::of("t", 0), 0, &numbered(4)).len();
     for (segment, position) in [(0, 50), (2, 3)] {
         let mut bytes = fs::read(&segments[segment]).unwrap();
         bytes[position] ^= 0x10;
@@ -389,7 +392,7 @@ async fn damage_that_comes_while_a_topic_is_open_stops_no_reader() {
         FileTopic::open(directory.path(), "t", 1, LogSettings { recent_bytes: 0, ..small() }).unwrap();
     assert_eq!(all_from(&topic, 0, usize::MAX).await, expected(0..0, 40));
     let first = segments.first().unwrap();
-    let batch_bytes = batch::encode(0, &numbered(4)).len();
+    let batch_bytes = batch::encode(BatchPlace::of("t", 0), 0, &numbered(4)).len();
     let whole = fs::read(first).unwrap();
     for position in [3, 60, batch_bytes + 3, batch_bytes + 60] {
         let mut bytes = whole.clone();
