@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use datafusion::catalog::CatalogProvider;
@@ -14,6 +14,7 @@ use object_store::path::Path;
 use seislake_model::{ErrorKind, Sink};
 
 use crate::error::{Doing, Error, Result};
+use crate::hidden::Hidden;
 use crate::leases::{Leases, SnapshotSet};
 use crate::originals::ORIGINALS_FOLDER;
 use crate::provider::{AsOf, LakeCatalogProvider, ManifestCache};
@@ -53,6 +54,8 @@ struct Inner {
     leases: Arc<Leases>,
     /// Names of the tables when they were last listed.
     names: RwLock<Arc<[TableIdent]>>,
+    /// What the catalog did not know of when the lake was opened.
+    hidden: OnceLock<Hidden>,
 }
 
 #[derive(Debug, Default)]
@@ -104,10 +107,13 @@ impl Lake {
                 inventory: tokio::sync::Mutex::default(),
                 leases: Arc::default(),
                 names: RwLock::new(Arc::from([])),
+                hidden: OnceLock::new(),
             }),
         };
         if !settings.read_only {
             lake.create_missing().await?;
+            let hidden = lake.look_for_hidden().await?;
+            lake.inner.hidden.get_or_init(|| hidden);
         }
         lake.tables().await?;
         Ok(lake)
@@ -134,6 +140,10 @@ impl Lake {
                     created => drop(created.doing(what)?),
                 }
             }
+            if !known.is_empty() && self.take_back(&ident).await? {
+                self.add_missing_columns(table).await?;
+                continue;
+            }
             let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
             let properties = vec![
                 ("comment".to_owned(), table.doc.to_owned()),
@@ -149,6 +159,20 @@ impl Lake {
             self.add_missing_columns(table).await?;
         }
         Ok(())
+    }
+
+    /// A table of ours that the catalog has lost is taken back as its files say; false where there is none.
+    async fn take_back(&self, ident: &TableIdent) -> Result<bool> {
+        let Some(location) = self.forgotten(ident).await? else { return Ok(false) };
+        match self.catalog().register_table(ident, location.clone()).await {
+            Ok(_) => {
+                tracing::warn!(table = %ident, metadata = location, "a table that the catalog had lost is taken back")
+            }
+            // Another process did so meanwhile.
+            Err(error) if error.kind() == iceberg::ErrorKind::CatalogCommitConflicts => {}
+            Err(error) => return Err(error).doing(|| format!("take table \"{ident}\" back")),
+        }
+        Ok(true)
     }
 
     /// A catalog without tables takes no warehouse that holds files: they are another home's, or this one's catalog was
@@ -272,6 +296,10 @@ impl Lake {
 
     pub(crate) fn retention(&self) -> &RetentionSettings {
         &self.inner.retention
+    }
+
+    pub(crate) fn hidden_at_start(&self) -> impl Iterator<Item = (&TableIdent, &Table)> {
+        self.inner.hidden.get().into_iter().flatten()
     }
 
     pub(crate) fn leases(&self) -> &Arc<Leases> {

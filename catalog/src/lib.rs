@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 mod error;
+mod hidden;
 mod inventory;
 mod lake;
 mod leases;
@@ -19,6 +20,7 @@ mod maintain;
 mod originals;
 mod provider;
 mod repair;
+mod rows;
 mod settings;
 mod sink;
 mod snapshots;

@@ -14,17 +14,16 @@ use std::path::{Path as FilePath, PathBuf};
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
-use iceberg::TableUpdate;
-use iceberg::spec::{DataFile, ManifestContentType, Operation, SnapshotRef, TableMetadata};
+use iceberg::spec::{DataFile, Operation};
 use iceberg::table::Table;
-use iceberg::{Runtime, TableIdent};
-use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
+use iceberg::{TableIdent, TableUpdate};
+use object_store::ObjectStoreExt;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use seislake_model::Offsets;
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
+use crate::hidden::{files_of, hides, metadata_files, newer, open_at};
 use crate::lake::Lake;
 use crate::maintain::conform;
 use crate::settings::LakeSettings;
@@ -180,35 +179,11 @@ impl Doctor<'_> {
 
     async fn holds_metadata(&self) -> Result<bool> {
         for table in TABLES {
-            if !self.metadata_files(&table.ident()).await?.is_empty() {
+            if !metadata_files(&self.warehouse, &table.ident()).await?.is_empty() {
                 return Ok(true);
             }
         }
         Ok(false)
-    }
-
-    /// Metadata files of a table, the newest first.
-    async fn metadata_files(&self, ident: &TableIdent) -> Result<Vec<String>> {
-        let folder = Path::from(format!("{}/{}/metadata", ident.namespace().to_url_string(), ident.name()));
-        let listed: Vec<_> = self
-            .warehouse
-            .store()
-            .list(Some(&folder))
-            .try_collect()
-            .await
-            .doing(|| format!("list the metadata of table \"{ident}\""))?;
-        let mut files: Vec<_> = listed
-            .into_iter()
-            .filter(|object| object.location.as_ref().ends_with(".metadata.json"))
-            .map(|object| {
-                let name = object.location.filename().unwrap_or_default();
-                let version: u64 =
-                    name.split('-').next().and_then(|version| version.parse().ok()).unwrap_or_default();
-                (version, object.last_modified, format!("{}/{}", self.warehouse.base(), object.location))
-            })
-            .collect();
-        files.sort();
-        Ok(files.into_iter().rev().map(|(_, _, location)| location).collect())
     }
 
     /// The newest state of a table that can be read down to its lists of files.
@@ -221,14 +196,13 @@ impl Doctor<'_> {
         let mut damage = None;
         if let Some(location) = &pointer {
             match self.open(ident, location).await {
-                Ok(table) => return Ok(Some(Sound { table, moved: false })),
+                Ok(table) => return self.forward(ident, table).await.map(Some),
                 Err(error) => damage = Some((location.clone(), said(&error))),
             }
         } else if catalog_sound {
-            // It was never made, or somebody dropped it.
-            return Ok(None);
+            return self.unnamed(ident).await;
         }
-        let files = self.metadata_files(ident).await?;
+        let files = metadata_files(&self.warehouse, ident).await?;
         let older = files.iter().skip_while(|file| {
             pointer.as_ref().is_some_and(|pointer| files.contains(pointer) && *file != pointer)
         });
@@ -274,32 +248,59 @@ impl Doctor<'_> {
         Ok(found.map(|table| Sound { table, moved: true }))
     }
 
-    /// A table at a metadata file, its current snapshot read down to the entries of its manifests.
-    async fn open(&self, ident: &TableIdent, location: &str) -> Result<Table> {
-        let what = || format!("read the metadata of table \"{ident}\" at \"{location}\"");
-        let io = self.warehouse.file_io();
-        let metadata = TableMetadata::read_from(&io, location).await.doing(what)?;
-        let table = Table::builder()
-            .identifier(ident.clone())
-            .file_io(io)
-            .metadata_location(location.to_owned())
-            .metadata(metadata)
-            .runtime(Runtime::current())
-            .build()
-            .doing(what)?;
-        if let Some(snapshot) = table.metadata().current_snapshot() {
-            files_of(&table, snapshot).await?;
+    /// The table as it is, or the newer state that its files hold and the catalog does not know of.
+    async fn forward(&mut self, ident: &TableIdent, table: Table) -> Result<Sound> {
+        let pointer = table.metadata_location().unwrap_or_default().to_owned();
+        let files = metadata_files(&self.warehouse, ident).await?;
+        let Some(newest) = newer(&self.warehouse, ident, &files, &pointer).await else {
+            return Ok(Sound { table, moved: false });
+        };
+        let Some(hidden) = hides(newest.metadata(), table.metadata()) else {
+            return Ok(Sound { table, moved: false });
+        };
+        // A commit may be under way: then the pointer is there by now.
+        let now = Pointers::open(&self.settings.catalog, true).await?.location(ident).await?;
+        if now.as_ref() != Some(&pointer) {
+            return Ok(Sound { table, moved: false });
         }
-        Ok(table)
+        let damage = format!(
+            "the catalog points to an older state (\"{pointer}\"): it was put back, or a commit broke off"
+        );
+        let lost = format!("hidden: {hidden} of table \"{ident}\"");
+        let file = newest.metadata_location().unwrap_or_default().to_owned();
+        self.find(file, damage, lost, "the catalog goes forward to that file");
+        Ok(Sound { table: newest, moved: true })
+    }
+
+    /// A table that a sound catalog does not name: one of ours was never made, or its row is lost. Somebody may have dropped
+    /// one of his own.
+    async fn unnamed(&mut self, ident: &TableIdent) -> Result<Option<Sound>> {
+        for file in metadata_files(&self.warehouse, ident).await? {
+            let Ok(table) = self.open(ident, &file).await else { continue };
+            if table.metadata().current_snapshot().is_none() {
+                continue;
+            }
+            let damage = format!("the catalog does not name table \"{ident}\"");
+            self.find(
+                file,
+                damage,
+                "hidden: all its rows",
+                "the catalog names it again, at its newest metadata file",
+            );
+            return Ok(Some(Sound { table, moved: true }));
+        }
+        Ok(None)
+    }
+
+    async fn open(&self, ident: &TableIdent, location: &str) -> Result<Table> {
+        open_at(&self.warehouse, ident, location).await
     }
 
     /// Writes the pointers of the states found.
     async fn point_to(&mut self, sound: &[Sound], rebuilt: bool) -> Result<()> {
-        self.back_up()?;
-        if rebuilt {
-            for file in catalog_files(&self.settings.catalog) {
-                remove(&file)?;
-            }
+        match rebuilt {
+            true => self.put_aside()?,
+            false => self.back_up()?,
         }
         let pointers = Pointers::open(&self.settings.catalog, false).await?;
         for found in sound.iter().filter(|found| found.moved) {
@@ -319,6 +320,18 @@ impl Doctor<'_> {
         for file in catalog_files(&self.settings.catalog).into_iter().filter(|file| file.exists()) {
             let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
             std::fs::copy(&file, &kept).doing(|| format!("keep a copy of \"{}\"", file.display()))?;
+        }
+        Ok(())
+    }
+
+    /// The same for a catalog of no use: it is not copied, because it may claim to be as long as a disk.
+    fn put_aside(&self) -> Result<()> {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        for file in
+            catalog_files(&self.settings.catalog).into_iter().filter(|file| file.symlink_metadata().is_ok())
+        {
+            let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
+            std::fs::rename(&file, &kept).doing(|| format!("put \"{}\" aside", file.display()))?;
         }
         Ok(())
     }
@@ -429,28 +442,10 @@ impl Doctor<'_> {
     }
 }
 
-/// Live data files of a snapshot.
-async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Vec<DataFile>> {
-    let what = || format!("read the manifest list of table \"{}\"", table.identifier());
-    let list = table.manifest_list_reader(snapshot).load().await.doing(what)?;
-    let mut files = Vec::new();
-    // The iterator itself must not be kept while a manifest is read.
-    let manifests: Vec<_> = list.consume_entries().into_iter().collect();
-    for manifest in manifests {
-        let what = || format!("read manifest \"{}\"", manifest.manifest_path);
-        let loaded = manifest.load_manifest(table.file_io()).await.doing(what)?;
-        if manifest.content == ManifestContentType::Data {
-            let live = loaded.entries().iter().filter(|entry| entry.is_alive());
-            files.extend(live.map(|entry| entry.data_file().clone()));
-        }
-    }
-    Ok(files)
-}
-
 fn rows_lost(rows: u64, saved: u64, mode: Mode) -> String {
     match mode {
         Mode::Check => format!("up to {rows} rows"),
-        Mode::Repair => format!("{} of {rows} rows", rows.saturating_sub(saved)),
+        Mode::Repair => format!("{} of {rows} rows, but for what the log holds,", rows.saturating_sub(saved)),
     }
 }
 
@@ -485,13 +480,4 @@ fn said(error: &Error) -> String {
 /// The database and what SQLite keeps beside it.
 fn catalog_files(catalog: &FilePath) -> Vec<PathBuf> {
     ["", "-wal", "-shm"].iter().map(|end| PathBuf::from(format!("{}{end}", catalog.display()))).collect()
-}
-
-fn remove(file: &FilePath) -> Result<()> {
-    match std::fs::remove_file(file) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).doing(|| format!("take away \"{}\"", file.display()))
-        }
-        _ => Ok(()),
-    }
 }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -27,6 +28,8 @@ const TAIL_BYTES: u64 = 64 << 10;
 const SUMS_MAX: usize = 8 << 20;
 /// Damaged files remembered.
 const DAMAGES_MAX: usize = 64;
+/// Bytes of a file that is read whole: lists of files have some megabytes.
+const WHOLE_BYTES_MAX: u64 = 1 << 30;
 /// By this name errors tell that a checksum was wrong.
 const STORE: &str = "checksum";
 
@@ -63,6 +66,8 @@ impl Kind {
 
 pub(super) struct CheckedStore {
     inner: Arc<dyn ObjectStore>,
+    /// Of a local warehouse: a pipe in the place of a file would be read for ever.
+    directory: Option<PathBuf>,
     known: Mutex<Known>,
     damages: Mutex<BTreeMap<String, String>>,
 }
@@ -88,7 +93,24 @@ impl fmt::Display for CheckedStore {
 
 impl CheckedStore {
     pub(super) fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, known: Mutex::default(), damages: Mutex::default() }
+        Self { inner, directory: None, known: Mutex::default(), damages: Mutex::default() }
+    }
+
+    /// The same over a directory of this machine.
+    pub(super) fn over(inner: Arc<dyn ObjectStore>, directory: PathBuf) -> Self {
+        Self { directory: Some(directory), ..Self::new(inner) }
+    }
+
+    /// Refuses what is no file, and files that are read whole and longer than any of ours.
+    fn refuse_strange(&self, path: &Path) -> Result<()> {
+        let Some(directory) = &self.directory else { return Ok(()) };
+        // What is not there is told by the store.
+        let Ok(metadata) = std::fs::metadata(directory.join(path.as_ref())) else { return Ok(()) };
+        let too_long = matches!(Kind::of(path), Kind::Avro | Kind::Json) && metadata.len() > WHOLE_BYTES_MAX;
+        match metadata.is_file() && !too_long {
+            true => Ok(()),
+            false => Err(self.damaged(path, Damage::Strange)),
+        }
     }
 
     /// Files found damaged or missing so far, with what is wrong.
@@ -248,6 +270,7 @@ impl ObjectStore for CheckedStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.refuse_strange(location)?;
         match Kind::of(location) {
             _ if options.head => self.inner.get_opts(location, options).await,
             Kind::Parquet => self.get_parquet(location, options).await,
@@ -262,6 +285,7 @@ impl ObjectStore for CheckedStore {
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        self.refuse_strange(location)?;
         if Kind::of(location) != Kind::Parquet {
             return self.inner.get_ranges(location, ranges).await;
         }

@@ -33,6 +33,8 @@ const JSON_LINE_BYTES: usize = 33;
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Damage {
+    #[error("it is no file, or longer than such a file ever is")]
+    Strange,
     #[error("it does not end as a Parquet file does")]
     End,
     #[error("its checksums are damaged or missing")]

@@ -103,7 +103,7 @@ impl Warehouse {
             .doing(|| format!("open warehouse \"{location}\""))?;
         Ok(Self {
             base: format!("file://{}", directory.display()),
-            store: Arc::new(CheckedStore::new(Arc::new(store))),
+            store: Arc::new(CheckedStore::over(Arc::new(store), directory.clone())),
             store_url,
             directories: Some(Arc::new(Directories::below(directory))),
             sizes: Arc::default(),
