@@ -3,6 +3,8 @@
 //! An archive home may be filled by several processes at once, each in a *share* `shards/I-of-N` with its own lock, log
 //! and state, over the one lake of the home. What a home is for is settled by its first import (`purpose.json`).
 
+mod state_files;
+
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -14,6 +16,7 @@ use seislake_streams::message::WAVEFORMS_RAW;
 use serde::{Deserialize, Serialize};
 
 use crate::lakehouse::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
+pub(crate) use state_files::{Strange, put_aside, refuse_strange, refuse_strange_to_readers, strange};
 
 /// The catalog of the home's tables.
 pub(crate) const CATALOG_FILE: &str = "catalog.sqlite";
@@ -64,6 +67,7 @@ impl Home {
         refuse_foreign(path)?;
         fs::create_dir_all(path).with_context(named)?;
         let path = fs::canonicalize(path).with_context(named)?;
+        refuse_strange(&path)?;
         let mut lock = File::options()
             .read(true)
             .write(true)
@@ -215,6 +219,7 @@ pub(crate) fn is_begun(path: &Path) -> bool {
 
 /// The home for reading: no lock, but it must hold a lake.
 pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
+    refuse_strange_to_readers(path)?;
     if !path.join(CATALOG_FILE).is_file() && is_begun(path) {
         bail!("the catalog of the home \"{}\" is lost; {HOW_TO_MEND}", path.display());
     }
@@ -231,6 +236,9 @@ pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
 pub(crate) fn in_use(path: &Path) -> bool {
     let places = shares(path).into_iter().chain([path.to_owned()]);
     let held = |place: PathBuf| {
+        if !place.join("lock").is_file() {
+            return false;
+        }
         let lock = File::options().read(true).open(place.join("lock"));
         lock.is_ok_and(|lock| !FileExt::try_lock_shared(&lock).unwrap_or(false))
     };
@@ -243,4 +251,19 @@ pub(crate) fn shares(path: &Path) -> Vec<PathBuf> {
     let mut shares: Vec<PathBuf> = shares.map(|share| share.path()).filter(|share| share.is_dir()).collect();
     shares.sort();
     shares
+}
+
+/// Names that are tried for what is put aside.
+const NAMES_MAX: u32 = 1000;
+
+/// A free name beside a damaged file, under which it is kept.
+pub(crate) fn beside(file: &Path) -> anyhow::Result<PathBuf> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let name = format!("{}.damaged-{}", file.display(), since.as_secs());
+    let mut names = (1..NAMES_MAX).map(|number| PathBuf::from(format!("{name}-{number}")));
+    let free = |path: &PathBuf| path.symlink_metadata().is_err();
+    let first = std::iter::once(PathBuf::from(&name)).find(free);
+    first
+        .or_else(|| names.find(free))
+        .with_context(|| format!("too many files beside \"{}\"", file.display()))
 }

@@ -330,13 +330,26 @@ struct EngineReadiness {
     pipeline: Arc<Pipeline>,
 }
 
+/// Where the operator finds what a probe does not tell everybody.
+const SEE_CHECK: &str = "`seislake home check` and the log of the server name the files";
+
 /// A stage further behind than this is not ready.
 const LAG_RECORDS_MAX: u64 = 1_000_000;
 
 #[async_trait]
 impl Readiness for EngineReadiness {
     async fn check(&self) -> Vec<(String, Result<(), String>)> {
-        let catalog = self.lakehouse.lake().tables().await.map(drop).map_err(|error| error.to_string());
+        let lake = self.lakehouse.lake();
+        let catalog = match lake.hidden().await {
+            Ok(hidden) => match hidden.first_key_value() {
+                None => lake.tables().await.map(drop).map_err(|error| error.to_string()),
+                Some((table, what)) => Err(format!(
+                    "it is older than the files of {} tables, \"{table}\" for one, and hides {what} ({SEE_CHECK})",
+                    hidden.len()
+                )),
+            },
+            Err(error) => Err(error.to_string()),
+        };
         let lags = self.pipeline.lags();
         let pipeline = match (self.pipeline.failing(), lags) {
             (Some(reason), _) => Err(reason),
@@ -349,13 +362,16 @@ impl Readiness for EngineReadiness {
             },
             (None, Err(error)) => Err(error.to_string()),
         };
-        let damages = self.lakehouse.lake().damages();
+        let damages = lake.damages();
         let warehouse = match damages.first_key_value() {
             None => Ok(()),
-            Some((file, what)) => Err(format!(
-                "{} files of the warehouse cannot be used, \"{file}\" for one: {what} (see `seislake home check`)",
-                damages.len()
-            )),
+            Some((file, what)) => {
+                let table = file.split('/').take(2).collect::<Vec<_>>().join(".");
+                Err(format!(
+                    "{} files cannot be used, one of \"{table}\" first: {what} ({SEE_CHECK})",
+                    damages.len()
+                ))
+            }
         };
         vec![("catalog".into(), catalog), ("pipeline".into(), pipeline), ("warehouse".into(), warehouse)]
     }

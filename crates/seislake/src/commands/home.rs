@@ -1,12 +1,14 @@
 //! `seislake home check|repair`: what of a home is damaged, what is lost by it, and mending it.
 //!
 //! ```text
-//! purpose.json, warehouse.toml ─► lake (catalog, tables, files) ─► log of the home and of each share ─► state
+//! what is no file ─► purpose.json, warehouse.toml ─► lake (catalog, tables, files) ─► log of the home and of each share
+//!                                                                       ─► state ─► rows against the log
 //! ```
 //! A repair needs the home for itself. What it replaces stays beside it (`….damaged…`).
 
+mod rows;
+
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
 use seislake_catalog::{Lake, LakeFinding};
@@ -17,8 +19,8 @@ use serde::Serialize;
 
 use crate::command_line::{DamageAction, DamageArgs};
 use crate::engine;
-use crate::home::{self, Home, PURPOSE_FILE, Purpose};
-use crate::lakehouse::{PLACE_FILE, lake_settings};
+use crate::home::{self, Home, PURPOSE_FILE, Purpose, Strange};
+use crate::lakehouse::{Lakehouse, PLACE_FILE, lake_settings};
 use crate::settings::Settings;
 use crate::terminal::print_result;
 use crate::velocity_model;
@@ -61,6 +63,10 @@ async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>>
 }
 
 async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
+    let strange = if home::in_use(path) { Vec::new() } else { home::strange(path) };
+    for found in strange.iter().filter(|found| found.removable) {
+        home::put_aside(found)?;
+    }
     // All locks are held until the end.
     let whole = Home::open(path)?;
     let mut shares = Vec::new();
@@ -71,7 +77,8 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>
         let (share, of) = numbers.with_context(|| format!("\"{}\" is no share", share.display()))?;
         shares.push(Home::open_share(path, share, of)?);
     }
-    let findings = examine(path, settings, DamageAction::Repair).await?;
+    let mut findings: Vec<Finding> = strange.iter().map(of_strange).collect();
+    findings.extend(examine(path, settings, DamageAction::Repair).await?);
     for home in shares.iter().chain([&whole]).filter(|home| has_log(home.path()) || shares.is_empty()) {
         if !path.join(home::CATALOG_FILE).exists() {
             continue;
@@ -80,7 +87,46 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>
         // Where the log goes on behind what it lost, the hole is told of once.
         topic::repair(home.path(), &Offsets::default())?;
     }
+    if path.join(home::CATALOG_FILE).exists() {
+        let lakehouse = Lakehouse::open(&whole, settings).await?;
+        findings.extend(of_rows(path, &lakehouse, DamageAction::Repair).await?);
+    }
     Ok(findings)
+}
+
+/// What is there twice, and what the log holds and no table.
+async fn of_rows(path: &Path, lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = rows::doubled(lakehouse, action).await?;
+    for place in home::shares(path).into_iter().chain([path.to_owned()]) {
+        findings.extend(rows::missing(&place, lakehouse, action).await?);
+    }
+    Ok(findings)
+}
+
+fn of_strange(found: &Strange) -> Finding {
+    let name = found.path.file_name().unwrap_or_default().to_string_lossy();
+    let lost = match &*name {
+        name if name.starts_with("catalog.sqlite") => "nothing, where the metadata files are whole",
+        name if name == PURPOSE_FILE => "what the home is for",
+        name if name == PLACE_FILE => "where the warehouse is",
+        "warehouse" => "all rows, but for what the log holds",
+        name if name == "log" || name.starts_with("waveforms.") || name.ends_with(".log") => {
+            "records of the log, but for those that the tables hold"
+        }
+        name if name.parse::<u32>().is_ok() => "records of the log, but for those that the tables hold",
+        _ => "nothing",
+    };
+    let remedy = match found.removable {
+        true => "it is put aside, and what should lie there is made anew",
+        false => "give the user of seislake the right to read and write it: no repair can",
+    };
+    Finding {
+        part: "home",
+        object: found.path.display().to_string(),
+        damage: found.damage.clone(),
+        lost: lost.into(),
+        remedy: remedy.into(),
+    }
 }
 
 fn has_log(place: &Path) -> bool {
@@ -88,7 +134,11 @@ fn has_log(place: &Path) -> bool {
 }
 
 async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = home::strange(path).iter().map(of_strange).collect();
+    // Reading on might never end.
+    if !findings.is_empty() {
+        return Ok(findings);
+    }
     small_files(path, action, &mut findings)?;
     let lake = lake_settings(path, settings)?;
     let begun = path.join(home::CATALOG_FILE).exists() || home::is_begun(path);
@@ -100,6 +150,11 @@ async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyh
     findings.extend(of_lake.into_iter().map(of_lake_finding));
     for place in home::shares(path).into_iter().chain([path.to_owned()]) {
         log(&place, &covered, action, &mut findings)?;
+    }
+    // Where files are damaged, rows are missing: a repair tells which it puts back.
+    if action == DamageAction::Check && findings.is_empty() && path.join(home::CATALOG_FILE).exists() {
+        let lakehouse = Lakehouse::open_for_reading(path, settings).await?;
+        findings.extend(of_rows(path, &lakehouse, action).await?);
     }
     Ok(findings)
 }
@@ -170,9 +225,8 @@ fn damaged(file: &Path, sound: impl Fn(&str) -> bool) -> Option<PathBuf> {
 
 /// Keeps a damaged file out of the way.
 fn set_aside(file: &Path) -> anyhow::Result<()> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
-    std::fs::rename(file, &kept).with_context(|| format!("cannot set \"{}\" aside", file.display()))
+    std::fs::rename(file, home::beside(file)?)
+        .with_context(|| format!("cannot set \"{}\" aside", file.display()))
 }
 
 /// The log and the state of a home or of one of its shares.

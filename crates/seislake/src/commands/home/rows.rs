@@ -1,0 +1,407 @@
+//! The rows of the tables against the records of the log: what is there twice, and what the log holds and no table.
+//!
+//! ```text
+//! rows alike in their identity, records alike in their hash ───► doubled: all but one are taken out
+//! log up to the offsets of a table ─► rows made again ─┬ a row of that identity is there ─► nothing
+//!                                                      └ none is ─────────────────────────► missing: put back
+//! ```
+//! Packets are told apart by topic, partition and offset. Segments are joined and cut anew by time, so a record counts as
+//! held where some segment of its source covers its middle: of two records of one time and source, one is enough.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use anyhow::Context;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{Int32Type, Int64Type};
+use datafusion::common::JoinType;
+use datafusion::prelude::{SessionContext, col, ident};
+use futures::TryStreamExt;
+use seislake_catalog::{TABLES, TableDef, encode, table_def};
+use seislake_model::{Offsets, Rows, Timestamp};
+use seislake_streams::message::{
+    LOCATIONS, MAGNITUDES, PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_letter_topic,
+};
+use seislake_streams::runtime::rows_of;
+use seislake_streams::topic::{Record, scan};
+
+use super::Finding;
+use crate::command_line::DamageAction;
+use crate::lakehouse::Lakehouse;
+
+const PACKETS: &str = "waveform.packets";
+const SEGMENTS: &str = "waveform.segments";
+const LETTERS: &str = "stream.dead_letters";
+/// What makes two segments the same, wherever their records stood.
+const SEGMENT_CONTENT: [&str; 8] =
+    ["source_id", "start_ns", "end_ns", "sample_rate_hz", "encoding", "quality", "samples", "samples_float"];
+/// Bytes of rows that are put back at once.
+const ROW_BYTES_MAX: usize = 256 << 20;
+
+/// Rows that are there twice.
+pub(super) async fn doubled(lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
+    let session = lakehouse.pinned_session().await?;
+    let mut findings = Vec::new();
+    let mut keys: Vec<(&TableDef, Vec<&str>)> =
+        TABLES.iter().map(|table| (table, table.identity.to_vec())).collect();
+    keys.extend(table_def(PACKETS).map(|packets| (packets, vec!["sha256"])));
+    for (table, key) in keys {
+        let name = table.full_name();
+        let quoted: Vec<String> = key.iter().map(|column| format!("\"{column}\"")).collect();
+        let sql = format!(
+            "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {name} GROUP BY {} HAVING count(*) > 1)",
+            quoted.join(", ")
+        );
+        let count =
+            number(&session, &sql).await.with_context(|| format!("cannot count the rows of \"{name}\""))?;
+        if count == 0 {
+            continue;
+        }
+        if action == DamageAction::Repair {
+            lakehouse.lake().drop_doubled_rows(&name, &key).await?;
+            if name == PACKETS {
+                lakehouse.lake().drop_doubled_rows(SEGMENTS, &SEGMENT_CONTENT).await?;
+            }
+        }
+        findings.push(Finding {
+            part: "rows",
+            object: format!("table \"{name}\""),
+            damage: format!("{count} rows are there more than once (alike in {})", key.join(", ")),
+            lost: "nothing".into(),
+            remedy: "one of each is kept".into(),
+        });
+    }
+    Ok(findings)
+}
+
+async fn number(session: &SessionContext, sql: &str) -> anyhow::Result<i64> {
+    let batches: Vec<RecordBatch> = seislake_query::query(session, sql).await?.try_collect().await?;
+    let column = batches.first().map(|batch| batch.column(0)).context("the statement returned no row")?;
+    Ok(column.as_primitive_opt::<Int64Type>().context("the statement returned no number")?.value(0))
+}
+
+/// Rows of records that the log of a home or share holds and the tables do not, although they cover them.
+pub(super) async fn missing(
+    place: &Path,
+    lakehouse: &Lakehouse,
+    action: DamageAction,
+) -> anyhow::Result<Vec<Finding>> {
+    let mut missing =
+        Missing { lakehouse, action, told: BTreeMap::new(), rows: BTreeMap::new(), row_bytes: 0 };
+    for topic in topics(place) {
+        let (name, _) = topic.split_once('@').unwrap_or((&topic, ""));
+        match name {
+            WAVEFORMS_RAW => missing.raw(place, &topic).await?,
+            PHASE_PICKS => missing.messages(place, &topic, &["bulletin.picks"]).await?,
+            LOCATIONS => {
+                let tables = ["bulletin.origins", "bulletin.arrivals", "bulletin.events"];
+                missing.messages(place, &topic, &tables).await?;
+            }
+            MAGNITUDES => {
+                let tables = ["bulletin.amplitudes", "bulletin.magnitudes", "bulletin.events"];
+                missing.messages(place, &topic, &tables).await?;
+            }
+            letters if letters.ends_with(&dead_letter_topic("")) => {
+                missing.messages(place, &topic, &[LETTERS]).await?;
+            }
+            _ => {}
+        }
+    }
+    missing.put_back().await?;
+    Ok(missing.told.into_iter().map(|(table, told)| told.finding(&table)).collect())
+}
+
+fn topics(place: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(place.join("log")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.path().is_dir())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// What is told of a table.
+#[derive(Default)]
+struct Told {
+    row_count: usize,
+    /// First and last time of the records, where they have one.
+    times_ns: Option<(i64, i64)>,
+}
+
+impl Told {
+    fn note(&mut self, start_ns: i64, end_ns: i64) {
+        let (first, last) = self.times_ns.unwrap_or((start_ns, end_ns));
+        self.times_ns = Some((first.min(start_ns), last.max(end_ns)));
+    }
+
+    fn finding(self, table: &str) -> Finding {
+        let times = self.times_ns.map_or_else(String::new, |(first, last)| {
+            format!(", from {} to {}", Timestamp::from_nanos(first), Timestamp::from_nanos(last))
+        });
+        Finding {
+            part: "rows",
+            object: format!("table \"{table}\""),
+            damage: format!("{} rows of records that the log holds are missing{times}", self.row_count),
+            lost: "nothing: the log holds them".into(),
+            remedy: "they are made again from the log".into(),
+        }
+    }
+}
+
+struct Missing<'a> {
+    lakehouse: &'a Lakehouse,
+    action: DamageAction,
+    told: BTreeMap<String, Told>,
+    /// To be put back, by table.
+    rows: BTreeMap<String, Vec<RecordBatch>>,
+    row_bytes: usize,
+}
+
+impl Missing<'_> {
+    async fn covered(&self, tables: &[&str]) -> anyhow::Result<Vec<Offsets>> {
+        let mut covered = Vec::new();
+        for table in tables {
+            covered.push(self.lakehouse.lake().covered(table).await?);
+        }
+        Ok(covered)
+    }
+
+    async fn raw(&mut self, place: &Path, topic: &str) -> anyhow::Result<()> {
+        // Offsets first: what is committed in between is then there.
+        let covered = self.covered(&[PACKETS, SEGMENTS]).await?;
+        let next =
+            |table: usize, partition| covered.get(table).map_or(0, |covered| covered.get(topic, partition));
+        let session = self.lakehouse.pinned_session().await?;
+        let packets = KnownOffsets::read(&session, topic).await?;
+        let spans = Spans::read(&session).await?;
+        let (mut of_packets, mut of_segments) = (Pieces::new(), Pieces::new());
+        let mut candidates = |partition: u32, records: Vec<Record>| {
+            for record in records.into_iter().filter(|record| record.key.as_ref() != WATERMARK_KEY) {
+                let Ok(header) = seislake_mseed::Record::parse(&record.value) else { continue };
+                let packet = record.offset < next(0, partition) && !packets.holds(partition, record.offset);
+                let timed = header.encoding.sample_type().is_some()
+                    && header.sample_count > 0
+                    && header.rate_hz() > 0.0;
+                let segment = timed
+                    && record.offset < next(1, partition)
+                    && !spans.hold(header.source_id(), header.start_ns, header.last_sample_ns());
+                if packet {
+                    of_packets.entry(partition).or_default().push(record.clone());
+                }
+                if segment {
+                    of_segments.entry(partition).or_default().push(record);
+                }
+            }
+            Ok(())
+        };
+        tokio::task::block_in_place(|| scan(place, topic, &mut candidates)).context("cannot read the log")?;
+        for (pieces, table) in [(of_packets, PACKETS), (of_segments, SEGMENTS)] {
+            for (partition, records) in pieces {
+                // A few at a time: samples are many times longer than records.
+                for piece in records.chunks(PIECE_RECORDS) {
+                    let rows = rows_of(topic, partition, piece.to_vec());
+                    for rows in rows.into_iter().filter(|rows| rows.table() == table) {
+                        self.take(&rows)?;
+                    }
+                    if self.row_bytes > ROW_BYTES_MAX {
+                        self.put_back().await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn messages(&mut self, place: &Path, topic: &str, tables: &[&str]) -> anyhow::Result<()> {
+        let covered = self.covered(tables).await?;
+        let mut found: BTreeMap<&str, Vec<RecordBatch>> = BTreeMap::new();
+        let mut rows = Vec::new();
+        let mut make = |partition: u32, mut records: Vec<Record>| {
+            let next = covered.iter().map(|covered| covered.get(topic, partition)).min().unwrap_or(0);
+            records.retain(|record| record.offset < next);
+            rows.extend(rows_of(topic, partition, records));
+            Ok(())
+        };
+        tokio::task::block_in_place(|| scan(place, topic, &mut make)).context("cannot read the log")?;
+        for rows in rows {
+            if let Some(table) = tables.iter().find(|table| **table == rows.table()) {
+                found.entry(table).or_default().push(encode(&rows)?);
+            }
+        }
+        let session = self.lakehouse.pinned_session().await?;
+        for (table, batches) in found {
+            for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
+                for batch in absent(&session, table, batch).await? {
+                    self.keep(table, batch, None);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, rows: &Rows) -> anyhow::Result<()> {
+        let times = match rows {
+            Rows::Packets(rows) => {
+                let times = rows.iter().map(|row| (row.start_time.nanos(), row.last_sample_time.nanos()));
+                span(times)
+            }
+            Rows::Segments(rows) => {
+                span(rows.iter().map(|row| (row.start_time.nanos(), row.end_time.nanos())))
+            }
+            _ => None,
+        };
+        self.keep(rows.table(), encode(rows)?, times);
+        Ok(())
+    }
+
+    fn keep(&mut self, table: &str, batch: RecordBatch, times_ns: Option<(i64, i64)>) {
+        if batch.num_rows() == 0 {
+            return;
+        }
+        let told = self.told.entry(table.to_owned()).or_default();
+        told.row_count += batch.num_rows();
+        if let Some((start_ns, end_ns)) = times_ns {
+            told.note(start_ns, end_ns);
+        }
+        if self.action == DamageAction::Repair {
+            self.row_bytes += batch.get_array_memory_size();
+            self.rows.entry(table.to_owned()).or_default().push(batch);
+        }
+    }
+
+    async fn put_back(&mut self) -> anyhow::Result<()> {
+        for (table, rows) in std::mem::take(&mut self.rows) {
+            self.lakehouse.lake().add_lost_rows(&table, &rows).await?;
+        }
+        self.row_bytes = 0;
+        Ok(())
+    }
+}
+
+/// Records by partition.
+type Pieces = BTreeMap<u32, Vec<Record>>;
+/// Records of which rows are made at once.
+const PIECE_RECORDS: usize = 1 << 14;
+
+fn span(times: impl Iterator<Item = (i64, i64)>) -> Option<(i64, i64)> {
+    times.reduce(|(first, last), (start, end)| (first.min(start), last.max(end)))
+}
+
+/// The rows of `batch` whose identity `table` does not have.
+async fn absent(
+    session: &SessionContext,
+    table: &str,
+    batch: RecordBatch,
+) -> anyhow::Result<Vec<RecordBatch>> {
+    let definition = table_def(table).with_context(|| format!("there is no table \"{table}\""))?;
+    let renamed: Vec<String> = definition.identity.iter().map(|column| format!("known_{column}")).collect();
+    let columns =
+        definition.identity.iter().zip(&renamed).map(|(column, new)| ident(*column).alias(new.as_str()));
+    let known = session.table(table).await?.select(columns.collect::<Vec<_>>())?;
+    let on: Vec<_> = definition
+        .identity
+        .iter()
+        .zip(&renamed)
+        .map(|(column, new)| ident(*column).eq(col(new.as_str())))
+        .collect();
+    let found = session.read_batch(batch)?.distinct_on(
+        definition.identity.iter().map(|column| ident(*column)).collect(),
+        session_columns(definition),
+        None,
+    )?;
+    Ok(found.join_on(known, JoinType::LeftAnti, on)?.collect().await?)
+}
+
+fn session_columns(table: &TableDef) -> Vec<datafusion::logical_expr::Expr> {
+    table.columns.iter().map(|column| ident(column.name)).collect()
+}
+
+/// Offsets of the records that have a row in `waveform.packets`, one bit each.
+#[derive(Default)]
+struct KnownOffsets(HashMap<u32, Vec<u64>>);
+
+/// Offsets beyond this are damage themselves: no log has so many records.
+const OFFSETS_MAX: u64 = 1 << 36;
+
+impl KnownOffsets {
+    async fn read(session: &SessionContext, topic: &str) -> anyhow::Result<Self> {
+        let topic = topic.replace('\'', "''");
+        let sql = format!("SELECT partition, \"offset\" FROM {PACKETS} WHERE topic = '{topic}'");
+        let mut batches = seislake_query::query(session, &sql).await?;
+        let mut known = Self::default();
+        while let Some(batch) = batches.try_next().await? {
+            let partitions = batch.column(0).as_primitive::<Int32Type>();
+            let offsets = batch.column(1).as_primitive::<Int64Type>();
+            for (partition, offset) in partitions.values().iter().zip(offsets.values()) {
+                let (Ok(partition), Ok(offset)) = (u32::try_from(*partition), u64::try_from(*offset)) else {
+                    continue;
+                };
+                if offset < OFFSETS_MAX {
+                    known.add(partition, offset);
+                }
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, partition: u32, offset: u64) {
+        let words = self.0.entry(partition).or_default();
+        let index = (offset / 64) as usize;
+        if words.len() <= index {
+            words.resize(index + 1, 0);
+        }
+        if let Some(word) = words.get_mut(index) {
+            *word |= 1 << (offset % 64);
+        }
+    }
+
+    fn holds(&self, partition: u32, offset: u64) -> bool {
+        let word = self.0.get(&partition).and_then(|words| words.get((offset / 64) as usize));
+        word.is_some_and(|word| word & (1 << (offset % 64)) != 0)
+    }
+}
+
+/// Times of the segments of each source, in order and apart.
+#[derive(Default)]
+struct Spans(HashMap<String, Vec<(i64, i64)>>);
+
+impl Spans {
+    async fn read(session: &SessionContext) -> anyhow::Result<Self> {
+        let sql = format!("SELECT source_id, start_ns, end_ns FROM {SEGMENTS}");
+        let mut batches = seislake_query::query(session, &sql).await?;
+        let mut spans: HashMap<String, Vec<(i64, i64)>> = HashMap::new();
+        while let Some(batch) = batches.try_next().await? {
+            let sources = batch.column(0).as_string::<i32>();
+            let starts = batch.column(1).as_primitive::<Int64Type>();
+            let ends = batch.column(2).as_primitive::<Int64Type>();
+            for row in 0..batch.num_rows() {
+                let span = (starts.value(row), ends.value(row));
+                match spans.get_mut(sources.value(row)) {
+                    Some(of_source) => of_source.push(span),
+                    None => drop(spans.insert(sources.value(row).to_owned(), vec![span])),
+                }
+            }
+        }
+        for of_source in spans.values_mut() {
+            of_source.sort_unstable();
+            of_source.dedup_by(|next, before| {
+                let joins = next.0 <= before.1;
+                before.1 = if joins { before.1.max(next.1) } else { before.1 };
+                joins
+            });
+        }
+        Ok(Self(spans))
+    }
+
+    /// Whether some segment covers the middle of this time.
+    fn hold(&self, source: &str, start_ns: i64, end_ns: i64) -> bool {
+        let middle_ns = start_ns.midpoint(end_ns);
+        let Some(spans) = self.0.get(source) else { return false };
+        let after = spans.partition_point(|(start_ns, _)| *start_ns <= middle_ns);
+        after
+            .checked_sub(1)
+            .and_then(|index| spans.get(index))
+            .is_some_and(|(_, end_ns)| middle_ns <= *end_ns)
+    }
+}
