@@ -1,10 +1,13 @@
 //! Events: the newest revision of each, filtered, sorted, a page at a time, beside the preferred origin.
 
+use std::collections::HashMap;
+
 use datafusion::prelude::SessionContext;
 use seislake_model::{Event, EventStatus, Origin, Timestamp};
 use seislake_seismo::geometry::distance_azimuth;
 
 use super::columns::{FromRow, Row, read};
+use super::solutions::{Near, preferred_origins};
 use super::statement::Conditions;
 use crate::error::{ApiError, ErrorCode};
 
@@ -304,17 +307,25 @@ pub(crate) async fn events(
     if let Some(after) = &page.after {
         order.add_after(&mut conditions, after);
     }
-    let origin_columns = super::solutions::origin_columns("o.", "o_");
     let sql = format!(
-        "SELECT p.*, {origin_columns} FROM (SELECT {EVENT_COLUMNS} FROM {from} WHERE {} ORDER BY {} LIMIT {} \
-         OFFSET {}) AS p LEFT JOIN bulletin.origins AS o ON o.origin_id = p.preferred_origin_id ORDER BY {}",
+        "SELECT {EVENT_COLUMNS} FROM {from} WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
         conditions.joined(),
         order.order_by(),
         page.limit,
         page.offset,
-        order.order_by().replace("origin_time", "p.origin_time").replace("event_id", "p.event_id"),
     );
-    read(&conditions.run(context, "events", &sql).await?)
+    let mut rows: Vec<EventRow> = read(&conditions.run(context, "events", &sql).await?)?;
+    // By a statement of their own: a join reads all origins there are, whatever the page.
+    let near = rows
+        .iter()
+        .map(|row| Near { id: row.event.preferred_origin_id.clone(), time: row.event.origin_time });
+    let origins = preferred_origins(context, &near.collect::<Vec<_>>()).await?;
+    let by_id: HashMap<String, Origin> =
+        origins.into_iter().map(|origin| (origin.origin_id.clone(), origin)).collect();
+    for row in &mut rows {
+        row.origin = by_id.get(&row.event.preferred_origin_id).cloned();
+    }
+    Ok(rows)
 }
 
 /// A count.
@@ -360,10 +371,6 @@ impl FromRow for EventRow {
             magnitude: row.optional_number("magnitude")?,
             magnitude_type: row.optional_text("magnitude_type")?.map(str::to_owned),
         };
-        let origin = match row.optional_text("o_origin_id")? {
-            Some(_) => Some(super::solutions::origin(row, "o_")?),
-            None => None,
-        };
-        Ok(Self { event, origin })
+        Ok(Self { event, origin: None })
     }
 }

@@ -70,6 +70,20 @@ pub(crate) async fn origins_of_events(
     children(context, what, events).await
 }
 
+/// The preferred origins of events, by their own ids and times: an event's time is that of its preferred origin.
+pub(crate) async fn preferred_origins(
+    context: &SessionContext,
+    origins: &[Near],
+) -> Result<Vec<Origin>, ApiError> {
+    let what = Children {
+        table: "bulletin.origins",
+        parent: "origin_id",
+        time: Some("origin_time"),
+        order: "origin_id",
+    };
+    children(context, what, origins).await
+}
+
 /// Magnitudes of events.
 pub(crate) async fn magnitudes_of_events(
     context: &SessionContext,
@@ -204,73 +218,6 @@ pub(crate) async fn count_picks(context: &SessionContext, filter: &PickFilter) -
     Ok(totals.first().map_or(0, |total| total.0))
 }
 
-const ORIGIN_COLUMNS: [&str; 24] = [
-    "origin_id",
-    "event_id",
-    "origin_ns",
-    "time_uncertainty_s",
-    "latitude",
-    "longitude",
-    "depth_km",
-    "covariance_east_east_km2",
-    "covariance_east_north_km2",
-    "covariance_east_down_km2",
-    "covariance_north_north_km2",
-    "covariance_north_down_km2",
-    "covariance_down_down_km2",
-    "ellipse_major_km",
-    "ellipse_minor_km",
-    "ellipse_azimuth",
-    "depth_uncertainty_km",
-    "rms_s",
-    "azimuthal_gap",
-    "nearest_station_km",
-    "used_phase_count",
-    "used_station_count",
-    "method",
-    "earth_model",
-];
-
-/// Columns of an origin for `SELECT`: `o.latitude AS o_latitude, …`.
-pub(super) fn origin_columns(table: &str, prefix: &str) -> String {
-    ORIGIN_COLUMNS.map(|column| format!("{table}{column} AS {prefix}{column}")).join(", ")
-}
-
-/// The origin whose columns carry `prefix`.
-pub(super) fn origin(row: Row<'_>, prefix: &str) -> Result<Origin, ApiError> {
-    let name = |column: &str| format!("{prefix}{column}");
-    let number = |column: &str| row.number(&name(column));
-    let text = |column: &str| row.text(&name(column)).map(str::to_owned);
-    Ok(Origin {
-        origin_id: text("origin_id")?,
-        event_id: text("event_id")?,
-        origin_time: row.nanos(&name("origin_ns"))?,
-        time_uncertainty_s: number("time_uncertainty_s")?,
-        latitude: number("latitude")?,
-        longitude: number("longitude")?,
-        depth_km: number("depth_km")?,
-        covariance_km2: [
-            number("covariance_east_east_km2")?,
-            number("covariance_east_north_km2")?,
-            number("covariance_east_down_km2")?,
-            number("covariance_north_north_km2")?,
-            number("covariance_north_down_km2")?,
-            number("covariance_down_down_km2")?,
-        ],
-        ellipse_major_km: number("ellipse_major_km")?,
-        ellipse_minor_km: number("ellipse_minor_km")?,
-        ellipse_azimuth: number("ellipse_azimuth")?,
-        depth_uncertainty_km: number("depth_uncertainty_km")?,
-        rms_s: number("rms_s")?,
-        azimuthal_gap: number("azimuthal_gap")?,
-        nearest_station_km: number("nearest_station_km")?,
-        used_phase_count: row.count(&name("used_phase_count"))?,
-        used_station_count: row.count(&name("used_station_count"))?,
-        method: text("method")?,
-        earth_model: text("earth_model")?,
-    })
-}
-
 fn unknown_word(column: &str, word: &str) -> ApiError {
     ApiError::new(ErrorCode::Corrupt, format!("column \"{column}\" holds the unknown word \"{word}\""))
 }
@@ -285,7 +232,36 @@ fn phase(row: Row<'_>) -> Result<Phase, ApiError> {
 
 impl FromRow for Origin {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        origin(row, "")
+        let number = |column: &str| row.number(column);
+        let text = |column: &str| row.text(column).map(str::to_owned);
+        Ok(Self {
+            origin_id: text("origin_id")?,
+            event_id: text("event_id")?,
+            origin_time: row.nanos("origin_ns")?,
+            time_uncertainty_s: number("time_uncertainty_s")?,
+            latitude: number("latitude")?,
+            longitude: number("longitude")?,
+            depth_km: number("depth_km")?,
+            covariance_km2: [
+                number("covariance_east_east_km2")?,
+                number("covariance_east_north_km2")?,
+                number("covariance_east_down_km2")?,
+                number("covariance_north_north_km2")?,
+                number("covariance_north_down_km2")?,
+                number("covariance_down_down_km2")?,
+            ],
+            ellipse_major_km: number("ellipse_major_km")?,
+            ellipse_minor_km: number("ellipse_minor_km")?,
+            ellipse_azimuth: number("ellipse_azimuth")?,
+            depth_uncertainty_km: number("depth_uncertainty_km")?,
+            rms_s: number("rms_s")?,
+            azimuthal_gap: number("azimuthal_gap")?,
+            nearest_station_km: number("nearest_station_km")?,
+            used_phase_count: row.count("used_phase_count")?,
+            used_station_count: row.count("used_station_count")?,
+            method: text("method")?,
+            earth_model: text("earth_model")?,
+        })
     }
 }
 

@@ -1,10 +1,10 @@
 //! GraphQL: nested bulletin, paging, time travel, limits.
 
 use axum::http::StatusCode;
-use seislake_model::Rows;
+use seislake_model::{Origin, Rows};
 use serde_json::{Value, json};
 
-use super::{House, event, with_magnitude};
+use super::{House, event, origin, with_magnitude};
 
 async fn ask(house: &House, query: &str) -> (StatusCode, Value) {
     let body = json!({ "query": query }).to_string();
@@ -55,6 +55,21 @@ async fn an_event_carries_what_stands_behind_it() {
     assert_eq!(arrivals[2]["phase"], "S");
     assert_eq!(arrivals[0]["pick"]["sourceId"], "FDSN:XX_S0__H_H_Z");
     assert_eq!(arrivals[0]["pick"]["arrivals"], json!([{"eventId": "event/0"}]));
+}
+
+/// A page asks for its origins near the times of its events: how many others there are does not count.
+#[tokio::test]
+async fn preferred_origins_are_looked_for_near_the_times_of_the_page() {
+    let house = House::empty().await;
+    let event = event(0);
+    let far = Origin { origin_time: event.origin_time.add_seconds(-400.0 * 86_400.0), ..origin(&event) };
+    house.write(Rows::Events(vec![event.clone()])).await;
+    house.write(Rows::Origins(vec![far])).await;
+    const PAGE: &str = "{ events(first: 1) { nodes { eventId preferredOrigin { originId rmsS } } } }";
+    assert_eq!(data(&house, PAGE).await["events"]["nodes"][0]["preferredOrigin"], Value::Null);
+    house.write(Rows::Origins(vec![origin(&event)])).await;
+    let found = data(&house, PAGE).await;
+    assert_eq!(found["events"]["nodes"][0]["preferredOrigin"], json!({"originId": "origin/0", "rmsS": 0.1}));
 }
 
 /// Field names of an answer in the order in which they stand in its text.
