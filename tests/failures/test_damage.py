@@ -7,12 +7,15 @@ import os
 import pathlib
 import random
 import shutil
+import signal
+import socket
 import sqlite3
 import subprocess
+import time
 
 import numpy as np
 import pytest
-from harness import Home, binary, environment
+from harness import Home, binary, environment, wait_until
 from records import series, station_text
 
 SAMPLES = "SELECT source_id, start_ns, encoding, samples FROM waveform.segments ORDER BY 1, 2"
@@ -100,6 +103,11 @@ def manifest_list(home: Home) -> pathlib.Path:
     return pathlib.Path(found[0]["manifest-list"].removeprefix("file://"))
 
 
+def a_pipe_at(path: pathlib.Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 def drop_catalog(home: Home) -> None:
     for path in home.path.glob("catalog.sqlite*"):
         path.unlink()
@@ -117,6 +125,11 @@ KINDS = {
     "data longer": (lambda h: data(h).write_bytes(data(h).read_bytes() + b"more"), ".parquet"),
     "data empty": (lambda h: cut(data(h), 0), ".parquet"),
     "data deleted": (lambda h: data(h).unlink(), ".parquet"),
+    "data all deleted": (lambda h: [p.unlink() for p in files(h, "warehouse/waveform/*/data/**/*.parquet")], ".parquet"),
+    "data a pipe": (lambda h: a_pipe_at(data(h)), ".parquet"),
+    "metadata a pipe": (lambda h: a_pipe_at(pointer(h, "segments")), "metadata.json"),
+    "list of manifests a pipe": (lambda h: a_pipe_at(manifest_list(h)), "snap-"),
+    "packets deleted": (lambda h: files(h, "warehouse/waveform/packets/data/**/*.parquet")[0].unlink(), ".parquet"),
     "list of manifests flipped": (lambda h: flip(manifest_list(h), [manifest_list(h).stat().st_size // 2]), "snap-"),
     "list of manifests deleted": (lambda h: manifest_list(h).unlink(), "snap-"),
     "manifests flipped": (lambda h: [flip(p, [p.stat().st_size * 2 // 3]) for p in files(h, "warehouse/waveform/segments/metadata/*-m0.avro")], "-m0.avro"),
@@ -146,7 +159,8 @@ KINDS = {
     "velocity model garbage": (lambda h: (h.path / "state" / "velocity-model.json").write_text('{"name": 3}'), "velocity-model.json"),
 }
 # What comes in again from the log or the records, so that nothing is lost in the end.
-WHOLE_AGAIN = ["list of", "manifests", "metadata", "catalog", "warehouse", "purpose", "velocity", "log", "topic", "index", "checkpoints", "state"]
+FROM_LOG = [kind for kind in KINDS if kind.startswith("data") or kind.startswith("packets")]
+WHOLE_AGAIN = ["data", "packets", "list of", "manifests", "metadata", "catalog", "warehouse", "purpose", "velocity", "log", "topic", "index", "checkpoints", "state"]
 
 
 def subset(rows: list, of: list) -> bool:
@@ -177,7 +191,7 @@ def test_D8_D10_every_kind_of_damage_is_told_and_mended(filled, kind):
     home.succeed("home", "repair")
     assert json.loads(home.succeed("home", "check", "--json")) == []
     whole_again = any(kind.startswith(begin) for begin in WHOLE_AGAIN)
-    if whole_again:
+    if whole_again and kind not in FROM_LOG:
         filled.fill()
     samples, packets = home.query(SAMPLES), home.query(PACKETS)
     assert subset(samples, filled.samples) and subset(packets, filled.packets), "rows that were never there, or twice"
@@ -204,7 +218,7 @@ def test_D10_flipped_bits_never_give_other_samples(filled):
     assert refused >= 15, "nothing is checked"
 
 
-def test_D10_readiness_names_a_damaged_file_once_seen(filled):
+def test_D10_readiness_tells_of_a_damaged_file_once_seen_and_shows_no_path(filled):
     home = filled.restore()
     server = home.serve()
     assert server.get("/readyz").status_code == 200
@@ -212,7 +226,10 @@ def test_D10_readiness_names_a_damaged_file_once_seen(filled):
     answer = server.get("/fdsnws/dataselect/1/query?starttime=2024-01-01&endtime=2024-01-02")
     assert answer.status_code >= 500 or len(answer.content) == 0
     ready = server.get("/readyz")
-    assert ready.status_code == 503 and data(home).name in ready.text, ready.text
+    assert ready.status_code == 503 and "waveform.segments" in ready.text, ready.text
+    # Where files lie is for the operator, not for everybody.
+    assert data(home).name not in ready.text and str(home.path) not in ready.text and "file:" not in ready.text, ready.text
+    wait_until(lambda: data(home).name in server.log())
     server.alive()
     server.kill()
 
@@ -319,8 +336,7 @@ def test_D8_rows_of_any_values_in_tables_stop_no_home(filled):
     home = filled.restore()
     catalog = SqlCatalog("seislake", uri=f"sqlite:///{home.path}/catalog.sqlite", warehouse=f"file://{home.path}/warehouse")
     poisoned = []
-    # Rows of stations and channels are cases of their own.
-    for namespace in [name for name in catalog.list_namespaces() if name != ("network",)]:
+    for namespace in catalog.list_namespaces():
         for identifier in catalog.list_tables(namespace):
             table = catalog.load_table(identifier)
             try:
@@ -329,7 +345,7 @@ def test_D8_rows_of_any_values_in_tables_stop_no_home(filled):
             except NotInstalledError:
                 continue
     catalog.close()
-    assert {"events", "picks", "origins", "magnitudes", "dead_letters", "packets", "segments"} <= set(poisoned), poisoned
+    assert {"stations", "channels", "events", "picks", "origins", "magnitudes", "dead_letters", "packets", "segments"} <= set(poisoned), poisoned
     server = home.serve()
     whole = server.get("/fdsnws/dataselect/1/query?network=XX&station=AAA&starttime=2024-01-01&endtime=2024-01-02")
     assert whole.status_code == 200 and len(whole.content) > 7000
@@ -339,6 +355,272 @@ def test_D8_rows_of_any_values_in_tables_stop_no_home(filled):
     answer = server.graphql("{ events(first: 5) { nodes { eventId magnitudes { magnitude } } } picks(first: 5) { nodes { pickId } } "
                             "stations(first: 5) { nodes { station } } }")
     assert "errors" not in answer, answer
+    # The sound rows of stations are still there, and new ones are taken.
+    assert set(STATIONS) <= {node["station"] for node in server.graphql("{ stations(first: 50) { nodes { station } } }")["data"]["stations"]["nodes"]}
+    more = station_text([("XX", "DDD", "", "HHZ", 4.0, 2.0, 0, 100)])
+    assert server.post("/stations", data=more, headers={"Content-Type": "text/plain"}).status_code in (200, 201, 204)
     assert server.ingest((filled.records / "AAA.mseed").read_bytes()).status_code == 200
     server.alive()
     assert server.stop() == 0
+
+
+# ---------------------------------------------------------------- the log is not believed blindly
+
+def findings(home: Home) -> list:
+    """What a check tells of a home that is damaged."""
+    checked = home.run("home", "check", "--json")
+    assert checked.returncode == 1 and "panicked" not in checked.stderr, checked.stdout + checked.stderr
+    told = json.loads(checked.stdout)
+    assert told and all(finding["remedy"] and finding["lost"] for finding in told)
+    return told
+
+
+def mended(filled: Filled) -> None:
+    """A repair and the same records once more: what was there is there, once."""
+    home = filled.home
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    assert home.query(PACKETS) == filled.packets
+    assert samples_of(home) == sum(len(row["samples"]) for row in filled.samples)
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert samples_of(home) == sum(len(row["samples"]) for row in filled.samples)
+
+
+def samples_of(home: Home) -> int:
+    return sum(len(row["samples"]) for row in home.query(SAMPLES))
+
+
+def swap(one: pathlib.Path, other: pathlib.Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+def segments(home: Home, topic: str = "waveforms.raw") -> list:
+    return sorted(home.path.glob(f"log/{topic}/*/*.log"), key=lambda path: -path.stat().st_size)
+
+
+SWAPS = {
+    "segments of two partitions": lambda h: swap(*segments(h)[:2]),
+    "a full and an empty segment": lambda h: swap(segments(h)[0], segments(h)[-1]),
+    "folders of two partitions": lambda h: swap(segments(h)[0].parent, segments(h)[1].parent),
+    "segments of two topics": lambda h: swap(segments(h)[0], segments(h, "waveforms.phase_picks")[0]),
+}
+
+
+@pytest.mark.parametrize("kind", SWAPS)
+@pytest.mark.parametrize("import_between", [False, True])
+def test_D8_swapped_segments_are_told_and_put_back_and_double_no_row(filled, kind, import_between):
+    home = filled.restore()
+    SWAPS[kind](home)
+    assert any("belong elsewhere" in finding["damage"] for finding in findings(home))
+    if import_between:
+        filled.fill()
+        assert home.query(PACKETS) == filled.packets
+    mended(filled)
+
+
+@pytest.mark.parametrize("text", ['{"version":1,"partitions":0}', '{"version":1,"partitions":3}', '{"version":1,"partitions":5}',
+                                  '{"version":1,"partitions":4000000000}', '{"version":1,"partitions":-1}', '{"version":1,"partitions":"4"}',
+                                  '{"version":4294967295,"partitions":4}', '{"version":0,"partitions":4}', "[4]"])
+def test_D8_a_topic_that_says_what_cannot_be_is_not_believed(filled, text):
+    home = filled.restore()
+    description = home.path / "log" / "waveforms.raw" / "topic.json"
+    description.write_text(text)
+    assert any("topic.json" in finding["object"] for finding in findings(home))
+    filled.fill()
+    assert json.loads(description.read_text())["partitions"] == 4
+    description.write_text(text)
+    mended(filled)
+
+
+# ---------------------------------------------------------------- the catalog is not believed blindly
+
+def older_catalog(home: Home, folder: pathlib.Path) -> pathlib.Path:
+    """A home of two imports whose catalog is that of before the second; the folder of both."""
+    records = folder / "records"
+    records.mkdir()
+    for number, station in enumerate(STATIONS[:2]):
+        body = series(np.cumsum(np.random.default_rng(number).integers(-50, 51, 3000)), "2024-01-01T00:00:00", station=station)
+        (records / f"{station}.mseed").write_bytes(body)
+        home.succeed("import", "--archive-only", records / f"{station}.mseed")
+        if number == 0:
+            shutil.copy(home.path / "catalog.sqlite", folder / "older.sqlite")
+    drop_catalog(home)
+    shutil.copy(folder / "older.sqlite", home.path / "catalog.sqlite")
+    return records
+
+
+def test_D8_an_older_catalog_is_told_of_and_a_repair_goes_forward(home):
+    records = older_catalog(home, home.folder)
+    assert home.count("waveform.packets") == 30
+    told = findings(home)
+    assert any("older state" in finding["damage"] and "hidden" in finding["lost"] for finding in told), told
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    assert home.count("waveform.packets") == 60
+    home.succeed("import", "--archive-only", records)
+    rows = home.query("SELECT count(*) AS n, count(DISTINCT sha256) AS d FROM waveform.packets")[0]
+    assert (rows["n"], rows["d"]) == ("60", "60")
+
+
+def test_D8_a_server_on_an_older_catalog_says_so_until_the_rows_are_there(home):
+    older_catalog(home, home.folder)
+    # Without the log nothing can come in again by itself.
+    shutil.rmtree(home.path / "log")
+    shutil.rmtree(home.path / "state")
+    server = home.serve()
+    ready = server.get("/readyz")
+    assert ready.status_code == 503 and "older" in ready.json()["parts"]["catalog"], ready.text
+    assert str(home.path) not in ready.text
+    assert "points to an older state" in server.log()
+    assert server.stop() == 0
+    home.succeed("home", "repair")
+    server = home.serve()
+    assert server.get("/readyz").status_code == 200, server.get("/readyz").text
+    assert server.stop() == 0
+    assert home.count("waveform.packets") == 60
+
+
+def test_D8_a_table_that_the_catalog_has_forgotten_is_told_of_and_named_again(filled):
+    def forget():
+        home = filled.restore()
+        with sqlite3.connect(home.path / "catalog.sqlite") as database:
+            database.execute("DELETE FROM iceberg_tables WHERE table_name = 'packets'")
+        database.close()
+        return home
+    home = forget()
+    assert any("does not name" in finding["damage"] for finding in findings(home))
+    mended(filled)
+    # Whoever opens the home to write takes the table back.
+    home = forget()
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+
+
+def test_D8_rows_that_are_there_twice_are_counted_and_one_is_kept(filled):
+    from pyiceberg.catalog.sql import SqlCatalog
+    home = filled.restore()
+    catalog = SqlCatalog("seislake", uri=f"sqlite:///{home.path}/catalog.sqlite", warehouse=f"file://{home.path}/warehouse")
+    table = catalog.load_table("waveform.packets")
+    table.append(table.scan().to_arrow().slice(0, 70))
+    catalog.close()
+    assert home.count("waveform.packets") == 250
+    assert any("70 rows" in finding["damage"] and "more than once" in finding["damage"] for finding in findings(home))
+    mended(filled)
+
+
+def test_D8_rows_of_events_that_are_lost_come_back_from_the_log(home):
+    home.succeed("demo", "--exit", "--minutes", "10", timeout=400)
+    tables = ["bulletin.picks", "bulletin.origins", "bulletin.arrivals", "bulletin.events", "bulletin.magnitudes", "bulletin.amplitudes",
+              "waveform.packets", "waveform.segments"]
+    def rows():
+        return {table: home.count(table) for table in tables}
+    before = rows()
+    assert all(before[table] for table in ["bulletin.picks", "bulletin.events", "bulletin.arrivals"]), before
+    for path in home.path.glob("warehouse/bulletin/*/data/**/*.parquet"):
+        path.unlink()
+    findings(home)
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    assert rows() == before
+
+
+# ---------------------------------------------------------------- things that are no files
+
+def a_pipe(path: pathlib.Path) -> None:
+    os.mkfifo(path)
+
+
+def a_folder(path: pathlib.Path) -> None:
+    path.mkdir()
+    (path / "inside").write_text("something")
+
+
+def a_dangling_link(path: pathlib.Path) -> None:
+    path.symlink_to(path.parent / "nowhere")
+
+
+def a_socket(path: pathlib.Path) -> None:
+    with socket.socket(socket.AF_UNIX) as opened:
+        here = os.getcwd()
+        os.chdir(path.parent)
+        try:
+            opened.bind(path.name)
+        finally:
+            os.chdir(here)
+
+
+def a_device(path: pathlib.Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_hollow_file(path: pathlib.Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+STATE_FILES = ["catalog.sqlite", "purpose.json", "warehouse.toml", "lock", "state/seen.redb", "state/checkpoints.redb",
+               "state/velocity-model.json", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json"]
+MAKERS = [a_pipe, a_folder, a_dangling_link, a_socket, a_device, a_hollow_file]
+# Every file as a pipe, which never ends; every other thing in the places of four.
+STRANGE = [(name, a_pipe) for name in STATE_FILES] + [
+    (name, make) for name in ["catalog.sqlite", "state/seen.redb", "log/waveforms.raw/topic.json", "SEGMENT"] for make in MAKERS[1:]]
+
+
+@pytest.mark.parametrize(("name", "make"), STRANGE, ids=lambda value: value if isinstance(value, str) else value.__name__)
+def test_D8_what_is_no_file_hangs_nobody_is_named_and_is_put_aside(filled, name, make):
+    home = filled.restore()
+    path = segment(home) if name == "SEGMENT" else home.path / name
+    path.unlink(missing_ok=True)
+    make(path)
+    for command in [("home", "check"), ("import", filled.records), ("query", "SELECT count(*) FROM waveform.packets")]:
+        done = home.run(*command, timeout=60)
+        # Who reads tables needs no log.
+        if command[0] != "query" or done.returncode != 0:
+            assert done.returncode == 1 and str(path) in done.stdout + done.stderr, (command, done.stdout, done.stderr)
+            assert "panicked" not in done.stderr
+    home.succeed("home", "repair", timeout=60)
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("name", STATE_FILES[:6])
+def test_D8_what_may_not_be_read_is_named_and_not_called_mended(filled, name):
+    home = filled.restore()
+    path = home.path / name
+    path.touch()
+    path.chmod(0)
+    for command in [("home", "check"), ("home", "repair"), ("import", filled.records)]:
+        done = home.run(*command, timeout=60)
+        assert done.returncode == 1 and str(path) in done.stdout + done.stderr, (command, done.stdout, done.stderr)
+    path.chmod(0o644)
+
+
+# ---------------------------------------------------------------- killed at work
+
+@pytest.mark.parametrize("command", ["check", "repair"])
+def test_D8_a_check_or_repair_that_is_killed_leaves_a_home_that_can_be_repaired(filled, command):
+    for number in range(5):
+        home = filled.restore()
+        data(home).unlink()
+        flip(segment(home), [segment(home).stat().st_size // 2])
+        (home.path / "state" / "seen.redb").write_bytes(b"none")
+        with sqlite3.connect(home.path / "catalog.sqlite") as database:
+            database.execute("DELETE FROM iceberg_tables WHERE table_name = 'picks'")
+        database.close()
+        process = subprocess.Popen([binary(), "home", command, "--home", str(home.path)], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, env=environment())
+        time.sleep(0.05 * 3 ** number)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=20)
+        home.succeed("home", "repair")
+        assert json.loads(home.succeed("home", "check", "--json")) == []
+        filled.fill()
+        assert home.query(PACKETS) == filled.packets
+        assert subset(home.query(SAMPLES), filled.samples) or samples_of(home) == sum(len(row["samples"]) for row in filled.samples)

@@ -69,6 +69,35 @@ def test_A6_a_body_of_which_nothing_can_be_used_is_unprocessable_and_says_why(ho
         assert letter["reason"] in report["error"]["message"]
 
 
+def without_header(number: int) -> bytes:
+    """A record whose header is damaged behind its first bytes: the hour is none."""
+    content = bytearray(record(np.arange(10), 1_704_067_200 * 10**9, station=f"H{number % 1000}", sequence=number))
+    content[24] = 99
+    return bytes(content)
+
+
+def test_A6_neighbouring_bad_records_are_dead_letters_of_their_own(home):
+    server = home.serve(settings=FAST)
+    bad = [without_header(number) for number in range(1, 6)]
+    whole3 = record3(np.arange(10), "2024-01-01T00:00:00", "FDSN:XX_V__H_H_Z")
+    bad += [whole3[:-1] + bytes([whole3[-1] ^ 1]), whole3[:-2] + bytes([whole3[-2] ^ 1]) + whole3[-1:]]
+    parts = [good(), *bad, good("2024-01-01T01:00:00")]
+    places, offset = [], 0
+    for part in parts:
+        places.append((offset, len(part)))
+        offset += len(part)
+    report = server.ingest(b"".join(parts)).json()
+    assert [(letter["byte_offset"], letter["byte_count"]) for letter in report["dead_letters"]] == places[1:-1], report
+    assert report["accepted_count"] == 2
+    wait_until(lambda: server.sql("SELECT count(*) FROM stream.dead_letters")[0][0] == len(bad))
+    # However many there are, a body makes a bounded number of them, and the rest is counted.
+    many = b"".join(without_header(number) for number in range(3000))
+    report = server.ingest(good("2024-01-01T02:00:00") + many).json()
+    assert report["dead_letter_count"] == 1001
+    assert "2000 more parts" in report["dead_letters"][-1]["reason"], report["dead_letters"][-1]
+    assert server.stop() == 0
+
+
 # ---------------------------------------------------------------- times that cannot be
 
 def absurd() -> list:
@@ -329,6 +358,7 @@ def test_D11_readyz_names_the_runner_that_waits_and_livez_stays(home):
     assert server.ingest(good("2024-01-02T00:00:00")).status_code in (200, 503)
     told = wait_until(lambda: (got := server.get("/readyz")).status_code == 503 and got.text)
     assert "waveform.packets" in told
+    assert str(home.path) not in told
     assert wait_until(lambda: server.ingest(good("2024-01-03T00:00:00")).headers.get("Retry-After"))
     server.alive()
     assert server.get("/events").status_code == 200
