@@ -1,4 +1,5 @@
-//! Functions that make much from little: `repeat('x', 2000000000)` asks for two gigabytes in three words.
+//! Functions that make much from little: `repeat('x', 2000000000)` asks for two gigabytes in three words. And those that take
+//! long for little, without anybody being able to stop them ([`steps`]).
 //!
 //! ```text
 //! plan ─ GuardGrowth (analyzer) ─► every growing function is a Guarded one, `||` an n-ary concat
@@ -6,10 +7,11 @@
 //! plan ─ widest value ─► rows of a batch: a value that every row of a batch carries is as many times itself
 //! ```
 //! The engine's pool counts what operators hold, not what functions make on the way; so a call is measured before it is
-//! made. Functions that give no more than they are given are left alone.
+//! made. A search is measured by its text and its pattern. Functions that give no more than they are given are left alone.
 
 mod concat;
 mod sizes;
+mod steps;
 mod unnest;
 
 use std::any::Any;
@@ -86,6 +88,19 @@ impl Growth {
             CONSTANT_BYTES.set(Some(all));
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// `name` would take longer than a call may that nothing can stop.
+    fn check_steps(self, name: &str, steps: u64) -> Result<()> {
+        if self.check(name, steps / steps::STEPS_OF_BYTE).is_ok() {
+            return Ok(());
+        }
+        Err(DataFusionError::Execution(format!(
+            "\"{name}\" would compare about {steps} letters or elements of its arguments and could not be stopped; this \
+             session allows {} at a time: ask for less, or raise the limit",
+            self.call_bytes_max.saturating_mul(steps::STEPS_OF_BYTE)
+        )))
     }
 
     /// Limits for a statement that runs: rows of its batches, and the share of each of its calls.
@@ -199,8 +214,25 @@ impl AnalyzerRule for GuardGrowth {
 /// `function` with a guard, where it grows and has none.
 pub(crate) fn guarded(function: &Arc<ScalarUDF>) -> Option<ScalarUDF> {
     let bare = !function.inner().as_any().is::<Guarded>();
-    (bare && sizes::of_function(function.name()).is_some())
+    (bare && is_guarded(function.name()))
         .then(|| ScalarUDF::new_from_impl(Guarded { inner: Arc::clone(function) }))
+}
+
+fn is_guarded(name: &str) -> bool {
+    sizes::of_function(name).is_some() || steps::of_function(name).is_some()
+}
+
+/// Whether nothing in `expression` makes much from little, or takes long for it.
+fn holds_no_growth(expression: &Expr) -> bool {
+    let mut grows = false;
+    let walked = expression.apply(|part| {
+        grows |= match part {
+            Expr::ScalarFunction(call) => is_guarded(call.name()),
+            other => steps::is_search(other),
+        };
+        Ok(if grows { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+    });
+    walked.is_ok() && !grows
 }
 
 fn guard(expression: Expr) -> Result<Transformed<Expr>> {
@@ -228,7 +260,10 @@ fn guard(expression: Expr) -> Result<Transformed<Expr>> {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
             Ok(Transformed::yes(concat::joined(*left, *right)))
         }
-        other => Ok(Transformed::no(other)),
+        other => Ok(match steps::measured(other) {
+            Ok(measured) => Transformed::yes(measured),
+            Err(other) => Transformed::no(other),
+        }),
     }
 }
 
@@ -316,7 +351,7 @@ impl ScalarUDFImpl for Guarded {
         // What it is rewritten to would go without its guard, so only its arguments are simplified.
         match self.inner.simplify(args.clone(), info)? {
             ExprSimplifyResult::Original(args) => Ok(ExprSimplifyResult::Original(args)),
-            ExprSimplifyResult::Simplified(simpler) if sizes::holds_no_growth(&simpler) => {
+            ExprSimplifyResult::Simplified(simpler) if holds_no_growth(&simpler) => {
                 Ok(ExprSimplifyResult::Simplified(simpler))
             }
             ExprSimplifyResult::Simplified(_) => Ok(ExprSimplifyResult::Original(args)),
@@ -327,6 +362,10 @@ impl ScalarUDFImpl for Guarded {
         if let Some(size) = sizes::of_function(self.name()) {
             let arguments = sizes::Arguments::new(&args.args, args.number_rows);
             Growth::of(&args.config_options).check(self.name(), size(&arguments)?)?;
+        }
+        if let Some(steps) = steps::of_function(self.name()) {
+            let arguments = sizes::Arguments::new(&args.args, args.number_rows);
+            Growth::of(&args.config_options).check_steps(self.name(), steps(&arguments)?)?;
         }
         self.inner.invoke_with_args(args)
     }

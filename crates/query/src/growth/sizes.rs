@@ -3,9 +3,8 @@
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
-use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{ColumnarValue, Expr};
+use datafusion::logical_expr::ColumnarValue;
 
 type Size = fn(&Arguments<'_>) -> Result<u64>;
 
@@ -15,8 +14,6 @@ pub(super) fn of_function(name: &str) -> Option<Size> {
         "repeat" => |of| of.rows(|row| row.bytes(0).saturating_mul(row.count(1))),
         // A letter takes four bytes at most.
         "lpad" | "rpad" => |of| of.rows(|row| row.bytes(0).max(row.count(1).saturating_mul(4))),
-        // It makes no such text, but compares every letter with every other and cannot be stopped: four steps count as a byte.
-        "levenshtein" => |of| of.rows(|row| row.bytes(0).saturating_mul(row.bytes(1)) / 4),
         "replace" => |of| {
             of.rows(|row| {
                 let found = row.bytes(0) / row.bytes(1).max(1) + 1;
@@ -57,18 +54,6 @@ pub(super) fn of_function(name: &str) -> Option<Size> {
         _ => return None,
     };
     Some(size)
-}
-
-/// Whether nothing in `expression` makes much from little.
-pub(super) fn holds_no_growth(expression: &Expr) -> bool {
-    let mut grows = false;
-    let walked = expression.apply(|part| {
-        if let Expr::ScalarFunction(call) = part {
-            grows |= of_function(call.name()).is_some();
-        }
-        Ok(if grows { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    });
-    walked.is_ok() && !grows
 }
 
 /// Bytes of a constant.
@@ -113,7 +98,7 @@ impl<'a> Arguments<'a> {
         Self { columns: values.iter().map(column).collect(), row_count: if constant { 1 } else { row_count } }
     }
 
-    fn rows(&self, size: impl Fn(&Row<'_>) -> u64) -> Result<u64> {
+    pub(super) fn rows(&self, size: impl Fn(&Row<'_>) -> u64) -> Result<u64> {
         Ok((0..self.row_count)
             .fold(0, |sum: u64, row| sum.saturating_add(size(&Row { arguments: self, row }))))
     }
@@ -132,13 +117,14 @@ impl<'a> Arguments<'a> {
     }
 }
 
-struct Row<'a> {
+/// The arguments of one row.
+pub(super) struct Row<'a> {
     arguments: &'a Arguments<'a>,
     row: usize,
 }
 
 impl Row<'_> {
-    fn width(&self) -> usize {
+    pub(super) fn width(&self) -> usize {
         self.arguments.columns.len()
     }
 
@@ -147,7 +133,7 @@ impl Row<'_> {
     }
 
     /// Bytes of an argument.
-    fn bytes(&self, column: usize) -> u64 {
+    pub(super) fn bytes(&self, column: usize) -> u64 {
         match self.value(column) {
             None => 0,
             Some(ColumnarValue::Scalar(value)) => constant_bytes(value) as u64,
@@ -155,19 +141,37 @@ impl Row<'_> {
         }
     }
 
-    fn all_bytes(&self) -> u64 {
+    pub(super) fn all_bytes(&self) -> u64 {
         (0..self.width()).fold(0, |sum, column| sum.saturating_add(self.bytes(column)))
     }
 
     /// Elements of the lists among the arguments.
     fn elements(&self) -> u64 {
-        let of = |column| match self.value(column) {
+        (0..self.width()).fold(0, |sum, column| sum.saturating_add(self.elements_of(column)))
+    }
+
+    /// Elements of the list that an argument is.
+    pub(super) fn elements_of(&self, column: usize) -> u64 {
+        match self.value(column) {
             Some(ColumnarValue::Array(array)) => elements_at(array, self.row),
             Some(ColumnarValue::Scalar(ScalarValue::List(list))) => list.values().len() as u64,
             Some(ColumnarValue::Scalar(ScalarValue::LargeList(list))) => list.values().len() as u64,
             _ => 0,
-        };
-        (0..self.width()).fold(0, |sum, column| sum.saturating_add(of(column)))
+        }
+    }
+
+    /// An argument that is text.
+    pub(super) fn text(&self, column: usize) -> Option<&str> {
+        match self.value(column)? {
+            ColumnarValue::Scalar(value) => value.try_as_str().flatten(),
+            ColumnarValue::Array(array) if array.is_null(self.row) => None,
+            ColumnarValue::Array(array) => match array.data_type() {
+                DataType::Utf8 => Some(array.as_string::<i32>().value(self.row)),
+                DataType::LargeUtf8 => Some(array.as_string::<i64>().value(self.row)),
+                DataType::Utf8View => Some(array.as_string_view().value(self.row)),
+                _ => None,
+            },
+        }
     }
 
     fn integer(&self, column: usize) -> Option<i64> {

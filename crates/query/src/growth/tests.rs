@@ -58,10 +58,72 @@ async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {
     }
 }
 
+/// Two texts of megabytes, in constants and in rows.
+#[tokio::test]
+async fn what_would_take_days_in_one_call_is_refused_before_it_begins() {
+    let text = "repeat('a', 3000000)";
+    let pattern = "repeat('%a_', 100000)";
+    let expression = "repeat('(a|b)*c', 10000)";
+    let searches = [
+        format!("levenshtein({text}, {text})"),
+        format!("strpos({text}, repeat('a', 1000000) || 'b')"),
+        format!("position(repeat('a', 1000000) || 'b' IN {text})"),
+        format!("btrim({text}, repeat('b', 1000000))"),
+        format!("ltrim({text}, repeat('b', 1000000) || 'a')"),
+        format!("rtrim({text}, repeat('b', 1000000) || 'a')"),
+        format!("{text} LIKE {pattern}"),
+        format!("{text} NOT LIKE {pattern}"),
+        format!("{text} ILIKE {pattern}"),
+        format!("{text} SIMILAR TO {expression}"),
+        format!("{text} ~ {expression}"),
+        format!("{text} !~* {expression}"),
+        format!("{text} ~ '(a{{1,100}}){{1,100}}b'"),
+        format!("regexp_like({text}, {expression})"),
+        format!("regexp_match({text}, {expression})"),
+        format!("regexp_count({text}, {expression})"),
+        format!("regexp_instr({text}, {expression})"),
+        format!("regexp_replace({text}, {expression}, 'x')"),
+        "array_has_all(range(0, 500000), range(1, 500000))".to_owned(),
+        "array_has_any(range(0, 500000), range(500000, 1000000))".to_owned(),
+        "range(0, 500000) @> range(1, 500000)".to_owned(),
+        format!("to_timestamp({text}, {})", vec!["'%Y'"; 1000].join(", ")),
+    ];
+    for search in searches {
+        let of_rows = search.replace(text, "s");
+        for sql in [
+            format!("SELECT {search}"),
+            format!("SELECT {of_rows} FROM (SELECT repeat(x, 3000000) AS s FROM (VALUES ('a')) AS t(x))"),
+        ] {
+            let refused = answer(&sql).await.expect_err(&sql);
+            assert!(refused.contains("ask for less") && !refused.contains('\n'), "{sql}: {refused}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn usual_calls_give_what_they_gave() {
     for (sql, expected) in [
         ("SELECT levenshtein('kitten', 'sitting')", "3"),
+        ("SELECT strpos('banana', 'nan'), btrim('xxaxx', 'x'), position('é' IN 'caféé')", "3,a,4"),
+        (
+            "SELECT 'banana' LIKE 'b%n_', 'banana' ILIKE 'B%', 'banana' ~ '^b.*a$', 'a' SIMILAR TO 'b'",
+            "true,true,true,false",
+        ),
+        (
+            "SELECT count(*) FROM (VALUES ('abc', 'a%c'), ('abc', 'b%'), (NULL, '%')) AS t(x, y) WHERE x LIKE y",
+            "1",
+        ),
+        ("SELECT x FROM (VALUES ('abc'), ('abd')) AS t(x) WHERE x LIKE repeat('a', 1) || '%' || 'c'", "abc"),
+        (
+            "SELECT regexp_like('abc', 'B', 'i'), regexp_count('aXbX', 'X'), regexp_match('ab', '(b)')",
+            "true,2,[b]",
+        ),
+        (
+            "SELECT array_has_all([1, 2, 3], [1, 3]), [1, 2] @> [3], array_has_any([1], [1])",
+            "true,false,true",
+        ),
+        ("SELECT count(*) FROM (SELECT repeat('ab', 1000000) AS s) WHERE s LIKE '%b%a%ba'", "0"),
+        ("SELECT to_timestamp('2020-01-02', '%Y/%m/%d', '%Y-%m-%d')", "2020-01-02T00:00:00"),
         ("SELECT repeat('ab', 3), lpad('a', 3, 'xy'), rpad('é', 3)", "ababab,xya,é  "),
         ("SELECT replace('banana', 'a', 'oo'), regexp_replace('abc', '(b)', '<\\1>')", "boonoonoo,a<b>c"),
         ("SELECT 'a' || 'b' || 'c', 'a' || NULL || 'c'", "abc,"),
