@@ -22,6 +22,8 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
 
+use crate::stop::Stop;
+
 thread_local! {
     /// Bytes of stack that the work at hand was given.
     static GIVEN: Cell<usize> = const { Cell::new(0) };
@@ -131,7 +133,7 @@ impl RecordBatchStream for StackStream {
     }
 }
 
-/// Gives the tasks that the engine spawns the stack of the statement that spawns them.
+/// Gives the tasks that the engine spawns the stack of the statement that spawns them, and counts their threads for it.
 struct Tracer;
 
 impl JoinSetTracer for Tracer {
@@ -139,6 +141,10 @@ impl JoinSetTracer for Tracer {
         &self,
         future: BoxFuture<'static, Box<dyn Any + Send>>,
     ) -> BoxFuture<'static, Box<dyn Any + Send>> {
+        let future = match Stop::at_work() {
+            None => future,
+            Some(stop) => stop.counted(future).boxed(),
+        };
         match GIVEN.get() {
             0 => future,
             bytes => OnStack::new(bytes, future).boxed(),

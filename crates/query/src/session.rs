@@ -13,7 +13,7 @@ use crate::functions::{AGGREGATES, FUNCTIONS};
 use crate::growth::{self, Growth, GuardGrowth};
 use crate::list_memory::ListMemory;
 use crate::shape::NESTING_MAX;
-use crate::stoppable::AskWhetherWanted;
+use crate::stoppable::{AskWhetherWanted, planning};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
@@ -67,6 +67,9 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
+        .with_analyzer_rules(planning::analyzer_rules())
+        .with_optimizer_rules(planning::optimizer_rules())
+        .with_physical_optimizer_rules(planning::physical_rules())
         .with_analyzer_rule(Arc::new(GuardGrowth))
         .with_physical_optimizer_rule(Arc::new(AskWhetherWanted))
         .build();

@@ -56,6 +56,11 @@ const RELATION_BYTES: usize = 96 << 10;
 const PARSED_LEVEL_BYTES: usize = 256 << 10;
 const WALKED_LEVEL_BYTES: usize = 8 << 10;
 
+/// ... of a function over a window: each may stand above the ones before it, wherever they are written.
+const WINDOW_BYTES: usize = 160 << 10;
+
+/// Functions over windows of a statement at most: planning takes the square of them.
+const WINDOWS_MAX: usize = 256;
 /// Size of a query or table in a plan, in operands.
 const RELATION_SIZE: usize = 20;
 
@@ -221,16 +226,27 @@ fn stack_bytes(statement: &Statement) -> Result<usize> {
         Statement::Explain(_) | Statement::Reset(_) => return Err(not_reading("RESET")),
     };
     let mut walk = Walk { depth: BASE_BYTES, peak: BASE_BYTES, ..Walk::default() };
-    match Visit::visit(sql.as_ref(), &mut walk) {
+    let walked = Visit::visit(sql.as_ref(), &mut walk);
+    let needed = walk.peak + walk.window_count * WINDOW_BYTES;
+    match walked {
+        ControlFlow::Continue(()) if needed > STACK_BYTES_MAX => Err(nested_too_deeply()),
         ControlFlow::Break(TooMuch::Stack) => Err(nested_too_deeply()),
         ControlFlow::Break(TooMuch::Size) => Err(refused(
             "the statement asks for too large a plan: too many parts, too often named, CASE in CASE, or subqueries in subqueries",
         )),
         ControlFlow::Continue(()) => match columns::check(sql) {
-            Ok(()) => Ok(walk.peak),
-            Err(columns::TooLarge) => Err(refused(
-                "the statement asks for too large a plan: its columns multiply from query to query",
-            )),
+            Ok(()) => Ok(needed),
+            Err(too_large) => Err(refused(format!(
+                "the statement asks for too large a plan: {}",
+                match too_large {
+                    columns::TooLarge::Expression => "its columns multiply from query to query",
+                    columns::TooLarge::Columns =>
+                        "its queries and joins have too many columns: name those that you need",
+                    columns::TooLarge::Parts => "its UNIONs or ORDER BY have too many parts",
+                    columns::TooLarge::Groupings =>
+                        "GROUP BY asks for too many sets: use fewer or smaller CUBE, ROLLUP and GROUPING SETS",
+                }
+            ))),
         },
     }
 }
@@ -260,6 +276,8 @@ struct Walk {
     size: usize,
     /// `CASE` and subqueries of expressions around here: the engine keeps two copies of what stands in one.
     copied_count: usize,
+    /// Functions over windows.
+    window_count: usize,
 }
 
 impl Walk {
@@ -382,6 +400,10 @@ impl Visitor for Walk {
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<TooMuch> {
         self.copied_count += usize::from(is_copied(expression));
+        self.window_count += usize::from(matches!(expression, Expr::Function(call) if call.over.is_some()));
+        if self.window_count > WINDOWS_MAX {
+            return ControlFlow::Break(TooMuch::Size);
+        }
         self.count(case_size(1, self.copied_count))?;
         self.enter(expression_bytes(expression))
     }

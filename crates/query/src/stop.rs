@@ -1,13 +1,24 @@
-//! Whether a statement is still wanted. Who asked drops the flag's other end or raises it; operators look at it where they
-//! would otherwise go on for long without asking anybody.
+//! Whether a statement is still wanted, and how many threads work on it. Who asked drops the flag's other end or raises it;
+//! operators look at it where they would otherwise go on for long without asking anybody. A thread that still works on a
+//! statement long after it was stopped is in the middle of a call that asks nobody: who owns the threads can tell so.
 
 use std::any::Any;
+use std::cell::RefCell;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use datafusion::common::config::{ConfigExtension, ConfigOptions, ExtensionOptions};
 use datafusion::common::{DataFusionError, Result, config_err};
 use datafusion::config::ConfigEntry;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+
+thread_local! {
+    /// That of the statement which this thread works on.
+    static AT_WORK: RefCell<Option<Stop>> = const { RefCell::new(None) };
+}
 
 /// A flag shared by who asks and what works: once raised it stays so.
 #[derive(Clone, Debug, Default)]
@@ -15,13 +26,14 @@ pub struct Stop {
     own: Arc<AtomicBool>,
     /// That of the whole request.
     above: Option<Arc<AtomicBool>>,
+    thread_count: Arc<AtomicUsize>,
 }
 
 impl Stop {
     /// A flag that counts as raised too when this one is: one statement of a request.
     #[must_use]
     pub fn below(&self) -> Self {
-        Self { own: Arc::default(), above: Some(Arc::clone(&self.own)) }
+        Self { above: Some(Arc::clone(&self.own)), ..Self::default() }
     }
 
     /// The answer is not wanted any more.
@@ -35,9 +47,39 @@ impl Stop {
         raised(&self.own) || self.above.as_ref().is_some_and(raised)
     }
 
+    /// Threads that work on the statement at this moment.
+    pub fn thread_count(&self) -> usize {
+        self.thread_count.load(Ordering::Relaxed)
+    }
+
+    /// `work` on the statement: threads that poll or drop it are counted, and those of the tasks that the engine spawns
+    /// meanwhile.
+    pub fn counted<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> impl Future<Output = T> + Send + 'static {
+        Counted { work: Some(work.boxed()), stop: self.clone() }
+    }
+
+    /// That of the statement which this thread works on.
+    pub(crate) fn at_work() -> Option<Self> {
+        AT_WORK.with_borrow(Clone::clone)
+    }
+
+    fn enter(&self) -> Entered {
+        self.thread_count.fetch_add(1, Ordering::Relaxed);
+        Entered { before: AT_WORK.replace(Some(self.clone())), stop: self.clone() }
+    }
+
     /// That of the statement whose options these are; one that nobody raises for sessions without.
     pub(crate) fn of(options: &ConfigOptions) -> Self {
         options.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+
+    /// # Errors
+    /// The answer to the statement whose options these are is not wanted any more.
+    pub(crate) fn check_of(options: &ConfigOptions) -> Result<()> {
+        options.extensions.get::<Self>().map_or(Ok(()), Self::check)
     }
 
     /// # Errors
@@ -47,6 +89,42 @@ impl Stop {
             return Err(DataFusionError::Execution("the statement was stopped".into()));
         }
         Ok(())
+    }
+}
+
+/// While it lives, this thread works on a statement.
+struct Entered {
+    before: Option<Stop>,
+    stop: Stop,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        AT_WORK.set(self.before.take());
+        self.stop.thread_count.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Counted<T> {
+    work: Option<BoxFuture<'static, T>>,
+    stop: Stop,
+}
+
+impl<T> Future for Counted<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let _entered = self.stop.enter();
+        let Some(work) = self.work.as_mut() else { return Poll::Pending };
+        work.poll_unpin(context)
+    }
+}
+
+impl<T> Drop for Counted<T> {
+    fn drop(&mut self) {
+        // Plans and batches may take long to drop, too.
+        let _entered = self.stop.enter();
+        self.work = None;
     }
 }
 

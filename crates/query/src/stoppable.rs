@@ -4,6 +4,8 @@
 //! hours. So every join and `unnest` gets a [`StoppableExec`] above it, and the condition of a nested loop, which may
 //! look at pairs for hours without finding one, a [`StoppableCondition`].
 
+pub(crate) mod planning;
+
 use std::any::Any;
 use std::fmt;
 use std::hash::{Hash, Hasher};

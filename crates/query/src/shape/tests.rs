@@ -83,6 +83,10 @@ fn kinds() -> Vec<(&'static str, OfSize)> {
             nested(n, "SELECT 1 AS y FROM ((VALUES (1)) AS a(x) CROSS JOIN (", "SELECT 1 AS y", ") AS b)")
         }),
         ("windows", |n| nested(n, "SELECT sum(x) OVER () AS x FROM (", "SELECT 1 AS x", ") AS t")),
+        ("windows beside each other", |n| {
+            let all: Vec<String> = (0..n).map(|i| format!("sum(x) OVER (ORDER BY x + {i})")).collect();
+            format!("SELECT {} FROM (VALUES (1)) AS t(x)", all.join(", "))
+        }),
         ("aggregates", |n| nested(n, "SELECT sum(x) AS x FROM (", "SELECT 1 AS x", ") AS t")),
         ("is null", |n| format!("SELECT {}", nested(n, "(", "1", " IS NULL)"))),
         ("like", |n| format!("SELECT {}", nested(n, "(", "'a'", " LIKE 'a')::TEXT"))),
@@ -191,6 +195,86 @@ fn a_short_statement_does_not_ask_for_a_plan_of_millions() {
     let sql = format!("SELECT * FROM ({doubled}) WHERE x > 1");
     let error = crate::parse(&empty_session(), Question::new(sql)).unwrap_err();
     assert!(error.message.contains("multiply"), "{error}");
+}
+
+fn numbered(count: usize, between: &str, part: impl Fn(usize) -> String) -> String {
+    (0..count).map(part).collect::<Vec<_>>().join(between)
+}
+
+fn refusal(sql: &str) -> Option<String> {
+    crate::parse(&empty_session(), Question::new(sql)).err().map(|error| error.message)
+}
+
+#[test]
+fn a_plan_that_would_be_too_large_is_refused_before_it_is_begun() {
+    let columns = |n: usize| numbered(n, ", ", |i| format!("1 AS c{i}"));
+    let wide = format!("WITH w AS (SELECT {})", columns(1000));
+    let of_wide = numbered(500, ", ", |i| format!("w AS w{i}"));
+    let from = "FROM (VALUES (1)) AS t(x)";
+    for (sql, told) in [
+        (
+            format!("SELECT 1 {from} GROUP BY CUBE({})", numbered(60, ", ", |i| format!("x + {i}"))),
+            "GROUP BY",
+        ),
+        (
+            format!("SELECT 1 {from} GROUP BY CUBE({})", numbered(13, ", ", |i| format!("x + {i}"))),
+            "GROUP BY",
+        ),
+        (
+            format!(
+                "SELECT 1 {from} GROUP BY {}",
+                chain(7, "GROUPING SETS ((x), (x+1), (x+2), (x+3))", ", ")
+            ),
+            "GROUP BY",
+        ),
+        (format!("SELECT 1 {from} GROUP BY {}", chain(9, "ROLLUP(x, x+1)", ", ")), "GROUP BY"),
+        (format!("SELECT (SELECT 1 {from} GROUP BY CUBE({}))", chain(60, "x", ", ")), "GROUP BY"),
+        (format!("SELECT {} {from}", numbered(39_000, ", ", |i| format!("x + {i}"))), "columns"),
+        (format!("SELECT {} FROM (SELECT {}) AS t", chain(100, "*", ", "), columns(100)), "columns"),
+        (format!("{wide} SELECT * FROM {of_wide}"), "columns"),
+        (format!("{wide} SELECT (SELECT count(*) FROM (SELECT * FROM {of_wide}))"), "columns"),
+        (format!("SELECT 1 WHERE EXISTS ({wide} SELECT * FROM {of_wide})"), "columns"),
+        (format!("SELECT * FROM {}", numbered(80, ", ", |i| format!("a AS a{i}"))), "columns"),
+        (chain(2000, "SELECT 1", " UNION "), "parts"),
+        (format!("SELECT x {from} ORDER BY {}", numbered(1000, ", ", |i| format!("x + {i}"))), "parts"),
+        (
+            format!("SELECT {} {from}", numbered(300, ", ", |i| format!("sum(x) OVER (ORDER BY x + {i})"))),
+            "too large",
+        ),
+    ] {
+        let refused = refusal(&sql).unwrap_or_else(|| panic!("admitted: {}", &sql[..sql.len().min(200)]));
+        assert!(refused.contains("too large a plan") && refused.contains(told), "{refused}");
+    }
+}
+
+/// What tools for reports send, and people with many columns.
+#[test]
+fn large_plans_of_usual_tools_are_admitted() {
+    let columns = |n: usize| numbered(n, ", ", |i| format!("x + {i} AS c{i}"));
+    let from = "FROM (VALUES (1)) AS t(x)";
+    for sql in [
+        format!("SELECT {} {from}", columns(1000)),
+        format!("SELECT x, count(*) {from} GROUP BY CUBE(x, x+1, x+2, x+3, x+4, x+5, x+6)"),
+        format!("SELECT x, count(*) {from} GROUP BY ROLLUP(x, x+1, x+2), CUBE(x+3, x+4)"),
+        format!("SELECT * {from} WHERE x IN ({})", numbered(20_000, ", ", |i| i.to_string())),
+        format!("SELECT count(*) FROM (VALUES {}) AS t(x)", numbered(20_000, ", ", |i| format!("({i})"))),
+        chain(500, "SELECT 1 AS x", " UNION ALL "),
+        format!(
+            "SELECT * FROM {}",
+            numbered(12, " CROSS JOIN ", |i| format!("(SELECT {}) AS t{i}", columns(50).replace('x', "1")))
+        ),
+        format!(
+            "SELECT {} {from}",
+            numbered(40, ", ", |i| format!("sum(x) OVER (PARTITION BY x ORDER BY x + {i})"))
+        ),
+        format!(
+            "SELECT * FROM ({}) AS t ORDER BY {}",
+            format_args!("SELECT {} {from}", columns(64)),
+            numbered(64, ", ", |i| format!("c{i}"))
+        ),
+    ] {
+        assert_eq!(refusal(&sql), None, "{}", &sql[..sql.len().min(200)]);
+    }
 }
 
 /// Parts of statements; put together at random they are mostly wrong, and must be refused in words.
