@@ -19,8 +19,9 @@ mod serve;
 mod view;
 mod waveform;
 
-use async_graphql::{EmptyMutation, EmptySubscription, SDLExportOptions, Schema};
+use async_graphql::{EmptyMutation, EmptySubscription, Request, SDLExportOptions, Schema};
 
+use crate::error::ApiError;
 use crate::limits::HttpLimits;
 use crate::state::AppState;
 
@@ -37,6 +38,14 @@ pub(crate) fn schema(state: AppState, limits: HttpLimits) -> ApiSchema {
         .extension(order::FieldOrder::default())
         .data(limits)
         .finish()
+}
+
+/// Refuses a document as the door does before anything else walks it, with the limits of an unchanged configuration.
+///
+/// # Errors
+/// It is no GraphQL document, or too large in any way.
+pub fn check_document(text: &str) -> Result<(), ApiError> {
+    guard::check(&mut Request::new(text), HttpLimits::default().query_depth_max)
 }
 
 /// The schema as text: what `api/schema.graphql` holds.

@@ -141,6 +141,21 @@ const INTROSPECTION: &str = "query IntrospectionQuery { __schema { queryType { n
     name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name \
     ofType { kind name ofType { kind name } } } } } } } } } }";
 
+/// Documents that the guard lets through.
+const SOUND: [&str; 4] = [
+    INTROSPECTION,
+    "{events(first: 2, minMagnitude: 1.5) {totalCount nodes {eventId magnitudes {magnitude}}}}",
+    "query Q($n: Int = 3) {a: events(first: $n) @include(if: true) {nodes {...E}}} fragment E on Event {eventId}",
+    "{events(after: \"\"\"a { \\\"\"\" block\"\"\", where: {a: [1, {b: \"c\\u0041\"}]}) {nodes {eventId}}} # end {",
+];
+
+#[test]
+fn sound_documents_pass() {
+    for document in SOUND {
+        assert_eq!(refused(document), None, "{document}");
+    }
+}
+
 #[test]
 fn tools_learn_the_schema_but_not_lists_within_lists_of_it() {
     assert_eq!(refused(INTROSPECTION), None);
@@ -166,6 +181,29 @@ proptest! {
         ]), 0..400)
     ) {
         let _ = refused(&words.concat());
+    }
+
+    /// Documents that pass, with parts taken out, doubled, or other words put in, pass or are refused, within the time of `refused`.
+    #[test]
+    fn no_changed_document_hangs_or_ends_the_guard(
+        document in 0..SOUND.len(),
+        changes in proptest::collection::vec((0_usize..2000, 0_usize..200, 0_usize..6), 1..8),
+    ) {
+        const WORDS: [&str; 4] = ["{", "...F ", "\"\"\"", "@a("];
+        let mut letters: Vec<char> = SOUND[document].chars().collect();
+        for (at, count, change) in changes {
+            let at = at % (letters.len() + 1);
+            let end = (at + count).min(letters.len());
+            match change {
+                0 => drop(letters.drain(at..end)),
+                1 => {
+                    let part: Vec<char> = letters[at..end].to_vec();
+                    letters.splice(at..at, part);
+                }
+                word => drop(letters.splice(at..at, WORDS[word - 2].repeat(count).chars())),
+            }
+        }
+        let _ = refused(&letters.into_iter().collect::<String>());
     }
 
     /// Documents of fragments that spread each other at random are measured, and what passes is small written out.
