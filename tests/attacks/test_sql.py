@@ -127,6 +127,88 @@ def test_D5_no_call_takes_more_than_its_memory(server, statement):
     assert peak[0] - before < 1 << 30, f"{(peak[0] - before) >> 20} MB: {answer[:300]}"
 
 
+# Plans that are large, not statements that are long: each is refused or planned within seconds.
+LARGE_PLANS = {
+    "cube": "SELECT count(*) FROM (VALUES (1)) AS t(x) GROUP BY CUBE(" + ",".join(f"x+{i}" for i in range(60)) + ")",
+    "small cube": "SELECT count(*) FROM (VALUES (1)) AS t(x) GROUP BY CUBE(" + ",".join(f"x+{i}" for i in range(16)) + ")",
+    "grouping sets": "SELECT count(*) FROM (VALUES (1)) AS t(x) GROUP BY " + ",".join(["GROUPING SETS ((x),(x+1),(x+2),(x+3))"] * 12),
+    "rollups": "SELECT count(*) FROM (VALUES (1)) AS t(x) GROUP BY " + ",".join("ROLLUP(" + ",".join(f"x+{i * 8 + j}" for j in range(8)) + ")" for i in range(8)),
+    "columns": "SELECT " + ",".join(f"x+{i} AS c{i}" for i in range(40_000)) + " FROM (VALUES (1)) AS t(x)",
+    "calls": "SELECT " + ",".join(f"abs(x-{i})" for i in range(20_000)) + " FROM (VALUES (1)) AS t(x)",
+    "stars": "SELECT " + ",".join(["*"] * 5_000) + " FROM (SELECT " + ",".join(f"1 AS c{i}" for i in range(1000)) + ") AS t",
+    "wide joins": "SELECT * FROM " + ",".join(f"(SELECT {','.join(f'{j} AS c{i}_{j}' for j in range(200))}) AS t{i}" for i in range(100)),
+    "wide names": "WITH w AS (SELECT " + ",".join(f"1 AS c{i}" for i in range(1000)) + ") SELECT * FROM " + ",".join(f"w AS w{i}" for i in range(500)),
+    "hidden wide names": "WITH w AS (SELECT " + ",".join(f"1 AS c{i}" for i in range(1000)) + ") SELECT (SELECT count(*) FROM (SELECT * FROM " + ",".join(f"w AS w{i}" for i in range(500)) + "))",
+    "unions": " UNION ALL ".join(f"SELECT {i}" for i in range(10_000)),
+    "distinct unions": " UNION ".join(f"SELECT {i}" for i in range(3_000)),
+    "list": "SELECT count(*) FROM range(0, 9) AS t(x) WHERE x IN (" + ",".join(str(i) for i in range(140_000)) + ")",
+    "list of texts": "SELECT count(*) FROM (VALUES ('a')) AS t(x) WHERE x IN (" + ",".join(f"'{i}'" for i in range(100_000)) + ")",
+    "list of sums": "SELECT count(*) FROM range(0, 9) AS t(x) WHERE x IN (" + ",".join(f"x+{i}" for i in range(39_000)) + ")",
+    "rows": "SELECT count(*) FROM (VALUES " + ",".join(f"({i})" for i in range(110_000)) + ") AS t(x)",
+    "array": "SELECT array_length([" + ",".join(str(i) for i in range(140_000)) + "])",
+    "arguments": "SELECT coalesce(" + ",".join(["NULL"] * 150_000) + ")",
+    "branches": "SELECT CASE x " + " ".join(f"WHEN {i} THEN {i}" for i in range(20_000)) + " END FROM range(0, 9) AS t(x)",
+    "table expressions": "WITH " + ",".join(f"t{i} AS (SELECT {i} AS x)" for i in range(20_000)) + " SELECT * FROM t1",
+    "windows": "SELECT " + ",".join(f"sum(x) OVER (ORDER BY x+{i})" for i in range(3_000)) + " FROM range(0, 9) AS t(x)",
+    "aggregates": "SELECT " + ",".join(f"sum(x+{i})" for i in range(10_000)) + " FROM range(0, 9) AS t(x)",
+    "orders": "SELECT x FROM range(0, 9) AS t(x) ORDER BY " + ",".join(f"x+{i}" for i in range(20_000)),
+    "groups": "SELECT count(*) FROM range(0, 9) AS t(x) GROUP BY " + ",".join(f"x+{i}" for i in range(20_000)),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(LARGE_PLANS))
+def test_D2_no_plan_takes_the_server(server, kind):
+    before, worked_s = server.resident_bytes(), server.worked_s()
+    answer = told(server, LARGE_PLANS[kind], timeout_s=45)
+    assert server.worked_s() - worked_s < 40, f"{server.worked_s() - worked_s:.0f} s: {answer[:200]}"
+    assert server.resident_bytes() - before < 1 << 30, f"{(server.resident_bytes() - before) >> 20} MB"
+
+
+# Calls on one batch that nothing can stop: what remains of their kind. A backtracking search, a window that grows.
+UNSTOPPABLE = [
+    "SELECT length(regexp_replace(repeat('A', 3000000), '.*[^A-Z]|[A-Z]', 'x', 'g'))",
+    "SELECT length(regexp_replace(s, '.*[^A-Z]|[A-Z]', 'x', 'g')) FROM (SELECT repeat(x, 3000000) AS s FROM (VALUES ('A')) AS t(x))",
+]
+
+
+def test_D4_threads_that_do_not_come_back_are_replaced_and_the_doors_go_on(home):
+    server = home.serve(settings="[query]\ntimeout_s = 2.0\nthread_count = 2\n")
+    threads = [threading.Thread(target=told, args=(server, statement, 30)) for statement in UNSTOPPABLE * 2]
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 9
+    while time.monotonic() < end:
+        for path in ("/events", "/stations", "/fdsnws/event/1/query", "/fdsnws/station/1/query"):
+            began = time.monotonic()
+            assert server.get(path, timeout=10).status_code in (200, 204)
+            assert time.monotonic() - began < 5, path
+        assert server.graphql("{events(first: 1) {nodes {eventId}}}")["data"] is not None
+    for thread in threads:
+        thread.join()
+    wait_until(lambda: _answers(server), within_s=30)
+    ready = server.get("/readyz")
+    assert ready.status_code == 200 and "replaced" in ready.json()["parts"]["queries"], ready.text
+    metrics = server.get("/metrics").text
+    held = [line for line in metrics.splitlines() if line.startswith("seislake_query_threads_held") and "sql" in line]
+    assert held and float(held[0].split()[-1]) >= 1, metrics
+    server.kill()
+
+
+def _answers(server) -> bool:
+    try:
+        return server.sql("SELECT 1", timeout_s=10) == [(1,)]
+    except Exception:  # noqa: BLE001 - the driver has many kinds
+        return False
+
+
+def test_an_answer_with_more_rows_than_allowed_ends_with_an_error(home):
+    server = home.serve(settings="[query]\nrow_count = 10000\n")
+    assert len(server.sql("SELECT * FROM range(0, 10000)")) == 10_000
+    with pytest.raises(Exception, match="query.row_count"):
+        server.sql("SELECT * FROM range(0, 100000)")
+    assert server.sql("SELECT count(*) FROM range(0, 100000)") == [(100_000,)]
+
+
 # What a statement may not touch: files, settings, tables.
 FORBIDDEN = [
     "SELECT * FROM '/etc/passwd'", "SELECT * FROM \"/etc/passwd\"", "SELECT * FROM './Cargo.toml'", "SELECT * FROM 'file:///etc/passwd'",
