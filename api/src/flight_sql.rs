@@ -95,7 +95,7 @@ impl FlightSql {
         let batches = answer.map_err(|failure| failure_status(&failure))?;
         let schema = batches.schema();
         let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure_status(&failure))));
-        Ok(encode(schema, batches))
+        Ok(encode(schema, batches).map(|data| self.runtime.answer_in_parts(data).boxed()))
     }
 
     async fn schemas(&self) -> Result<Vec<(String, Arc<dyn SchemaProvider>)>, Status> {
@@ -136,7 +136,8 @@ fn failure_status(failure: &QueryFailure) -> Status {
     match failure {
         QueryFailure::Engine(error) => status(error),
         QueryFailure::TimedOut(_) => Status::deadline_exceeded(failure.to_string()),
-        QueryFailure::Busy => Status::unavailable(failure.to_string()),
+        QueryFailure::TooManyRows(_) => Status::out_of_range(failure.to_string()),
+        QueryFailure::Busy | QueryFailure::NoThreads => Status::unavailable(failure.to_string()),
         QueryFailure::BrokenOff => Status::internal(failure.to_string()),
     }
 }

@@ -27,10 +27,12 @@ pub mod state;
 pub use error::{ApiError, ErrorCode};
 pub use fdsn::bulletin;
 pub use flight_sql::FlightSql;
-pub use graphql::schema_sdl;
+pub use graphql::{check_document, schema_sdl};
 pub use http::{router, router_with};
 pub use limits::HttpLimits;
-pub use query_runtime::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
+pub use query_runtime::{
+    Asker, HeldThreads, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit,
+};
 pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_in_format, text_records};
 pub use state::AppState;
 

@@ -1,12 +1,15 @@
-//! What a request brings with it through every door: who sent it, and whether anybody still waits for the answer.
+//! What a request brings with it through every door: who sent it, its number, its span, and whether anybody still waits for
+//! the answer.
 //!
 //! The door puts a [`RequestContext`] into the extensions of each request (of gRPC too). Work that is handed to another
 //! thread or runtime watches `cancelled`; work done in place is dropped with the request.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Span;
 
 /// Whom requests are counted for: an address, of IPv6 the network that one subscriber has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,14 +44,21 @@ impl fmt::Display for Client {
 pub struct RequestContext {
     /// Who sent it.
     pub client: Client,
+    /// Its number since the process began.
+    pub request_id: u64,
+    /// What is logged while it is answered, on whatever thread, carries `door`, `client` and `request_id`.
+    pub span: Span,
     /// Cancelled when the request ends: answered, given up by its client or cut off by a limit.
     pub cancelled: CancellationToken,
 }
 
 impl RequestContext {
-    /// A request of `client` that has begun; it ends when the guard is dropped.
-    pub fn begin(client: Client) -> (Self, DropGuard) {
+    /// A request of `client` at `door` that has begun; it ends when the guard is dropped.
+    pub fn begin(client: Client, door: &'static str) -> (Self, DropGuard) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let request_id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let span = tracing::info_span!("request", door, %client, request_id);
         let cancelled = CancellationToken::new();
-        (Self { client, cancelled: cancelled.clone() }, cancelled.drop_guard())
+        (Self { client, request_id, span, cancelled: cancelled.clone() }, cancelled.drop_guard())
     }
 }

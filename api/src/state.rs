@@ -19,6 +19,7 @@ use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use crate::error::ApiError;
+use crate::query_runtime::QueryRuntime;
 use crate::records::TextRecord;
 
 /// Which state of the lake to read.
@@ -139,6 +140,11 @@ pub trait Originals: Debug + Send + Sync {
 pub trait Readiness: Debug + Send + Sync {
     /// Each part with `Ok` or the reason why it is not ready.
     async fn check(&self) -> Vec<(String, Result<(), String>)>;
+
+    /// What an operator should know of parts that are ready all the same.
+    fn notes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
 }
 
 /// Everything a handler can reach.
@@ -154,6 +160,8 @@ pub struct AppState {
     pub originals: Arc<dyn Originals>,
     /// Readiness of the parts.
     pub readiness: Arc<dyn Readiness>,
+    /// Threads of statements and answers; `None`: those of whoever asks.
+    pub queries: Option<QueryRuntime>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Where `/metrics` reads; `None` answers 404.

@@ -28,11 +28,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+use tracing::Instrument;
 
 use activity::{Counted, Tracked};
 use connections::Connection;
 pub use connections::{Connections, Patience};
 
+use crate::query_runtime::door_of;
 use crate::request::RequestContext;
 
 /// How often connections are looked at.
@@ -86,7 +88,7 @@ pub async fn serve(
                     let serving = serve_connection(
                         stream,
                         connection,
-                        Arc::clone(&builder),
+                        (Arc::clone(&builder), protocol),
                         router.clone(),
                         stop.clone(),
                     );
@@ -145,7 +147,7 @@ async fn refuse(mut stream: TcpStream, protocol: Protocol) {
 async fn serve_connection(
     stream: TcpStream,
     connection: Arc<Connection>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    (builder, protocol): (Arc<auto::Builder<TokioExecutor>>, Protocol),
     router: Router,
     stop: CancellationToken,
 ) {
@@ -154,7 +156,7 @@ async fn serve_connection(
     let io = TokioIo::new(Counted::new(stream, Arc::clone(&connection)));
     let of_request = Arc::clone(&connection);
     let service = tower::service_fn(move |request: axum::http::Request<Incoming>| {
-        answer(router.clone(), Arc::clone(&of_request), request)
+        answer(router.clone(), protocol, Arc::clone(&of_request), request)
     });
     let mut serving = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     tokio::select! {
@@ -174,14 +176,20 @@ async fn serve_connection(
 
 async fn answer(
     router: Router,
+    protocol: Protocol,
     connection: Arc<Connection>,
     request: axum::http::Request<Incoming>,
 ) -> Result<axum::http::Response<Tracked>, std::convert::Infallible> {
-    let (context, ends) = RequestContext::begin(connection.client());
+    let door = match protocol {
+        Protocol::Http => door_of(request.uri().path()),
+        Protocol::Grpc => "flight",
+    };
+    let (context, ends) = RequestContext::begin(connection.client(), door);
+    let span = context.span.clone();
     let tracked = connection.begin();
     let mut request = request.map(|body| Body::new(tracked.receiving(Body::new(body))));
     request.extensions_mut().insert(context);
-    let response = router.oneshot(request).await?;
+    let response = router.oneshot(request).instrument(span).await?;
     Ok(response.map(|body| tracked.sending(body, ends)))
 }
 

@@ -21,6 +21,11 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Response {
         let word = state.err().map_or_else(|| "ready".to_owned(), |reason| without_paths(&reason));
         parts.insert(part, Value::String(word));
     }
+    for (part, note) in shared.state.readiness.notes() {
+        if parts.get(&part).is_some_and(|state| state == "ready") {
+            parts.insert(part, Value::String(format!("ready; {note}")));
+        }
+    }
     let (status, word) =
         if all_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
     (status, Json(json!({"status": word, "parts": parts}))).into_response()

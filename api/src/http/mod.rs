@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, Version, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -75,6 +75,7 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .route("/metrics", get(health::metrics))
         .route("/version", get(health::version))
         .with_state(shared.clone());
+    let queries = state.queries.clone();
     let origins = cors::Origins::new(&limits.cors_origins);
     own.merge(asset_routes(PAGES))
         .merge(graphql::routes(state, limits))
@@ -82,7 +83,7 @@ pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Route
         .merge(others)
         .fallback(unknown_path)
         .method_not_allowed_fallback(unknown_method)
-        .layer(from_fn(in_its_name))
+        .layer(from_fn_with_state(queries, in_its_name))
         .layer(DefaultBodyLimit::disable())
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(answered)))
         .layer(from_fn_with_state(guards, guard::guard))

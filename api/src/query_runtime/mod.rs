@@ -1,45 +1,54 @@
 //! Where the statements of all doors run: on threads of their own, so that nothing else waits for them.
 //!
 //! ```text
-//! door ─ run ─► line of its asker ─► place ─► parse ─ plan ─ execute ─► batches ─► QueryStream ─► door
-//!                                    └ threads of low priority         └ a reader that is slow gives the place back
+//! door ─ run ─┬─ Flight SQL, command line ─► threads "sql"  ─┐
+//!             └─ all other doors ──────────► threads "doors" ─┴► line of its asker ─► place ─► parse ─ plan ─ execute ─► batches
+//!                                                                                              QueryStream ─► door ◄──┘
 //! ```
-//! A statement ends when its stream is dropped, when its time is over, or with the process; its place is free once it has
-//! really ended. How deep, how large and how hungry it may be, the crate `query` says.
+//! Statements that clients write may hold every thread that they run on; those that we write for the other doors have as
+//! many threads and places of their own, and are answered all the same. A statement ends when its stream is dropped, when
+//! its time is over, or with the process; its place is free once it has really ended, and a reader that is slow gives it
+//! back. What is written of the rows is made on threads of the doors, too. A thread that does not come back is replaced ([`threads`]). How deep, how large and how hungry a statement may be,
+//! the crate `query` says.
 
 mod asker;
 mod places;
 mod stream;
+mod threads;
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use seislake_query::{QueryError, Question};
 use tokio::sync::{Semaphore, mpsc};
+use tracing::Instrument;
 
 pub use asker::Asker;
-pub(crate) use asker::in_its_name;
+pub(crate) use asker::{door_of, in_its_name};
 pub use stream::{QueryStream, TimeLimit};
+pub use threads::HeldThreads;
 
-use places::{Place, Places};
+use places::Places;
 use stream::Part;
+use threads::{Generation, Statement, ThreadSettings, Threads};
 
-/// Stack of a thread. What needs more gets a stack of its own.
-const THREAD_STACK_BYTES: usize = 16 << 20;
-/// Threads that read files.
-const READING_THREADS_MAX: usize = 64;
-/// How nice the threads are to all others: of two that want a core, these get a tenth.
-const NICENESS: i32 = 10;
+/// How nice the threads of clients' statements are to all others: of two that want a core, these get a tenth.
+const SQL_NICENESS: i32 = 10;
+/// Those of our own statements, and of what is written of their rows, stand between.
+const DOORS_NICENESS: i32 = 5;
+/// How often threads that do not come back are looked for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// Batches that wait for the reader of an answer.
 const BATCHES_AHEAD: usize = 2;
 
-/// Limits over all statements.
+/// Limits over all statements of a kind: those that clients write, and ours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueryLimits {
     /// Threads; 0: as many as there are cores.
@@ -48,13 +57,32 @@ pub struct QueryLimits {
     pub concurrency: usize,
     /// Statements that wait for their turn; more are refused.
     pub waiting_max: usize,
+    /// Rows of an answer; one with more ends with an error.
+    pub row_count_max: u64,
+    /// How long a statement that was stopped may go on before its threads are replaced.
+    pub grace: Duration,
     /// Time of a statement, that in its line included.
     pub time_max: Duration,
 }
 
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { thread_count: 0, concurrency: 8, waiting_max: 256, time_max: Duration::from_secs(60) }
+        Self {
+            thread_count: 0,
+            concurrency: 8,
+            waiting_max: 256,
+            row_count_max: 1_000_000_000,
+            grace: Duration::from_secs(5),
+            time_max: Duration::from_secs(60),
+        }
+    }
+}
+
+impl QueryLimits {
+    fn threads(&self, name: &'static str, niceness: i32) -> ThreadSettings {
+        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let count = if self.thread_count == 0 { cores() } else { self.thread_count };
+        ThreadSettings { name, count, niceness, grace: self.grace }
     }
 }
 
@@ -67,6 +95,12 @@ pub enum QueryFailure {
     /// It was not done in time.
     #[error("the statement took longer than {} s (query.timeout_s)", .0.as_secs_f64())]
     TimedOut(Duration),
+    /// It has more rows than an answer may have.
+    #[error("the answer has more than {0} rows (query.row_count)")]
+    TooManyRows(u64),
+    /// Nothing can run any more.
+    #[error("all threads of statements are held by statements that cannot be stopped")]
+    NoThreads,
     /// Too many wait.
     #[error("as many statements as allowed wait for their turn (query.waiting_count)")]
     Busy,
@@ -92,19 +126,26 @@ impl From<DataFusionError> for QueryFailure {
 pub struct QueryRuntime(Arc<Shared>);
 
 struct Shared {
-    runtime: Option<tokio::runtime::Runtime>,
-    places: Arc<Places>,
-    /// Deep statements work one after the other: each may touch hundreds of megabytes of stack.
-    deep: Semaphore,
+    sql: Arc<Kind>,
+    doors: Arc<Kind>,
+    /// Threads on which answers are written. Not those of statements: who waits for a statement must see its time end.
+    answers: Generation,
     limits: QueryLimits,
 }
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            // Without waiting: what does not end by itself ends with the process.
-            runtime.shutdown_background();
-        }
+/// What statements of one kind share.
+struct Kind {
+    threads: Threads,
+    places: Arc<Places>,
+    /// Deep statements work one after the other: each may touch hundreds of megabytes of stack.
+    deep: Arc<Semaphore>,
+}
+
+impl Kind {
+    fn start(name: &'static str, niceness: i32, limits: &QueryLimits) -> std::io::Result<Arc<Self>> {
+        let threads = Threads::start(limits.threads(name, niceness))?;
+        let places = Places::new(limits.concurrency, limits.waiting_max);
+        Ok(Arc::new(Self { threads, places, deep: Arc::new(Semaphore::new(1)) }))
     }
 }
 
@@ -120,17 +161,56 @@ impl QueryRuntime {
     /// # Errors
     /// The system gives none.
     pub fn start(limits: QueryLimits) -> std::io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(if limits.thread_count == 0 { cores } else { limits.thread_count })
-            .max_blocking_threads(READING_THREADS_MAX)
-            .thread_stack_size(THREAD_STACK_BYTES)
-            .thread_name("query")
-            .on_thread_start(be_nice)
-            .enable_all()
-            .build()?;
-        let places = Places::new(limits.concurrency, limits.waiting_max);
-        Ok(Self(Arc::new(Shared { runtime: Some(runtime), places, deep: Semaphore::new(1), limits })))
+        let sql = Kind::start("sql", SQL_NICENESS, &limits)?;
+        let doors = Kind::start("doors", DOORS_NICENESS, &limits)?;
+        let interval = LOOK_INTERVAL.min(limits.grace);
+        let answers = Generation::start(limits.threads("answers", DOORS_NICENESS))?;
+        let shared = Arc::new(Shared { sql, doors, answers, limits });
+        let watched = Arc::downgrade(&shared);
+        // A thread: of a runtime whose threads are all held, nothing would look.
+        std::thread::Builder::new().name("query watch".into()).spawn(move || {
+            while let Some(shared) = watched.upgrade() {
+                let now = Instant::now();
+                shared.sql.threads.look(now);
+                shared.doors.threads.look(now);
+                drop(shared);
+                std::thread::sleep(interval);
+            }
+        })?;
+        Ok(Self(shared))
+    }
+
+    /// Threads that statements do not give back, of each kind.
+    pub fn held_threads(&self) -> [HeldThreads; 2] {
+        [self.0.sql.threads.held(), self.0.doors.threads.held()]
+    }
+
+    /// Answers a request on threads beside those of its door: what it writes (XML, JSON, records) takes long at times.
+    pub(crate) async fn answer<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> T {
+        self.0.answers.finish(work).await
+    }
+
+    /// The same for an answer in many parts, of which one is made ahead of the reader.
+    pub(crate) fn answer_in_parts<T: Send + 'static>(
+        &self,
+        parts: impl Stream<Item = T> + Send + 'static,
+    ) -> impl Stream<Item = T> + Send + 'static {
+        let (out, made) = mpsc::channel(1);
+        let task = self.0.answers.begin(async move {
+            let mut parts = pin!(parts);
+            while let Some(part) = parts.next().await {
+                if out.send(part).await.is_err() {
+                    return;
+                }
+            }
+        });
+        futures::stream::unfold((made, task), |(mut made, task)| async move {
+            let part = made.recv().await?;
+            Some((part, (made, task)))
+        })
     }
 
     /// The session with this runtime in its options: statements of it run here, see [`QueryRuntime::of`].
@@ -187,12 +267,15 @@ impl QueryRuntime {
         until: Until,
         time: TimeLimit,
     ) -> Result<QueryStream, QueryFailure> {
-        let runtime = self.0.runtime.as_ref().ok_or(QueryFailure::BrokenOff)?;
+        let kind = if asker.writes_statements() { &self.0.sql } else { &self.0.doors };
         let (out, parts) = mpsc::channel(BATCHES_AHEAD);
-        let stop = question.stop().clone();
-        let work = Work { places: Arc::clone(&self.0.places), shared: Arc::downgrade(&self.0), asker, until };
-        let task = runtime.spawn(work.done(session, question, out));
-        QueryStream::of_task(parts, stop, task.abort_handle(), time).await
+        let statement = Statement::new(asker, question.stop().clone());
+        let row_count_max = self.0.limits.row_count_max;
+        let work = Work { kind: Arc::clone(kind), statement: Arc::clone(&statement), until, row_count_max };
+        if !kind.threads.begin(&statement, work.done(session, question, out).in_current_span().boxed()) {
+            return Err(QueryFailure::NoThreads);
+        }
+        QueryStream::of_task(parts, statement, time).await
     }
 }
 
@@ -205,10 +288,10 @@ enum Until {
 
 /// What a statement works with.
 struct Work {
-    places: Arc<Places>,
-    shared: std::sync::Weak<Shared>,
-    asker: Asker,
+    kind: Arc<Kind>,
+    statement: Arc<Statement>,
     until: Until,
+    row_count_max: u64,
 }
 
 type Out = mpsc::Sender<Result<Part, QueryFailure>>;
@@ -219,12 +302,15 @@ impl Work {
             Ok(()) => Ok(Part::End),
             Err(failure) => Err(failure),
         };
+        self.statement.leave();
         // Nobody may listen any more.
         let _ = out.send(last).await;
     }
 
-    async fn place(&self) -> Result<Place, QueryFailure> {
-        self.places.take(&self.asker).await.map_err(|_| QueryFailure::Busy)
+    async fn take_place(&self) -> Result<(), QueryFailure> {
+        let place = self.kind.places.take(&self.statement.asker).await.map_err(|_| QueryFailure::Busy)?;
+        self.statement.keep(Some(place));
+        Ok(())
     }
 
     async fn answer(
@@ -233,14 +319,13 @@ impl Work {
         question: Question,
         out: &Out,
     ) -> Result<(), QueryFailure> {
-        let mut place = self.place().await?;
+        self.take_place().await?;
         let asked = seislake_query::parse(session, question)?;
-        let shared = self.shared.upgrade().ok_or(QueryFailure::BrokenOff)?;
-        let mut alone = None;
         if asked.is_deep() {
-            drop(place);
-            alone = Some(shared.deep.acquire().await.map_err(|_| QueryFailure::BrokenOff)?);
-            place = self.place().await?;
+            self.statement.keep(None);
+            let turn = Arc::clone(&self.kind.deep).acquire_owned().await;
+            self.statement.keep_turn(turn.map_err(|_| QueryFailure::BrokenOff)?);
+            self.take_place().await?;
         }
         let plan = asked.plan().await?;
         let schema = SchemaRef::clone(plan.schema());
@@ -249,35 +334,28 @@ impl Work {
             return Ok(());
         }
         let mut batches = plan.execute().await?;
+        let mut row_count = 0_u64;
         while let Some(batch) = batches.try_next().await? {
-            place = self.hand_over(batch, place, out).await?;
+            row_count += batch.num_rows() as u64;
+            if row_count > self.row_count_max {
+                return Err(QueryFailure::TooManyRows(self.row_count_max));
+            }
+            self.hand_over(batch, out).await?;
         }
-        drop(batches);
-        drop((place, alone));
         Ok(())
     }
 
     /// Gives a batch to the reader. While it does not take it, the place belongs to others.
-    async fn hand_over(&self, batch: RecordBatch, place: Place, out: &Out) -> Result<Place, QueryFailure> {
+    async fn hand_over(&self, batch: RecordBatch, out: &Out) -> Result<(), QueryFailure> {
         match out.try_send(Ok(Part::Batch(batch))) {
-            Ok(()) => Ok(place),
+            Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Closed(_)) => Err(QueryFailure::BrokenOff),
             Err(mpsc::error::TrySendError::Full(part)) => {
-                drop(place);
+                self.statement.keep(None);
                 out.send(part).await.map_err(|_| QueryFailure::BrokenOff)?;
-                self.place().await
+                self.take_place().await
             }
         }
-    }
-}
-
-/// Lowers the priority of the thread at hand: of Linux's threads each has its own.
-fn be_nice() {
-    #[cfg(target_os = "linux")]
-    #[allow(unsafe_code, reason = "the standard library knows no priorities; the call takes numbers only")]
-    // SAFETY: `setpriority` reads its three numbers and touches no memory of ours; failing, it changes nothing.
-    unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The answer to a statement as its door reads it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,11 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, StreamExt};
-use seislake_query::Stop;
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
 use tokio::time::Sleep;
 
 use super::QueryFailure;
+use super::threads::Statement;
 
 /// What a statement's task sends.
 #[derive(Debug)]
@@ -60,11 +60,10 @@ impl QueryStream {
     /// Waits until the task has planned.
     pub(super) async fn of_task(
         parts: mpsc::Receiver<Result<Part, QueryFailure>>,
-        stop: Stop,
-        abort: AbortHandle,
+        statement: Arc<Statement>,
         time: TimeLimit,
     ) -> Result<Self, QueryFailure> {
-        let mut task = Task { parts, stop, abort, clock: Clock::start(time) };
+        let mut task = Task { parts, statement, clock: Clock::start(time) };
         match std::future::poll_fn(|context| task.poll(context)).await? {
             Part::Schema(schema) => Ok(Self { schema, source: Source::Task(task) }),
             Part::Batch(_) | Part::End => Ok(Self { schema: Schema::empty().into(), source: Source::Ended }),
@@ -110,8 +109,7 @@ impl Stream for QueryStream {
 /// A statement at work elsewhere.
 struct Task {
     parts: mpsc::Receiver<Result<Part, QueryFailure>>,
-    stop: Stop,
-    abort: AbortHandle,
+    statement: Arc<Statement>,
     clock: Clock,
 }
 
@@ -130,16 +128,14 @@ impl Task {
     }
 
     fn out_of_time(&self) -> QueryFailure {
-        self.stop.raise();
-        self.abort.abort();
+        self.statement.end();
         QueryFailure::TimedOut(self.clock.limit)
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        self.stop.raise();
-        self.abort.abort();
+        self.statement.end();
     }
 }
 

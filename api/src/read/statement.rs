@@ -138,6 +138,12 @@ pub(crate) fn query_failure(what: &str, problem: &QueryFailure) -> ApiError {
         }
         QueryFailure::Busy => ApiError::new(ErrorCode::Unavailable, "as many queries as allowed are waiting")
             .hint("try again in a second"),
+        QueryFailure::TooManyRows(count) => {
+            let message = format!("{what}: there are more than {count} rows (query.row_count)");
+            ApiError::new(ErrorCode::PageTooLarge, message)
+                .hint("ask for less: a shorter time range, a smaller area or page")
+        }
+        QueryFailure::NoThreads => ApiError::new(ErrorCode::Unavailable, problem.to_string()),
         QueryFailure::BrokenOff => ApiError::internal(&format!("read {what}"), problem),
     }
 }

@@ -340,6 +340,7 @@ impl House {
             stations: Arc::new(Stations(RwLock::new(Arc::new(inventory())))),
             originals: Arc::new(NoOriginals),
             readiness: Arc::new(Parts),
+            queries: None,
             clock: Arc::new(Fixed),
             metrics: None,
         };

@@ -181,13 +181,15 @@ pub(crate) fn query_limits(settings: &Settings) -> anyhow::Result<QueryLimits> {
         thread_count: usize::try_from(settings.query.thread_count)?,
         concurrency: usize::try_from(settings.query.concurrency)?,
         waiting_max: usize::try_from(settings.query.waiting_count)?,
+        row_count_max: settings.query.row_count,
         time_max: Duration::from_secs_f64(settings.query.timeout_s),
+        ..QueryLimits::default()
     })
 }
 
 fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) -> AppState {
     AppState {
-        sessions: Arc::new(LakeSessions { lakehouse: engine.lakehouse.clone(), queries }),
+        sessions: Arc::new(LakeSessions { lakehouse: engine.lakehouse.clone(), queries: queries.clone() }),
         ingest: Arc::new(GateIngest::of(engine)),
         stations: Arc::new(LakeStations {
             lakehouse: engine.lakehouse.clone(),
@@ -200,7 +202,9 @@ fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) 
         readiness: Arc::new(EngineReadiness {
             lakehouse: engine.lakehouse.clone(),
             pipeline: Arc::clone(&engine.pipeline),
+            queries: queries.clone(),
         }),
+        queries: Some(queries),
         clock: Arc::new(SystemClock),
         metrics: Some(metrics),
     }
@@ -328,6 +332,7 @@ impl StationStore for LakeStations {
 struct EngineReadiness {
     lakehouse: Lakehouse,
     pipeline: Arc<Pipeline>,
+    queries: QueryRuntime,
 }
 
 /// Where the operator finds what a probe does not tell everybody.
@@ -373,6 +378,25 @@ impl Readiness for EngineReadiness {
                 ))
             }
         };
-        vec![("catalog".into(), catalog), ("pipeline".into(), pipeline), ("warehouse".into(), warehouse)]
+        let exhausted = self.queries.held_threads().into_iter().find(|held| held.exhausted);
+        let queries = exhausted.map_or(Ok(()), |held| {
+            Err(format!(
+                "no \"{}\" statement can run: {} threads are held by statements that cannot be stopped (restart the server)",
+                held.name, held.count
+            ))
+        });
+        vec![
+            ("catalog".into(), catalog),
+            ("pipeline".into(), pipeline),
+            ("warehouse".into(), warehouse),
+            ("queries".into(), queries),
+        ]
+    }
+
+    fn notes(&self) -> Vec<(String, String)> {
+        let held: usize = self.queries.held_threads().iter().map(|held| held.count).sum();
+        let note =
+            || format!("{held} threads were replaced: statements that cannot be stopped go on in them");
+        (held > 0).then(|| ("queries".into(), note())).into_iter().collect()
     }
 }

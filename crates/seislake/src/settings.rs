@@ -95,6 +95,7 @@ pub(crate) struct QuerySettings {
     pub(crate) concurrency: u32,
     pub(crate) waiting_count: u32,
     pub(crate) thread_count: u32,
+    pub(crate) row_count: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 59] = [
+pub(super) const RANGES: [(&str, f64, f64); 60] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
@@ -15,6 +15,7 @@ pub(super) const RANGES: [(&str, f64, f64); 59] = [
     ("query.concurrency", 1.0, 1000.0),
     ("query.waiting_count", 0.0, 1e6),
     ("query.thread_count", 0.0, 1000.0),
+    ("query.row_count", 1.0, f64::MAX),
     ("http.body_bytes", 1.0, f64::MAX),
     ("http.concurrency", 1.0, 1e6),
     ("http.waiting", 0.0, 1e6),
