@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::Result;
+use datafusion::common::tree_node::Transformed;
 use datafusion::logical_expr::expr::{Like, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, Cast, ColumnarValue, Expr, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
@@ -145,30 +146,28 @@ const fn of_operator(operator: Operator) -> Option<Pattern> {
     }
 }
 
-/// A search whose text is measured against its pattern before. Others come back as they were.
-pub(super) fn measured(expression: Expr) -> std::result::Result<Expr, Expr> {
+/// A search, its text measured against its pattern before.
+pub(super) fn measured(expression: Expr) -> Transformed<Expr> {
     match expression {
-        Expr::Like(like) => text_of(like, Pattern::Like).map(Expr::Like).map_err(Expr::Like),
-        Expr::SimilarTo(like) => {
-            text_of(like, Pattern::RegularExpression).map(Expr::SimilarTo).map_err(Expr::SimilarTo)
-        }
+        Expr::Like(like) => measured_like(like, Pattern::Like, Expr::Like),
+        Expr::SimilarTo(like) => measured_like(like, Pattern::RegularExpression, Expr::SimilarTo),
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => match of_operator(op) {
             Some(pattern) if !is_cheap(&left, &right, pattern) => {
                 let left = Box::new(text(*left, (*right).clone(), pattern));
-                Ok(Expr::BinaryExpr(BinaryExpr { left, op, right }))
+                Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right }))
             }
-            _ => Err(Expr::BinaryExpr(BinaryExpr { left, op, right })),
+            _ => Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })),
         },
-        other => Err(other),
+        other => Transformed::no(other),
     }
 }
 
-fn text_of(mut like: Like, pattern: Pattern) -> std::result::Result<Like, Like> {
+fn measured_like(mut like: Like, pattern: Pattern, whole: fn(Like) -> Expr) -> Transformed<Expr> {
     if is_cheap(&like.expr, &like.pattern, pattern) {
-        return Err(like);
+        return Transformed::no(whole(like));
     }
     like.expr = Box::new(text(*like.expr, (*like.pattern).clone(), pattern));
-    Ok(like)
+    Transformed::yes(whole(like))
 }
 
 /// A short pattern that is written out: it stays as it is, for tables read less where they see such a condition.

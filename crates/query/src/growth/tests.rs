@@ -83,10 +83,6 @@ async fn what_would_take_days_in_one_call_is_refused_before_it_begins() {
         format!("regexp_count({text}, {expression})"),
         format!("regexp_instr({text}, {expression})"),
         format!("regexp_replace({text}, {expression}, 'x')"),
-        "array_has_all(range(0, 500000), range(1, 500000))".to_owned(),
-        "array_has_any(range(0, 500000), range(500000, 1000000))".to_owned(),
-        "range(0, 500000) @> range(1, 500000)".to_owned(),
-        format!("to_timestamp({text}, {})", vec!["'%Y'"; 1000].join(", ")),
     ];
     for search in searches {
         let of_rows = search.replace(text, "s");
@@ -97,6 +93,11 @@ async fn what_would_take_days_in_one_call_is_refused_before_it_begins() {
             let refused = answer(&sql).await.expect_err(&sql);
             assert!(refused.contains("ask for less") && !refused.contains('\n'), "{sql}: {refused}");
         }
+    }
+    for search in ["array_has_all(a, b)", "array_has_any(a, b)", "a @> b"] {
+        let lists = "SELECT range(0, n) AS a, range(1, n) AS b FROM (VALUES (500000)) AS t(n)";
+        let refused = answer(&format!("SELECT {search} FROM ({lists})")).await.expect_err(search);
+        assert!(refused.contains("ask for less"), "{search}: {refused}");
     }
 }
 
