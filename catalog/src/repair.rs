@@ -14,7 +14,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use arrow::array::RecordBatch;
 use futures::TryStreamExt;
-use iceberg::spec::{DataFile, Operation};
+use iceberg::spec::{DataFile, Operation, TableMetadata};
 use iceberg::table::Table;
 use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStoreExt;
@@ -28,7 +28,7 @@ use crate::lake::Lake;
 use crate::maintain::conform;
 use crate::settings::LakeSettings;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
-use crate::sql_catalog::{Pointers, is_sound};
+use crate::sql_catalog::{Pointers, is_sound, made_here};
 use crate::storage::Warehouse;
 use crate::tables::{TABLES, TableDef, table_def};
 
@@ -120,6 +120,7 @@ impl Doctor<'_> {
 
     async fn examine(&mut self) -> Result<Offsets> {
         let known = self.pointers().await?;
+        self.require_own(known.as_deref()).await?;
         let mut covered = Offsets::default();
         let mut sound = Vec::new();
         let idents: BTreeSet<TableIdent> = TABLES
@@ -148,6 +149,21 @@ impl Doctor<'_> {
             self.data(&found.table).await?;
         }
         Ok(covered)
+    }
+
+    /// A home that was moved or copied is not damaged, and nothing of it can be mended: every file would be told as lost.
+    async fn require_own(&self, known: Option<&[(TableIdent, String)]>) -> Result<()> {
+        if let Some((ident, location)) = known.and_then(|known| known.first()) {
+            return made_here(&self.warehouse, ident, location);
+        }
+        for ident in TABLES.iter().map(TableDef::ident) {
+            for file in metadata_files(&self.warehouse, &ident).await? {
+                if let Ok(metadata) = TableMetadata::read_from(&self.warehouse.file_io(), &file).await {
+                    return made_here(&self.warehouse, &ident, metadata.location());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The tables that the catalog knows, with the locations of their metadata; `None` where it cannot be read.

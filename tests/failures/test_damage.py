@@ -624,3 +624,21 @@ def test_D8_a_check_or_repair_that_is_killed_leaves_a_home_that_can_be_repaired(
         filled.fill()
         assert home.query(PACKETS) == filled.packets
         assert subset(home.query(SAMPLES), filled.samples) or samples_of(home) == sum(len(row["samples"]) for row in filled.samples)
+
+
+# ---------------------------------------------------------------- moved or copied
+
+@pytest.mark.parametrize("without_catalog", [False, True])
+def test_D8_a_copied_home_is_told_as_such_and_not_emptied(filled, without_catalog):
+    home = filled.restore()
+    elsewhere = Home(home.folder / f"elsewhere-{without_catalog}")
+    elsewhere.folder.mkdir()
+    shutil.copytree(home.path, elsewhere.path)
+    if without_catalog:
+        for file in elsewhere.path.glob("catalog.sqlite*"):
+            file.unlink()
+    before = sorted(path.relative_to(elsewhere.path) for path in elsewhere.path.rglob("*"))
+    for action in ("check", "repair"):
+        assert "a home is not moved or copied" in elsewhere.fail("home", action), action
+    assert sorted(path.relative_to(elsewhere.path) for path in elsewhere.path.rglob("*")) == before
+    assert home.query(PACKETS) == filled.packets

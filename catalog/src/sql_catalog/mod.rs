@@ -150,16 +150,21 @@ impl SqlCatalog {
     }
 }
 
-/// Tables name their files by absolute paths: a warehouse that was moved or copied is not theirs.
 async fn belongs_to(pointers: &Pointers, warehouse: &Warehouse) -> Result<()> {
     let Some(ident) = pointers.tables(None).await?.into_iter().next() else { return Ok(()) };
     let Some(location) = pointers.location(&ident).await? else { return Ok(()) };
+    made_here(warehouse, &ident, &location)
+}
+
+/// Tables name their files by absolute paths: a warehouse that was moved or copied is not theirs. `location` is that of the
+/// table or of its metadata.
+pub(crate) fn made_here(warehouse: &Warehouse, ident: &TableIdent, location: &str) -> Result<()> {
     let base = warehouse.base();
     if location.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')) {
         return Ok(());
     }
-    let below = format!("/{}/{}/", level(ident.namespace()), ident.name());
-    let made_at = location.split_once(&below).map_or(location.as_str(), |(made_at, _)| made_at);
+    let below = format!("/{}/{}", level(ident.namespace()), ident.name());
+    let made_at = location.split_once(&below).map_or(location, |(made_at, _)| made_at);
     let message = format!(
         "its tables were made in the warehouse \"{made_at}\" and name their files by that path; they cannot be used \
          from \"{base}\" (a home is not moved or copied: put it back, or import again)"
