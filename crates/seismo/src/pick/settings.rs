@@ -24,7 +24,8 @@ pub struct PickSettings {
     pub p_snr_min: f64,
     /// Smallest signal-to-noise ratio (of amplitudes, P coda being the noise) of an S pick.
     pub s_snr_min: f64,
-    /// Smallest signal-to-noise ratio of an S that only a rise of energy shows, or only a P before it: noise has many.
+    /// Smallest signal-to-noise ratio of an S that only a rise of energy on the horizontals shows, or only a P before it:
+    /// noise has many.
     pub weak_s_snr_min: f64,
     /// Horizontal over vertical amplitude above which an arrival is read as S.
     pub s_horizontal_ratio: f64,

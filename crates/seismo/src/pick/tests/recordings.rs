@@ -155,8 +155,7 @@ fn phases_of_a_dense_swarm_are_found() {
         s.recall(),
         s.median()
     );
-    // S that stand out little are left out: 0.84 with them, and half as many again in noise.
-    assert!(p.recall() >= 0.70 && s.recall() >= 0.80);
+    assert!(p.recall() >= 0.70 && s.recall() >= 0.84);
 }
 
 #[test]
