@@ -16,6 +16,12 @@ pub struct AmplitudeTrace {
     pub peaks_mm: Vec<f32>,
     /// The same before the pick: root mean square of the noise, mm.
     pub noise_mm: f32,
+    /// The largest in each second above 2 Hz, mm, where the noise below hides what is to be seen there; else empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub high_peaks_mm: Vec<f32>,
+    /// The noise above 2 Hz, mm.
+    #[serde(default)]
+    pub high_noise_mm: f32,
 }
 
 /// Picks that belong to one event, with a first guess where and when it was.

@@ -120,5 +120,6 @@ fn trace_end(trace: &AmplitudeTrace) -> Timestamp {
 fn ended_before(mut trace: AmplitudeTrace, moment: Timestamp) -> Option<AmplitudeTrace> {
     let seconds = moment.seconds_since(trace.start_time).floor().max(0.0) as usize;
     trace.peaks_mm.truncate(seconds);
+    trace.high_peaks_mm.truncate(seconds);
     (!trace.peaks_mm.is_empty()).then_some(trace)
 }

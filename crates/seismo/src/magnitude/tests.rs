@@ -65,6 +65,8 @@ fn trace(station: usize, channel: &str, peak_mm: f32) -> AmplitudeTrace {
         start_time: time(start),
         peaks_mm,
         noise_mm: 0.001,
+        high_peaks_mm: Vec::new(),
+        high_noise_mm: 0.0,
     }
 }
 
@@ -139,6 +141,20 @@ fn noise_the_unknown_and_the_broken_do_not_count() {
     let result = local_magnitude(&MagnitudeSettings::default(), &location(traces), &coordinates);
     let counted: Vec<_> = result.amplitudes.iter().map(|amplitude| amplitude.source_id.station()).collect();
     assert_eq!(counted, ["S4"]);
+}
+
+#[test]
+fn a_peak_that_noise_hides_is_read_above_two_hertz_and_one_that_it_does_not_is_read_whole() {
+    for (noise_mm, high_noise_mm, expected) in
+        [(0.1, 0.1, Some(1.0)), (0.1, 0.3, Some(1.0)), (0.5, 0.1, Some(0.8)), (0.5, 0.3, None)]
+    {
+        let mut hidden = trace(4, "HHN", 1.0);
+        hidden.high_peaks_mm = hidden.peaks_mm.iter().map(|peak| peak * 0.8).collect();
+        (hidden.noise_mm, hidden.high_noise_mm) = (noise_mm, high_noise_mm);
+        let result = local_magnitude(&MagnitudeSettings::default(), &location(vec![hidden]), &coordinates);
+        let found = result.amplitudes.first().map(|amplitude| (amplitude.amplitude_mm * 10.0).round() / 10.0);
+        assert_eq!(found, expected, "{noise_mm} {high_noise_mm}");
+    }
 }
 
 #[test]

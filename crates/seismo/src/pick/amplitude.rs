@@ -1,4 +1,8 @@
 //! Wood-Anderson amplitudes second by second, and the traces cut from them after picks.
+//!
+//! They are taken twice: whole, and above 2 Hz, where the picker sees arrivals. Below, microseisms and the noise of
+//! accelerometers, integrated twice, are strongest, while earthquakes of M < 3 radiate above. Where the noise hides a
+//! second in the whole record, but not in the high part, the trace brings both.
 
 use seislake_model::{AmplitudeTrace, SourceId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,14 +12,21 @@ const NOISE_S: i64 = 10;
 /// Seconds kept where nobody calls `advance`.
 const SECOND_COUNT_MAX: usize = 7200;
 
+/// A peak stands out of noise with so many times its root mean square, as `MagnitudeSettings` has it.
+const SNR_CLEAR: f32 = 4.0;
+
 /// One second of a channel.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Second {
-    number: i64,
-    peak_mm: f32,
-    square_sum: f32,
-    count: u32,
-    clipped: bool,
+pub(super) struct Second {
+    pub(super) number: i64,
+    pub(super) peak_mm: f32,
+    pub(super) square_sum: f32,
+    pub(super) count: u32,
+    pub(super) clipped: bool,
+    #[serde(default)]
+    pub(super) high_peak_mm: f32,
+    #[serde(default)]
+    pub(super) high_square_sum: f32,
 }
 
 /// Amplitudes of a channel by second, in order.
@@ -25,18 +36,19 @@ pub(super) struct Seconds {
 }
 
 impl Seconds {
-    /// Adds a bin to its second.
-    pub(super) fn add(&mut self, number: i64, peak_mm: f64, square_sum: f64, count: u32, clipped: bool) {
-        let place = self.seconds.partition_point(|second| second.number < number);
-        let (peak_mm, square_sum) = (peak_mm as f32, square_sum as f32);
-        match self.seconds.get_mut(place).filter(|second| second.number == number) {
+    /// Adds a part of a second.
+    pub(super) fn add(&mut self, part: Second) {
+        let place = self.seconds.partition_point(|second| second.number < part.number);
+        match self.seconds.get_mut(place).filter(|second| second.number == part.number) {
             Some(second) => {
-                second.peak_mm = second.peak_mm.max(peak_mm);
-                second.square_sum += square_sum;
-                second.count += count;
-                second.clipped |= clipped;
+                second.peak_mm = second.peak_mm.max(part.peak_mm);
+                second.square_sum += part.square_sum;
+                second.count += part.count;
+                second.clipped |= part.clipped;
+                second.high_peak_mm = second.high_peak_mm.max(part.high_peak_mm);
+                second.high_square_sum += part.high_square_sum;
             }
-            None => self.seconds.insert(place, Second { number, peak_mm, square_sum, count, clipped }),
+            None => self.seconds.insert(place, part),
         }
         if self.seconds.len() > SECOND_COUNT_MAX + SECOND_COUNT_MAX / 8 {
             self.seconds.drain(..SECOND_COUNT_MAX / 8);
@@ -62,19 +74,29 @@ impl Seconds {
         let noise = self.seconds[..begin]
             .iter()
             .filter(|second| (first - NOISE_S..first - 1).contains(&second.number));
-        let (squares, count) = noise.fold((0.0, 0), |(squares, count), second| {
-            (squares + f64::from(second.square_sum), count + second.count)
+        let (squares, high_squares, count) = noise.fold((0.0, 0.0, 0), |(squares, high, count), second| {
+            let high = high + f64::from(second.high_square_sum);
+            (squares + f64::from(second.square_sum), high, count + second.count)
         });
         if window.is_empty() || count == 0 || window.iter().any(|second| second.clipped) {
             return None;
         }
+        let noise_mm = (squares / f64::from(count)).sqrt() as f32;
+        let high_noise_mm = (high_squares / f64::from(count)).sqrt() as f32;
+        let hidden = |second: &&&Second| {
+            second.peak_mm < SNR_CLEAR * noise_mm && second.high_peak_mm > SNR_CLEAR * high_noise_mm
+        };
+        let high = if window.iter().any(|second| hidden(&second)) { window.as_slice() } else { &[] };
         let trace = AmplitudeTrace {
             source_id: source_id.clone(),
             start_time: Timestamp::from_nanos(first * 1_000_000_000),
             peaks_mm: window.iter().map(|second| second.peak_mm).collect(),
-            noise_mm: (squares / f64::from(count)).sqrt() as f32,
+            noise_mm,
+            high_peaks_mm: high.iter().map(|second| second.high_peak_mm).collect(),
+            high_noise_mm,
         };
-        let finite = trace.noise_mm.is_finite() && trace.peaks_mm.iter().all(|peak| peak.is_finite());
+        let peaks = trace.peaks_mm.iter().chain(&trace.high_peaks_mm);
+        let finite = noise_mm.is_finite() && high_noise_mm.is_finite() && peaks.copied().all(f32::is_finite);
         finite.then_some(trace)
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PickSettings;
 use super::amplitude::Seconds;
-use super::lane::{BIN_NANOS, Found, Lane};
+use super::lane::{Found, Lane};
 
 /// Runs at the same time: the present one and some of backfill.
 const LANE_COUNT_MAX: usize = 4;
@@ -216,10 +216,7 @@ impl Channel {
         match *found {
             Found::Onset { .. } => {}
             Found::Energy { bin, energy } => self.energies.add(bin, energy),
-            Found::Amplitude { bin, peak_mm, square_sum, count, clipped } => {
-                let second = bin.div_euclid(1_000_000_000 / BIN_NANOS);
-                self.seconds.add(second, peak_mm, square_sum, count, clipped);
-            }
+            Found::Amplitude(part) => self.seconds.add(part),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use seislake_model::{Response, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::amplitude::Second;
 use super::onset::{OnsetFilters, Refined, SETTLE_S, Search, refine};
 use super::{FilterPicker, PickSettings};
 use crate::signal::exact::{self, ExactList};
@@ -13,7 +14,7 @@ use crate::signal::{Band, SectionFilter, WoodAnderson, butterworth};
 /// Bins of a tenth of a second, aligned to the second: the grid on which channels are compared.
 pub(super) const BIN_NANOS: i64 = 100_000_000;
 const BINS_A_SECOND: i64 = 1_000_000_000 / BIN_NANOS;
-/// Energies are those of this band, or what the sample rate leaves of it.
+/// Energies are those of this band, or what the sample rate leaves of it; the high part of amplitudes begins with it.
 const BAND_LOW_HZ: f64 = 2.0;
 const BAND_HIGH_HZ: f64 = 16.0;
 const NYQUIST_PART: f64 = 0.4;
@@ -50,8 +51,8 @@ pub(super) enum Found {
     Onset { detector: Detector, time: Timestamp, refined: Refined },
     /// Mean energy of a bin, counts².
     Energy { bin: i64, energy: f64 },
-    /// Largest Wood-Anderson displacement and sum of its squares in a bin.
-    Amplitude { bin: i64, peak_mm: f64, square_sum: f64, count: u32, clipped: bool },
+    /// Wood-Anderson displacement of a bin, as a part of its second.
+    Amplitude(Second),
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -73,6 +74,10 @@ struct Bin {
     peak_mm: f64,
     #[serde(with = "exact::scalar")]
     square_sum: f64,
+    #[serde(with = "exact::scalar", default)]
+    high_peak_mm: f64,
+    #[serde(with = "exact::scalar", default)]
+    high_square_sum: f64,
     clipped: bool,
 }
 
@@ -100,6 +105,9 @@ pub(super) struct Lane {
     bin_starts: [u64; RISE_BINS],
     pending: Vec<Pending>,
     wood_anderson: Option<WoodAnderson>,
+    /// Behind it.
+    #[serde(default)]
+    high_pass: Option<SectionFilter>,
     response_print: u64,
     clip: Clip,
     warm_up_count: u64,
@@ -117,6 +125,8 @@ struct Portion {
     banded: Vec<f64>,
     /// Wood-Anderson displacement, mm; empty without a response.
     displacement_mm: Vec<f64>,
+    /// Its high part.
+    high_mm: Vec<f64>,
 }
 
 impl Lane {
@@ -139,6 +149,7 @@ impl Lane {
             bin_starts: [0; RISE_BINS],
             pending: vec![],
             wood_anderson: None,
+            high_pass: None,
             response_print: 0,
             clip: Clip::default(),
             warm_up_count: (settings.warm_up_s * rate_hz).round() as u64,
@@ -188,6 +199,11 @@ impl Lane {
         if print != self.response_print {
             self.response_print = print;
             self.wood_anderson = response.and_then(|response| WoodAnderson::new(response, self.rate_hz));
+            self.high_pass = None;
+        }
+        if self.wood_anderson.is_some() && self.high_pass.is_none() {
+            let band = Band::HighPass { corner_hz: BAND_LOW_HZ };
+            self.high_pass = butterworth(2, band, self.rate_hz).ok();
         }
     }
 
@@ -235,7 +251,7 @@ impl Lane {
     }
 
     fn filter(&mut self, samples: &[f64]) {
-        let (level, Portion { banded, displacement_mm }) = (self.level, &mut self.portion);
+        let (level, Portion { banded, displacement_mm, high_mm }) = (self.level, &mut self.portion);
         banded.clear();
         banded.extend(samples.iter().map(|sample| sample - level));
         self.band.apply(banded);
@@ -243,6 +259,11 @@ impl Lane {
         if let Some(wood_anderson) = &mut self.wood_anderson {
             displacement_mm.extend_from_slice(samples);
             wood_anderson.apply(displacement_mm);
+        }
+        high_mm.clear();
+        if let Some(high_pass) = &mut self.high_pass {
+            high_mm.extend_from_slice(displacement_mm);
+            high_pass.apply(high_mm);
         }
     }
 
@@ -275,9 +296,13 @@ impl Lane {
             bin.energy += filtered * filtered;
         }
         if self.wood_anderson.is_some() {
-            for millimetres in &self.portion.displacement_mm[range] {
+            for millimetres in &self.portion.displacement_mm[range.clone()] {
                 bin.peak_mm = bin.peak_mm.max(millimetres.abs());
                 bin.square_sum += millimetres * millimetres;
+            }
+            for millimetres in self.portion.high_mm.get(range).unwrap_or_default() {
+                bin.high_peak_mm = bin.high_peak_mm.max(millimetres.abs());
+                bin.high_square_sum += millimetres * millimetres;
             }
             for sample in samples {
                 self.clip.step(*sample);
@@ -307,13 +332,15 @@ impl Lane {
         let energy = bin.energy / f64::from(bin.count.max(1));
         found.push(Found::Energy { bin: bin.number, energy });
         if self.wood_anderson.is_some() {
-            found.push(Found::Amplitude {
-                bin: bin.number,
-                peak_mm: bin.peak_mm,
-                square_sum: bin.square_sum,
+            found.push(Found::Amplitude(Second {
+                number: bin.number.div_euclid(BINS_A_SECOND),
+                peak_mm: bin.peak_mm as f32,
+                square_sum: bin.square_sum as f32,
                 count: bin.count,
                 clipped: bin.clipped,
-            });
+                high_peak_mm: bin.high_peak_mm as f32,
+                high_square_sum: bin.high_square_sum as f32,
+            }));
         }
         append(&mut self.energies, energy);
         self.bin_count += 1;
@@ -326,6 +353,9 @@ impl Lane {
         self.band.settle();
         if let Some(wood_anderson) = &mut self.wood_anderson {
             wood_anderson.settle();
+        }
+        if let Some(high_pass) = &mut self.high_pass {
+            high_pass.settle();
         }
     }
 

@@ -3,61 +3,17 @@
 //! QuakeMigrate found by migration, with many smaller ones between them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use seislake_model::{Coordinates, Location, SourceId, Timestamp};
-use seislake_mseed::{Samples, Scanned, Scanner};
 use seislake_seismo::associate::{AssociateSettings, Associator};
 use seislake_seismo::geometry::distance_azimuth;
 use seislake_seismo::locate::{LocateSettings, Locator};
 use seislake_seismo::pick::{PickSettings, Piece, StationPicker};
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 
-fn data() -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if root.is_dir() {
-        return Some(root);
-    }
-    eprintln!("skipped: no recordings at {}", root.display());
-    None
-}
-
-struct Record {
-    source_id: SourceId,
-    start: Timestamp,
-    rate_hz: f64,
-    samples: Vec<f64>,
-}
-
-/// The records of all miniSEED files of a folder, by time.
-fn records(folder: &Path) -> Vec<Record> {
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "m"));
-    paths.sort();
-    let mut records = Vec::new();
-    for path in paths {
-        let bytes = std::fs::read(path).unwrap();
-        for scanned in Scanner::new(&bytes) {
-            let Scanned::Record { record, .. } = scanned else { continue };
-            let samples = match record.decode().unwrap().samples {
-                Samples::Int32(samples) => samples.into_iter().map(f64::from).collect(),
-                Samples::Float32(samples) => samples.into_iter().map(f64::from).collect(),
-                Samples::Float64(samples) => samples,
-            };
-            records.push(Record {
-                source_id: record.source_id().parse().unwrap(),
-                start: Timestamp::from_nanos(record.start_ns),
-                rate_hz: record.rate_hz(),
-                samples,
-            });
-        }
-    }
-    records.sort_by(|a, b| (a.start, &a.source_id).cmp(&(b.start, &b.source_id)));
-    records
-}
+use crate::recordings::{data, records};
 
 fn stations(path: &Path) -> BTreeMap<String, Coordinates> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -78,7 +34,7 @@ fn locations(folder: &Path) -> Vec<Location> {
         Arc::new(default_table(&LayeredModel::parse("iceland", &csv).unwrap()));
 
     let mut pickers: BTreeMap<String, StationPicker> = BTreeMap::new();
-    for record in &records(folder) {
+    for record in &records(folder, "m") {
         let piece = Piece {
             version: 2,
             source_id: &record.source_id,

@@ -126,6 +126,8 @@ fn amplitudes_go_to_the_event_of_their_station_and_time() {
             start_time: time(seconds),
             peaks_mm: vec![1.0; 30],
             noise_mm: 0.1,
+            high_peaks_mm: Vec::new(),
+            high_noise_mm: 0.0,
         });
     }
     let declared = associator.advance(Timestamp::MAX);

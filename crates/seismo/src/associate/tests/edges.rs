@@ -224,6 +224,8 @@ fn amplitudes_end_where_the_next_event_begins() {
                 start_time: time(start),
                 peaks_mm: vec![1.0; 60],
                 noise_mm: 0.1,
+                high_peaks_mm: vec![1.0; 60],
+                high_noise_mm: 0.1,
             });
         }
     }
@@ -235,6 +237,7 @@ fn amplitudes_end_where_the_next_event_begins() {
         let end = trace.start_time.add_seconds(trace.peaks_mm.len() as f64);
         let p = first_p[trace.source_id.station()];
         assert!(end <= p && p.seconds_since(end) < 1.0, "{} {end} {p}", trace.source_id);
+        assert_eq!(trace.high_peaks_mm.len(), trace.peaks_mm.len());
     }
     let whole = declared[1].amplitude_traces.iter().filter(|trace| trace.peaks_mm.len() == 60).count();
     assert_eq!(whole, 20, "nothing follows the second");

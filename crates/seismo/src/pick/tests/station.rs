@@ -1,6 +1,6 @@
 //! Behaviour of the station picker on made signals.
 
-use seislake_model::{Phase, Pick, Polarity, SourceId, Timestamp};
+use seislake_model::{AmplitudeTrace, Phase, Pick, Polarity, SourceId, Timestamp};
 
 use super::invariance::{Noise, RATE_HZ, channel, response, station};
 use crate::pick::{PickSettings, Piece, StationPicker, Taken};
@@ -343,4 +343,34 @@ fn channels_beyond_the_limit_are_refused_aloud_once() {
     );
     assert_eq!((push(0, 1), push(0, 3), push(0, 4)), (Taken::Picked, Taken::Picked, Taken::Picked));
     assert_eq!((push(0, 5), push(0, 5)), (Taken::Refused, Taken::RefusedBefore));
+}
+
+/// The amplitude traces of three components, with an oscillation of the ground (counts, Hz) below everything.
+fn traces_above(swell: (f64, f64)) -> Vec<AmplitudeTrace> {
+    let mut picker = StationPicker::new(&PickSettings::default());
+    for feed in station() {
+        let wave = |index: usize| (std::f64::consts::TAU * swell.1 * index as f64 / RATE_HZ).sin();
+        let samples: Vec<f64> =
+            feed.samples.iter().enumerate().map(|(index, sample)| sample + swell.0 * wave(index)).collect();
+        let (source_id, start_time) = (&feed.source_id, feed.start);
+        let piece = Piece { version: 2, source_id, start_time, sample_rate_hz: RATE_HZ, samples: &samples };
+        picker.push(piece, Some(&response()));
+    }
+    picker.advance(Timestamp::MAX).amplitude_traces
+}
+
+#[test]
+fn amplitudes_that_a_swell_hides_come_above_two_hertz_too() {
+    let largest = |peaks: &[f32]| peaks.iter().take(10).copied().fold(0.0, f32::max);
+    let (quiet, swell) = (traces_above((0.0, 0.4)), traces_above((5000.0, 0.4)));
+    assert!(!quiet.is_empty() && quiet.len() == swell.len(), "{} {}", quiet.len(), swell.len());
+    for (quiet, swell) in quiet.iter().zip(&swell) {
+        assert_eq!((&quiet.source_id, quiet.start_time), (&swell.source_id, swell.start_time));
+        assert!(largest(&quiet.peaks_mm) > 4.0 * quiet.noise_mm, "clear: {quiet:?}");
+        assert!(largest(&swell.peaks_mm) < 4.0 * swell.noise_mm, "hidden: {swell:?}");
+        assert_eq!(swell.high_peaks_mm.len(), swell.peaks_mm.len());
+        assert!(largest(&swell.high_peaks_mm) > 4.0 * swell.high_noise_mm, "clear again: {swell:?}");
+        let ratio = largest(&swell.high_peaks_mm) / largest(&quiet.peaks_mm);
+        assert!((0.8..1.1).contains(&ratio), "{ratio}");
+    }
 }

@@ -1,0 +1,53 @@
+#![allow(clippy::disallowed_methods, reason = "tests read recordings")]
+//! Recordings from outside, where they are there.
+
+use std::path::{Path, PathBuf};
+
+use seislake_model::{SourceId, Timestamp};
+use seislake_mseed::{Samples, Scanned, Scanner};
+
+/// Their folder.
+pub(crate) fn data() -> Option<PathBuf> {
+    let root = std::env::var("SEISLAKE_TEST_DATA")
+        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
+    if root.is_dir() {
+        return Some(root);
+    }
+    eprintln!("skipped: no recordings at {}", root.display());
+    None
+}
+
+pub(crate) struct Record {
+    pub(crate) source_id: SourceId,
+    pub(crate) start: Timestamp,
+    pub(crate) rate_hz: f64,
+    pub(crate) samples: Vec<f64>,
+}
+
+/// The records of all miniSEED files (by their extension) of a folder, by time.
+pub(crate) fn records(folder: &Path, extension: &str) -> Vec<Record> {
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|found| found == extension));
+    paths.sort();
+    let mut records = Vec::new();
+    for path in paths {
+        let bytes = std::fs::read(path).unwrap();
+        for scanned in Scanner::new(&bytes) {
+            let Scanned::Record { record, .. } = scanned else { continue };
+            let samples = match record.decode().unwrap().samples {
+                Samples::Int32(samples) => samples.into_iter().map(f64::from).collect(),
+                Samples::Float32(samples) => samples.into_iter().map(f64::from).collect(),
+                Samples::Float64(samples) => samples,
+            };
+            records.push(Record {
+                source_id: record.source_id().parse().unwrap(),
+                start: Timestamp::from_nanos(record.start_ns),
+                rate_hz: record.rate_hz(),
+                samples,
+            });
+        }
+    }
+    records.sort_by(|a, b| (a.start, &a.source_id).cmp(&(b.start, &b.source_id)));
+    records
+}
