@@ -60,15 +60,18 @@ fn second_triggers_do_not_split_an_event() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
     let stations = stations(&mut random, 20, 60.0);
     let source = Source { seconds: 0.0, east_km: 5.0, north_km: -8.0, depth_km: 9.0 };
-    let mut picks = arrivals(&mut random, &stations, source, (100.0, 0.1));
-    let again: Vec<Placed> = picks
-        .iter()
-        .map(|(first, at)| {
-            (pick(first.source_id.station(), first.phase, first.pick_time.add_seconds(0.8)), *at)
-        })
-        .collect();
-    picks.extend(again);
-    assert_eq!(associate(&AssociateSettings::default(), &picks).len(), 1);
+    let picks = arrivals(&mut random, &stations, source, (100.0, 0.1));
+    // Within the interval between events; beyond it second triggers of all stations are a second event.
+    for (delay_s, event_interval_s, expected) in
+        [(0.5, 1.0, 1), (0.8, 1.0, 1), (0.95, 1.0, 1), (1.3, 3.0, 1), (2.5, 3.0, 1), (2.5, 1.0, 2)]
+    {
+        let again = picks.iter().map(|(first, at)| {
+            (pick(first.source_id.station(), first.phase, first.pick_time.add_seconds(delay_s)), *at)
+        });
+        let both: Vec<Placed> = picks.iter().cloned().chain(again).collect();
+        let settings = AssociateSettings { event_interval_s, ..AssociateSettings::default() };
+        assert_eq!(associate(&settings, &both).len(), expected, "{delay_s} {event_interval_s}");
+    }
 }
 
 #[test]

@@ -50,18 +50,6 @@ fn in_chunks(picks: &[Placed], cuts: &[usize], seed: u64) -> Vec<Association> {
     declared
 }
 
-/// What was declared, but for the last digits of numbers, which JSON may change.
-fn read(declared: &[Association]) -> Vec<String> {
-    let picks = |event: &Association| event.picks.iter().map(|pick| pick.pick_id.clone()).collect::<Vec<_>>();
-    declared
-        .iter()
-        .map(|event| {
-            let Association { event_id, origin_time, latitude, longitude, depth_km, .. } = event;
-            format!("{event_id} {origin_time} {latitude:.9} {longitude:.9} {depth_km:.6} {:?}", picks(event))
-        })
-        .collect()
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(6))]
 
@@ -76,6 +64,6 @@ proptest! {
         prop_assert!(whole.len() >= 12, "{}", whole.len());
         whole.sort_by_key(|event| event.event_id.clone());
         cut.sort_by_key(|event| event.event_id.clone());
-        prop_assert_eq!(read(&whole), read(&cut));
+        prop_assert_eq!(whole, cut);
     }
 }
