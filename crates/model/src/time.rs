@@ -34,6 +34,15 @@ impl Timestamp {
         Ok(time.and_utc().timestamp_nanos_opt().map_or(beyond, Self))
     }
 
+    /// A UTC time of any year from 1 to 9999 as every time is written here, for those that a [`Timestamp`] does not hold.
+    ///
+    /// # Errors
+    /// Where the text is no UTC time.
+    pub fn rewritten(text: &str) -> Result<String, TimestampError> {
+        let time = moment(text).filter(|time| YEARS.contains(&time.year()));
+        time.map(|time| written(&time)).ok_or_else(|| TimestampError(text.to_owned()))
+    }
+
     /// The moment `nanos` nanoseconds after 1970.
     pub const fn from_nanos(nanos: i64) -> Self {
         Self(nanos)
@@ -80,23 +89,27 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// ISO 8601 with `Z` and three, six or nine decimals, as many as the value needs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = DateTime::from_timestamp_nanos(self.0);
-        let nanos = self.0.rem_euclid(NANOS_PER_SECOND);
-        let pattern = match nanos {
-            n if n % 1_000_000 == 0 => "%Y-%m-%dT%H:%M:%S%.3fZ",
-            n if n % 1_000 == 0 => "%Y-%m-%dT%H:%M:%S%.6fZ",
-            _ => "%Y-%m-%dT%H:%M:%S%.9fZ",
-        };
-        write!(f, "{}", time.format(pattern))
+        f.write_str(&written(&DateTime::from_timestamp_nanos(self.0).naive_utc()))
     }
+}
+
+/// ISO 8601 with `Z` and three, six or nine decimals.
+fn written(time: &NaiveDateTime) -> String {
+    let pattern = match time.nanosecond() {
+        n if n % 1_000_000 == 0 => "%Y-%m-%dT%H:%M:%S%.3fZ",
+        n if n % 1_000 == 0 => "%Y-%m-%dT%H:%M:%S%.6fZ",
+        _ => "%Y-%m-%dT%H:%M:%S%.9fZ",
+    };
+    time.format(pattern).to_string()
 }
 
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
     /// Reads ISO 8601 dates and times; without an offset the time is UTC. `T` may be a space, a date alone is midnight,
-    /// 24:00 that of the next day, and second 60 of a leap second the following full second. Times that a
-    /// [`Timestamp`] does not hold are refused: see [`Timestamp::bound`].
+    /// 24:00 that of the next day, and second 60 of a leap second the following full second; days of the year
+    /// (`2016-366`, SEED's `2016,366,23:59:59`) are read too. Times that a [`Timestamp`] does not hold are refused: see
+    /// [`Timestamp::bound`].
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let nanos = moment(text).and_then(|time| time.and_utc().timestamp_nanos_opt());
         nanos.map(Self).ok_or_else(|| TimestampError(text.to_owned()))
@@ -106,29 +119,102 @@ impl FromStr for Timestamp {
 /// Years that a time may name.
 const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
-/// A UTC time as the calendar tells it; a leap second keeps its second 60, as chrono counts it.
+/// A UTC time as the calendar tells it.
+///
+/// ```text
+/// 2016-12-31  2016/12/31  20161231T    the day by month
+/// 2016-366    2016,366                 the day of the year
+///        T, blanks or a comma          23:59:60.5  235960,5  24:00 or nothing
+///                                      Z, UTC, +02:00, +0200, +02 or nothing
+/// ```
 fn moment(text: &str) -> Option<NaiveDateTime> {
-    let text = text.trim();
-    let time = match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => time.naive_utc(),
-        Err(_) => without_offset(text)?,
+    let (date, rest) = date(text.trim())?;
+    let (time, rest) = match rest.strip_prefix(['T', 't', ',', ' ']) {
+        Some(rest) if rest.trim_start().starts_with(|c: char| c.is_ascii_digit()) => {
+            time_of_day(rest.trim_start())?
+        }
+        _ => (TimeOfDay::default(), rest),
     };
-    // A second is inserted at the end of a day only.
-    let leaps = time.nanosecond() >= 1_000_000_000;
-    let at_midnight = time.hour() == 23 && time.minute() == 59;
-    (YEARS.contains(&time.year()) && (!leaps || at_midnight)).then_some(time)
+    let minute = date.and_hms_opt(0, 0, 0)?
+        + TimeDelta::minutes(i64::from(time.hour * 60 + time.minute) - offset_minutes(rest.trim_start())?);
+    // A second is inserted at the end of a day only, and a day of 24 hours has nothing behind them.
+    let leaps = time.second == 60;
+    if !YEARS.contains(&minute.year()) || leaps && (minute.hour(), minute.minute()) != (23, 59) {
+        return None;
+    }
+    minute.checked_add_signed(
+        TimeDelta::seconds(i64::from(time.second)) + TimeDelta::nanoseconds(i64::from(time.nanos)),
+    )
 }
 
-fn without_offset(text: &str) -> Option<NaiveDateTime> {
-    let bare = text.trim_end_matches(['Z', 'z']);
-    if let Some(day) = bare.strip_suffix("24:00:00").or_else(|| bare.strip_suffix("24:00")) {
-        let day = NaiveDate::parse_from_str(day.trim_end_matches(['T', 't', ' ']), "%Y-%m-%d").ok()?;
-        return day.and_hms_opt(0, 0, 0)?.checked_add_signed(TimeDelta::days(1));
+/// Digits at the begin of a text, `least` to `most` of them, as a number, and what follows.
+fn digits(text: &str, least: usize, most: usize) -> Option<(u32, &str)> {
+    let count = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+    let (number, rest) = text.split_at_checked(count).filter(|_| count >= least)?;
+    Some((number.parse().ok()?, rest))
+}
+
+/// The day, and what follows it. Digits alone, without a divider or a time behind them, may be any number.
+fn date(text: &str) -> Option<(NaiveDate, &str)> {
+    let (year, rest) = digits(text, 4, 4)?;
+    let year = i32::try_from(year).ok()?;
+    let Some(divider) = rest.chars().next().filter(|c| matches!(c, '-' | '/' | ',')) else {
+        let (month, rest) = digits(rest, 2, 2)?;
+        let (day, rest) = digits(rest, 2, 2)?;
+        let day = NaiveDate::from_ymd_opt(year, month, day)?;
+        return rest.starts_with(['T', 't']).then_some((day, rest));
+    };
+    let days = rest.strip_prefix(divider)?;
+    if let Some((day, rest)) = digits(days, 3, 3) {
+        return Some((NaiveDate::from_yo_opt(year, day)?, rest));
     }
-    ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y/%m/%d %H:%M:%S%.f"]
-        .iter()
-        .find_map(|pattern| NaiveDateTime::parse_from_str(bare, pattern).ok())
-        .or_else(|| NaiveDate::parse_from_str(bare, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0))
+    let (month, rest) = digits(days, 1, 2)?;
+    let (day, rest) = digits(rest.strip_prefix(divider).filter(|_| divider != ',')?, 1, 2)?;
+    Some((NaiveDate::from_ymd_opt(year, month, day)?, rest))
+}
+
+/// As written: second 60 and hour 24 are still what they are.
+#[derive(Clone, Copy, Debug, Default)]
+struct TimeOfDay {
+    hour: u32,
+    minute: u32,
+    second: u32,
+    nanos: u32,
+}
+
+/// Hours and minutes at least; digits beyond a nanosecond are cut off.
+fn time_of_day(text: &str) -> Option<(TimeOfDay, &str)> {
+    const NANO_DIGITS: usize = 9;
+    let mut time = TimeOfDay::default();
+    let (hour, rest) = digits(text, 2, 2)?;
+    let divider = if rest.starts_with(':') { ":" } else { "" };
+    let (minute, rest) = digits(rest.strip_prefix(divider)?, 2, 2)?;
+    (time.hour, time.minute) = (hour, minute);
+    let mut end = rest;
+    if let Some((second, rest)) = rest.strip_prefix(divider).and_then(|rest| digits(rest, 2, 2)) {
+        (time.second, end) = (second, rest);
+        if let Some(fraction) = rest.strip_prefix(['.', ',']) {
+            let count = fraction.bytes().take_while(u8::is_ascii_digit).count();
+            let (kept, _) = digits(fraction, 1, NANO_DIGITS)?;
+            time.nanos = kept * 10_u32.pow(NANO_DIGITS.saturating_sub(count) as u32);
+            end = fraction.get(count..)?;
+        }
+    }
+    let is_midnight = time.hour == 24 && (time.minute, time.second, time.nanos) == (0, 0, 0);
+    let holds = (time.hour < 24 || is_midnight) && time.minute < 60 && time.second <= 60;
+    holds.then_some((time, end))
+}
+
+/// Minutes that the clock of a text is ahead of UTC.
+fn offset_minutes(text: &str) -> Option<i64> {
+    if matches!(text, "" | "Z" | "z" | "UTC" | "GMT") {
+        return Some(0);
+    }
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    let (hours, rest) = digits(text.strip_prefix(['+', '-'])?, 2, 2)?;
+    let minutes = rest.strip_prefix(':').unwrap_or(rest);
+    let (minutes, rest) = if rest.is_empty() { (0, "") } else { digits(minutes, 2, 2)? };
+    (rest.is_empty() && hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 60 + minutes))
 }
 
 impl Serialize for Timestamp {
@@ -166,6 +252,71 @@ mod tests {
         assert_eq!("1970-01-02".parse::<Timestamp>().map(Timestamp::micros), Ok(86_400_000_000));
         assert!("yesterday".parse::<Timestamp>().is_err());
         assert!("9999-01-01T00:00:00Z".parse::<Timestamp>().is_err());
+    }
+
+    #[test]
+    fn days_of_the_year_offsets_and_long_fractions_are_read() {
+        let noon = Timestamp::from_nanos(1_483_185_600_000_000_000);
+        for text in [
+            "2016-366T12:00:00Z",
+            "2016,366,12:00:00.0000",
+            "2016/12/31 12:00",
+            "20161231T120000Z",
+            "20161231T120000.000Z",
+            "2016-12-31T14:00:00+0200",
+            "2016-12-31T14:00+02",
+            "2016-12-31 06:30:00 -05:30",
+            "2016-12-31T12:00:00,0",
+            "2016-12-31 12:00:00 UTC",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Ok(noon), "{text}");
+        }
+        let midnight = noon.add_nanos(-43_200_000_000_000);
+        for text in ["2016-366", "2016-12-31", "2016-12-31Z", "2016-12-31-00:00", "2016-12-30T24:00:00.000Z"]
+        {
+            assert_eq!(text.parse::<Timestamp>(), Ok(midnight), "{text}");
+        }
+        assert_eq!("2016-12-31+02:00".parse::<Timestamp>(), Ok(midnight.add_nanos(-7_200_000_000_000)));
+        let fraction = |text: &str| text.parse::<Timestamp>().map(|time| time.nanos() - midnight.nanos());
+        assert_eq!(fraction("2016-12-31T00:00:00.1234567899999"), Ok(123_456_789));
+        assert_eq!(fraction("2016-12-31T00:00:00.000000001"), Ok(1));
+        assert_eq!(fraction("2016-366T23:59:60.5"), Ok(86_400_500_000_000));
+        for text in [
+            "2015-366",
+            "2016-367",
+            "2016-000",
+            "20161231",
+            "2016366",
+            "2016-12",
+            "2016--12-31",
+            "2016-12/31",
+            "2016-12-31T",
+            "2016-12-31T12",
+            "2016-12-31T12:",
+            "2016-12-31T12:00:",
+            "2016-12-31T12:0000",
+            "2016-12-31T12:00:00.",
+            "2016-12-31T12:00:00ZZ",
+            "2016-12-31T12:00:00 02:00",
+            "2016-12-31T12:00:00+24:00",
+            "2016-12-31T12:00:00+02:0",
+            "2016-12-31T24:00:01",
+            "2016-12-31T23:59:61",
+            "2016-12-31T23:59:60+01:00",
+            "2016-12-31T12:00:00é",
+            "+2016-12-31",
+            "2016-12-31+00:00T12:00",
+        ] {
+            assert!(Timestamp::bound(text).is_err(), "{text}");
+        }
+        for (text, expected) in [
+            ("2599-12-31T23:59:59", "2599-12-31T23:59:59.000Z"),
+            ("9999-12-31 23:59:59.999999", "9999-12-31T23:59:59.999999Z"),
+            ("0001-01-01", "0001-01-01T00:00:00.000Z"),
+            ("2599-365T12:00:00+12:00", "2599-12-31T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::rewritten(text).as_deref(), Ok(expected));
+        }
     }
 
     #[test]
