@@ -144,11 +144,15 @@ fn source_range(transform: Transform, summary: &FieldSummary) -> Option<(i64, i6
     let lower = ordinal(summary.lower_bound.as_ref()?)?;
     let upper = ordinal(summary.upper_bound.as_ref()?)?;
     match transform {
+        // Writers of before filed the last second of a day before 1970 under the next one.
+        Transform::Day if lower <= 0 => Some((lower * DAY_US - SECOND_US, (upper + 1) * DAY_US - 1)),
         Transform::Day => Some((lower * DAY_US, (upper + 1) * DAY_US - 1)),
         Transform::Month => Some((month_start(lower)?, month_start(upper + 1)? - 1)),
         _ => None,
     }
 }
+
+const SECOND_US: i64 = 1_000_000;
 
 /// First microsecond of the month so many months after January 1970 (days from civil, H. Hinnant).
 fn month_start(months: i64) -> Option<i64> {

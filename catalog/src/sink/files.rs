@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt64Array};
+use arrow::array::{Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, UInt64Array};
 use arrow::compute::{SortColumn, SortOptions, concat, interleave_record_batch, lexsort_to_indices};
-use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type};
+use arrow::datatypes::{DataType, Date32Type, Float64Type, Int32Type, TimestampMicrosecondType};
 use futures::{StreamExt, TryStreamExt, stream};
 use iceberg::spec::{DataFile, Literal, PartitionSpec, Struct, TableMetadata};
 use iceberg::table::Table;
@@ -271,11 +271,23 @@ fn partition_keys(metadata: &TableMetadata, batches: &[RecordBatch]) -> Result<V
         let name = metadata.current_schema().name_by_field_id(field.source_id).unwrap_or_default();
         for (batch, keys) in batches.iter().zip(&mut keys) {
             let unknown = || Error::new(ErrorKind::Internal, format!("there is no column \"{name}\""));
-            let source = batch.column_by_name(name).ok_or_else(unknown)?;
-            keys.push(integers(&function.transform(Arc::clone(source)).doing(what)?, &field.name)?);
+            let source = whole_seconds(batch.column_by_name(name).ok_or_else(unknown)?);
+            keys.push(integers(&function.transform(source).doing(what)?, &field.name)?);
         }
     }
     Ok(keys)
+}
+
+/// Times rounded down to a second, other values as they are. The transform of days rounds the last second of a day before
+/// 1970 up to the next one, and readers that look for that day would not find it.
+fn whole_seconds(values: &ArrayRef) -> ArrayRef {
+    const SECOND_US: i64 = 1_000_000;
+    let Some(times) = values.as_primitive_opt::<TimestampMicrosecondType>() else {
+        return Arc::clone(values);
+    };
+    let seconds: PrimitiveArray<TimestampMicrosecondType> =
+        times.unary(|micros| micros.saturating_sub(micros.rem_euclid(SECOND_US)));
+    Arc::new(seconds.with_data_type(values.data_type().clone()))
 }
 
 fn integers(values: &ArrayRef, field: &str) -> Result<Vec<Option<i32>>> {
