@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use seislake_model::{CatalogueEvent, Event, EventStatus, Origin, Timestamp};
+use seislake_model::{CatalogueEvent, Event, EventStatus, NOT_EXISTING, Origin, Timestamp, is_withdrawn};
 use serde_json::{Value, json};
 
 use crate::known_formats::{self, Format, HEAD_BYTES};
@@ -23,6 +23,8 @@ const LONGITUDE: Column = Column { meaning: "longitude", names: &["longitude", "
 const DEPTH: Column = Column { meaning: "depth", names: &["depth_km", "depth", "depth_m"] };
 const MAGNITUDE: Column = Column { meaning: "magnitude", names: &["magnitude", "mag", "ml", "mw"] };
 const KIND: Column = Column { meaning: "event type", names: &["eventtype", "event_type", "type"] };
+const STATUS: Column =
+    Column { meaning: "status", names: &["status", "evaluationstatus", "evaluation_status", "event_status"] };
 const ID: Column = Column { meaning: "event id", names: &["event_id", "eventid", "id", "publicid", "case"] };
 
 /// By these the line is found that names the columns.
@@ -72,6 +74,7 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
     let depth = table.find(&DEPTH);
     let km_per_unit = if depth.is_some_and(|index| table.name(index) == "depth_m") { 1e-3 } else { 1.0 };
     let (magnitude, id, kind) = (table.find(&MAGNITUDE), table.find(&ID), table.find(&KIND));
+    let status = table.find(&STATUS);
     let mut events = Vec::new();
     let mut problems = Vec::new();
     for row in &table.rows {
@@ -87,7 +90,7 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
                 longitude,
                 depth_km: known(depth).map(|depth| depth * km_per_unit),
                 magnitude: known(magnitude),
-                event_type: Some(row.cell(kind)).filter(|kind| !kind.is_empty()).map(str::to_owned),
+                event_type: event_type(row.cell(status), row.cell(kind)),
             })
         };
         match event() {
@@ -97,6 +100,12 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
     }
     something_usable("a catalogue table", events.len(), table.rows.len(), &problems)?;
     Ok(Parsed { value: events, problems })
+}
+
+/// What an event is called; one that is taken back is `not existing`, whatever it was taken for.
+fn event_type(status: &str, kind: &str) -> Option<String> {
+    let kind = if is_withdrawn(status.trim()) { NOT_EXISTING } else { kind };
+    (!kind.is_empty()).then(|| kind.to_owned())
 }
 
 fn row_time(row: &Row, column: usize) -> Result<Timestamp, Problem> {
@@ -154,6 +163,7 @@ fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
         return Err(format!("{latitude}, {longitude} is no place on earth"));
     }
     let id = feature.get("id").or_else(|| properties.get("code"));
+    let word = |name: &str| properties.get(name).and_then(Value::as_str).unwrap_or_default();
     Ok(CatalogueEvent {
         id: id.map_or(String::new(), |id| id.as_str().map_or_else(|| id.to_string(), str::to_owned)),
         origin_time,
@@ -161,10 +171,7 @@ fn feature_event(feature: &Value) -> Result<CatalogueEvent, String> {
         longitude: wrapped(longitude),
         depth_km: coordinate(2),
         magnitude: properties.get("mag").and_then(Value::as_f64),
-        event_type: match properties.get("status").and_then(Value::as_str) {
-            Some("deleted") => Some("not existing".to_owned()),
-            _ => properties.get("type").and_then(Value::as_str).map(str::to_owned),
-        },
+        event_type: event_type(word("status"), word("type")),
     })
 }
 
@@ -201,8 +208,9 @@ pub fn write_event_text(events: &[Event]) -> String {
         let _ = writeln!(
             out,
             "{id}|{time}|{latitude}|{longitude}|{depth}|seislake|seislake|seislake|{id}|{magnitude_type}|{magnitude}|\
-             {author}||earthquake",
+             {author}||{kind}",
             id = event.event_id,
+            kind = if event.status == EventStatus::Deleted { NOT_EXISTING } else { "earthquake" },
             time = time.trim_end_matches('Z'),
             latitude = rounded(event.latitude, 6),
             longitude = rounded(event.longitude, 6),

@@ -5,7 +5,8 @@
 //! Covariances of hypocentres have no place in QuakeML; they are written as a comment of the origin.
 
 use seislake_model::{
-    Amplitude, Arrival, CatalogueEvent, Event, EventStatus, Magnitude, Origin, Pick, SourceId, Timestamp,
+    Amplitude, Arrival, CatalogueEvent, Event, EventStatus, Magnitude, NOT_EXISTING, Origin, Pick, SourceId,
+    Timestamp, is_withdrawn,
 };
 
 use crate::xml::{Element, Token, XmlReader, XmlWriter, decode};
@@ -75,7 +76,7 @@ fn write_event(xml: &mut XmlWriter, detail: &EventDetail) {
         xml.leaf("preferredMagnitudeID", &public_id(id));
     }
     if event.status == EventStatus::Deleted {
-        xml.leaf("type", "not existing");
+        xml.leaf("type", NOT_EXISTING);
     } else {
         xml.leaf("type", "earthquake");
         xml.leaf("typeCertainty", "suspected");
@@ -271,8 +272,9 @@ fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, status: EventStat
     xml.close();
 }
 
-/// Reads the events of a document of any agency: preferred origin (else the first), preferred magnitude (else the
-/// first). Events without a usable origin are listed as problems.
+/// Reads the events of a document of any agency: preferred origin (else the first that is not rejected), preferred
+/// magnitude (else the first of that origin). An event whose origins are all rejected did not happen: its type is
+/// `not existing`, whatever the document calls it. Events without a usable origin are listed as problems.
 ///
 /// # Errors
 /// Where the bytes are not well-formed XML (line and column are named) or hold another format.
@@ -309,13 +311,16 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
 
 fn event(element: &Element) -> Result<CatalogueEvent, String> {
     let id = element.attribute("publicID").unwrap_or_default().to_owned();
-    let preferred = |kind: &'static str, reference: &str| {
-        let wanted = element.text_of(&[reference]);
-        let same = |candidate: &&Element| wanted.is_some() && candidate.attribute("publicID") == wanted;
-        element.children(kind).find(same).or_else(|| element.child(kind))
-    };
-    let origin =
-        preferred("origin", "preferredOriginID").ok_or_else(|| format!("event \"{id}\" has no origin"))?;
+    let wanted = element.text_of(&["preferredOriginID"]).map(str::trim);
+    let named = |origin: &&Element| wanted.is_some() && origin.attribute("publicID").map(str::trim) == wanted;
+    let origins = || element.children("origin");
+    let holds = |origin: &&Element| !is_rejected(origin);
+    let origin = origins()
+        .find(|origin| named(origin) && holds(origin))
+        .or_else(|| origins().find(holds))
+        .or_else(|| origins().find(named))
+        .or_else(|| origins().next())
+        .ok_or_else(|| format!("event \"{id}\" has no origin"))?;
     let magnitude = magnitude_of(element, origin);
     let time = origin
         .text_of(&["time", "value"])
@@ -332,15 +337,23 @@ fn event(element: &Element) -> Result<CatalogueEvent, String> {
         longitude: wrapped(longitude),
         depth_km: origin.number(&["depth", "value"]).map(|depth_m| depth_m / 1000.0),
         magnitude: magnitude.and_then(|magnitude| magnitude.number(&["mag", "value"])),
-        event_type: element.text_of(&["type"]).map(|kind| kind.trim().to_owned()),
+        event_type: match is_rejected(origin) {
+            true => Some(NOT_EXISTING.to_owned()),
+            false => element.text_of(&["type"]).map(|kind| kind.trim().to_owned()),
+        },
         id,
     })
 }
 
+/// Whether an origin or magnitude was looked at and found wrong.
+fn is_rejected(element: &Element) -> bool {
+    element.text_of(&["evaluationStatus"]).is_some_and(|status| is_withdrawn(status.trim()))
+}
+
 /// The preferred magnitude; where none is named the first of the origin, else the first that names no origin: another
-/// origin's is not this event's as it is told here.
+/// origin's is not this event's as it is told here. None that is rejected.
 fn magnitude_of<'a>(event: &'a Element, origin: &Element) -> Option<&'a Element> {
-    let magnitudes = || event.children("magnitude");
+    let magnitudes = || event.children("magnitude").filter(|magnitude| !is_rejected(magnitude));
     let wanted = event.text_of(&["preferredMagnitudeID"]).map(str::trim);
     let origin_id = origin.attribute("publicID").map(str::trim);
     let named = |magnitude: &&Element| magnitude.attribute("publicID").map(str::trim) == wanted;

@@ -29,14 +29,32 @@ impl CatalogueEvent {
     /// another of QuakeML's words (in the spelling of whatever agency) for what is none.
     pub fn may_be_earthquake(&self) -> bool {
         let Some(kind) = self.event_type.as_deref() else { return true };
-        let kind = kind.to_ascii_lowercase().replace(['_', '-'], " ");
-        !OTHER_EVENTS.iter().any(|other| kind.contains(other))
+        let kind = kind.trim().to_ascii_lowercase().replace(['_', '-'], " ");
+        !OTHER_EVENTS.iter().any(|other| kind.contains(other)) && !is_other_by_letters(&kind)
     }
 }
 
+/// QuakeML's word for an event that did not happen.
+pub const NOT_EXISTING: &str = "not existing";
+
+/// Whether a status takes an event, origin or magnitude back (`rejected` in QuakeML, `deleted` in GeoJSON).
+pub fn is_withdrawn(status: &str) -> bool {
+    ["rejected", "deleted"].iter().any(|word| status.eq_ignore_ascii_case(word))
+}
+
+/// Two letters as bulletins of the ISC and in IMS 1.0 have them: how sure (suspected, known, felt, damaging), and what:
+/// explosion, nuclear explosion, mining explosion, chemical explosion, landslide. Rock bursts (`r`) and induced events
+/// (`i`) are earthquakes to an instrument.
+fn is_other_by_letters(kind: &str) -> bool {
+    matches!(kind.as_bytes(), [b's' | b'k' | b'f' | b'd', b'x' | b'n' | b'm' | b'h']) || kind == "ls"
+}
+
 /// Words for what is no earthquake.
-const OTHER_EVENTS: [&str; 30] = [
-    "not existing",
+const OTHER_EVENTS: [&str; 40] = [
+    NOT_EXISTING,
+    "not locatable",
+    "rejected",
+    "false",
     "deleted",
     "duplicate",
     "blast",
@@ -66,6 +84,13 @@ const OTHER_EVENTS: [&str; 30] = [
     "rocket",
     "tremor pulse",
     "calibration",
+    "detonation",
+    "artillery",
+    "aircraft",
+    "rockfall",
+    "volcanic tremor",
+    "pyroclastic",
+    "lahar",
 ];
 
 impl From<&Event> for CatalogueEvent {
@@ -100,14 +125,40 @@ mod tests {
             };
             event.may_be_earthquake()
         };
-        for kind in
-            [None, Some("earthquake"), Some("Induced or triggered event"), Some("not reported"), Some("ML")]
-        {
+        for kind in [
+            None,
+            Some("earthquake"),
+            Some("Induced or triggered event"),
+            Some("not reported"),
+            Some("ML"),
+            Some("ke"),
+            Some("sr"),
+            Some("ki"),
+            Some("uk"),
+            Some("rock burst"),
+            Some("volcano-tectonic"),
+            Some(""),
+        ] {
             assert!(of(kind), "{kind:?}");
         }
-        for kind in
-            ["not existing", "quarry blast", "Quarry Blast", "chemical_explosion", "ice quake", "sonic boom"]
-        {
+        for kind in [
+            "not existing",
+            "quarry blast",
+            "Quarry Blast",
+            "chemical_explosion",
+            "ice quake",
+            "sonic boom",
+            "not locatable",
+            "rejected",
+            "kx",
+            "SM",
+            "kh",
+            "ls",
+            "false trigger",
+            "volcanic tremor",
+            "blasting levee",
+            "hydroacoustic event",
+        ] {
             assert!(!of(Some(kind)), "{kind}");
         }
     }

@@ -18,7 +18,7 @@ mod time_base;
 mod versions;
 mod waveform;
 
-pub use catalogue::CatalogueEvent;
+pub use catalogue::{CatalogueEvent, NOT_EXISTING, is_withdrawn};
 pub use event::{
     Amplitude, AmplitudeTrace, Arrival, Association, Event, EventStatus, Location, Magnitude,
     MagnitudeResult, Origin,
@@ -33,7 +33,7 @@ pub use response_stages::{
     Decimation, ListElement, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry,
     TotalSensitivity,
 };
-pub use source_id::{CodeError, SourceId, SourceIdError, check_station, path_component};
+pub use source_id::{CodeError, SourceId, SourceIdError, check_station, in_capitals, path_component};
 pub use time::{Timestamp, TimestampError};
 pub use time_base::{Joint, Run, TimeBase};
 pub use versions::Versions;

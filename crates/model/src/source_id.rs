@@ -241,6 +241,13 @@ fn shortened(text: &str) -> String {
     short
 }
 
+/// The code in capitals, where a code asked for (or a pattern, or codes with dots between them) has small letters. Codes
+/// are kept as they came, and some stations have small letters; the standard has capitals only. So who asks in small
+/// letters means both, and who asks in capitals means what is written.
+pub fn in_capitals(code: &str) -> Option<String> {
+    code.contains(|c: char| c.is_ascii_lowercase()).then(|| code.to_ascii_uppercase())
+}
+
 /// A code as one component of a path: every byte but ASCII letters, digits, `-` and `_` becomes `%` and two hexadecimal
 /// digits, so that no code is `..`, hides a separator, or looks like another one; an empty code is `_`, which no code is.
 /// Records may hold any printable characters in their codes, and every place that names files after codes does it so.

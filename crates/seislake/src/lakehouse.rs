@@ -118,7 +118,7 @@ impl Lakehouse {
     /// The current catalogue, oldest event first.
     pub(crate) async fn catalogue(&self) -> anyhow::Result<Vec<CatalogueEvent>> {
         const SQL: &str = "SELECT event_id, origin_time, latitude, longitude, depth_km, magnitude \
-                           FROM bulletin.events_current ORDER BY origin_time, event_id";
+                           FROM bulletin.events_current WHERE status <> 'deleted' ORDER BY origin_time, event_id";
         let mut batches = seislake_query::query(&self.session()?, SQL).await?;
         let mut events = Vec::new();
         while let Some(batch) = batches.try_next().await? {

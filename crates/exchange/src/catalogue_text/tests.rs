@@ -59,6 +59,24 @@ fn what_we_write_we_read() {
 }
 
 #[test]
+fn events_that_were_taken_back_are_so_in_every_table() {
+    let events = [Event { status: EventStatus::Deleted, ..event(Some(2.0)) }, event(Some(1.0))];
+    let metadata =
+        GeoJsonMetadata { generated_at: Timestamp::from_nanos(0), url: String::new(), title: String::new() };
+    let rows = [(&events[0], None), (&events[1], None)];
+    for text in [
+        write_csv(&events),
+        write_event_text(&events),
+        write_geojson(&rows, &metadata),
+        "time,latitude,longitude,evaluation_status,type\n2020-01-01,1,2,rejected,earthquake\n2020-01-01,1,2,,\n".into(),
+    ] {
+        let read = read_catalogue("x", text.as_bytes()).unwrap().value;
+        let kept: Vec<bool> = read.iter().map(CatalogueEvent::may_be_earthquake).collect();
+        assert_eq!(kept, [false, true], "{text}");
+    }
+}
+
+#[test]
 fn geojson_is_a_collection_or_a_single_feature() {
     let feature = r#"{"type":"Feature","id":"ci1","properties":{"mag":null,"time":1562383193040},
                       "geometry":{"type":"Point","coordinates":[-117.6,35.77,8]}}"#;

@@ -183,6 +183,36 @@ fn a_magnitude_of_another_origin_is_not_the_events() {
 }
 
 #[test]
+fn what_is_rejected_is_not_read_as_an_event() {
+    let origin = |id: &str, latitude: f64, status: &str| {
+        format!(
+            "<origin publicID='{id}'><time><value>2020-01-01T00:00:00Z</value></time><latitude><value>{latitude}</value>\
+             </latitude><longitude><value>2</value></longitude><evaluationStatus>{status}</evaluationStatus></origin>\
+             <magnitude publicID='m{id}'><mag><value>{latitude}</value></mag><originID>{id}</originID>\
+             <evaluationStatus>{status}</evaluationStatus></magnitude>"
+        )
+    };
+    let read_event = |inside: &str| {
+        let text = format!(
+            "<quakeml><eventParameters><event publicID='e'><type>earthquake</type>{inside}</event></eventParameters></quakeml>"
+        );
+        read(text.as_bytes()).unwrap().value.remove(0)
+    };
+    let (bad, good) = (origin("bad", 1.0, " rejected "), origin("good", 3.0, "confirmed"));
+    let alone = read_event(&bad);
+    assert!(!alone.may_be_earthquake() && alone.magnitude.is_none(), "{alone:?}");
+    for preferred in
+        ["", "<preferredOriginID>bad</preferredOriginID>", "<preferredOriginID>good</preferredOriginID>"]
+    {
+        let both = read_event(&format!("{bad}{good}{preferred}"));
+        assert_eq!((both.latitude, both.magnitude), (3.0, Some(3.0)), "{preferred}");
+        assert!(both.may_be_earthquake());
+    }
+    let named = format!("{bad}{good}<preferredMagnitudeID>mbad</preferredMagnitudeID>");
+    assert_eq!(read_event(&named).magnitude, Some(3.0));
+}
+
+#[test]
 fn beside_a_pole_the_uncertainty_of_the_longitude_is_a_number() {
     let mut bulletin = bulletin();
     bulletin.events[0].origins[0].latitude = 90.0;

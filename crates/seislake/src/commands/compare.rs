@@ -76,7 +76,7 @@ fn describe_common(common: &Common) -> String {
         let count = common.reference_other;
         let _ = writeln!(
             text,
-            "not compared: {count} events of the reference that are said to be no earthquakes"
+            "not compared: {count} events of the reference that are said to be no earthquakes, or were rejected"
         );
     }
     text
