@@ -33,7 +33,9 @@ pub use limits::HttpLimits;
 pub use query_runtime::{
     Asker, HeldThreads, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit,
 };
-pub use records::{RecordBlock, RecordFormat, TextRecord, records, text_in_format, text_records};
+pub use records::{
+    RecordBlock, RecordFormat, TextRecord, channels_of, records, text_in_format, text_records,
+};
 pub use state::AppState;
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::ApiError;
-use crate::http::{Body, Parameters, Shared};
+use crate::http::{Body, LENGTHS, Parameters, Shared};
 use crate::read::{Interval, Piece, Restrictions, SegmentsAt, Selection, pieces, windows_of};
 use crate::records::{Choice, Run, runs};
 use crate::state::{AsOf, Pinned};
@@ -49,7 +49,7 @@ pub(super) static SERVICE: Service = Service {
         Parameter::new("channel", Kind::Text).alias("cha"),
         Parameter::new("quality", Kind::Text).default("*"),
         Parameter::new("merge", Kind::Text),
-        Parameter::new("mergegaps", Kind::Number),
+        Parameter::new("mergegaps", Kind::Number).range(&LENGTHS),
         Parameter::new("show", Kind::Text),
         Parameter::new("orderby", Kind::Text).default("nslc_time_quality_samplerate").options(ORDERS),
         Parameter::new("limit", Kind::Count),
@@ -127,9 +127,6 @@ impl Wanted {
         let letters = words(parameters, "quality").filter_map(|word| word.chars().next());
         let qualities = if any { Vec::new() } else { letters.collect() };
         let mut merge = Merge { gaps_s: parameters.number("mergegaps")?, ..Merge::default() };
-        if merge.gaps_s.is_some_and(|gaps_s| gaps_s < 0.0) {
-            return Err(ApiError::invalid("mergegaps: a gap is not negative"));
-        }
         for word in words(parameters, "merge") {
             match word {
                 "quality" => merge.quality = true,

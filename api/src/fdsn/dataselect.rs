@@ -19,8 +19,8 @@ use futures::StreamExt;
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
-use crate::error::ApiError;
-use crate::http::{Body, Shared};
+use crate::error::{ApiError, ErrorCode};
+use crate::http::{Body, LENGTHS, Shared};
 use crate::read::SegmentsAt;
 use crate::records::{
     RecordBlock, RecordFormat, RecordLimits, RunFilter, plan, selected_texts, text_in_format,
@@ -40,7 +40,7 @@ pub(super) static SERVICE: Service = Service {
         Parameter::new("location", Kind::Text).alias("loc"),
         Parameter::new("channel", Kind::Text).alias("cha"),
         Parameter::new("quality", Kind::Text).default("B").options(QUALITIES),
-        Parameter::new("minimumlength", Kind::Number).default("0.0"),
+        Parameter::new("minimumlength", Kind::Number).range(&LENGTHS).default("0.0"),
         Parameter::new("longestonly", Kind::Flag).default("false"),
         Parameter::new("format", Kind::Text).default("miniseed").options(FORMATS),
         Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
@@ -84,9 +84,6 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     let Asked { parameters, selections } = asked;
     let no_data = parameters::no_data(&parameters);
     let minimum_length_s = parameters.number("minimumlength")?.unwrap_or(0.0);
-    if minimum_length_s < 0.0 {
-        return Err(ApiError::invalid(format!("minimumlength: {minimum_length_s} is negative")));
-    }
     let filter = RunFilter {
         quality: match parameters.text("quality") {
             Some("D") => Some('D'),
@@ -126,7 +123,15 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
         async move {
             // What is kept no more is no data.
             let Some(original) = originals.original(&text).await? else { return Ok(Bytes::new()) };
-            Ok(text_in_format(&original, format)?.concat().into())
+            match text_in_format(&original, format) {
+                Ok(records) => Ok(records.concat().into()),
+                // A damaged one does not take the others of the answer with it.
+                Err(error) if error.code == ErrorCode::Corrupt => {
+                    tracing::warn!(source_id = %text.source_id, error = %error.message, "a text record is left out");
+                    Ok(Bytes::new())
+                }
+                Err(error) => Err(error),
+            }
         }
     });
     let mut parts = Box::pin(blocks.chain(texts));

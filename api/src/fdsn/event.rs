@@ -33,20 +33,26 @@ const FORMATS: &[&str] = &["xml", "text", "geojson", "csv"];
 pub(super) const PARAMETERS: &[Parameter] = &[
     Parameter::new("starttime", Kind::Time).alias("start"),
     Parameter::new("endtime", Kind::Time).alias("end"),
-    Parameter::new("minlatitude", Kind::Number).alias("minlat").default("-90.0"),
-    Parameter::new("maxlatitude", Kind::Number).alias("maxlat").default("90.0"),
-    Parameter::new("minlongitude", Kind::Number).alias("minlon").default("-180.0"),
-    Parameter::new("maxlongitude", Kind::Number).alias("maxlon").default("180.0"),
-    Parameter::new("latitude", Kind::Number).alias("lat").default("0.0"),
-    Parameter::new("longitude", Kind::Number).alias("lon").default("0.0"),
-    Parameter::new("minradius", Kind::Number).default("0.0"),
-    Parameter::new("maxradius", Kind::Number).default("180.0"),
-    Parameter::new("minradiuskm", Kind::Number),
-    Parameter::new("maxradiuskm", Kind::Number),
-    Parameter::new("mindepth", Kind::Number),
-    Parameter::new("maxdepth", Kind::Number),
-    Parameter::new("minmagnitude", Kind::Number).alias("minmag"),
-    Parameter::new("maxmagnitude", Kind::Number).alias("maxmag"),
+    Parameter::new("minlatitude", Kind::Number).range(&parameters::LATITUDE).alias("minlat").default("-90.0"),
+    Parameter::new("maxlatitude", Kind::Number).range(&parameters::LATITUDE).alias("maxlat").default("90.0"),
+    Parameter::new("minlongitude", Kind::Number)
+        .range(&parameters::LONGITUDE)
+        .alias("minlon")
+        .default("-180.0"),
+    Parameter::new("maxlongitude", Kind::Number)
+        .range(&parameters::LONGITUDE)
+        .alias("maxlon")
+        .default("180.0"),
+    Parameter::new("latitude", Kind::Number).range(&parameters::LATITUDE).alias("lat").default("0.0"),
+    Parameter::new("longitude", Kind::Number).range(&parameters::LONGITUDE).alias("lon").default("0.0"),
+    Parameter::new("minradius", Kind::Number).range(&parameters::RADIUS).default("0.0"),
+    Parameter::new("maxradius", Kind::Number).range(&parameters::RADIUS).default("180.0"),
+    Parameter::new("minradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
+    Parameter::new("maxradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
+    Parameter::new("mindepth", Kind::Number).range(&parameters::DEPTH),
+    Parameter::new("maxdepth", Kind::Number).range(&parameters::DEPTH),
+    Parameter::new("minmagnitude", Kind::Number).range(&parameters::MAGNITUDE).alias("minmag"),
+    Parameter::new("maxmagnitude", Kind::Number).range(&parameters::MAGNITUDE).alias("maxmag"),
     Parameter::new("magnitudetype", Kind::Text).alias("magtype"),
     Parameter::new("eventtype", Kind::Text),
     Parameter::new("eventid", Kind::Text),
@@ -207,6 +213,14 @@ fn query(parameters: &Parameters, events_max: usize) -> Result<Query, ApiError> 
         arrivals: parameters::flag(parameters, "includearrivals")?,
         elsewhere,
     })
+}
+
+/// Whether a query string can be read; for tests of what clients send.
+#[cfg(test)]
+pub(super) fn is_readable(text: &str) -> Result<(), ApiError> {
+    const EVENTS_MAX: usize = 1000;
+    parameters::parse(decode_query(text), PARAMETERS)
+        .and_then(|parameters| query(&parameters, EVENTS_MAX).map(drop))
 }
 
 async fn answer(shared: &Shared, request: &Request, pairs: Vec<(String, String)>) -> Response {

@@ -4,7 +4,7 @@ use seislake_model::Timestamp;
 
 use super::error::NoData;
 use crate::error::ApiError;
-use crate::http::{Parameters, check_point, decode_query};
+use crate::http::{LATITUDES, Parameters, Range, decode_query};
 use crate::read::{Area, Interval, Radius};
 
 /// Types as the WADL names them.
@@ -30,7 +30,7 @@ impl Kind {
 }
 
 /// One parameter of a service.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     pub(super) alias: Option<&'static str>,
@@ -38,11 +38,13 @@ pub(super) struct Parameter {
     pub(super) default: Option<&'static str>,
     /// Values, where only some words are allowed.
     pub(super) options: &'static [&'static str],
+    /// Numbers that are allowed.
+    pub(super) range: Range,
 }
 
 impl Parameter {
     pub(super) const fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, alias: None, kind, default: None, options: &[] }
+        Self { name, alias: None, kind, default: None, options: &[], range: f64::MIN..=f64::MAX }
     }
 
     pub(super) const fn alias(mut self, alias: &'static str) -> Self {
@@ -55,13 +57,32 @@ impl Parameter {
         self
     }
 
+    pub(super) const fn range(mut self, range: &Range) -> Self {
+        self.range = *range.start()..=*range.end();
+        self
+    }
+
     pub(super) const fn options(mut self, options: &'static [&'static str]) -> Self {
         self.options = options;
         self
     }
 }
 
-/// Reads the parameters of a request against the list of its service; words are checked against their options.
+/// Latitudes of a box or of a centre.
+pub(super) const LATITUDE: Range = LATITUDES;
+/// Longitudes may be of the turn before or after.
+pub(super) const LONGITUDE: Range = -360.0..=360.0;
+/// Great circles end at the antipode.
+pub(super) const RADIUS: Range = 0.0..=180.0;
+/// Farther than any point from any other.
+pub(super) const RADIUS_KM: Range = 0.0..=EARTH_CIRCUMFERENCE_KM;
+/// From above the highest top to the centre of the earth, km.
+pub(super) const DEPTH: Range = -100.0..=6400.0;
+/// No scale gives more or less.
+pub(super) const MAGNITUDE: Range = -20.0..=20.0;
+
+/// Reads the parameters of a request against the list of its service: each value is of its type, in its range or one of
+/// its options, whether or not the request makes use of it.
 pub(super) fn parse(
     pairs: Vec<(String, String)>,
     known: &'static [Parameter],
@@ -73,15 +94,21 @@ pub(super) fn parse(
         Some(parameter.name)
     };
     let parameters = Parameters::new(pairs, find, "application.wadl lists the parameters")?;
-    for parameter in known.iter().filter(|parameter| !parameter.options.is_empty()) {
-        if let Some(word) = parameters.text(parameter.name)
+    for parameter in known {
+        let name = parameter.name;
+        match parameter.kind {
+            Kind::Time => parameters.time(name).map(drop)?,
+            Kind::Number => parameters.number_within(name, &parameter.range).map(drop)?,
+            Kind::Flag => flag(&parameters, name).map(drop)?,
+            Kind::Count if parameter.options.is_empty() => parameters.count(name).map(drop)?,
+            Kind::Count | Kind::Text => {}
+        }
+        if let Some(word) = parameters.text(name)
+            && !parameter.options.is_empty()
             && !parameter.options.contains(&word)
         {
-            return Err(ApiError::invalid(format!(
-                "{}: \"{word}\" is none of {}",
-                parameter.name,
-                parameter.options.join(", ")
-            )));
+            let options = parameter.options.join(", ");
+            return Err(ApiError::invalid(format!("{name}: \"{word}\" is none of {options}")));
         }
     }
     Ok(parameters)
@@ -141,14 +168,6 @@ pub(super) fn areas(parameters: &Parameters) -> Result<Vec<Area>, ApiError> {
     let mut areas = Vec::new();
     let latitude = parameters.numbers("minlatitude", "maxlatitude")?;
     let (west, east) = (parameters.number("minlongitude")?, parameters.number("maxlongitude")?);
-    for bound in [latitude.min, latitude.max].into_iter().flatten() {
-        check_point(bound, 0.0)?;
-    }
-    for bound in [west, east].into_iter().flatten() {
-        if !(-360.0..=360.0).contains(&bound) {
-            return Err(ApiError::invalid(format!("longitude {bound} is not between -180 and 180")));
-        }
-    }
     if latitude != Interval::default() || west.is_some() || east.is_some() {
         let whole_turn = matches!((west, east), (Some(west), Some(east)) if east - west >= 360.0);
         let (west, east) = if whole_turn { (None, None) } else { (west.map(wrap), east.map(wrap)) };
@@ -170,7 +189,6 @@ fn ring(parameters: &Parameters) -> Result<Option<Area>, ApiError> {
         // The specification gives both a default of zero.
         (latitude, longitude) => (latitude.unwrap_or(0.0), longitude.unwrap_or(0.0)),
     };
-    check_point(latitude, wrap(longitude))?;
     if degrees != Interval::default() && km != Interval::default() {
         return Err(ApiError::invalid("give the radius either in degrees or in km, not both"));
     }

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use datafusion::prelude::SessionContext;
-use seislake_exchange::station_text;
 use seislake_exchange::stationxml::{self, Document, Level};
+use seislake_exchange::{Begins, station_text};
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 
 use super::error::Request;
@@ -36,16 +36,28 @@ pub(super) static SERVICE: Service = Service {
         Parameter::new("station", Kind::Text).alias("sta"),
         Parameter::new("location", Kind::Text).alias("loc"),
         Parameter::new("channel", Kind::Text).alias("cha"),
-        Parameter::new("minlatitude", Kind::Number).alias("minlat").default("-90.0"),
-        Parameter::new("maxlatitude", Kind::Number).alias("maxlat").default("90.0"),
-        Parameter::new("minlongitude", Kind::Number).alias("minlon").default("-180.0"),
-        Parameter::new("maxlongitude", Kind::Number).alias("maxlon").default("180.0"),
-        Parameter::new("latitude", Kind::Number).alias("lat").default("0.0"),
-        Parameter::new("longitude", Kind::Number).alias("lon").default("0.0"),
-        Parameter::new("minradius", Kind::Number).default("0.0"),
-        Parameter::new("maxradius", Kind::Number).default("180.0"),
-        Parameter::new("minradiuskm", Kind::Number),
-        Parameter::new("maxradiuskm", Kind::Number),
+        Parameter::new("minlatitude", Kind::Number)
+            .range(&parameters::LATITUDE)
+            .alias("minlat")
+            .default("-90.0"),
+        Parameter::new("maxlatitude", Kind::Number)
+            .range(&parameters::LATITUDE)
+            .alias("maxlat")
+            .default("90.0"),
+        Parameter::new("minlongitude", Kind::Number)
+            .range(&parameters::LONGITUDE)
+            .alias("minlon")
+            .default("-180.0"),
+        Parameter::new("maxlongitude", Kind::Number)
+            .range(&parameters::LONGITUDE)
+            .alias("maxlon")
+            .default("180.0"),
+        Parameter::new("latitude", Kind::Number).range(&parameters::LATITUDE).alias("lat").default("0.0"),
+        Parameter::new("longitude", Kind::Number).range(&parameters::LONGITUDE).alias("lon").default("0.0"),
+        Parameter::new("minradius", Kind::Number).range(&parameters::RADIUS).default("0.0"),
+        Parameter::new("maxradius", Kind::Number).range(&parameters::RADIUS).default("180.0"),
+        Parameter::new("minradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
+        Parameter::new("maxradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
         Parameter::new("includerestricted", Kind::Flag).default("true"),
         Parameter::new("includeavailability", Kind::Flag).default("false"),
         Parameter::new("updatedafter", Kind::Time),
@@ -89,16 +101,6 @@ async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiErro
     answered.unwrap_or_else(|error| request.refuse(&error))
 }
 
-fn takes_station(selection: &Selection, station: &Station) -> bool {
-    selection.network.take(&station.network)
-        && selection.station.take(&station.station)
-        && selection.covers(station.start_time, station.end_time)
-}
-
-fn takes_channel(selection: &Selection, channel: &Channel) -> bool {
-    selection.takes(&channel.source_id) && selection.covers(channel.start_time, channel.end_time)
-}
-
 async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
     let Asked { parameters, selections } = asked;
     let level: Level = parameters.text("level").unwrap_or("station").parse().map_err(ApiError::invalid)?;
@@ -110,7 +112,9 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     // One state of the lake for all that is asked of it.
     let context = tokio::sync::OnceCell::new();
     let lake = || context.get_or_try_init(|| shared.state.sessions.session(AsOf::Latest));
+    let begins = Begins::of(&inventory);
     let chosen = Chosen {
+        begins: &begins,
         times: EpochTimes::from_parameters(&parameters)?,
         areas: parameters::areas(&parameters)?,
         restrictions: match parameters.text("includerestricted") {
@@ -135,7 +139,7 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     if found.stations.is_empty() {
         return Ok(request.no_data(parameters::no_data(&parameters)));
     }
-    let found = with_start_times(found);
+    let found = begins.fill(found);
     if text {
         let body = station_text::write(&found, level);
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
@@ -172,21 +176,6 @@ impl Held {
     }
 }
 
-/// What we say where an epoch began before anybody wrote it down.
-const SINCE_EVER: Timestamp = Timestamp::from_nanos(-2_208_988_800_000_000_000);
-
-/// FDSN text has no epochs without a begin, and ObsPy reads them neither in text nor, in its mass downloader, in
-/// StationXML: they begin with the year 1900.
-fn with_start_times(mut inventory: Inventory) -> Inventory {
-    for station in &mut inventory.stations {
-        station.start_time.get_or_insert(SINCE_EVER);
-    }
-    for channel in &mut inventory.channels {
-        channel.start_time.get_or_insert(SINCE_EVER);
-    }
-    inventory
-}
-
 /// Conditions on the ends of epochs.
 #[derive(Debug)]
 struct EpochTimes {
@@ -198,26 +187,25 @@ struct EpochTimes {
 
 impl EpochTimes {
     fn from_parameters(parameters: &Parameters) -> Result<Self, ApiError> {
-        Ok(Self {
-            start_before: parameters.time("startbefore")?,
-            start_after: parameters.time("startafter")?,
-            end_before: parameters.time("endbefore")?,
-            end_after: parameters.time("endafter")?,
-        })
+        let start = parameters.times("startafter", "startbefore")?;
+        let end = parameters.times("endafter", "endbefore")?;
+        Ok(Self { start_before: start.max, start_after: start.min, end_before: end.max, end_after: end.min })
     }
 
+    /// Whether an epoch passes. One that began since ever began before any time, and an open one ends after any.
     fn hold(&self, start: Option<Timestamp>, end: Option<Timestamp>) -> bool {
-        let (start, end) = (start.unwrap_or(Timestamp::MIN), end.unwrap_or(Timestamp::MAX));
-        self.start_before.is_none_or(|bound| start < bound)
-            && self.start_after.is_none_or(|bound| start > bound)
-            && self.end_before.is_none_or(|bound| end < bound)
-            && self.end_after.is_none_or(|bound| end > bound)
+        self.start_before.is_none_or(|bound| start.is_none_or(|start| start < bound))
+            && self.start_after.is_none_or(|bound| start.is_some_and(|start| start > bound))
+            && self.end_before.is_none_or(|bound| end.is_some_and(|end| end < bound))
+            && self.end_after.is_none_or(|bound| end.is_none_or(|end| end > bound))
     }
 }
 
 /// Which epochs pass.
 #[derive(Debug)]
-struct Chosen {
+struct Chosen<'a> {
+    /// When epochs begin that do not say it: they are chosen by the dates that they are written with.
+    begins: &'a Begins<'a>,
     selections: Vec<Selection>,
     times: EpochTimes,
     areas: Vec<Area>,
@@ -230,7 +218,7 @@ struct Chosen {
     level: Level,
 }
 
-impl Chosen {
+impl Chosen<'_> {
     fn at_any_time(&self) -> Vec<Selection> {
         let open = |selection: &Selection| Selection { window: Interval::default(), ..selection.clone() };
         self.selections.iter().map(open).collect()
@@ -241,8 +229,12 @@ impl Chosen {
     }
 
     fn takes_channel(&self, channel: &Channel) -> bool {
-        self.selections.iter().any(|selection| takes_channel(selection, channel))
-            && self.times.hold(channel.start_time, channel.end_time)
+        let begin = self.begins.channel(channel);
+        let takes = |selection: &Selection| {
+            selection.takes(&channel.source_id) && selection.covers(begin, channel.end_time)
+        };
+        self.selections.iter().any(takes)
+            && self.times.hold(begin, channel.end_time)
             && self.is_within(channel.latitude, channel.longitude)
             && self.restrictions.as_ref().is_none_or(|restrictions| !restrictions.hold(channel))
             && self.updates.as_ref().is_none_or(|updates| updates.hold_channel(channel))
@@ -251,9 +243,15 @@ impl Chosen {
 
     /// A station without a network code (a list may not have named one) cannot be asked for, nor written.
     fn takes_station(&self, station: &Station) -> bool {
+        let begin = self.begins.station(station);
+        let takes = |selection: &Selection| {
+            selection.network.take(&station.network)
+                && selection.station.take(&station.station)
+                && selection.covers(begin, station.end_time)
+        };
         !station.network.is_empty()
-            && self.selections.iter().any(|selection| takes_station(selection, station))
-            && (self.level >= Level::Channel || self.times.hold(station.start_time, station.end_time))
+            && self.selections.iter().any(takes)
+            && (self.level >= Level::Channel || self.times.hold(begin, station.end_time))
             && self.is_within(station.latitude, station.longitude)
             && (self.restrictions.is_none() || !is_station_closed(station))
     }

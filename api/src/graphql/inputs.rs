@@ -40,9 +40,15 @@ pub(super) struct NumberRange {
     lte: Option<f64>,
 }
 
-impl From<&NumberRange> for Interval<f64> {
-    fn from(range: &NumberRange) -> Self {
-        Self { min: range.gte, max: range.lte }
+impl NumberRange {
+    /// The range of the argument `name`.
+    fn interval(&self, name: &str) -> Result<Interval<f64>, ApiError> {
+        match (self.gte, self.lte) {
+            (Some(gte), Some(lte)) if gte > lte => {
+                Err(ApiError::invalid(format!("{name}: gte {gte} is larger than lte {lte}")))
+            }
+            (min, max) => Ok(Interval { min, max }),
+        }
     }
 }
 
@@ -78,6 +84,12 @@ impl Within {
             Self::Box(bounds) => {
                 check_point(bounds.latitude_min, bounds.longitude_min)?;
                 check_point(bounds.latitude_max, bounds.longitude_max)?;
+                if bounds.latitude_min > bounds.latitude_max {
+                    return Err(ApiError::invalid(format!(
+                        "latitudeMin {} is larger than latitudeMax {}",
+                        bounds.latitude_min, bounds.latitude_max
+                    )));
+                }
                 Ok(Area::Box {
                     latitude: Interval { min: Some(bounds.latitude_min), max: Some(bounds.latitude_max) },
                     west: Some(bounds.longitude_min),
@@ -117,12 +129,15 @@ pub(super) struct EventFilterInput {
 
 impl EventFilterInput {
     pub(super) fn filter(&self) -> Result<EventFilter, ApiError> {
+        let interval = |name: &str, range: &Option<NumberRange>| {
+            range.as_ref().map_or(Ok(Interval::default()), |range| range.interval(name))
+        };
         Ok(EventFilter {
             origin_time: self.time_range.as_ref().map(TimeRange::interval).transpose()?.unwrap_or_default(),
             areas: self.within.as_ref().map(Within::area).transpose()?.into_iter().collect(),
-            magnitude: self.magnitude.as_ref().map(Interval::from).unwrap_or_default(),
+            magnitude: interval("magnitude", &self.magnitude)?,
             magnitude_type: self.magnitude_type.clone(),
-            depth_km: self.depth_km.as_ref().map(Interval::from).unwrap_or_default(),
+            depth_km: interval("depthKm", &self.depth_km)?,
             ..EventFilter::default()
         })
     }

@@ -15,6 +15,16 @@ pub(crate) struct Parameters {
     values: BTreeMap<&'static str, String>,
 }
 
+/// Numbers that a parameter may have, both ends included.
+pub(crate) type Range = std::ops::RangeInclusive<f64>;
+
+/// Degrees north.
+pub(crate) const LATITUDES: Range = -90.0..=90.0;
+/// Degrees east.
+pub(crate) const LONGITUDES: Range = -180.0..=180.0;
+/// What is not negative.
+pub(crate) const LENGTHS: Range = 0.0..=f64::MAX;
+
 /// Pairs of a query string, percent-decoded; `+` is a space.
 pub(crate) fn decode_query(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
@@ -28,17 +38,19 @@ pub(crate) fn decode_query(query: &str) -> Vec<(String, String)> {
 
 /// Refuses coordinates that are none.
 pub(crate) fn check_point(latitude: f64, longitude: f64) -> Result<(), ApiError> {
-    if !(-90.0..=90.0).contains(&latitude) {
+    if !LATITUDES.contains(&latitude) {
         return Err(ApiError::invalid(format!("latitude {latitude} is not between -90 and 90")));
     }
-    if !(-180.0..=180.0).contains(&longitude) {
+    if !LONGITUDES.contains(&longitude) {
         return Err(ApiError::invalid(format!("longitude {longitude} is not between -180 and 180")));
     }
     Ok(())
 }
 
 impl Parameters {
-    /// Takes those that `known` names (it maps a name or alias to the canonical name). Empty values count as absent.
+    /// Takes those that `known` names (it maps a name or alias to the canonical name). Blanks around values do not count.
+    /// A parameter without a value is refused, for nobody could tell whether all or nothing is meant; but an empty
+    /// location code is the blank one.
     pub(crate) fn new(
         pairs: Vec<(String, String)>,
         known: impl Fn(&str) -> Option<&'static str>,
@@ -53,8 +65,10 @@ impl Parameters {
                 )
                 .hint(hint));
             };
-            if value.is_empty() {
-                continue;
+            let value = value.trim().to_owned();
+            if value.is_empty() && canonical != "location" {
+                return Err(ApiError::invalid(format!("the parameter \"{canonical}\" has no value"))
+                    .hint("leave it out where it shall not choose"));
             }
             if values.insert(canonical, value).is_some() {
                 return Err(ApiError::invalid(format!("the parameter \"{canonical}\" is given twice")));
@@ -86,6 +100,21 @@ impl Parameters {
             number.ok_or_else(|| ApiError::invalid(format!("{name}: \"{text}\" is not a number")))
         };
         self.text(name).map(parse).transpose()
+    }
+
+    /// A number of a range, both ends included.
+    pub(crate) fn number_within(&self, name: &str, range: &Range) -> Result<Option<f64>, ApiError> {
+        let number = self.number(name)?;
+        match number.filter(|number| !range.contains(number)) {
+            None => Ok(number),
+            Some(number) if *range.end() == f64::MAX => {
+                Err(ApiError::invalid(format!("{name}: {number} is less than {}", range.start())))
+            }
+            Some(number) => {
+                let (least, most) = (range.start(), range.end());
+                Err(ApiError::invalid(format!("{name}: {number} is not between {least} and {most}")))
+            }
+        }
     }
 
     pub(crate) fn count(&self, name: &str) -> Result<Option<usize>, ApiError> {
@@ -138,26 +167,21 @@ impl Parameters {
     /// Box (`min_latitude` …) and circle (`latitude`, `longitude`, `max_radius_km`) of the routes of the original system.
     pub(crate) fn areas(&self) -> Result<Vec<Area>, ApiError> {
         let mut areas = Vec::new();
+        for name in ["min_latitude", "max_latitude"] {
+            self.number_within(name, &LATITUDES)?;
+        }
         let latitude = self.numbers("min_latitude", "max_latitude")?;
-        let (west, east) = (self.number("min_longitude")?, self.number("max_longitude")?);
+        let west = self.number_within("min_longitude", &LONGITUDES)?;
+        let east = self.number_within("max_longitude", &LONGITUDES)?;
         if latitude != Interval::default() || west.is_some() || east.is_some() {
-            for bound in [latitude.min, latitude.max].into_iter().flatten() {
-                check_point(bound, 0.0)?;
-            }
-            for bound in [west, east].into_iter().flatten() {
-                check_point(0.0, bound)?;
-            }
             areas.push(Area::Box { latitude, west, east });
         }
-        match (self.number("latitude")?, self.number("longitude")?, self.number("max_radius_km")?) {
-            (None, None, None) => {}
-            (Some(latitude), Some(longitude), Some(radius_km)) => {
-                check_point(latitude, longitude)?;
-                areas.push(Area::Ring {
-                    latitude,
-                    longitude,
-                    radius: Radius::Km { min: 0.0, max: radius_km },
-                });
+        let centre =
+            (self.number_within("latitude", &LATITUDES)?, self.number_within("longitude", &LONGITUDES)?);
+        match (centre, self.number_within("max_radius_km", &LENGTHS)?) {
+            ((None, None), None) => {}
+            ((Some(latitude), Some(longitude)), Some(max)) => {
+                areas.push(Area::Ring { latitude, longitude, radius: Radius::Km { min: 0.0, max } });
             }
             _ => {
                 return Err(ApiError::invalid(

@@ -8,11 +8,13 @@ use std::fmt;
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
-use seislake_exchange::{Problem, epoch_end, epoch_start, read_stations};
-use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
+use seislake_exchange::{
+    Problem, SaidDates, epoch_end, epoch_start, keep_far_dates, keep_far_dates_of_channel, read_stations,
+};
+use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp, in_capitals};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -51,8 +53,12 @@ impl StationFilter {
 
     /// Epochs that pass, by their key.
     pub(crate) fn stations<'a>(&self, inventory: &'a Inventory) -> Vec<&'a Station> {
-        let equal =
-            |wanted: &Option<String>, code: &str| wanted.as_deref().is_none_or(|wanted| wanted == code);
+        let equal = |wanted: &Option<String>, code: &str| {
+            let wanted = wanted.as_deref();
+            wanted.is_none_or(|wanted| {
+                wanted == code || in_capitals(wanted).is_some_and(|wanted| wanted == code)
+            })
+        };
         let mut matching: Vec<&Station> = inventory
             .stations
             .iter()
@@ -85,9 +91,9 @@ struct StationBody {
     #[serde(default)]
     site_name: Option<String>,
     #[serde(default, deserialize_with = "start_time")]
-    start_time: Option<Timestamp>,
+    start_time: Date,
     #[serde(default, deserialize_with = "end_time")]
-    end_time: Option<Timestamp>,
+    end_time: Date,
     #[serde(default, deserialize_with = "channels")]
     channels: Vec<ChannelBody>,
 }
@@ -109,9 +115,9 @@ struct ChannelBody {
     sample_rate_hz: Option<f64>,
     sensor: Option<String>,
     #[serde(default, deserialize_with = "start_time")]
-    start_time: Option<Timestamp>,
+    start_time: Date,
     #[serde(default, deserialize_with = "end_time")]
-    end_time: Option<Timestamp>,
+    end_time: Date,
     response: Option<seislake_model::Response>,
 }
 
@@ -141,14 +147,33 @@ fn channels<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ChannelBod
     deserializer.deserialize_seq(OfChannels)
 }
 
-fn start_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-    epoch_start(&text).map_err(serde::de::Error::custom)
+/// A date of an epoch, and what was said where it came in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Date {
+    time: Option<Timestamp>,
+    said: String,
 }
 
-fn end_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
-    epoch_end(&text).map_err(serde::de::Error::custom)
+impl From<Option<Timestamp>> for Date {
+    fn from(time: Option<Timestamp>) -> Self {
+        Self { time, said: String::new() }
+    }
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.time.serialize(serializer)
+    }
+}
+
+fn start_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+    let said = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(Date { time: epoch_start(&said).map_err(serde::de::Error::custom)?, said })
+}
+
+fn end_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+    let said = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(Date { time: epoch_end(&said).map_err(serde::de::Error::custom)?, said })
 }
 
 impl StationBody {
@@ -163,8 +188,8 @@ impl StationBody {
             longitude: station.longitude,
             elevation_m: station.elevation_m,
             site_name: station.site_name.clone(),
-            start_time: station.start_time,
-            end_time: station.end_time,
+            start_time: station.start_time.into(),
+            end_time: station.end_time.into(),
             channels: inventory.channels.iter().filter(same).map(ChannelBody::from).collect(),
         }
     }
@@ -177,8 +202,12 @@ impl StationBody {
         for channel in self.channels {
             let (network, station) = (&self.network, &self.station);
             let source_id = SourceId::from_codes(network, station, &channel.location, &channel.channel);
+            // A channel without dates has those of its station.
+            let date = |own: Date, stations: &Date| if own.said.is_empty() { stations.clone() } else { own };
+            let start = date(channel.start_time, &self.start_time);
+            let end = date(channel.end_time, &self.end_time);
             let channel = source_id.map_err(|error| error.to_string()).and_then(|source_id| {
-                let channel = Channel {
+                let mut channel = Channel {
                     source_id,
                     latitude: channel.latitude.unwrap_or(self.latitude),
                     longitude: channel.longitude.unwrap_or(self.longitude),
@@ -188,33 +217,37 @@ impl StationBody {
                     dip: channel.dip,
                     sample_rate_hz: channel.sample_rate_hz,
                     sensor: channel.sensor,
-                    start_time: channel.start_time.or(self.start_time),
-                    end_time: channel.end_time.or(self.end_time),
+                    start_time: start.time,
+                    end_time: end.time,
                     response: channel.response,
                     original: None,
                     response_original: None,
                 };
-                channel.check().map(|()| channel).map_err(|error| error.to_string())
+                channel.check().map_err(|error| error.to_string())?;
+                keep_far_dates_of_channel(&mut channel, SaidDates { start: &start.said, end: &end.said });
+                Ok(channel)
             });
             match channel {
                 Ok(channel) => channels.push(channel),
                 Err(reason) => refuse(reason),
             }
         }
-        let station = Station {
+        let mut station = Station {
             network: self.network,
             station: self.station,
             latitude: self.latitude,
             longitude: self.longitude,
             elevation_m: self.elevation_m,
             site_name: self.site_name,
-            start_time: self.start_time,
-            end_time: self.end_time,
+            start_time: self.start_time.time,
+            end_time: self.end_time.time,
             original: None,
             network_original: None,
         };
+        let said = SaidDates { start: &self.start_time.said, end: &self.end_time.said };
         match station.check() {
             Ok(()) => {
+                keep_far_dates(&mut station, said);
                 inventory.stations.push(station);
                 inventory.channels.extend(channels);
             }
@@ -237,8 +270,8 @@ impl From<&Channel> for ChannelBody {
             dip: channel.dip,
             sample_rate_hz: channel.sample_rate_hz,
             sensor: channel.sensor.clone(),
-            start_time: channel.start_time,
-            end_time: channel.end_time,
+            start_time: channel.start_time.into(),
+            end_time: channel.end_time.into(),
             response: channel.response.clone(),
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use seislake_model::{SourceId, Timestamp, path_component};
+use seislake_model::{SourceId, Timestamp, in_capitals, path_component};
 
 use super::events::Interval;
 use super::statement::Conditions;
@@ -29,16 +29,23 @@ impl Patterns {
         Self(vec!["*".to_owned()])
     }
 
-    /// Reads patterns; `name` is that of the parameter. `--` is the blank code.
+    /// Reads patterns; `name` is that of the parameter. `--` is the blank code; small letters mean capitals too
+    /// ([`in_capitals`]).
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, ApiError> {
+        let mut patterns = Self::as_written(name, text)?;
+        let capitals: Vec<String> = patterns.0.iter().filter_map(|pattern| in_capitals(pattern)).collect();
+        patterns.0.extend(capitals);
+        Ok(patterns)
+    }
+
+    fn as_written(name: &str, text: &str) -> Result<Self, ApiError> {
         if text.len() > PATTERNS_LENGTH_MAX {
             let message = format!("{name}: the list is longer than {PATTERNS_LENGTH_MAX} characters");
             return Err(ApiError::invalid(message));
         }
-        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | '_' | '-' | '%');
         let pattern = |word: &str| match word.trim() {
             "--" => Ok(String::new()),
-            word if word.chars().all(legal) => Ok(word.to_owned()),
+            word if word.chars().all(is_legal) => Ok(word.to_owned()),
             word => {
                 Err(ApiError::invalid(format!("{name}: \"{word}\" is not a code such as \"AB*\" or \"BH?\"")))
             }
@@ -68,6 +75,11 @@ impl Patterns {
         let plain = |pattern: &String| !pattern.contains(WILD);
         self.0.iter().all(plain).then_some(&self.0)
     }
+}
+
+/// Characters of patterns.
+fn is_legal(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '*' | '?' | '_' | '-' | '%')
 }
 
 /// Matches with `*` (any characters) and `?` (one). Greedy, going back to the last star only: the cost is at most the
@@ -115,11 +127,15 @@ impl Selection {
     /// The channels that `source` names: a source id, or `NET.STA.LOC.CHA` with patterns; all where `None`.
     pub(crate) fn of_source(source: Option<&str>, window: Interval<Timestamp>) -> Result<Self, ApiError> {
         let Some(source) = source else { return Ok(Self::all(window)) };
-        let codes = match source.parse::<SourceId>() {
-            Ok(id) => [id.network(), id.station(), id.location(), &id.channel()].map(str::to_owned),
+        let patterns = match source.parse::<SourceId>() {
+            // An identifier is of one channel. Odd characters in it stand for themselves.
+            Ok(id) => [id.network(), id.station(), id.location(), &id.channel()].map(|code| {
+                let code = if code.chars().all(is_legal) { code.into() } else { path_component(code) };
+                Patterns::as_written("source", &code)
+            }),
             Err(_) => match source.split('.').collect::<Vec<_>>().as_slice() {
                 [network, station, location, channel] => {
-                    [network, station, location, channel].map(|code| (*code).to_owned())
+                    [network, station, location, channel].map(|codes| Patterns::parse("source", codes))
                 }
                 _ => {
                     let forms = "\"FDSN:NET_STA_LOC_B_S_SS\" nor \"NET.STA.LOC.CHA\"";
@@ -127,7 +143,7 @@ impl Selection {
                 }
             },
         };
-        let [network, station, location, channel] = codes.map(|codes| Patterns::parse("source", &codes));
+        let [network, station, location, channel] = patterns;
         Ok(Self { network: network?, station: station?, location: location?, channel: channel?, window })
     }
 
@@ -139,14 +155,18 @@ impl Selection {
                 "\"{line}\" is not of the form NET STA LOC CHA START END"
             )));
         };
-        let time = |word: &str| -> Result<Option<Timestamp>, ApiError> {
-            if word == "*" { Ok(None) } else { Ok(Some(Timestamp::bound(word)?)) }
+        let time = |name: &str, word: &str| match word {
+            "*" => Ok(None),
+            word => {
+                let time = Timestamp::bound(word);
+                time.map(Some).map_err(|error| ApiError::invalid(format!("{name}: {error}")))
+            }
         };
-        let window = Interval { min: time(start)?, max: time(end)? };
+        let window = Interval { min: time("starttime", start)?, max: time("endtime", end)? };
         if let (Some(min), Some(max)) = (window.min, window.max)
             && min > max
         {
-            return Err(ApiError::invalid(format!("\"{line}\" ends before it begins")));
+            return Err(ApiError::invalid(format!("endtime {max} comes before starttime {min}")));
         }
         Ok(Self {
             network: Patterns::parse("network", network)?,
@@ -345,7 +365,10 @@ mod tests {
             ("A*C*E", "ABCDE", true),
             ("A*C*E", "ABCDEF", false),
             ("*Z", "HHZ", true),
-            ("hhz", "HHZ", false),
+            ("hhz", "HHZ", true),
+            ("hhz", "hhz", true),
+            ("HHZ", "hhz", false),
+            ("b?z,00", "BHZ", true),
             ("", "", true),
             ("A-1", "A-1", true),
             ("%2A", "*", true),
@@ -356,6 +379,18 @@ mod tests {
             assert_eq!(Patterns::parse("x", patterns).unwrap().take(code), expected, "{patterns} {code}");
         }
         assert!(Patterns::parse("x", "A;B").is_err());
+    }
+
+    #[test]
+    fn a_source_is_one_identifier_or_codes_in_any_spelling() {
+        let takes = |source: &str, id: &str| {
+            let selection = Selection::of_source(Some(source), Interval::default()).unwrap();
+            selection.takes(&id.parse().unwrap())
+        };
+        assert!(takes("xx.aaa..hhz", "FDSN:XX_AAA__H_H_Z") && takes("xx.aaa..hhz", "FDSN:xx_aaa__h_h_z"));
+        assert!(!takes("FDSN:xx_AAA__H_H_Z", "FDSN:XX_AAA__H_H_Z"));
+        assert!(takes("FDSN:XX_/etc__H_H_Z", "FDSN:XX_/etc__H_H_Z"));
+        assert!(!takes("FDSN:XX_/etc__H_H_Z", "FDSN:XX_etc__H_H_Z"));
     }
 
     #[test]

@@ -333,6 +333,15 @@ fn refused(run: &Run, error: &seislake_mseed::PackError) -> ApiError {
     ApiError::internal(&format!("write records of \"{}\"", run.source_id), error)
 }
 
+/// Whether a channel is one of those that `source` names, as in [`records`].
+///
+/// # Errors
+/// Where `source` is none.
+pub fn channels_of(source: Option<&str>) -> Result<impl Fn(&SourceId) -> bool + Send + use<>, ApiError> {
+    let selection = Selection::of_source(source, Interval { min: None, max: None })?;
+    Ok(move |source_id: &SourceId| selection.takes(source_id))
+}
+
 /// Every record of an interval (start included, end not; open-ended where `None`) of the channels that `source` names:
 /// a source id, or `NET.STA.LOC.CHA` with wildcards, or all where `None`. Records come by channel and time; `snapshot`
 /// is the snapshot of `waveform.segments` to read, the newest at each statement where `None`.

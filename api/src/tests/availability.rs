@@ -53,7 +53,7 @@ async fn what_cannot_be_asked_is_refused_by_name() {
         ("extent?merge=overlap", "merge: \"overlap\" is none of"),
         ("query?orderby=timespancount", "spans are counted by extent only"),
         ("extent?show=latestupdate", "show: \"latestupdate\""),
-        ("query?mergegaps=-1", "a gap is not negative"),
+        ("query?mergegaps=-1", "mergegaps: -1 is less than 0"),
         ("query?limit=0", "limit: 0"),
         ("query?quality=X", "quality: \"X\" is none of"),
         ("query?format=xml", "format: \"xml\" is none of"),

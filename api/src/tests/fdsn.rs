@@ -83,7 +83,7 @@ async fn errors_are_the_text_of_the_specification() {
         ("starttime=yesterday", "\"yesterday\" is not a UTC time"),
         ("colour=red", "\"colour\" is not known"),
         ("format=pdf", "format: \"pdf\" is none of xml, text, geojson, csv"),
-        ("minlatitude=100", "latitude 100 is not between -90 and 90"),
+        ("minlatitude=100", "minlatitude: 100 is not between -90 and 90"),
         ("includearrivals=perhaps", "neither true nor false"),
         ("offset=0", "counted from 1"),
         ("maxradius=1&maxradiuskm=1", "not both"),

@@ -9,6 +9,7 @@ mod guards;
 mod http;
 mod iceberg_rest;
 mod places;
+mod round_trip;
 mod snapshots;
 
 use std::collections::HashSet;

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod catalogue_text;
+mod epochs;
 mod gathered;
 pub mod known_formats;
 pub mod quakeml;
@@ -23,9 +24,12 @@ mod table;
 mod xml;
 
 pub use catalogue_text::read_catalogue;
+pub use epochs::{Begins, SaidDates, epoch_end, epoch_start, keep_far_dates, keep_far_dates_of_channel};
 pub use station_text::ElevationUnit;
 
 use seislake_model::{Inventory, Timestamp};
+
+use epochs::{Moment, moment};
 
 /// What was read, and what was left out.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,22 +131,6 @@ fn excerpt(text: &str) -> String {
     if text.chars().nth(CHARACTERS_MAX).is_some() { format!("{short}…") } else { short }
 }
 
-/// A moment of the years 1 to 9999, of which a [`Timestamp`] holds those from 1677 to 2262.
-enum Moment {
-    Held(Timestamp),
-    Before,
-    After,
-}
-
-fn moment(text: &str) -> Result<Moment, seislake_model::TimestampError> {
-    let time = Timestamp::bound(text).map_err(|_| seislake_model::TimestampError(excerpt(text)))?;
-    Ok(match time {
-        Timestamp::MIN => Moment::Before,
-        Timestamp::MAX => Moment::After,
-        time => Moment::Held(time),
-    })
-}
-
 /// Time of an event: unlike an epoch it has no other end to stand for.
 ///
 /// # Errors
@@ -158,73 +146,4 @@ fn event_time(text: &str) -> Result<Timestamp, String> {
 /// A longitude of up to a whole turn either way as one between -180 and 180.
 fn wrapped(longitude: f64) -> f64 {
     if longitude.abs() <= 180.0 { longitude } else { (longitude + 180.0).rem_euclid(360.0) - 180.0 }
-}
-
-/// End of an epoch: dates beyond what a [`Timestamp`] holds (2599-12-31 is common) mean that it is open.
-///
-/// # Errors
-/// Text that is no moment of the years 1 to 9999.
-pub fn epoch_end(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let is_open = |time: &Timestamp| time.to_string().get(..4).is_some_and(|year| year >= OPEN_FROM_YEAR);
-    Ok(match moment(text)? {
-        Moment::Held(time) => Some(time).filter(|time| !is_open(time)),
-        Moment::Before => Some(Timestamp::MIN),
-        Moment::After => None,
-    })
-}
-
-/// Ends of this year and later stand for "not yet".
-const OPEN_FROM_YEAR: &str = "2200";
-
-/// Begin of an epoch: nothing, or a date before what a [`Timestamp`] holds, means since ever.
-///
-/// # Errors
-/// Text that is no moment of the years 1 to 9999.
-pub fn epoch_start(text: &str) -> Result<Option<Timestamp>, seislake_model::TimestampError> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    Ok(match moment(text)? {
-        Moment::Held(time) => Some(time),
-        Moment::Before => None,
-        Moment::After => Some(Timestamp::MAX),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_of_all_years_begin_and_end_epochs() {
-        let text = |time: Option<Timestamp>| time.map_or("open".to_owned(), |time| time.to_string());
-        for (date, start, end) in [
-            ("", "open", "open"),
-            ("2016-01-02", "2016-01-02T00:00:00.000Z", "2016-01-02T00:00:00.000Z"),
-            ("2016-01-02Z", "2016-01-02T00:00:00.000Z", "2016-01-02T00:00:00.000Z"),
-            ("2016-01-02T24:00:00", "2016-01-03T00:00:00.000Z", "2016-01-03T00:00:00.000Z"),
-            ("2016-06-30T23:59:60", "2016-07-01T00:00:00.000Z", "2016-07-01T00:00:00.000Z"),
-            ("1797-01-01T00:50:39.000", "1797-01-01T00:50:39.000Z", "1797-01-01T00:50:39.000Z"),
-            ("1600-02-29T00:00:00", "open", "1677-09-21T00:12:43.145224192Z"),
-            ("0001-01-01T00:00:00Z", "open", "1677-09-21T00:12:43.145224192Z"),
-            ("2250-01-01T00:00:00", "2250-01-01T00:00:00.000Z", "open"),
-            ("2599-12-31T23:59:59", "2262-04-11T23:47:16.854775807Z", "open"),
-            ("9999-12-31T23:59:59.999999Z", "2262-04-11T23:47:16.854775807Z", "open"),
-        ] {
-            assert_eq!(
-                (text(epoch_start(date).unwrap()), text(epoch_end(date).unwrap())),
-                (start.into(), end.into())
-            );
-        }
-        for date in
-            ["yesterday", "0000-01-01", "1500-13-01", "1501-02-29", "12345-01-01", "2599-12-31T25:00:00", "é"]
-        {
-            assert!(epoch_start(date).is_err() && epoch_end(date).is_err(), "{date}");
-        }
-    }
 }

@@ -18,7 +18,10 @@ pub use write::write;
 use crate::gathered::Gathered;
 use crate::stationxml::{Sensitivity, of_sensitivity};
 use crate::table::{Column, Row, Table, something_usable};
-use crate::{Parsed, Problem, ReadError, epoch_end, epoch_start, excerpt, xml};
+use crate::{
+    Parsed, Problem, ReadError, SaidDates, epoch_end, epoch_start, excerpt, keep_far_dates,
+    keep_far_dates_of_channel, xml,
+};
 
 /// Unit of elevations where the text does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,14 +280,17 @@ impl Columns {
             original: None,
             network_original: None,
         };
+        let said = SaidDates { start: row.cell(self.start), end: row.cell(self.end) };
         if !has_channel {
+            let mut station = station;
+            keep_far_dates(&mut station, said);
             return Ok(Placed::Own(station));
         }
         let Codes { network, station: code, location, channel } = codes;
         let source_id = SourceId::from_codes(&network, &code, &location, &channel);
         let sample_rate_hz = row.optional_number(self.sample_rate, "sample rate")?;
         let (response, response_original) = self.response(row, gathered)?;
-        let channel = Channel {
+        let mut channel = Channel {
             source_id: source_id.map_err(|error| row.problem(error.to_string()))?,
             latitude,
             longitude,
@@ -301,6 +307,7 @@ impl Columns {
             response_original,
         };
         channel.check().map_err(|error| row.problem(error.to_string()))?;
+        keep_far_dates_of_channel(&mut channel, said);
         gathered.channel(row.line, channel);
         Ok(Placed::OfChannel(station))
     }

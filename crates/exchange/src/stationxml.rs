@@ -13,32 +13,31 @@
 
 mod networks;
 mod original;
+mod response;
 mod stages;
 mod write;
 
 use std::collections::HashSet;
-use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use seislake_model::{
-    Channel, InputUnit, Inventory, PolesZeros, Response, SourceId, Station, Timestamp, check_station,
-};
+use seislake_model::{Channel, InputUnit, Inventory, SourceId, Station, Timestamp, check_station};
 
-pub(crate) use networks::group_networks;
-pub(crate) use original::summary_of as network_summary_of;
+pub(crate) use networks::{group_networks, with_begin};
 pub use original::{
     NetworkSummary, RestrictedStatus, Sensitivity, network_summary, restricted_status, sensitivity,
 };
+pub(crate) use original::{stated_date, summary_of as network_summary_of};
+pub(crate) use response::of_sensitivity;
+pub use response::response_problem;
 pub use stages::response_stages;
 pub use write::{Document, write, write_document};
+pub(crate) use write::{original_of_channel, original_of_station};
 
 use crate::gathered::Gathered;
-use crate::xml::{Element, Token, XmlReader, decode, number};
+use crate::xml::{Element, Token, XmlReader, decode};
 use crate::{Parsed, ReadError, epoch_end, epoch_start, excerpt};
 
 const FORMAT: &str = "StationXML";
-/// Normalisation factors are kept where the response at the sensitivity's frequency is one within this share.
-const NORMALISATION_TOLERANCE: f64 = 0.01;
 
 /// How much a document says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -320,146 +319,11 @@ fn numbers(source_id: SourceId, station: Option<&Station>, element: &Element) ->
         sensor: sensor.map(str::to_owned),
         start_time,
         end_time,
-        response: element.child("Response").and_then(response),
+        response: element.child("Response").and_then(|element| response::response(element).ok()),
         original: None,
         response_original: None,
         source_id,
     })
-}
-
-/// Sensitivity and first analogue poles-and-zeros stage; `None` where the input is no ground motion, or where they do
-/// not tell the response.
-fn response(element: &Element) -> Option<Response> {
-    if !element.children("Stage").all(is_modelled) {
-        return None;
-    }
-    let total = element.child("InstrumentSensitivity");
-    let first_stage = element.children("Stage").find_map(|stage| {
-        let names = ["PolesZeros", "Coefficients", "FIR", "ResponseList", "Polynomial"];
-        names.iter().find_map(|name| stage.text_of(&[name, "InputUnits", "Name"]))
-    });
-    let unit = total.and_then(|total| total.text_of(&["InputUnits", "Name"])).or(first_stage)?;
-    let (input_unit, units_per_si) = input_unit(unit)?;
-    let positive = |value: &f64| *value != 0.0;
-    let sensitivity = total
-        .and_then(|total| total.number(&["Value"]))
-        .filter(positive)
-        .or_else(|| stage_gains(element))
-        .filter(positive)?;
-    let sensitivity_frequency_hz = total
-        .and_then(|total| total.number(&["Frequency"]))
-        .or_else(|| element.child("Stage")?.number(&["StageGain", "Frequency"]))
-        .unwrap_or(1.0);
-    let poles_zeros =
-        element.children("Stage").filter_map(|stage| stage.child("PolesZeros")).find_map(poles_zeros);
-    Some(Response {
-        sensitivity: sensitivity * units_per_si,
-        sensitivity_frequency_hz,
-        input_unit,
-        poles_zeros: poles_zeros.map(|stage| normalised(stage, sensitivity_frequency_hz)),
-    })
-}
-
-/// Whether a stage is one that sensitivity and poles and zeros tell: digital filters are one in their pass band.
-fn is_modelled(stage: &Element) -> bool {
-    let digital = |filter: &Element| {
-        filter.text_of(&["CfTransferFunctionType"]).is_none_or(|kind| kind.eq_ignore_ascii_case("DIGITAL"))
-    };
-    let first = stage.attribute("number").is_none_or(|number| number.trim() == "1");
-    let readable = |filter: &Element| match filter.text_of(&["PzTransferFunctionType"]) {
-        Some("DIGITAL (Z-TRANSFORM)") => !first,
-        _ => poles_zeros(filter).is_some(),
-    };
-    stage.child("ResponseList").is_none()
-        && stage.child("Polynomial").is_none()
-        && stage.child("Coefficients").is_none_or(digital)
-        && stage.child("PolesZeros").is_none_or(readable)
-}
-
-fn stage_gains(element: &Element) -> Option<f64> {
-    let gains: Vec<f64> =
-        element.children("Stage").filter_map(|stage| stage.number(&["StageGain", "Value"])).collect();
-    (!gains.is_empty()).then(|| gains.iter().product())
-}
-
-/// Physical quantity of a unit's name, and how many of the unit make one SI unit.
-fn input_unit(name: &str) -> Option<(InputUnit, f64)> {
-    let name = name.trim().to_ascii_lowercase().replace(' ', "");
-    let (length, rest) = name.split_once('/').unwrap_or((&name, ""));
-    let units_per_si = match length {
-        "m" | "meter" | "meters" => 1.0,
-        "cm" => 1e2,
-        "mm" => 1e3,
-        "um" => 1e6,
-        "nm" => 1e9,
-        _ => return None,
-    };
-    let unit = match rest {
-        "" => InputUnit::Displacement,
-        "s" | "sec" | "second" => InputUnit::Velocity,
-        "s**2" | "s^2" | "s/s" | "(s**2)" | "(s^2)" | "s2" | "sec**2" | "sec/sec" => InputUnit::Acceleration,
-        _ => return None,
-    };
-    Some((unit, units_per_si))
-}
-
-/// The analogue stage in rad/s; `None` for digital ones.
-fn poles_zeros(element: &Element) -> Option<PolesZeros> {
-    let kind = element.text_of(&["PzTransferFunctionType"]).unwrap_or("LAPLACE (RADIANS/SECOND)");
-    let scale = match kind {
-        "LAPLACE (RADIANS/SECOND)" => 1.0,
-        "LAPLACE (HERTZ)" => TAU,
-        _ => return None,
-    };
-    let scaled = |name| -> Option<Vec<(f64, f64)>> {
-        Some(roots(element, name)?.into_iter().map(|(re, im)| (scale * re, scale * im)).collect())
-    };
-    let (poles, zeros) = (scaled("Pole")?, scaled("Zero")?);
-    let order = poles.len() as i32 - zeros.len() as i32;
-    let normalization_factor = element.number(&["NormalizationFactor"]).unwrap_or(1.0) * scale.powi(order);
-    Some(PolesZeros { poles, zeros, normalization_factor })
-}
-
-/// Poles or zeros as the document has them; `None` where one is no number.
-fn roots(element: &Element, name: &str) -> Option<Vec<(f64, f64)>> {
-    let complex =
-        |root: &Element| Some((root.number(&["Real"])?, root.number(&["Imaginary"]).unwrap_or(0.0)));
-    element.children(name).map(complex).collect()
-}
-
-/// The stage with a factor that makes it one at the frequency of the sensitivity. The factor of the document is kept
-/// where it does so within a percent; it is often given for another frequency, or wrong.
-fn normalised(mut stage: PolesZeros, frequency_hz: f64) -> PolesZeros {
-    let omega = TAU * frequency_hz;
-    let product = |roots: &[(f64, f64)]| roots.iter().map(|(re, im)| re.hypot(omega - im)).product::<f64>();
-    let gain = product(&stage.zeros) / product(&stage.poles);
-    let is_one = (gain * stage.normalization_factor.abs() - 1.0).abs() < NORMALISATION_TOLERANCE;
-    if !is_one && gain.is_finite() && gain > 0.0 {
-        stage.normalization_factor = 1.0 / gain;
-    }
-    stage
-}
-
-/// A response of which only the overall sensitivity is known, as text tells it: as an element that is written again in
-/// every form, and what evaluation can use of it.
-pub(crate) fn of_sensitivity(sensitivity: &Sensitivity) -> (Arc<str>, Option<Response>) {
-    let leaf = |name: &str, text: String| Element { name: name.to_owned(), text, ..Element::default() };
-    let holding = |name: &str, children: Vec<Element>| Element {
-        name: name.to_owned(),
-        children,
-        ..Element::default()
-    };
-    let total = holding(
-        "InstrumentSensitivity",
-        vec![
-            leaf("Value", number(sensitivity.value)),
-            leaf("Frequency", number(sensitivity.frequency_hz)),
-            holding("InputUnits", vec![leaf("Name", sensitivity.input_unit.clone())]),
-            holding("OutputUnits", vec![leaf("Name", "count".to_owned())]),
-        ],
-    );
-    let element = holding("Response", vec![total]);
-    (original::text_of(&element), response(&element))
 }
 
 /// Name of a unit in StationXML.

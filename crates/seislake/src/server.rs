@@ -15,7 +15,7 @@ use seislake_api::{
     router_with,
 };
 use seislake_catalog::{Lake, SnapshotSet};
-use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
+use seislake_model::{Clock, ErrorKind, Inventory, SnapshotId, Timestamp};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::stages::InventoryHandle;
@@ -241,8 +241,15 @@ struct HomeOriginals {
 impl Originals for HomeOriginals {
     async fn original(&self, record: &TextRecord) -> Result<Option<Bytes>, ApiError> {
         if let Some(uri) = &record.object_uri {
-            let read = self.lakehouse.lake().originals().read(uri).await;
-            return read.map(Some).map_err(|error| internal("read the original record")(error.into()));
+            return match self.lakehouse.lake().originals().read(uri).await {
+                Ok(record) => Ok(Some(record)),
+                // One record that is lost or damaged does not take the others of an answer with it.
+                Err(error) if is_lost(error.kind) => {
+                    tracing::warn!(uri, %error, "an original record cannot be read");
+                    Ok(None)
+                }
+                Err(error) => Err(internal("read the original record")(error.into())),
+            };
         }
         let known = record.topic == WAVEFORMS_RAW && record.partition < self.raw.partitions();
         // Rows of other logs of the same tables name offsets that this log does not have.
@@ -261,6 +268,11 @@ impl Originals for HomeOriginals {
         };
         Ok(found.map(|found| found.value).filter(same))
     }
+}
+
+/// Whether a record will not be there when it is asked for again.
+fn is_lost(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::NotFound | ErrorKind::Corrupt | ErrorKind::Invalid)
 }
 
 /// Bytes asked of the log for one record: the record comes whole.

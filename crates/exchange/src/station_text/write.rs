@@ -5,8 +5,9 @@
 
 use std::fmt::Write;
 
-use seislake_model::{Inventory, Timestamp};
+use seislake_model::Inventory;
 
+use crate::epochs::{Side, date_text};
 use crate::stationxml::{Level, group_networks, network_summary_of, sensitivity, unit_name};
 use crate::xml::number;
 
@@ -17,10 +18,6 @@ pub fn write(inventory: &Inventory, level: Level) -> String {
         Level::Station => write_stations(inventory),
         Level::Channel | Level::Response => write_channels(inventory),
     }
-}
-
-fn time(time: Option<Timestamp>) -> String {
-    time.map_or(String::new(), |time| time.to_string().trim_end_matches('Z').to_owned())
 }
 
 /// Bars and line ends would break the table.
@@ -36,11 +33,12 @@ fn write_networks(inventory: &Inventory) -> String {
         codes.sort_unstable();
         codes.dedup();
         let summary = network.element.as_ref().map(network_summary_of).unwrap_or_default();
-        // Where the network does not say, it lasts as long as its stations: clients do not read an empty begin.
-        let start = summary.start_time.or_else(|| stations().filter_map(|station| station.start_time).min());
-        let last = || stations().map(|station| station.end_time.unwrap_or(Timestamp::MAX)).max();
-        let end = summary.end_time.or_else(|| last().filter(|end| *end < Timestamp::MAX));
-        let (start, end, description) = (time(start), time(end), field(summary.description.as_ref()));
+        // Where the network does not say, it begins with its first station: clients do not read an empty begin.
+        let first =
+            || date_text(stations().filter_map(|station| station.start_time).min(), None, Side::Start);
+        let [said, end] = summary.dates;
+        let start = if said.is_empty() { first() } else { said };
+        let description = field(summary.description.as_ref());
         let _ = writeln!(out, "{}|{description}|{start}|{end}|{}", network.code, codes.len());
     }
     out
@@ -49,7 +47,10 @@ fn write_networks(inventory: &Inventory) -> String {
 fn write_stations(inventory: &Inventory) -> String {
     let mut out = "#Network|Station|Latitude|Longitude|Elevation|SiteName|StartTime|EndTime\n".to_owned();
     for s in &inventory.stations {
-        let (site, start, end) = (field(s.site_name.as_ref()), time(s.start_time), time(s.end_time));
+        let original = s.original.as_deref();
+        let start = date_text(s.start_time, original, Side::Start);
+        let end = date_text(s.end_time, original, Side::End);
+        let site = field(s.site_name.as_ref());
         let (network, station) = (&s.network, &s.station);
         let _ = writeln!(
             out,
@@ -97,8 +98,8 @@ fn write_channels(inventory: &Inventory) -> String {
             optional(c.dip),
             field(c.sensor.as_ref()),
             optional(c.sample_rate_hz),
-            time(c.start_time),
-            time(c.end_time),
+            date_text(c.start_time, c.original.as_deref(), Side::Start),
+            date_text(c.end_time, c.original.as_deref(), Side::End),
         );
     }
     out

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use seislake_model::{Station, Timestamp};
 
-use super::original::{element_of, summary_of};
+use super::original::{element_of, summary_of, text_of};
 use crate::xml::{Attribute, Element};
 
 /// A network and the places of its stations in the list they came from.
@@ -111,6 +111,18 @@ impl Said {
         }
         NetworkGroup { code: code.to_owned(), element: self.element, stations: self.stations }
     }
+}
+
+/// What is said of a network, with a begin; where nothing was said, its code and that.
+pub(crate) fn with_begin(original: Option<&str>, code: &str, begin: Timestamp) -> Arc<str> {
+    let bare = || {
+        let mut element = Element { name: "Network".to_owned(), ..Element::default() };
+        set_attribute(&mut element, "code", Some(code));
+        element
+    };
+    let mut element = original.and_then(element_of).unwrap_or_else(bare);
+    set_attribute(&mut element, "startDate", Some(&begin.to_string()));
+    text_of(&element)
 }
 
 /// Gives an element an attribute of its own namespace, another value of it, or takes it away.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use seislake_model::Timestamp;
 
+use crate::epochs::Side;
 use crate::xml::{Element, Token, XmlReader, XmlWriter};
 use crate::{epoch_end, epoch_start};
 
@@ -40,6 +41,16 @@ fn start_of(text: &str) -> Option<Element> {
     }
 }
 
+/// A date that an original states, in the way that all times are written; `None` where it states none, or no time.
+pub(crate) fn stated_date(original: &str, side: Side) -> Option<String> {
+    date_of(&start_of(original)?, side)
+}
+
+/// The same of an element.
+pub(crate) fn date_of(element: &Element, side: Side) -> Option<String> {
+    Timestamp::rewritten(element.attribute(side.attribute())?).ok()
+}
+
 /// Who may have the data of an epoch (`restrictedStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestrictedStatus {
@@ -70,6 +81,8 @@ pub struct NetworkSummary {
     pub start_time: Option<Timestamp>,
     /// End of the epoch; `None`: open.
     pub end_time: Option<Timestamp>,
+    /// Begin and end as text says them: with dates that are too far away to be held, empty where nothing is said.
+    pub dates: [String; 2],
 }
 
 /// Reads the summary; what is absent or unreadable stays empty.
@@ -79,11 +92,13 @@ pub fn network_summary(original: &str) -> NetworkSummary {
 
 /// Reads the summary of the element itself.
 pub(crate) fn summary_of(element: &Element) -> NetworkSummary {
-    let time = |name| element.attribute(name).unwrap_or_default();
+    let time = |side: Side| element.attribute(side.attribute()).unwrap_or_default();
+    let date = |side| date_of(element, side).unwrap_or_default().trim_end_matches('Z').to_owned();
     NetworkSummary {
         description: element.text_of(&["Description"]).map(str::to_owned),
-        start_time: epoch_start(time("startDate")).ok().flatten(),
-        end_time: epoch_end(time("endDate")).ok().flatten(),
+        start_time: epoch_start(time(Side::Start)).ok().flatten(),
+        end_time: epoch_end(time(Side::End)).ok().flatten(),
+        dates: [date(Side::Start), date(Side::End)],
     }
 }
 

@@ -6,7 +6,7 @@ use seislake_model::{
 };
 
 use super::original::element_of;
-use super::{input_unit, roots};
+use super::response::{input_unit, roots};
 use crate::xml::Element;
 
 /// Stages that a response may have: real ones have a dozen.

@@ -1,5 +1,7 @@
 //! Tests of StationXML.
 
+use std::f64::consts::TAU;
+
 use super::*;
 
 const CHANNEL: &str = r#"<?xml version="1.0"?>

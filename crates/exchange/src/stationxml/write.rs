@@ -4,12 +4,14 @@
 //! left out, and availability is that of our own data. Channels come after what their station says of itself.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use seislake_model::{Channel, InputUnit, Inventory, Response, Station, Timestamp};
 
 use super::networks::set_attribute;
-use super::original::element_of;
+use super::original::{element_of, text_of};
 use super::{Level, group_networks, station_of, unit_name};
+use crate::epochs::Side;
 use crate::xml::{Element, XmlWriter};
 
 /// First and last sample that are held of a channel in its epoch.
@@ -146,6 +148,30 @@ fn open_station(xml: &mut XmlWriter, station: &Station) {
     xml.open("Site", &[]);
     xml.leaf("Name", station.site_name.as_deref().unwrap_or(&station.station));
     xml.close();
+}
+
+/// An original of a station that no document gave, with dates that it states beside those that are held.
+pub(crate) fn original_of_station(station: &Station, dates: [Option<String>; 2]) -> Arc<str> {
+    let mut xml = XmlWriter::fragment();
+    open_station(&mut xml, station);
+    with_dates(xml.finish(), dates)
+}
+
+/// The same of a channel, without its response.
+pub(crate) fn original_of_channel(channel: &Channel, dates: [Option<String>; 2]) -> Arc<str> {
+    let mut xml = XmlWriter::fragment();
+    open_channel(&mut xml, channel, None);
+    with_dates(xml.finish(), dates)
+}
+
+fn with_dates(original: String, dates: [Option<String>; 2]) -> Arc<str> {
+    let Some(mut element) = element_of(&original) else { return original.into() };
+    for (side, date) in [Side::Start, Side::End].into_iter().zip(dates) {
+        if let Some(date) = date {
+            set_attribute(&mut element, side.attribute(), Some(&date));
+        }
+    }
+    text_of(&element)
 }
 
 fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>) {

@@ -152,7 +152,7 @@ impl TableProvider for WaveformTable {
         };
         // Rows of one channel come in order of their time.
         let times = match self.window.sources {
-            Sources::One(_) => ["time", "time_ns", "start_time"].as_slice(),
+            Sources::One(_) | Sources::Spelled(_) => ["time", "time_ns", "start_time"].as_slice(),
             Sources::Matching(_) => &[],
         };
         let first = times.iter().find(|name| projected.column_with_name(name).is_some());
@@ -193,6 +193,7 @@ impl PartitionStream for WaveformStream {
             let segments = Segments::open(&catalog, state, context, window.time_ns).await?;
             let sources = match window.sources {
                 Sources::One(source_id) => vec![source_id],
+                Sources::Spelled(sources) => segments.first_of(sources).await?.into_iter().collect(),
                 Sources::Matching(pattern) => segments.matching(&pattern).await?,
             };
             let flow = Flow { segments, sources: sources.into(), rows, batch_rows, current: None };

@@ -77,16 +77,31 @@ impl Segments {
 
     /// Channels that match and have something in the window, in order.
     pub(super) async fn matching(&self, pattern: &Pattern) -> Result<Vec<SourceId>> {
-        let prefix = pattern.prefix();
-        let filter = self.in_window().and(col("source_id").gt_eq(lit(prefix.as_str())));
-        let filter = filter.and(col("source_id").lt(lit(format!("{prefix}{}", char::MAX))));
+        let begins = |prefix: String| {
+            let end = format!("{prefix}{}", char::MAX);
+            col("source_id").gt_eq(lit(prefix)).and(col("source_id").lt(lit(end)))
+        };
+        let any = pattern.prefixes().into_iter().map(begins).reduce(Expr::or);
+        let mut found = self.channels(self.in_window().and(any.unwrap_or_else(|| lit(true)))).await?;
+        found.retain(|source_id| pattern.holds(source_id));
+        Ok(found)
+    }
+
+    /// The first of some channels that has something in the window.
+    pub(super) async fn first_of(&self, channels: Vec<SourceId>) -> Result<Option<SourceId>> {
+        let ids = channels.iter().map(|channel| lit(channel.as_str())).collect();
+        let found = self.channels(self.in_window().and(col("source_id").in_list(ids, false))).await?;
+        Ok(channels.into_iter().find(|channel| found.contains(channel)))
+    }
+
+    /// Channels of the rows that pass, in order.
+    async fn channels(&self, filter: Expr) -> Result<Vec<SourceId>> {
         let plan = self.plan(filter, &["source_id"])?.distinct()?;
         let batches = self.collect(plan).await?;
-        let mut found = vec![];
+        let mut found: Vec<SourceId> = vec![];
         for batch in &batches {
             let texts = cast(batch.column(0), &DataType::Utf8)?;
-            let ids = texts.as_string::<i32>().iter().flatten().filter_map(|text| text.parse().ok());
-            found.extend(ids.filter(|source_id| pattern.holds(source_id)));
+            found.extend(texts.as_string::<i32>().iter().flatten().filter_map(|text| text.parse().ok()));
         }
         found.sort_unstable();
         Ok(found)

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use seislake_model::{SourceId, path_component};
+use seislake_model::{SourceId, in_capitals, path_component};
 
 /// Channels asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Sources {
     One(SourceId),
+    /// One whose codes were given in small letters: the first of these that is there.
+    Spelled(Vec<SourceId>),
     Matching(Pattern),
 }
 
@@ -36,11 +38,27 @@ impl Sources {
         }
         match codes[..] {
             [network, station, location, channel] if by_codes => {
-                Some(Self::One(SourceId::from_nslc(network, station, location, channel)))
+                let mut ids = Vec::new();
+                for (network, station) in pairs(network, station) {
+                    for (location, channel) in pairs(location, channel) {
+                        ids.push(SourceId::from_nslc(&network, &station, &location, &channel));
+                    }
+                }
+                Some(if ids.len() == 1 { Self::One(ids.remove(0)) } else { Self::Spelled(ids) })
             }
+            // An identifier is of one channel.
             _ => text.parse().ok().map(Self::One),
         }
     }
+}
+
+/// A code as it was given, and in capitals where that is another.
+fn spellings(code: &str) -> impl Iterator<Item = String> {
+    std::iter::once(code.to_owned()).chain(in_capitals(code))
+}
+
+fn pairs(one: &str, other: &str) -> Vec<(String, String)> {
+    spellings(one).flat_map(|one| spellings(other).map(move |other| (one.clone(), other))).collect()
 }
 
 impl Pattern {
@@ -51,24 +69,25 @@ impl Pattern {
         }
         let channel = source_id.channel();
         let codes = [source_id.network(), source_id.station(), source_id.location(), &channel];
-        if self.text.contains('%') {
-            let codes = codes.map(path_or_blank);
-            let mut parts = self.text.split('.').zip(&codes);
-            return parts.all(|(pattern, code)| matches(pattern.as_bytes(), code.as_bytes()));
-        }
-        let mut parts = self.text.split('.').zip(codes);
-        parts.all(|(pattern, code)| matches(pattern.as_bytes(), code.as_bytes()))
+        let fits = |pattern: &str, code: &str| {
+            let code = if pattern.contains('%') { path_or_blank(code) } else { Cow::Borrowed(code) };
+            spellings(pattern).any(|pattern| matches(pattern.as_bytes(), code.as_bytes()))
+        };
+        self.text.split('.').zip(codes).all(|(pattern, code)| fits(pattern, code))
     }
 
-    /// What every source identifier that matches begins with.
-    pub(super) fn prefix(&self) -> String {
+    /// What the source identifiers that match begin with: one of these.
+    pub(super) fn prefixes(&self) -> Vec<String> {
         let literal = |text: &str| text.split(['*', '?', '%']).next().unwrap_or_default().to_owned();
         if !self.by_codes {
-            return literal(&self.text);
+            return vec![literal(&self.text)];
         }
         let network = self.text.split('.').next().unwrap_or_default();
-        let end = if literal(network) == network { "_" } else { "" };
-        format!("FDSN:{}{end}", literal(network))
+        let prefix = |network: String| {
+            let end = if literal(&network) == network { "_" } else { "" };
+            format!("FDSN:{}{end}", literal(&network))
+        };
+        spellings(network).map(prefix).collect()
     }
 }
 
@@ -112,6 +131,9 @@ mod tests {
         assert_eq!(Sources::read("IU.ANMO.00.BHZ"), id("FDSN:IU_ANMO_00_B_H_Z"));
         assert_eq!(Sources::read("IU.ANMO.--.BHZ"), id("FDSN:IU_ANMO__B_H_Z"));
         assert_eq!(Sources::read("FDSN:IU_ANMO_--_B_H_Z"), id("FDSN:IU_ANMO__B_H_Z"));
+        let ids = |texts: [&str; 2]| Some(Sources::Spelled(texts.map(|text| text.parse().unwrap()).to_vec()));
+        assert_eq!(Sources::read("IU.anmo.00.BHZ"), ids(["FDSN:IU_anmo_00_B_H_Z", "FDSN:IU_ANMO_00_B_H_Z"]));
+        assert_eq!(Sources::read("FDSN:IU_anmo_00_B_H_Z"), id("FDSN:IU_anmo_00_B_H_Z"));
         for text in ["", "ANMO", "IU.ANMO.BHZ", "IU...BHZ", "*"] {
             assert_eq!(Sources::read(text), None, "{text}");
         }
@@ -130,7 +152,8 @@ mod tests {
             let found = ids.map(|id| pattern.holds(&id.parse().unwrap()));
             assert_eq!(&found, expected, "{pattern:?}");
             for (id, found) in ids.iter().zip(found) {
-                assert!(!found || id.starts_with(&pattern.prefix()), "{id} {pattern:?}");
+                let begins = pattern.prefixes().iter().any(|prefix| id.starts_with(prefix));
+                assert!(!found || begins, "{id} {pattern:?}");
             }
         };
         check("IU.*.*.BH?", &[true, true, true, false]);
@@ -139,5 +162,7 @@ mod tests {
         check("FDSN:IU_*_Z", &[true, true, false, false]);
         check("FDSN:*A*", &[true, true, true, true]);
         check("*.*.*.*N", &[false, false, true, false]);
+        check("iu.*.*.bh?", &[true, true, true, false]);
+        check("IU.a*.*.bHZ", &[true, true, false, false]);
     }
 }

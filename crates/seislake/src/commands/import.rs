@@ -7,6 +7,7 @@
 //! own: headers by bytes, records by bytes, stages by messages, and the last commits.
 
 mod reasons;
+mod responses;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ use crate::interruption::{self, Interrupted, asked_to_stop, or_interrupted};
 use crate::settings::Settings;
 use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
 use crate::velocity_model;
+use responses::UnusedResponse;
 
 /// Bytes of records handed to the gate at once.
 pub(crate) const BATCH_BYTES: usize = 8 << 20;
@@ -71,6 +73,8 @@ struct Report {
     rows: BTreeMap<&'static str, i64>,
     /// Why there are no events, or events without magnitudes.
     reasons: Vec<String>,
+    /// Channels that give no amplitudes for magnitudes, each with its reason.
+    unused_responses: Vec<UnusedResponse>,
 }
 
 pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
@@ -129,6 +133,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         peak_memory_bytes: None,
         rows: BTreeMap::new(),
         reasons: Vec::new(),
+        unused_responses: Vec::new(),
     };
     let work = async {
         let ingested = ingest(&engine, planned, purpose).await?;
@@ -170,6 +175,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     if purpose == Purpose::Whole {
         let inventory = engine.inventory.current();
         report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings.associate).await?;
+        report.unused_responses = responses::unused_responses(&engine.lakehouse, &inventory).await?;
     }
     if args.json {
         print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
@@ -435,5 +441,6 @@ fn describe(report: &Report) -> String {
         text.push_str(reason);
         text.push('\n');
     }
+    text.push_str(&responses::describe(&report.unused_responses));
     text
 }

@@ -28,7 +28,7 @@ mod versions;
 pub use aic::{Split, aic, split};
 pub use filter_picker::{FilterPicker, FilterPickerSettings, Trigger};
 pub use settings::PickSettings;
-pub use station::{PickOutput, Piece, StationPicker, StationPickerState, Taken};
+pub use station::{PickOutput, Piece, StationPicker, StationPickerState, Taken, horizontal as is_horizontal};
 
 #[cfg(test)]
 mod tests;

@@ -202,6 +202,6 @@ pub(super) fn vertical(source_id: &SourceId) -> bool {
 }
 
 /// A horizontal component by its code.
-pub(super) fn horizontal(source_id: &SourceId) -> bool {
+pub fn horizontal(source_id: &SourceId) -> bool {
     matches!(source_id.orientation(), Some('N' | 'E' | '1' | '2' | 'R' | 'T'))
 }

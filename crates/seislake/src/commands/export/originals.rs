@@ -115,10 +115,15 @@ pub(super) async fn records(
     let literal = |time: &Timestamp| format!("to_timestamp_micros({})", time.micros());
     clauses.extend(args.from.as_ref().map(|from| format!("last_sample_time >= {}", literal(from))));
     clauses.extend(args.to.as_ref().map(|to| format!("start_time < {}", literal(to))));
-    clauses
-        .extend(args.source.as_ref().map(|source| format!("source_id = '{}'", source.replace('\'', "''"))));
+    let takes = seislake_api::channels_of(args.source.as_deref())?;
+    // An identifier names one channel: files of others need not be looked at.
+    let identifier = args.source.as_deref().and_then(|source| source.parse::<SourceId>().ok());
+    if let Some(id) = identifier.filter(|id| !id.as_str().contains(['*', '?', '%', '\''])) {
+        let id = SourceId::from_nslc(id.network(), id.station(), id.location(), &id.channel());
+        clauses.push(format!("source_id = '{id}'"));
+    }
     let sql = format!(
-        "SELECT topic, CAST(partition AS BIGINT), CAST(\"offset\" AS BIGINT), object_uri, sha256 \
+        "SELECT topic, CAST(partition AS BIGINT), CAST(\"offset\" AS BIGINT), object_uri, sha256, source_id \
          FROM waveform.packets WHERE {} ORDER BY source_id, start_ns, sha256",
         clauses.join(" AND ")
     );
@@ -129,13 +134,18 @@ pub(super) async fn records(
         let text = |column: usize| batch.column(column).as_string::<i32>();
         let integer = |column: usize| batch.column(column).as_primitive::<Int64Type>();
         let (topics, partitions, offsets, uris, hashes) = (text(0), integer(1), integer(2), text(3), text(4));
+        let ids = text(5);
         for row in 0..batch.num_rows() {
+            if !ids.value(row).parse().is_ok_and(|source_id| takes(&source_id)) {
+                continue;
+            }
             let uri = uris.is_valid(row).then(|| uris.value(row));
-            let position = Position {
-                topic: topics.value(row),
-                partition: u32::try_from(partitions.value(row))?,
-                offset: u64::try_from(offsets.value(row))?,
+            let place = (u32::try_from(partitions.value(row)), u64::try_from(offsets.value(row)));
+            let (Ok(partition), Ok(offset)) = place else {
+                lost.add(anyhow!("a row of waveform.packets names no place of the log"));
+                continue;
             };
+            let position = Position { topic: topics.value(row), partition, offset };
             let read = originals.read(uri, position).await;
             match read.and_then(|record| as_it_came(record, hashes.value(row))) {
                 Ok(record) => {

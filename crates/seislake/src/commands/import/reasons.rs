@@ -82,7 +82,7 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
 }
 
 /// Rows of a statement whose columns are texts.
-async fn rows(lakehouse: &Lakehouse, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
+pub(super) async fn rows(lakehouse: &Lakehouse, sql: &str) -> anyhow::Result<Vec<Vec<String>>> {
     use datafusion::arrow::compute::cast;
     use datafusion::arrow::datatypes::DataType;
 
@@ -138,7 +138,7 @@ fn no_event(found: &Findings, settings: &AssociateSettings) -> String {
     if placed_count == 0 {
         return format!(
             "{picks}, and of none of these is it known where it stands: {} in the records, {} stations in the station \
-             files; codes of network and station must be equal",
+             files; codes of network and station must be equal, letter by letter in the same case",
             named(&found.unknown_stations),
             found.known_station_count
         );
