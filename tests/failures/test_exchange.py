@@ -394,3 +394,18 @@ def test_round_trip_what_comes_in_by_one_door_comes_out_by_the_others(home, tmp_
         assert other.query(query) == home.query(query)
     finally:
         other.close()
+
+
+def test_compare_leaves_out_events_that_were_rejected(home):
+    def event(name, status, kind="earthquake"):
+        return (f'<event publicID="smi:x/{name}"><type>{kind}</type><origin publicID="smi:x/o{name}"><time><value>2024-04-01T00:00:00Z</value></time>'
+                f"<latitude><value>1</value></latitude><longitude><value>2</value></longitude><evaluationStatus>{status}</evaluationStatus></origin></event>")
+    events = event("a", "rejected") + event("b", "confirmed") + event("c", "final", "explosion") + event("d", "final", "not locatable")
+    document = f'<q:quakeml xmlns:q="http://quakeml.org/xmlns/quakeml/1.2"><eventParameters>{events}</eventParameters></q:quakeml>'
+    table = ("time,latitude,longitude,status,type\n2024-04-01,1,2,rejected,earthquake\n2024-04-01,1,2,reviewed,earthquake\n"
+             "2024-04-01,1,2,automatic,quarry blast\n2024-04-01,1,2,deleted,earthquake\n")
+    home.succeed("import", "--archive-only", write(home.folder / "a.mseed", series(samples(), START)))
+    for content in (document, table):
+        report = json.loads(home.succeed("compare", "--json", "--from", "2024-03-01", "--to", "2024-05-01", "--reference", write(home.folder / "r", content)))
+        assert report["reference_count"] + report["common"]["reference_other"] + report["common"]["reference_outside"] == 4, report
+        assert report["reference_count"] == 1 and report["common"]["reference_other"] == 3, report

@@ -2,9 +2,11 @@
 
 Earthquakes at the same edges stand in a table of api/src/tests/places.rs: no door writes events."""
 
+import io
 import json
 
 import numpy as np
+import obspy
 import pytest
 from harness import Home, wait_until
 from records import series
@@ -89,6 +91,59 @@ def test_circles_reach_over_the_date_line_and_the_poles(server, circle, wanted):
     assert by_fdsn(server, latitude=latitude, longitude=longitude, maxradiuskm=radius_km) == wanted
     assert by_fdsn(server, latitude=latitude, longitude=longitude, maxradius=radius_km / 110) == wanted
     assert by_graphql(server, {"radius": {"latitude": latitude, "longitude": longitude, "radiusKm": radius_km}}) == wanted
+
+
+def test_places_are_the_same_at_every_door(server):
+    """One table of stations through all that says where they stand; a station on 180° may be on either side of it."""
+    def same(rows, door):
+        found = {name: tuple(float(number) for number in place) for name, *place in rows}
+        assert found == STATIONS, door
+    same(server.sql("SELECT station, latitude, longitude, elevation_m FROM network.stations"), "Flight SQL")
+    same(server.sql("SELECT station, latitude, longitude, elevation_m FROM network.channels"), "Flight SQL, channels")
+    rows = server.get("/stations?limit=100").json()["stations"]
+    same([(row["station"], row["latitude"], row["longitude"], row["elevation_m"]) for row in rows], "REST")
+    same([(row["station"], *(row["channels"][0][name] for name in ("latitude", "longitude", "elevation_m"))) for row in rows], "REST, channels")
+    nodes = server.graphql("{ stations(first: 100) { nodes { station latitude longitude elevationM channels { latitude longitude elevationM } } } }")
+    nodes = nodes["data"]["stations"]["nodes"]
+    same([(node["station"], node["latitude"], node["longitude"], node["elevationM"]) for node in nodes], "GraphQL")
+    same([(node["station"], *node["channels"][0].values()) for node in nodes], "GraphQL, channels")
+    for level, first in (("station", 2), ("channel", 4)):
+        lines = server.get(f"/fdsnws/station/1/query?format=text&level={level}").text.splitlines()[1:]
+        same([(line.split("|")[1], *line.split("|")[first:first + 3]) for line in lines], level)
+    documents = [server.get("/fdsnws/station/1/query?level=channel").content, server.home.succeed("export", "--format", "stationxml").encode()]
+    for document in documents:
+        inventory = obspy.read_inventory(io.BytesIO(document))
+        stations = [one for network in inventory for one in network]
+        same([(one.code, one.latitude, one.longitude, one.elevation) for one in stations], "StationXML")
+        same([(one.code, one[0].latitude, one[0].longitude, one[0].elevation) for one in stations], "StationXML, channels")
+
+
+@pytest.mark.parametrize("form", ["text", "csv", "xml"])
+def test_places_and_times_of_files_come_out_as_they_came_in(tmp_path, form):
+    """The same stations from files, with epochs at the edges of the calendar."""
+    home = Home(tmp_path)
+    times = ["0001-01-01T00:00:00", "1677-09-22T00:00:00", "1900-01-01T00:00:00", "1969-12-31T23:59:59.999999", "1970-01-01T00:00:00",
+             "2016-12-31T23:59:60", "2024-060T00:00:00", "2024-02-29T02:00:00+02:00", "2262-04-11T00:00:00", "2024-02-29T24:00:00"]
+    said = ["0001-01-01T00:00:00.000", "1677-09-22T00:00:00.000", "1900-01-01T00:00:00.000", "1969-12-31T23:59:59.999999", "1970-01-01T00:00:00.000",
+            "2017-01-01T00:00:00.000", "2024-02-29T00:00:00.000", "2024-02-29T00:00:00.000", "2262-04-11T00:00:00.000", "2024-03-01T00:00:00.000"]
+    rows = [(name, *STATIONS[name], start) for name, start in zip(STATIONS, times)]
+    if form == "xml":
+        body = "".join(f'<Station code="{name}" startDate="{start}"><Latitude>{lat}</Latitude><Longitude>{lon}</Longitude><Elevation>{up}</Elevation>'
+                       f"<Site><Name>s</Name></Site></Station>" for name, lat, lon, up, start in rows)
+        text = f'<FDSNStationXML xmlns="http://www.fdsn.org/xml/station/1" schemaVersion="1.1"><Source>t</Source><Network code="XX">{body}</Network></FDSNStationXML>'
+    else:
+        bar, unit = ("|", "") if form == "text" else (",", "_m")
+        text = bar.join(["#Network" if form == "text" else "Network", "Station", "Latitude", "Longitude", f"Elevation{unit}", "SiteName", "StartTime", "EndTime"])
+        text += "".join("\n" + bar.join(["XX", name, str(lat), str(lon), str(up), "s", start, ""]) for name, lat, lon, up, start in rows) + "\n"
+    (tmp_path / "stations").write_text(text)
+    home.succeed("import", "--stations", tmp_path / "stations")
+    try:
+        made = home.serve()
+        lines = made.get("/fdsnws/station/1/query?format=text&level=station").text.splitlines()[1:]
+        found = {line.split("|")[1]: (tuple(map(float, line.split("|")[2:5])), line.split("|")[6]) for line in lines}
+        assert found == {name: (STATIONS[name], start) for name, start in zip(STATIONS, said)}
+    finally:
+        home.close()
 
 
 def test_longitudes_of_the_next_turn_are_those_of_this_one(server):

@@ -1,5 +1,7 @@
 """Responses: what cannot be used says so and stops nothing; what can gives evalresp's answer."""
 
+import json
+
 import numpy as np
 from records import series
 
@@ -114,3 +116,23 @@ def test_B6_a_list_of_values_is_never_taken_for_flat(home):
     assert response["GOOD"] != ""
     size, = [float(row["size"]) for row in rows if station(row) == "LIST"]
     assert abs(size / 6e9 - 1) < 1e-3, "the stages tell it"
+
+
+def test_B6_the_import_says_of_every_channel_why_its_response_is_not_used(home):
+    folder = home.folder / "records"
+    folder.mkdir()
+    samples = (1000 * np.sin(np.arange(2000) * 0.3)).astype(int)
+    for code in [*RESPONSES, "LOST"]:
+        (folder / f"{code}.mseed").write_bytes(b"".join(series(samples, "2024-01-01T00:00:00", station=code, channel=channel) for channel in ("HHN", "HHZ")))
+    (home.folder / "stations.xml").write_text(document().replace('code="HHZ"', 'code="HHN"'))
+    report = json.loads(home.succeed("import", "--json", "--stations", home.folder / "stations.xml", "--", folder))
+    reasons = {row["source_id"]: row["reason"] for row in report["unused_responses"]}
+    words = {"PRESS": '"PA", is no ground motion', "VOLTS": '"V", is no ground motion', "TEMP": '"degC", is no ground motion',
+             "EMPTY": "does not say the unit", "LIST": "stage 1 of its response is a list of values", "LOST": "do not list the channel"}
+    assert set(reasons) == {f"FDSN:XX_{code}__H_H_N" for code in words}, reasons
+    for code, expected in words.items():
+        assert expected in reasons[f"FDSN:XX_{code}__H_H_N"], reasons
+    again = home.succeed("import", "--", folder)
+    for code in words:
+        assert any(line.startswith("not used for magnitudes: ") and reasons[f"FDSN:XX_{code}__H_H_N"] in line and code in line
+                   for line in again.splitlines()), (code, again)
