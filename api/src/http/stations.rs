@@ -12,8 +12,7 @@ use seislake_exchange::{
     Problem, SaidDates, epoch_end, epoch_start, keep_far_dates, keep_far_dates_of_channel, read_stations,
 };
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp, in_capitals};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -331,13 +330,32 @@ struct Posted {
 impl Posted {
     fn of_json(bytes: &[u8]) -> Result<Self, ApiError> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
-        let posted = json.deserialize_any(PostedVisitor).and_then(|posted| json.end().map(|()| posted));
-        posted.map_err(|error| {
+        let is_array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+        let posted = match is_array {
+            true => json.deserialize_seq(Elements),
+            false => <&RawValue>::deserialize(&mut json).map(|element| {
+                let mut posted = Self::default();
+                posted.take(0, element);
+                posted
+            }),
+        };
+        posted.and_then(|posted| json.end().map(|()| posted)).map_err(|error| {
             ApiError::invalid(format!("the body is not a station: {error}")).hint(
                 "{\"network\": \"XX\", \"station\": \"STA\", \"latitude\": 64.1, \"longitude\": -21.9, \
                  \"elevation_m\": 50}, or an array of such objects",
             )
         })
+    }
+
+    /// Takes one element of the body; one that is no station is a problem, and the others count.
+    fn take(&mut self, index: usize, element: &RawValue) {
+        match serde_json::from_str::<StationBody>(element.get()) {
+            Ok(body) => body.add_to(&mut self.inventory, index, &mut self.problems),
+            Err(error) => {
+                let reason = format!("not a station: {error}");
+                self.problems.push(StationProblem { line: None, index: Some(index), reason });
+            }
+        }
     }
 
     /// Refuses what would fill the memory.
@@ -394,34 +412,21 @@ impl Posted {
     }
 }
 
-/// One station, or an array of stations, taken element by element: one that is none is a problem, and the others count.
-struct PostedVisitor;
+/// An array of stations, one in memory at a time.
+struct Elements;
 
-impl<'de> Visitor<'de> for PostedVisitor {
+impl<'de> Visitor<'de> for Elements {
     type Value = Posted;
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        text.write_str("a station, or an array of stations")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Posted, A::Error> {
-        let mut posted = Posted::default();
-        let body = StationBody::deserialize(MapAccessDeserializer::new(fields))?;
-        body.add_to(&mut posted.inventory, 0, &mut posted.problems);
-        Ok(posted)
+        text.write_str("an array of stations")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Posted, A::Error> {
         let mut posted = Posted::default();
         let mut index = 0;
         while let Some(element) = elements.next_element::<&RawValue>()? {
-            match serde_json::from_str::<StationBody>(element.get()) {
-                Ok(body) => body.add_to(&mut posted.inventory, index, &mut posted.problems),
-                Err(error) => {
-                    let reason = format!("not a station: {error}");
-                    posted.problems.push(StationProblem { line: None, index: Some(index), reason });
-                }
-            }
+            posted.take(index, element);
             posted.check_size().map_err(A::Error::custom)?;
             index += 1;
         }
