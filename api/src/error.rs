@@ -9,6 +9,7 @@ use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use seislake_model::{ErrorKind, TimestampError};
+use seislake_query::shortened;
 use serde_json::json;
 
 /// Everything that can be wrong with a request or with us.
@@ -116,7 +117,7 @@ pub struct ApiError {
 impl ApiError {
     /// An error without a hint.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self { code, message: shortened(&message.into()), hint: None }
     }
 
     /// A value that cannot be used.
@@ -139,7 +140,7 @@ impl ApiError {
     /// Adds what to do about it.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(shortened(&hint.into()));
         self
     }
 

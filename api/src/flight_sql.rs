@@ -40,7 +40,7 @@ use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
 use seislake_model::ErrorKind;
-use seislake_query::{CATALOG_NAME, QueryError, Question, STATEMENT_BYTES_MAX};
+use seislake_query::{CATALOG_NAME, QueryError, Question, STATEMENT_BYTES_MAX, shortened};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -368,7 +368,7 @@ impl FlightSqlService for FlightSql {
     ) -> Answer<<Self as FlightService>::DoActionStream> {
         match request.get_ref().r#type.as_str() {
             "CloseSession" => Ok(Response::new(stream::empty().boxed())),
-            other => Err(Status::unimplemented(format!("the action \"{other}\" is not served"))),
+            other => Err(Status::unimplemented(shortened(&format!("the action \"{other}\" is not served")))),
         }
     }
 

@@ -113,6 +113,36 @@ def test_D2_ten_thousand_terms_are_answered(server, name, statement):
     assert [list(row.values()) for row in server.home.query(statement)] == [[str(expected)]]
 
 
+@pytest.mark.parametrize("statement,expected", [
+    ("SELECT count(*) FROM (VALUES (1, 2, false)) AS t(a, b, c) WHERE a IS DISTINCT FROM b AND c", 0),
+    ("SELECT '1' || 2 * 3", "16"),
+    ("SELECT count(*) FROM waveform.segments WHERE start_time < now() AND start_time < DATE '2599-01-01'", 1),
+    ("SELECT count(*) FROM (VALUES (TIMESTAMP '2599-01-01')) AS t(x) WHERE x > now() AND x > DATE '2024-01-01'", 1),
+    ("SELECT date_part('year', date_trunc('year', TIMESTAMP '9999-12-31'))", 9999),
+    ("SELECT x FROM (SELECT x + 1 AS x FROM (SELECT x + 1 AS x FROM (SELECT x + 1 AS x FROM (VALUES (0)) AS t(x))))", 3),
+    ("SELECT " + "".join(f"CASE WHEN x = {i} THEN {i} ELSE " for i in range(50)) + "-1" + " END" * 50
+     + " FROM (VALUES (7)) AS t(x)", 7),
+], ids=["distinct", "concat", "date", "far", "trunc", "again", "case"])
+def test_D2_statements_are_answered_rightly(server, statement, expected):
+    assert server.sql(statement, timeout_s=60) == [(expected,)]
+    assert [list(row.values()) for row in server.home.query(statement)] == [[str(expected)]]
+
+
+@pytest.mark.parametrize("statement,named", [
+    ("SELECT nth_value(x, -9223372036854775808) OVER (ORDER BY x) FROM (VALUES (1), (2)) AS t(x)", "nth_value"),
+    ("SELECT " + "+".join(["x"] * 10000) + " FROM (VALUES (1)) AS t(x)", "chain of 10000 terms"),
+    ("SELECT no_function('" + "a" * 90000 + "')", "no_function"),
+    ("SELECT * FROM range(1, length(repeat('x', 2000000000)))", "Argument"),
+], ids=["window", "sum", "long", "tree"])
+def test_D5_what_cannot_be_calculated_is_said_in_a_short_sentence(server, statement, named):
+    with pytest.raises(Exception) as refused:
+        server.sql(statement, timeout_s=60)
+    said = str(refused.value)
+    assert named in said and "broken off" not in said and "Function {" not in said, said[:2000]
+    assert len(said) < 2000, said[:2000]
+    server.alive()
+
+
 def test_B30_the_limit_of_time_reaches_flight_sql(home):
     server = home.serve(settings="[query]\ntimeout_s = 1.0\n")
     for statement in [ENDLESS, "SELECT * FROM range(0, 1000000000000)", "SELECT count(*) FROM range(0, 1000000000000)"]:

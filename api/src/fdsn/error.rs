@@ -3,6 +3,7 @@
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use seislake_model::Timestamp;
+use seislake_query::shortened;
 
 use super::SERVICE_VERSION;
 use crate::error::{ApiError, ErrorCode, retry_after};
@@ -62,7 +63,7 @@ impl Request {
             status.as_u16(),
             status.canonical_reason().unwrap_or("Error"),
             self.service_uri(),
-            self.uri,
+            shortened(&self.uri),
             self.submitted_at,
         );
         (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()

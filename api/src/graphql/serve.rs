@@ -11,6 +11,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::get;
+use seislake_query::shortened;
 
 use super::view::RequestViews;
 use super::{ApiSchema, guard, schema};
@@ -198,6 +199,9 @@ fn code_of(error: &mut ServerError) -> ErrorCode {
 /// The answer to a request that was executed, or refused by validation.
 fn answer(mut response: Response) -> HttpResponse {
     response.errors.truncate(ERRORS_MAX);
+    for error in &mut response.errors {
+        error.message = shortened(&error.message);
+    }
     let codes: Vec<ErrorCode> = response.errors.iter_mut().map(code_of).collect();
     let status = match codes.first() {
         Some(code) if response.data == Value::Null => code.status(),

@@ -22,6 +22,7 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
 
+use crate::panics::{self, Calls, Silent};
 use crate::stop::Stop;
 
 thread_local! {
@@ -105,15 +106,16 @@ impl<T> Drop for Deep<T> {
     }
 }
 
-/// A stream of batches that is polled and dropped with so many bytes of stack.
+/// A stream of batches that is polled and dropped with so many bytes of stack; where the engine panics, it gives an error.
 pub(crate) struct StackStream {
     schema: SchemaRef,
     stream: Deep<SendableRecordBatchStream>,
+    calls: Calls,
 }
 
 impl StackStream {
-    pub(crate) fn new(bytes: usize, stream: SendableRecordBatchStream) -> Self {
-        Self { schema: stream.schema(), stream: Deep::new(stream, bytes) }
+    pub(crate) fn new(bytes: usize, stream: SendableRecordBatchStream, calls: Calls) -> Self {
+        Self { schema: stream.schema(), stream: Deep::new(stream, bytes), calls }
     }
 }
 
@@ -121,9 +123,12 @@ impl Stream for StackStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let bytes = self.stream.bytes;
-        let Some(stream) = self.stream.value.as_mut() else { return Poll::Ready(None) };
-        on_stack(bytes, || stream.as_mut().poll_next(context))
+        let Self { stream: Deep { value, bytes }, calls, .. } = &mut *self;
+        let Some(stream) = value.as_mut() else { return Poll::Ready(None) };
+        match calls.caught(|| on_stack(*bytes, || stream.as_mut().poll_next(context))) {
+            Ok(polled) => polled,
+            Err(error) => Poll::Ready(Some(Err(error))),
+        }
     }
 }
 
@@ -141,6 +146,7 @@ impl JoinSetTracer for Tracer {
         &self,
         future: BoxFuture<'static, Box<dyn Any + Send>>,
     ) -> BoxFuture<'static, Box<dyn Any + Send>> {
+        let future = if panics::is_catching() { Silent(future).boxed() } else { future };
         let future = match Stop::at_work() {
             None => future,
             Some(stop) => stop.counted(future).boxed(),
@@ -155,10 +161,11 @@ impl JoinSetTracer for Tracer {
         &self,
         work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
     ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
-        match GIVEN.get() {
-            0 => work,
-            bytes => Box::new(move || on_stack(bytes, work)),
-        }
+        let (bytes, catching) = (GIVEN.get(), panics::is_catching());
+        Box::new(move || {
+            let work = || on_stack(bytes, work);
+            if catching { panics::silently(work) } else { work() }
+        })
     }
 }
 

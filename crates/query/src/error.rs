@@ -43,8 +43,52 @@ fn kind(error: &DataFusionError) -> ErrorKind {
     }
 }
 
-/// The engine repeats the expression that it cannot use, which may be as long as the statement.
-const MESSAGE_LETTERS_MAX: usize = 800;
+/// Letters of a sentence to a client at most: what it repeats of a request may be as long as the request.
+const MESSAGE_LETTERS_MAX: usize = 400;
+
+/// Names with which the engine writes out its trees.
+const TREE_WORDS: [&str; 14] = [
+    "ScalarFunction(",
+    "ScalarFunction {",
+    "AggregateFunction(",
+    "AggregateFunction {",
+    "WindowFunction(",
+    "BinaryExpr(",
+    "BinaryExpr {",
+    "Literal(",
+    "Column(Column {",
+    "Cast(Cast {",
+    "Negative(",
+    "Alias(Alias {",
+    "Case(Case {",
+    "ScalarSubquery(",
+];
+
+/// A sentence short enough for a client: its begin and, where something was left out, its end.
+#[must_use]
+pub fn shortened(message: &str) -> String {
+    if message.chars().nth(MESSAGE_LETTERS_MAX).is_none() {
+        return message.to_owned();
+    }
+    let letters: Vec<char> = message.chars().collect();
+    // What is wrong may stand before or behind what was repeated.
+    let (begin, end) = (MESSAGE_LETTERS_MAX * 2 / 3, MESSAGE_LETTERS_MAX / 3 - 3);
+    let text = |part: Option<&[char]>| part.unwrap_or_default().iter().collect::<String>();
+    format!("{} … {}", text(letters.get(..begin)), text(letters.get(letters.len() - end..)))
+}
+
+/// Without a tree of the engine: the sentence before it says what is wrong.
+fn without_tree(message: &str) -> String {
+    let tree = TREE_WORDS.iter().filter_map(|word| message.find(word)).min();
+    match tree {
+        Some(at) => {
+            let before =
+                message.get(..at).unwrap_or_default().trim_end_matches([' ', ':', '[', '(', '"', '`']);
+            format!("{before} an expression of another kind")
+        }
+        None => message.to_owned(),
+    }
+}
 
 /// The first line of the root cause, without the engine's own prefixes, and what it proposes instead.
 fn message(error: &DataFusionError) -> String {
@@ -70,12 +114,35 @@ fn message(error: &DataFusionError) -> String {
     ];
     let bare = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
     let said = bare.trim_end_matches('.');
-    let said = match said.char_indices().nth(MESSAGE_LETTERS_MAX) {
-        Some((end, _)) => format!("{} …", &said[..end]),
-        None => said.to_owned(),
-    };
-    match lines.next().filter(|next| next.starts_with("Did you mean")) {
+    let said = without_tree(said);
+    let said = match lines.next().filter(|next| next.starts_with("Did you mean")) {
         Some(proposal) => format!("{said}; did you mean{}", proposal.trim_start_matches("Did you mean")),
         None => said,
+    };
+    shortened(&said)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_is_short_whatever_it_repeats() {
+        for said in ["x".repeat(90_000), format!("no \"{}\" here: ask otherwise", "é".repeat(5000))] {
+            let error = QueryError::from(DataFusionError::Execution(said.clone()));
+            assert!(error.message.chars().count() <= MESSAGE_LETTERS_MAX, "{}", error.message.len());
+        }
+        let error = QueryError::from(DataFusionError::Plan(format!(
+            "no \"{}\" here: ask otherwise",
+            "é".repeat(5000)
+        )));
+        assert!(error.message.starts_with("no \"éé") && error.message.ends_with("ask otherwise"), "{error}");
+    }
+
+    #[test]
+    fn a_tree_of_the_engine_is_not_repeated() {
+        let tree = "Argument #1 must be an INTEGER, got ScalarFunction(ScalarFunction { func: ScalarUDF { inner: Repeat }, args: [] })";
+        let error = QueryError::from(DataFusionError::Plan(tree.into()));
+        assert_eq!(error.message, "Argument #1 must be an INTEGER, got an expression of another kind");
     }
 }

@@ -5,10 +5,13 @@
 #![warn(missing_docs)]
 
 mod deep_stack;
+mod dialect;
 mod error;
 mod functions;
 mod growth;
 mod list_memory;
+mod panics;
+mod projections;
 pub mod quality;
 mod session;
 mod shape;
@@ -17,13 +20,16 @@ mod stop;
 mod stoppable;
 mod table_functions;
 mod time_literals;
+mod times;
 
+#[cfg(test)]
+mod asking;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
 mod slt;
 
-pub use error::{QueryError, Result};
+pub use error::{QueryError, Result, shortened};
 pub use functions::{AGGREGATES, FUNCTIONS};
 pub use session::{CATALOG_NAME, SessionSettings, session};
 pub use shape::STATEMENT_BYTES_MAX;

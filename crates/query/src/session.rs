@@ -12,9 +12,11 @@ use crate::error::Result;
 use crate::functions::{AGGREGATES, FUNCTIONS};
 use crate::growth::{self, Growth, GuardGrowth};
 use crate::list_memory::ListMemory;
+use crate::projections::MarkProjections;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
+use crate::times::WideTimes;
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
 pub const CATALOG_NAME: &str = "seislake";
@@ -63,14 +65,18 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, REPORTED_CONSUMERS));
     config = config.with_option_extension(ListMemory(Arc::clone(&pool)));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+    // Before the engine gives types.
+    let mut analyzer = planning::analyzer_rules();
+    analyzer.insert(0, Arc::new(WideTimes));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_analyzer_rules(planning::analyzer_rules())
+        .with_analyzer_rules(analyzer)
         .with_optimizer_rules(planning::optimizer_rules())
         .with_physical_optimizer_rules(planning::physical_rules())
         .with_analyzer_rule(Arc::new(GuardGrowth))
+        .with_analyzer_rule(Arc::new(MarkProjections))
         .with_physical_optimizer_rule(Arc::new(AskWhetherWanted))
         .build();
     let context = SessionContext::new_with_state(state);

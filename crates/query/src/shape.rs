@@ -9,6 +9,7 @@
 //! needs more than [`STACK_BYTES_MAX`] is refused. A table expression that is named twice is planned twice: the size counts
 //! it as often as it is named, so that a short statement cannot ask for a plan of millions of steps.
 
+mod cases;
 mod chains;
 mod columns;
 
@@ -17,7 +18,7 @@ use std::ops::ControlFlow;
 
 use datafusion::error::DataFusionError;
 use datafusion::execution::session_state::SessionState;
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
     Expr, ObjectName, Query, SetExpr, Statement as SqlStatement, TableFactor, Visit, Visitor,
 };
@@ -27,7 +28,9 @@ use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 use seislake_model::ErrorKind;
 
 use crate::deep_stack::{Deep, on_stack};
-use crate::error::{QueryError, Result};
+use crate::dialect::Seislake;
+use crate::error::{QueryError, Result, shortened};
+use crate::panics::Calls;
 
 /// A statement longer than this is refused.
 pub const STATEMENT_BYTES_MAX: usize = 1 << 20;
@@ -69,7 +72,10 @@ const CASE_SIZE: usize = 8;
 
 /// A syntax tree and the stack that its statement needs.
 #[derive(Debug)]
-pub(crate) struct Parsed(pub(crate) Deep<Statement>);
+pub(crate) struct Parsed {
+    pub(crate) statement: Deep<Statement>,
+    pub(crate) calls: Calls,
+}
 
 impl Parsed {
     /// Parses one statement and measures it.
@@ -86,19 +92,38 @@ impl Parsed {
         let tokens = check_tokens(sql)?;
         let levels = (1 + tokens.depth + tokens.openings + tokens.operators).min(NESTING_MAX);
         let bytes = BASE_BYTES + levels * PARSED_LEVEL_BYTES + tokens.operators * WALKED_LEVEL_BYTES;
-        let dialect = state.config_options().sql_parser.dialect;
         on_stack(bytes, || {
-            let mut statement = state.sql_to_statement(sql, &dialect).map_err(too_deep)?;
-            // Before it is shortened: the optimizer builds some of the chains again.
-            let needed = stack_bytes(&statement)?;
-            chains::shorten(&mut statement);
-            Ok(Self(Deep::new(statement, needed)))
+            let mut statement = Calls::default().caught(|| one_statement(state, sql))??;
+            cases::flatten(&mut statement);
+            // Before it is shortened: the optimizer builds some of the chains again. Never less than for the text, whose
+            // nested CASE may just have been flattened.
+            let needed = stack_bytes(&statement)?.max(bytes);
+            chains::shorten(&mut statement).map_err(|chains::TooLong { term_count, term_count_max }| {
+                refused(format!(
+                    "the statement has a chain of {term_count} terms with +, -, *, / or ||; at most {term_count_max} are \
+                     allowed: add up rows with sum(), or join texts with string_agg()"
+                ))
+            })?;
+            let calls = Calls::of(&statement);
+            Ok(Self { statement: Deep::new(statement, needed), calls })
         })
     }
 }
 
+fn one_statement(state: &SessionState, sql: &str) -> Result<Statement> {
+    let parser = DFParserBuilder::new(sql)
+        .with_dialect(&Seislake)
+        .with_recursion_limit(state.config_options().sql_parser.recursion_limit);
+    let mut statements = parser.build().and_then(|mut parser| parser.parse_statements()).map_err(too_deep)?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        (None, _) => Err(refused("there is no statement")),
+        (Some(_), false) => Err(refused("one statement at a time is answered, not several")),
+    }
+}
+
 fn refused(message: impl Into<String>) -> QueryError {
-    QueryError { kind: ErrorKind::Invalid, message: message.into(), source: None }
+    QueryError { kind: ErrorKind::Invalid, message: shortened(&message.into()), source: None }
 }
 
 /// The refusal of a statement that would change or set something.
@@ -303,10 +328,8 @@ impl Walk {
 
 /// Whether planning doubles with this expression.
 fn is_copied(expression: &Expr) -> bool {
-    matches!(
-        expression,
-        Expr::Case { .. } | Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. }
-    )
+    matches!(expression, Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. })
+        || cases::is_case(expression)
 }
 
 /// Size of `operands` within so many `CASE` or subqueries: the engine keeps two copies of what stands in one, and walks both.

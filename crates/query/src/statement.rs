@@ -22,6 +22,7 @@ use crate::deep_stack::{Deep, OnStack, StackStream, trace_tasks};
 use crate::error::{QueryError, Result};
 use crate::growth::{Growth, Planning};
 use crate::list_memory::{LIST_ROWS_MAX, reads_lists};
+use crate::panics::{Calls, Caught};
 use crate::shape::{Parsed, not_reading};
 use crate::stop::Stop;
 use crate::time_literals;
@@ -110,7 +111,7 @@ pub fn parse(context: &SessionContext, question: Question) -> Result<Asked> {
 impl Asked {
     /// Stack that planning and running it may take.
     pub(crate) const fn stack_bytes(&self) -> usize {
-        self.parsed.0.bytes
+        self.parsed.statement.bytes
     }
 
     /// Takes so much stack that few such statements should run at a time.
@@ -123,16 +124,18 @@ impl Asked {
     /// # Errors
     /// The sentence says what is wrong with it.
     pub async fn plan(self) -> Result<Plan> {
-        OnStack::new(self.stack_bytes(), planned(self).boxed()).await
+        let calls = self.parsed.calls.clone();
+        Caught(calls, OnStack::new(self.stack_bytes(), planned(self).boxed()).boxed()).await?
     }
 }
 
 async fn planned(asked: Asked) -> Result<Plan> {
     let Asked { state, parsed, values, batch_rows } = asked;
-    let bytes = parsed.0.bytes;
+    let Parsed { statement, calls } = parsed;
+    let bytes = statement.bytes;
     let gone =
         || QueryError { kind: ErrorKind::Internal, message: "the statement is gone".into(), source: None };
-    let mut statement = parsed.0.take().ok_or_else(gone)?;
+    let mut statement = statement.take().ok_or_else(gone)?;
     time_literals::widen(&mut statement);
     let mut plan = state.statement_to_plan(statement).await?;
     if !values.is_empty() {
@@ -145,7 +148,7 @@ async fn planned(asked: Asked) -> Result<Plan> {
         not_reading(statement)
     })?;
     let schema = SchemaRef::clone(plan.schema().inner());
-    Ok(Plan { state, plan: Deep::new(plan, bytes), schema, batch_rows })
+    Ok(Plan { state, plan: Deep::new(plan, bytes), schema, batch_rows, calls })
 }
 
 /// A planned statement.
@@ -154,6 +157,7 @@ pub struct Plan {
     plan: Deep<LogicalPlan>,
     schema: SchemaRef,
     batch_rows: BatchRows,
+    calls: Calls,
 }
 
 impl fmt::Debug for Plan {
@@ -174,8 +178,10 @@ impl Plan {
     /// It cannot be optimized or started.
     pub async fn execute(self) -> Result<SendableRecordBatchStream> {
         let bytes = self.plan.bytes;
-        let stream = OnStack::new(bytes, started(self).boxed()).await?;
-        Ok(Box::pin(StackStream::new(bytes, stream)))
+        let calls = self.calls.clone();
+        let started = OnStack::new(bytes, started(self).boxed()).boxed();
+        let stream = Caught(calls.clone(), started).await??;
+        Ok(Box::pin(StackStream::new(bytes, stream, calls)))
     }
 }
 

@@ -4,14 +4,12 @@
 //! TIMESTAMP '2599-12-31T23:59:59'   (nanoseconds end in 2262)  ──►  TIMESTAMP(6) '2599-12-31T23:59:59'
 //! '2016-12-31T23:59:60'             (unknown to Arrow)         ──►  '2017-01-01T00:00:00.000Z'
 //! ```
-//! Only literals are looked at; everything else is the statement's own.
+//! Only literals are looked at, before anything is calculated with them; all other times are [`crate::times`].
 
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, Expr, TimezoneInfo, TypedString, Value, ValueWithSpan, visit_expressions_mut,
-};
+use datafusion::sql::sqlparser::ast::{DataType, Expr, Value, ValueWithSpan, visit_expressions_mut};
 use seislake_model::Timestamp;
 
 /// Digits of a second in the columns of time: microseconds reach farther than any date.
@@ -44,37 +42,9 @@ fn widen_expression(expression: &mut Expr) {
                 widen_type(data_type, value);
             }
         }
-        Expr::BinaryOp { left, op, right } if compares(op) => {
-            widen_bound(left);
-            widen_bound(right);
-        }
-        Expr::Between { low, high, .. } => {
-            widen_bound(low);
-            widen_bound(high);
-        }
-        Expr::InList { list, .. } => list.iter_mut().for_each(widen_bound),
         Expr::Value(value) => without_leap_second(value),
         _ => {}
     }
-}
-
-fn compares(operator: &BinaryOperator) -> bool {
-    use BinaryOperator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
-    matches!(operator, Eq | NotEq | Lt | LtEq | Gt | GtEq)
-}
-
-/// Text that is a time beyond what nanoseconds hold, where something is compared with it: the planner would make
-/// nanoseconds of it.
-fn widen_bound(expression: &mut Expr) {
-    let Expr::Value(value) = expression else { return };
-    if !is_beyond(value) {
-        return;
-    }
-    *expression = Expr::TypedString(TypedString {
-        data_type: DataType::Timestamp(Some(MICROSECONDS), TimezoneInfo::None),
-        value: value.clone(),
-        uses_odbc_syntax: false,
-    });
 }
 
 /// A time, but none that a number of nanoseconds since 1970 holds.
@@ -86,7 +56,6 @@ fn is_beyond(value: &ValueWithSpan) -> bool {
 fn widen_type(data_type: &mut DataType, value: &ValueWithSpan) {
     let wide = match data_type {
         DataType::Timestamp(None | Some(NANOSECONDS), zone) => DataType::Timestamp(Some(MICROSECONDS), *zone),
-        DataType::Date => DataType::Timestamp(Some(MICROSECONDS), TimezoneInfo::None),
         _ => return,
     };
     if is_beyond(value) {

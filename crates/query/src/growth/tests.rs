@@ -1,31 +1,5 @@
-use std::sync::Arc;
-
-use datafusion::catalog::MemoryCatalogProvider;
-use datafusion::prelude::SessionContext;
-use futures::TryStreamExt;
-
-use crate::{QueryError, SessionSettings, query, session};
-
-fn small_session() -> SessionContext {
-    let settings = SessionSettings { memory_bytes_max: 64 << 20, ..SessionSettings::default() };
-    session(Arc::new(MemoryCatalogProvider::new()), &settings).unwrap()
-}
-
-/// All rows as text, or the sentence.
-async fn answer(sql: &str) -> Result<String, String> {
-    let context = small_session();
-    let batches = query(&context, sql).await.map_err(|error| error.to_string())?;
-    let batches: Vec<_> = batches.try_collect().await.map_err(|error| QueryError::from(error).to_string())?;
-    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
-    let text = |(batch, row): (&arrow::array::RecordBatch, usize)| {
-        let cells = batch
-            .columns()
-            .iter()
-            .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap_or_default());
-        cells.collect::<Vec<_>>().join(",")
-    };
-    Ok(rows.map(text).collect::<Vec<_>>().join(";"))
-}
+use crate::asking::{answer, small_session};
+use crate::query;
 
 #[tokio::test]
 async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {

@@ -2,7 +2,8 @@
 //! levels below it, so that a chain of ten thousand costs fifty million questions.
 //!
 //! `AND` and `OR` are joined in pairs of pairs. Whole numbers and texts at the begin of a chain of `+`, `-` or `||` are
-//! calculated, as the engine would from left to right. All other chains stay as they are: the order of their steps shows.
+//! calculated, as the engine would from left to right. All other chains stay as they are, since the order of their steps
+//! shows, and are refused where they are long.
 
 use std::ops::ControlFlow;
 
@@ -12,29 +13,64 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value, VisitMut, Vis
 /// Shorter chains are left alone, their columns keep their names.
 const CHAIN_LENGTH_MIN: usize = 64;
 
+/// A chain that cannot be shortened may have so many terms: the engine needs a second for a thousand of them.
+const CHAIN_LENGTH_MAX: usize = 1000;
+
+/// A chain has more terms than allowed.
+#[derive(Debug)]
+pub(super) struct TooLong {
+    pub(super) term_count: usize,
+    pub(super) term_count_max: usize,
+}
+
 /// Shortens the chains of a statement.
-pub(super) fn shorten(statement: &mut Statement) {
+///
+/// # Errors
+/// See [`TooLong`].
+pub(super) fn shorten(statement: &mut Statement) -> Result<(), TooLong> {
     let mut inner = statement;
     while let Statement::Explain(explain) = inner {
         inner = &mut explain.statement;
     }
     if let Statement::Statement(sql) = inner {
-        let _ = VisitMut::visit(sql.as_mut(), &mut Shorten);
+        let mut shorten = Shorten { known: 0, longest: 0 };
+        let _ = VisitMut::visit(sql.as_mut(), &mut shorten);
+        if shorten.longest >= CHAIN_LENGTH_MAX {
+            return Err(TooLong { term_count: shorten.longest + 1, term_count_max: CHAIN_LENGTH_MAX });
+        }
     }
+    Ok(())
 }
 
-struct Shorten;
+struct Shorten {
+    /// Operations that are visited next and belong to a chain that was looked at from its top.
+    known: usize,
+    /// Operations of the longest chain that stays.
+    longest: usize,
+}
 
 impl VisitorMut for Shorten {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         let Expr::BinaryOp { op, .. } = &*expression else { return ControlFlow::Continue(()) };
+        if self.known > 0 {
+            self.known -= 1;
+            return ControlFlow::Continue(());
+        }
         let kind = Kind::of(op);
         if kind != Kind::Other && length(expression, kind) > CHAIN_LENGTH_MIN {
             let whole = std::mem::replace(expression, Expr::Value(Value::Null.into()));
             let (first, rest) = taken_apart(whole, kind);
-            *expression = if kind == Kind::Truth { balanced(first, rest) } else { calculated(first, rest) };
+            if kind == Kind::Truth {
+                *expression = balanced(first, rest);
+            } else {
+                *expression = calculated(first, rest);
+                // The left side of an operation is visited right after it.
+                let length = length(expression, kind);
+                self.known = length.saturating_sub(1);
+                self.longest = self.longest.max(length);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -45,6 +81,8 @@ impl VisitorMut for Shorten {
 enum Kind {
     Truth,
     Sum,
+    Product,
+    Bits,
     Text,
     Other,
 }
@@ -55,6 +93,8 @@ impl Kind {
             BinaryOperator::And | BinaryOperator::Or => Self::Truth,
             BinaryOperator::Plus | BinaryOperator::Minus => Self::Sum,
             BinaryOperator::StringConcat => Self::Text,
+            BinaryOperator::Multiply | BinaryOperator::Divide | BinaryOperator::Modulo => Self::Product,
+            BinaryOperator::BitwiseAnd | BinaryOperator::BitwiseOr | BinaryOperator::BitwiseXor => Self::Bits,
             _ => Self::Other,
         }
     }

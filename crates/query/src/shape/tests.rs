@@ -149,7 +149,7 @@ fn given_bytes(sql: &str) -> Option<usize> {
 #[test]
 fn statements_use_less_stack_than_they_are_given() {
     for (kind, statement) in kinds() {
-        for count in [1, 10, 60] {
+        for count in [1, 10, 60, 120] {
             let sql = statement(count);
             let Some(given) = given_bytes(&sql) else { continue };
             let mut outcome = Ok(0);
@@ -163,6 +163,52 @@ fn statements_use_less_stack_than_they_are_given() {
             assert!(used < given, "{kind} {count}: used {used} bytes of {given}");
         }
     }
+}
+
+/// What tools write for a list of ranges: fifty levels.
+#[test]
+fn nested_cases_are_answered_as_the_flat_ones_they_are() {
+    use crate::asking::answer;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let level = |open: &str, close: &str| {
+        (0..50).rev().fold("99".to_owned(), |inner, i| {
+            let i = i.to_string();
+            format!("{}{inner}{}", open.replace('#', &i), close.replace('#', &i))
+        })
+    };
+    let rows = "FROM (VALUES (0), (7), (49), (50), (NULL)) AS t(x)";
+    for (open, close, expected) in [
+        ("CASE WHEN x = # THEN # ELSE ", " END", "0;7;49;99;99"),
+        ("CASE x WHEN # THEN # ELSE ", " END", "0;7;49;99;99"),
+        ("CASE WHEN x <> # THEN (", ") ELSE # END", "0;7;49;99;0"),
+        ("CASE WHEN x = # THEN # WHEN x > # THEN ", " END", "0;7;49;99;"),
+        ("CASE WHEN x = # THEN # WHEN x > # THEN ", " ELSE -1 END", "0;7;49;99;-1"),
+        ("coalesce(nullif(x, x), ", ")", "99;99;99;99;99"),
+        ("nvl(NULL, coalesce(NULL, ", ", #))", "99;99;99;99;99"),
+    ] {
+        let found = runtime.block_on(answer(&format!("SELECT {} {rows}", level(open, close))));
+        assert_eq!(found.as_deref(), Ok(expected), "{open}");
+    }
+    let doubling = level("1 + coalesce(x, ", ")");
+    let refused = runtime.block_on(answer(&format!("SELECT {doubling} {rows}")));
+    assert!(refused.unwrap_err().contains("too large a plan"));
+}
+
+#[test]
+fn long_chains_are_answered_or_refused_at_once() {
+    let of = |count: usize, term: &str, operator: &str| {
+        format!("SELECT {} FROM (VALUES (1, 'a')) AS t(x, s)", chain(count, term, operator))
+    };
+    for (term, operator) in
+        [("x", " + "), ("x", " - "), ("x", " * "), ("s", " || "), ("x", " | "), ("x * 2", " + ")]
+    {
+        let refused = answer(&of(10_000, term, operator)).unwrap_err();
+        assert!(refused.contains("chain of 10000 terms"), "{term}{operator}: {refused}");
+    }
+    for (term, operator) in [("1", " + "), ("'a'", " || "), ("x = 1", " OR "), ("x = 1", " AND ")] {
+        assert_eq!(answer(&of(10_000, term, operator)), Ok(1), "{term}{operator}");
+    }
+    assert_eq!(answer(&of(300, "x", " + ")), Ok(1));
 }
 
 #[test]

@@ -1,0 +1,31 @@
+//! Questions of tests, and their answers as text.
+
+use std::sync::Arc;
+
+use datafusion::catalog::MemoryCatalogProvider;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+
+use crate::{QueryError, SessionSettings, query, session};
+
+/// A session without tables and with little memory.
+pub(crate) fn small_session() -> SessionContext {
+    let settings = SessionSettings { memory_bytes_max: 64 << 20, ..SessionSettings::default() };
+    session(Arc::new(MemoryCatalogProvider::new()), &settings).unwrap()
+}
+
+/// All rows (`a,b;a,b`, nulls empty), or the sentence.
+pub(crate) async fn answer(sql: &str) -> Result<String, String> {
+    let context = small_session();
+    let batches = query(&context, sql).await.map_err(|error| error.to_string())?;
+    let batches: Vec<_> = batches.try_collect().await.map_err(|error| QueryError::from(error).to_string())?;
+    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
+    let text = |(batch, row): (&arrow::array::RecordBatch, usize)| {
+        let cells = batch
+            .columns()
+            .iter()
+            .map(|column| arrow::util::display::array_value_to_string(column, row).unwrap_or_default());
+        cells.collect::<Vec<_>>().join(",")
+    };
+    Ok(rows.map(text).collect::<Vec<_>>().join(";"))
+}
