@@ -189,7 +189,7 @@ async fn errors_are_the_text_of_the_specification() {
         ("starttime=2020-01-02&endtime=2020-01-01", "comes before"),
         ("quality=X", "quality: \"X\" is none of B, D, M, Q, R"),
         ("format=sac", "format: \"sac\" is none of"),
-        ("minimumlength=-1", "is negative"),
+        ("minimumlength=-1", "-1 is less than 0"),
         ("network=A;B", "network: \"A;B\" is not a code"),
         ("longestonly=perhaps", "neither true nor false"),
         ("level=channel", "\"level\" is not known"),

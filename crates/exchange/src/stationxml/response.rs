@@ -29,7 +29,7 @@ pub fn response_problem(response_original: Option<&str>) -> Option<String> {
 pub(super) fn response(element: &Element) -> Result<Response, String> {
     for (index, stage) in element.children("Stage").enumerate() {
         if let Some(what) = beyond_the_model(stage) {
-            let own = stage.attribute("number").map(|number| excerpt(number));
+            let own = stage.attribute("number").map(excerpt);
             let number = own.unwrap_or_else(|| (index + 1).to_string());
             return Err(format!("stage {number} of its response {what}"));
         }

@@ -70,16 +70,14 @@ async fn statements_at_the_ends_of_numbers_say_what_is_wrong() {
         ("approx_percentile_cont", "SELECT approx_percentile_cont(x, 2) FROM (VALUES (1)) AS t(x)"),
         ("arrow_cast", "SELECT arrow_cast(1, 'Decimal128(99, -99)')"),
     ] {
-        let outcome = answer(sql).await;
-        println!("{sql}: {outcome:?}");
-        wrong.extend(complaint(name, sql, outcome));
+        wrong.extend(complaint(name, sql, answer(sql).await));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn only_panics_of_our_own_are_printed() {
-    let theirs = "/root/.cargo/registry/src/index/arrow-buffer-58/src/buffer.rs";
+    let theirs = "/home/somebody/.cargo/registry/src/index/arrow-buffer-58/src/buffer.rs";
     let ours = "crates/query/src/panics.rs";
     assert!(!is_told(theirs, true) && is_told(theirs, false));
     assert!(is_told(ours, true) && is_told(ours, false));

@@ -115,7 +115,7 @@ impl VisitorMut for Flatten {
         let whole = std::mem::replace(expression, Expr::Value(Value::Null.into()));
         *expression = match Branches::of(whole) {
             Ok(branches) => branches.flat().into_expression(),
-            Err(other) => other,
+            Err(other) => *other,
         };
         ControlFlow::Continue(())
     }
@@ -128,7 +128,7 @@ struct Branches {
 }
 
 impl Branches {
-    fn of(expression: Expr) -> Result<Self, Expr> {
+    fn of(expression: Expr) -> Result<Self, Box<Expr>> {
         match expression {
             Expr::Case { operand: None, conditions, else_result, .. } => {
                 Ok(Self { conditions, otherwise: else_result })
@@ -146,7 +146,7 @@ impl Branches {
                 }
                 Ok(Self { conditions, otherwise: else_result })
             }
-            other => Err(other),
+            other => Err(Box::new(other)),
         }
     }
 

@@ -165,7 +165,8 @@ async fn what_is_beyond_all_times_is_an_error() {
     ] {
         match answer(sql).await {
             Ok(rows) => wrong.push(format!("{sql}: {rows}")),
-            Err(said) => println!("{sql}: {said}"),
+            Err(said) if said.contains("panicked") => wrong.push(format!("{sql}: {said}")),
+            Err(_) => {}
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
