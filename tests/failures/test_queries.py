@@ -37,7 +37,7 @@ def cpu_s(pid: int) -> float:
             name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
         except FileNotFoundError:
             continue
-        if name.startswith("query"):
+        if name in ("sql", "doors"):
             ticks += int(fields.split()[11]) + int(fields.split()[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
