@@ -8,26 +8,29 @@
 //! Reads only: updates, ingest, transactions and statement parameters are answered as not supported.
 //! Reference: Arrow Flight SQL, format 1.3. Metadata schemas are those of `arrow-flight`, which the Go driver checks exactly.
 
-use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+mod description;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::encode::FlightDataEncoderBuilder;
 use arrow_flight::error::FlightError;
 use arrow_flight::flight_service_server::{FlightService, FlightServiceServer};
-use arrow_flight::sql::metadata::{
-    SqlInfoData, SqlInfoDataBuilder, XdbcTypeInfo, XdbcTypeInfoData, XdbcTypeInfoDataBuilder,
-};
-use arrow_flight::sql::server::FlightSqlService;
+use arrow_flight::sql::server::{FlightSqlService, PeekableFlightDataStream};
 use arrow_flight::sql::{
+    ActionBeginSavepointRequest, ActionBeginSavepointResult, ActionBeginTransactionRequest,
+    ActionBeginTransactionResult, ActionCancelQueryRequest, ActionCancelQueryResult,
     ActionClosePreparedStatementRequest, ActionCreatePreparedStatementRequest,
-    ActionCreatePreparedStatementResult, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
+    ActionCreatePreparedStatementResult, ActionCreatePreparedSubstraitPlanRequest, ActionEndSavepointRequest,
+    ActionEndTransactionRequest, CommandGetCatalogs, CommandGetCrossReference, CommandGetDbSchemas,
     CommandGetExportedKeys, CommandGetImportedKeys, CommandGetPrimaryKeys, CommandGetSqlInfo,
     CommandGetTableTypes, CommandGetTables, CommandGetXdbcTypeInfo, CommandPreparedStatementQuery,
-    CommandStatementQuery, Nullable, ProstMessageExt, Searchable, SqlInfo, TicketStatementQuery,
-    XdbcDataType,
+    CommandPreparedStatementUpdate, CommandStatementIngest, CommandStatementQuery,
+    CommandStatementSubstraitPlan, CommandStatementUpdate, DoPutPreparedStatementResult, ProstMessageExt,
+    SqlInfo, TicketStatementQuery,
 };
 use arrow_flight::{
     Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
@@ -44,11 +47,20 @@ use seislake_query::{CATALOG_NAME, QueryError, Question, STATEMENT_BYTES_MAX, sh
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
+use description::{foreign_key_schema, primary_key_schema, sql_info, xdbc_types};
+
 use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, TimeLimit};
 use crate::request::RequestContext;
 
 /// A message longer than this is refused: a statement, its command and its descriptor.
 const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
+
+/// What this door does not do, in words of ours: those of the generated service name its methods.
+const READS_ONLY: &str =
+    "this door reads only: stations and waveforms come in over HTTP or by `seislake import`";
+const NO_PARAMETERS: &str =
+    "parameters of statements are not taken at this door: write the values into the statement";
+const NO_PLANS: &str = "Substrait plans are not taken at this door: send SQL";
 
 type Answer<T> = Result<Response<T>, Status>;
 type DoGet = <FlightSql as FlightService>::DoGetStream;
@@ -189,106 +201,6 @@ fn statement_text(handle: &[u8]) -> Result<&str, Status> {
         .map_err(|_| Status::invalid_argument("the statement handle is not of this server"))
 }
 
-static SQL_INFO: LazyLock<Option<SqlInfoData>> = LazyLock::new(|| {
-    let mut builder = SqlInfoDataBuilder::new();
-    builder.append(SqlInfo::FlightSqlServerName, "Seislake");
-    builder.append(SqlInfo::FlightSqlServerVersion, env!("CARGO_PKG_VERSION"));
-    builder.append(SqlInfo::FlightSqlServerArrowVersion, "1.3");
-    builder.append(SqlInfo::FlightSqlServerReadOnly, true);
-    builder.append(SqlInfo::FlightSqlServerSql, true);
-    builder.append(SqlInfo::FlightSqlServerSubstrait, false);
-    builder.append(SqlInfo::FlightSqlServerTransaction, 0_i32);
-    builder.append(SqlInfo::FlightSqlServerCancel, false);
-    builder.append(SqlInfo::FlightSqlServerStatementTimeout, 0_i32);
-    builder.append(SqlInfo::FlightSqlServerTransactionTimeout, 0_i32);
-    builder.append(SqlInfo::SqlDdlCatalog, false);
-    builder.append(SqlInfo::SqlDdlSchema, false);
-    builder.append(SqlInfo::SqlDdlTable, false);
-    builder.append(SqlInfo::SqlIdentifierCase, 3_i32);
-    builder.append(SqlInfo::SqlIdentifierQuoteChar, "\"");
-    builder.append(SqlInfo::SqlQuotedIdentifierCase, 0_i32);
-    builder.append(SqlInfo::SqlAllTablesAreSelectable, true);
-    builder.append(SqlInfo::SqlNullOrdering, 0_i32);
-    builder.build().ok()
-});
-
-static XDBC_TYPES: LazyLock<Option<XdbcTypeInfoData>> = LazyLock::new(|| {
-    let types = [
-        ("BOOLEAN", XdbcDataType::XdbcBit, 1, false),
-        ("INTEGER", XdbcDataType::XdbcInteger, 32, false),
-        ("BIGINT", XdbcDataType::XdbcBigint, 64, false),
-        ("REAL", XdbcDataType::XdbcFloat, 24, false),
-        ("DOUBLE", XdbcDataType::XdbcDouble, 53, false),
-        ("VARCHAR", XdbcDataType::XdbcVarchar, i32::MAX, true),
-        ("VARBINARY", XdbcDataType::XdbcVarbinary, i32::MAX, true),
-        ("TIMESTAMP", XdbcDataType::XdbcTimestamp, 29, true),
-    ];
-    let mut builder = XdbcTypeInfoDataBuilder::new();
-    for (name, data_type, column_size, quoted) in types {
-        let quote = quoted.then(|| "'".to_owned());
-        builder.append(XdbcTypeInfo {
-            type_name: name.into(),
-            data_type,
-            column_size: Some(column_size),
-            literal_prefix: quote.clone(),
-            literal_suffix: quote,
-            create_params: None,
-            nullable: Nullable::NullabilityNullable,
-            case_sensitive: quoted,
-            searchable: Searchable::Full,
-            unsigned_attribute: (!quoted).then_some(false),
-            fixed_prec_scale: false,
-            auto_increment: Some(false),
-            local_type_name: Some(name.into()),
-            minimum_scale: None,
-            maximum_scale: None,
-            sql_data_type: data_type,
-            datetime_subcode: None,
-            num_prec_radix: (!quoted).then_some(2),
-            interval_precision: None,
-        });
-    }
-    builder.build().ok()
-});
-
-fn sql_info() -> Result<&'static SqlInfoData, Status> {
-    SQL_INFO.as_ref().ok_or_else(|| Status::internal("server information could not be built"))
-}
-
-fn xdbc_types() -> Result<&'static XdbcTypeInfoData, Status> {
-    XDBC_TYPES.as_ref().ok_or_else(|| Status::internal("type information could not be built"))
-}
-
-/// Columns of the key results, all empty here: Iceberg tables declare no keys to clients.
-fn primary_key_schema() -> SchemaRef {
-    use arrow::datatypes::{Field, Schema};
-    Arc::new(Schema::new(vec![
-        Field::new("catalog_name", DataType::Utf8, true),
-        Field::new("db_schema_name", DataType::Utf8, true),
-        Field::new("table_name", DataType::Utf8, false),
-        Field::new("column_name", DataType::Utf8, false),
-        Field::new("key_name", DataType::Utf8, true),
-        Field::new("key_sequence", DataType::Int32, false),
-    ]))
-}
-
-fn foreign_key_schema() -> SchemaRef {
-    use arrow::datatypes::{Field, Schema};
-    let mut fields = Vec::new();
-    for side in ["pk", "fk"] {
-        fields.push(Field::new(format!("{side}_catalog_name"), DataType::Utf8, true));
-        fields.push(Field::new(format!("{side}_db_schema_name"), DataType::Utf8, true));
-        fields.push(Field::new(format!("{side}_table_name"), DataType::Utf8, false));
-        fields.push(Field::new(format!("{side}_column_name"), DataType::Utf8, false));
-    }
-    fields.push(Field::new("key_sequence", DataType::Int32, false));
-    fields.push(Field::new("fk_key_name", DataType::Utf8, true));
-    fields.push(Field::new("pk_key_name", DataType::Utf8, true));
-    fields.push(Field::new("update_rule", DataType::UInt8, false));
-    fields.push(Field::new("delete_rule", DataType::UInt8, false));
-    Arc::new(Schema::new(fields))
-}
-
 #[tonic::async_trait]
 impl FlightSqlService for FlightSql {
     type FlightService = Self;
@@ -360,6 +272,96 @@ impl FlightSqlService for FlightSql {
         _request: Request<Action>,
     ) -> Result<(), Status> {
         Ok(())
+    }
+
+    async fn do_action_create_prepared_substrait_plan(
+        &self,
+        _query: ActionCreatePreparedSubstraitPlanRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionCreatePreparedStatementResult, Status> {
+        Err(Status::unimplemented(NO_PLANS))
+    }
+
+    async fn do_action_begin_transaction(
+        &self,
+        _query: ActionBeginTransactionRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionBeginTransactionResult, Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_action_end_transaction(
+        &self,
+        _query: ActionEndTransactionRequest,
+        _request: Request<Action>,
+    ) -> Result<(), Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_action_begin_savepoint(
+        &self,
+        _query: ActionBeginSavepointRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionBeginSavepointResult, Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_action_end_savepoint(
+        &self,
+        _query: ActionEndSavepointRequest,
+        _request: Request<Action>,
+    ) -> Result<(), Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_action_cancel_query(
+        &self,
+        _query: ActionCancelQueryRequest,
+        _request: Request<Action>,
+    ) -> Result<ActionCancelQueryResult, Status> {
+        Err(Status::unimplemented(
+            "a statement ends when its client closes the stream; nothing else cancels it",
+        ))
+    }
+
+    async fn do_put_statement_update(
+        &self,
+        _ticket: CommandStatementUpdate,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_put_statement_ingest(
+        &self,
+        _ticket: CommandStatementIngest,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_put_prepared_statement_query(
+        &self,
+        _query: CommandPreparedStatementQuery,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<DoPutPreparedStatementResult, Status> {
+        Err(Status::unimplemented(NO_PARAMETERS))
+    }
+
+    async fn do_put_prepared_statement_update(
+        &self,
+        _query: CommandPreparedStatementUpdate,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(Status::unimplemented(READS_ONLY))
+    }
+
+    async fn do_put_substrait_plan(
+        &self,
+        _query: CommandStatementSubstraitPlan,
+        _request: Request<PeekableFlightDataStream>,
+    ) -> Result<i64, Status> {
+        Err(Status::unimplemented(NO_PLANS))
     }
 
     async fn do_action_fallback(

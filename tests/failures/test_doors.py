@@ -143,3 +143,15 @@ def test_json_of_samples_keeps_integers_and_floats_apart(server):
     assert post([2**40, 1]).json()["sample_count"] == 2
     for wrong in ([], [None], ["1"], [[1]], [True], "1"):
         assert post(wrong).status_code == 400, wrong
+
+
+def test_flight_sql_says_in_words_of_its_own_what_it_does_not_do(home):
+    import adbc_driver_flightsql.dbapi as flight_sql
+    server = home.serve()
+    with flight_sql.connect(server.flight) as connection, connection.cursor() as cursor:
+        with pytest.raises(Exception, match="parameters of statements are not taken at this door") as refused:
+            cursor.execute("SELECT count(*) FROM network.stations WHERE station = ?", ("D001",))
+        assert "default implementation" not in str(refused.value)
+        with pytest.raises(Exception) as refused:
+            cursor.executemany("INSERT INTO network.stations (station) VALUES (?)", [("D001",)])
+        assert "default implementation" not in str(refused.value), refused.value
