@@ -16,7 +16,7 @@ use seislake_query::shortened;
 use super::view::RequestViews;
 use super::{ApiSchema, guard, schema};
 use crate::error::{ApiError, ErrorCode, retry_after};
-use crate::http::{Asset, Body, Parameters, asset_routes};
+use crate::http::{Asset, Body, Parameters, asset_routes, decode_query};
 use crate::limits::HttpLimits;
 use crate::state::AppState;
 
@@ -101,7 +101,11 @@ async fn query(State(state): State<Arc<GraphqlState>>, RawQuery(query): RawQuery
 }
 
 fn request_of_query(query: Option<&str>) -> Result<Request, ApiError> {
-    let parameters = Parameters::of(query, PARAMETERS)?;
+    // Clients send a name, variables and extensions that are empty where there are none.
+    let mut pairs = decode_query(query.unwrap_or(""));
+    pairs.retain(|(_, value)| !value.trim().is_empty());
+    let find = |name: &str| PARAMETERS.iter().copied().find(|known| *known == name);
+    let parameters = Parameters::new(pairs, find, &format!("known are {}", PARAMETERS.join(", ")))?;
     let text = parameters.text("query").ok_or_else(|| {
         ApiError::invalid("the parameter \"query\" is missing")
             .hint("GET /graphql?query={events(first:1){nodes{eventId}}}, or open /graphiql")
@@ -133,6 +137,9 @@ async fn request_of_body(body: Body) -> Result<Request, ApiError> {
     let bytes = body.read(REQUEST_BYTES_MAX).await?;
     let wrong =
         |why: &str| ApiError::invalid(format!("the body is not a GraphQL request: {why}")).hint(BODY_HINT);
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return Err(wrong("several requests in one body are not answered, send one by one"));
+    }
     let mut request: Request = serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
     if request.query.trim().is_empty() {
         return Err(wrong("\"query\" is missing"));
