@@ -13,7 +13,7 @@ mod description;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::ipc::writer::IpcWriteOptions;
 use arrow::record_batch::RecordBatch;
 use arrow_flight::encode::FlightDataEncoderBuilder;
@@ -87,7 +87,7 @@ impl FlightSql {
     /// Columns of the answer to `sql`.
     async fn plan(&self, sql: &str, asker: Asker) -> Result<SchemaRef, Status> {
         let planned = self.runtime.plan(asker, self.session.clone(), Question::new(sql)).await;
-        planned.map_err(|failure| failure_status(&failure))
+        planned.map(|schema| nullable(&schema)).map_err(|failure| failure_status(&failure))
     }
 
     /// Flight info for `sql` with the ticket of `command`.
@@ -105,7 +105,7 @@ impl FlightSql {
         let time = TimeLimit::Whole(self.runtime.time_max());
         let answer = self.runtime.run(asker, self.session.clone(), Question::new(sql), time).await;
         let batches = answer.map_err(|failure| failure_status(&failure))?;
-        let schema = batches.schema();
+        let schema = nullable(&batches.schema());
         let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure_status(&failure))));
         Ok(encode(schema, batches).map(|data| self.runtime.answer_in_parts(data).boxed()))
     }
@@ -163,6 +163,13 @@ fn asker<T>(request: &Request<T>) -> Asker {
 
 fn engine_status(error: DataFusionError) -> Status {
     status(&QueryError::from(error))
+}
+
+/// Columns as this door tells them: whether one may be null is known better once a statement is optimized, and clients want
+/// the same said before and after.
+fn nullable(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+    Arc::new(Schema::new_with_metadata(fields.collect::<Vec<_>>(), schema.metadata().clone()))
 }
 
 fn flight_info(

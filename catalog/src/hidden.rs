@@ -12,9 +12,9 @@ use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use seislake_model::Offsets;
+use seislake_model::{ErrorKind, Offsets};
 
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::sink::offsets;
 use crate::storage::Warehouse;
@@ -52,6 +52,12 @@ pub(crate) async fn open_at(warehouse: &Warehouse, ident: &TableIdent, location:
     let what = || format!("read the metadata of table \"{ident}\" at \"{location}\"");
     let io = warehouse.file_io();
     let metadata = TableMetadata::read_from(&io, location).await.doing(what)?;
+    // A file that was copied or moved here from another table is sound, and none of this one.
+    let own = format!("/{}/{}", ident.namespace().to_url_string(), ident.name());
+    if TABLES.iter().any(|table| table.ident() == *ident) && !metadata.location().ends_with(&own) {
+        let message = format!("{}: it is that of the table at \"{}\"", what(), metadata.location());
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
     let table = Table::builder()
         .identifier(ident.clone())
         .file_io(io)

@@ -122,10 +122,31 @@ def test_D2_ten_thousand_terms_are_answered(server, name, statement):
     ("SELECT x FROM (SELECT x + 1 AS x FROM (SELECT x + 1 AS x FROM (SELECT x + 1 AS x FROM (VALUES (0)) AS t(x))))", 3),
     ("SELECT " + "".join(f"CASE WHEN x = {i} THEN {i} ELSE " for i in range(50)) + "-1" + " END" * 50
      + " FROM (VALUES (7)) AS t(x)", 7),
-], ids=["distinct", "concat", "date", "far", "trunc", "again", "case"])
+    ("SELECT sum(a) FROM (SELECT 1 AS a UNION ALL SELECT 2.5)", 3.5),
+    ("SELECT CASE WHEN x > 1 THEN 1 ELSE 2.5 END FROM (VALUES (0)) AS t(x)", 2.5),
+    ("SELECT max(a) FROM (SELECT 0 AS a UNION ALL SELECT x FROM (VALUES (64.25)) AS t(x))", 64.25),
+    ("SELECT count(*) FROM waveform.segments WHERE start_time < DATE '2024-01-01' + INTERVAL '30 seconds'", 1),
+    ("SELECT count(*) FROM waveform.segments WHERE station = ANY (SELECT station FROM waveform.segments WHERE station = 'none')", 0),
+    ("SELECT count(*) FROM waveform.segments WHERE station SIMILAR TO 'S'", 0),
+], ids=["distinct", "concat", "date", "far", "trunc", "again", "case", "union", "branches", "zero", "span", "any", "similar"])
 def test_D2_statements_are_answered_rightly(server, statement, expected):
     assert server.sql(statement, timeout_s=60) == [(expected,)]
     assert [list(row.values()) for row in server.home.query(statement)] == [[str(expected)]]
+
+
+@pytest.mark.parametrize("statement,year", [
+    ("SELECT to_timestamp('2599-12-31T23:59:59') AS t", 2599),
+    ("SELECT to_timestamp(99999999999) AS t", 5138),
+    ("SELECT greatest(now(), DATE '2599-01-01') AS t", 2599),
+    ("SELECT date_trunc('day', DATE '2599-01-01') AS t", 2599),
+    ("SELECT DATE '2599-12-31'::TIMESTAMP AS t", 2599),
+    ("SELECT a FROM (VALUES (TIMESTAMP '2024-01-01'), (DATE '2024-01-02')) AS t(a) ORDER BY a DESC LIMIT 1", 2024),
+], ids=["text", "seconds", "greatest", "trunc", "cast", "values"])
+def test_D2_times_of_all_years_come_out_of_every_door(server, statement, year):
+    ((time,),) = server.sql(statement, timeout_s=60)
+    assert time.year == year
+    (row,) = server.home.query(statement)
+    assert list(row.values())[0].startswith(str(year))
 
 
 @pytest.mark.parametrize("statement,named", [

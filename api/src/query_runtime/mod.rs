@@ -328,12 +328,13 @@ impl Work {
             self.take_place().await?;
         }
         let plan = asked.plan().await?;
-        let schema = SchemaRef::clone(plan.schema());
-        out.send(Ok(Part::Schema(schema))).await.map_err(|_| QueryFailure::BrokenOff)?;
         if self.until == Until::Planned {
-            return Ok(());
+            let schema = plan.schema()?;
+            return out.send(Ok(Part::Schema(schema))).await.map_err(|_| QueryFailure::BrokenOff);
         }
         let mut batches = plan.execute().await?;
+        // That of the batches themselves: a door that was told another one would cast them to it.
+        out.send(Ok(Part::Schema(batches.schema()))).await.map_err(|_| QueryFailure::BrokenOff)?;
         let mut row_count = 0_u64;
         while let Some(batch) = batches.try_next().await? {
             row_count += batch.num_rows() as u64;

@@ -17,7 +17,8 @@ pub struct AmplitudeTrace {
     /// The same before the pick: root mean square of the noise, mm.
     pub noise_mm: f32,
     /// The largest in each second above 2 Hz, mm, where the noise below hides what is to be seen there; else empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // Never left out where it is empty: states are packed by position.
+    #[serde(default)]
     pub high_peaks_mm: Vec<f32>,
     /// The noise above 2 Hz, mm.
     #[serde(default)]

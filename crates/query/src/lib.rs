@@ -15,6 +15,7 @@ mod projections;
 pub mod quality;
 mod session;
 mod shape;
+mod standard;
 mod statement;
 mod stop;
 mod stoppable;

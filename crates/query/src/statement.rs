@@ -18,14 +18,14 @@ use futures::FutureExt;
 
 use seislake_model::ErrorKind;
 
-use crate::deep_stack::{Deep, OnStack, StackStream, trace_tasks};
+use crate::deep_stack::{Deep, OnStack, StackStream, on_stack, trace_tasks};
 use crate::error::{QueryError, Result};
 use crate::growth::{Growth, Planning};
 use crate::list_memory::{LIST_ROWS_MAX, reads_lists};
 use crate::panics::{Calls, Caught};
 use crate::shape::{Parsed, not_reading};
 use crate::stop::Stop;
-use crate::time_literals;
+use crate::{standard, time_literals};
 
 /// A statement that needs more stack than this is called deep: few of them should run at a time.
 const DEEP_BYTES: usize = 64 << 20;
@@ -136,6 +136,7 @@ async fn planned(asked: Asked) -> Result<Plan> {
     let gone =
         || QueryError { kind: ErrorKind::Internal, message: "the statement is gone".into(), source: None };
     let mut statement = statement.take().ok_or_else(gone)?;
+    standard::settle(&mut statement)?;
     time_literals::widen(&mut statement);
     let mut plan = state.statement_to_plan(statement).await?;
     if !values.is_empty() {
@@ -147,29 +148,43 @@ async fn planned(asked: Asked) -> Result<Plan> {
         let statement = said.rsplit_once("not supported: ").map_or(said.as_str(), |(_, name)| name);
         not_reading(statement)
     })?;
-    let schema = SchemaRef::clone(plan.schema().inner());
-    Ok(Plan { state, plan: Deep::new(plan, bytes), schema, batch_rows, calls })
+    Ok(Plan { state, plan: Deep::new(plan, bytes), batch_rows, calls })
 }
 
 /// A planned statement.
 pub struct Plan {
     state: SessionState,
     plan: Deep<LogicalPlan>,
-    schema: SchemaRef,
     batch_rows: BatchRows,
     calls: Calls,
 }
 
 impl fmt::Debug for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Plan").field("schema", &self.schema).finish_non_exhaustive()
+        f.debug_struct("Plan").field("stack_bytes", &self.plan.bytes).finish_non_exhaustive()
     }
 }
 
 impl Plan {
-    /// Columns of its answer.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
+    /// Columns of its answer. Types are settled by the engine's analyzer: before, a branch without decimals would speak for
+    /// those that have some.
+    ///
+    /// # Errors
+    /// Its types do not fit together.
+    pub fn schema(&self) -> Result<SchemaRef> {
+        let bytes = self.plan.bytes;
+        let analyzed = self.calls.caught(|| on_stack(bytes, || self.analyzed_schema()))?;
+        analyzed
+    }
+
+    fn analyzed_schema(&self) -> Result<SchemaRef> {
+        let gone =
+            || QueryError { kind: ErrorKind::Internal, message: "the plan is gone".into(), source: None };
+        let plan = self.plan.get().ok_or_else(gone)?.clone();
+        let _planning = Planning::begin();
+        let analyzed =
+            self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})?;
+        Ok(SchemaRef::clone(analyzed.schema().inner()))
     }
 
     /// Runs it; where it reads lists, in batches of few rows.

@@ -5,6 +5,7 @@
 //!         ├ a date or a text beside a time: microseconds       start_time < DATE '2599-01-01'
 //!         ├ times of two units beside each other: microseconds  to_timestamp_seconds(1) = start_time
 //!         ├ casts to nanoseconds, `to_timestamp`: microseconds  start_time::TIMESTAMP
+//!         ├ a day beside a span: microseconds                  DATE '2599-01-01' + INTERVAL '6 hours'
 //!         └ `date_trunc`, `date_bin`: our own ([`truncation`], [`bins`])
 //! ```
 //! Microseconds are the unit of the columns and reach over 290 000 years. Nanoseconds stay where nothing else stands
@@ -47,6 +48,10 @@ pub(crate) struct WideTimes;
 impl AnalyzerRule for WideTimes {
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
         let widened = plan.transform_up_with_subqueries(|node| {
+            // Its columns have the types that were settled when it was planned.
+            if matches!(node, LogicalPlan::Values(_)) {
+                return Ok(Transformed::no(node));
+            }
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
             let node = node.map_expressions(|expression| {
@@ -153,7 +158,10 @@ fn compares(operator: Operator) -> bool {
 fn widened(mut expression: Expr, schema: &DFSchema, options: &ConfigOptions) -> Result<Transformed<Expr>> {
     let changed = match &mut expression {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
-            in_one_type(&mut [left.as_mut(), right.as_mut()], schema)
+            in_one_type(&mut [left.as_mut(), right.as_mut()], schema) || day_and_span(left, right, schema)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus, right }) => {
+            day_and_span(left, right, schema) || day_and_span(right, left, schema)
         }
         Expr::Between(Between { expr, low, high, .. }) => {
             in_one_type(&mut [expr.as_mut(), low.as_mut(), high.as_mut()], schema)
@@ -183,6 +191,16 @@ fn widened(mut expression: Expr, schema: &DFSchema, options: &ConfigOptions) -> 
         _ => false,
     };
     Ok(if changed { Transformed::yes(expression) } else { Transformed::no(expression) })
+}
+
+/// A day beside a span of time is its begin: the engine would drop the hours of the span.
+fn day_and_span(day: &mut Expr, span: &Expr, schema: &DFSchema) -> bool {
+    let is_day = day.get_type(schema).is_ok_and(|kind| is_date(&kind));
+    let is_span = span.get_type(schema).is_ok_and(|kind| matches!(kind, DataType::Interval(_)));
+    if is_day && is_span {
+        *day = cast(std::mem::take(day), &DataType::Timestamp(TimeUnit::Microsecond, None));
+    }
+    is_day && is_span
 }
 
 fn widened_case(case: &mut Case, schema: &DFSchema) -> bool {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use seislake_model::{
-    Channel, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Response, SourceId, Station, Timestamp,
+    AmplitudeTrace, Channel, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Response, SourceId, Station,
+    Timestamp,
 };
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::associate::AssociateSettings;
@@ -330,4 +331,27 @@ fn records_flagged_as_calibration_are_picked_like_any_other() {
         (picked(Inventory::default(), &[1000], 0), picked(Inventory::default(), &[1000], 1));
     assert!(!picks_of(&plain).is_empty());
     assert_eq!(picks_of(&plain), picks_of(&flagged));
+}
+
+/// States are packed by position: a field that is left out where it is empty makes those behind it unreadable.
+#[test]
+fn traces_are_read_back_from_states_whatever_of_them_is_empty() {
+    for (peaks_mm, high_peaks_mm) in
+        [(vec![], vec![]), (vec![1.0], vec![]), (vec![], vec![2.0]), (vec![1.0, 2.0], vec![0.5, 0.25])]
+    {
+        let trace = AmplitudeTrace {
+            source_id: SourceId::from_nslc("XX", "A", "", "HHE"),
+            start_time: at(5),
+            peaks_mm,
+            noise_mm: 0.25,
+            high_peaks_mm,
+            high_noise_mm: 0.0177,
+        };
+        let packed = rmp_serde::to_vec(&vec![trace.clone()]).unwrap();
+        assert_eq!(rmp_serde::from_slice::<Vec<AmplitudeTrace>>(&packed).unwrap(), [trace]);
+    }
+    // As it was before there were amplitudes above 2 Hz.
+    let before = (SourceId::from_nslc("XX", "A", "", "HHE"), at(5), vec![1.0_f32], 0.25_f32);
+    let read: AmplitudeTrace = rmp_serde::from_slice(&rmp_serde::to_vec(&before).unwrap()).unwrap();
+    assert_eq!((read.peaks_mm, read.high_peaks_mm, read.high_noise_mm), (vec![1.0], vec![], 0.0));
 }
