@@ -173,8 +173,7 @@ impl Plan {
     /// Its types do not fit together.
     pub fn schema(&self) -> Result<SchemaRef> {
         let bytes = self.plan.bytes;
-        let analyzed = self.calls.caught(|| on_stack(bytes, || self.analyzed_schema()))?;
-        analyzed
+        self.calls.caught(|| on_stack(bytes, || self.analyzed_schema()))?
     }
 
     fn analyzed_schema(&self) -> Result<SchemaRef> {
