@@ -335,7 +335,11 @@ impl Doctor<'_> {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         for file in catalog_files(&self.settings.catalog).into_iter().filter(|file| file.exists()) {
             let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
-            std::fs::copy(&file, &kept).doing(|| format!("keep a copy of \"{}\"", file.display()))?;
+            match std::fs::copy(&file, &kept) {
+                // The log of a database goes away when its last connection is closed.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.doing(|| format!("keep a copy of \"{}\"", file.display()))?),
+            }
         }
         Ok(())
     }
