@@ -10,6 +10,7 @@ mod error;
 mod functions;
 mod growth;
 mod list_memory;
+mod memory;
 mod panics;
 mod projections;
 pub mod quality;
@@ -32,6 +33,7 @@ mod slt;
 
 pub use error::{QueryError, Result, shortened};
 pub use functions::{AGGREGATES, FUNCTIONS};
+pub use memory::CountingAllocator;
 pub use session::{CATALOG_NAME, SessionSettings, session};
 pub use shape::STATEMENT_BYTES_MAX;
 pub use statement::{Asked, BatchRows, Plan, Question, parse, plan, query};

@@ -20,6 +20,8 @@ use datafusion::common::{Result, config_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
 
+use crate::memory::SessionMemory;
+
 /// Rows of a batch where tables with lists are read: about what their scan gives anyway for full segments. A row of
 /// `traces` may hold 80 MB, and every step of a plan holds a batch.
 pub(crate) const LIST_ROWS_MAX: usize = 16;
@@ -37,9 +39,13 @@ pub(crate) fn reads_lists(plan: &LogicalPlan) -> Result<bool> {
     Ok(found)
 }
 
-/// The session's pool, where functions find it: they are given the options of the session, not its runtime.
+/// The session's memory, where functions find it: they are given the options of the session, not its runtime.
 #[derive(Clone)]
-pub(crate) struct ListMemory(pub(crate) Arc<dyn MemoryPool>);
+pub(crate) struct ListMemory {
+    pub(crate) pool: Arc<dyn MemoryPool>,
+    /// What all its statements hold, in the pool or beside it.
+    pub(crate) session: Arc<SessionMemory>,
+}
 
 impl fmt::Debug for ListMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,7 +87,7 @@ impl HeldLists {
     /// Nothing yet, for `function`. Sessions that this crate did not open count nothing.
     pub(crate) fn new(options: &ConfigOptions, function: &str) -> Self {
         let memory = options.extensions.get::<ListMemory>();
-        Self(memory.map(|memory| MemoryConsumer::new(function).register(&memory.0)))
+        Self(memory.map(|memory| MemoryConsumer::new(function).register(&memory.pool)))
     }
 
     /// Holds so many bytes from now on.

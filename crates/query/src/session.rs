@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::functions::{AGGREGATES, FUNCTIONS};
 use crate::growth::{self, Growth, GuardGrowth};
 use crate::list_memory::ListMemory;
+use crate::memory::SessionMemory;
 use crate::projections::MarkProjections;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
@@ -33,7 +34,8 @@ const REPORTED_CONSUMERS: std::num::NonZeroUsize = match std::num::NonZeroUsize:
 /// Limits of a session.
 #[derive(Clone, Debug)]
 pub struct SessionSettings {
-    /// Memory of all running statements together, bytes; beyond it they spill, or fail where they cannot.
+    /// Memory that the operators of all running statements hold together, bytes; beyond it they spill, or fail where they
+    /// cannot. With everything else, statements hold at most twice as much.
     pub memory_bytes_max: usize,
     /// Parallel partitions of a scan; 0: as many as there are cores.
     pub target_partitions: usize,
@@ -63,7 +65,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     config = config.with_option_extension(Growth::of_memory(settings.memory_bytes_max));
     let pool = GreedyMemoryPool::new(settings.memory_bytes_max);
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, REPORTED_CONSUMERS));
-    config = config.with_option_extension(ListMemory(Arc::clone(&pool)));
+    let memory = SessionMemory::of_pool(settings.memory_bytes_max);
+    config = config.with_option_extension(ListMemory { pool: Arc::clone(&pool), session: memory });
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
     // Before the engine gives types.
     let mut analyzer = planning::analyzer_rules();

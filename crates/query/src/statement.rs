@@ -13,15 +13,16 @@ use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 
 use seislake_model::ErrorKind;
 
 use crate::deep_stack::{Deep, OnStack, StackStream, on_stack, trace_tasks};
 use crate::error::{QueryError, Result};
 use crate::growth::{Growth, Planning};
-use crate::list_memory::{LIST_ROWS_MAX, reads_lists};
+use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::panics::{Calls, Caught};
 use crate::shape::{Parsed, not_reading};
 use crate::stop::Stop;
@@ -103,7 +104,11 @@ impl fmt::Debug for Asked {
 pub fn parse(context: &SessionContext, question: Question) -> Result<Asked> {
     trace_tasks();
     let mut state = context.state();
-    state.config_mut().options_mut().extensions.insert(question.stop);
+    let extensions = &mut state.config_mut().options_mut().extensions;
+    if let Some(memory) = extensions.get::<ListMemory>() {
+        question.stop.account().open(&memory.session);
+    }
+    extensions.insert(question.stop);
     let parsed = Parsed::read(&state, &question.sql)?;
     Ok(Asked { state, parsed, values: question.values, batch_rows: question.batch_rows })
 }
@@ -205,20 +210,43 @@ async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
     let planning = Planning::begin();
     let optimized = state.optimize(plan.get().ok_or_else(gone)?)?;
     drop(planning);
-    let growth = state.config_options().extensions.get::<Growth>().copied();
-    if let Some(growth) = growth {
-        let (growth, row_count) = growth.for_plan(&optimized)?;
-        let options = state.config_mut().options_mut();
-        options.extensions.insert(growth);
-        let batch_size = &mut options.execution.batch_size;
-        *batch_size = row_count.map_or(*batch_size, |count| count.min(*batch_size));
-    }
     if batch_rows == BatchRows::FewOfLists && reads_lists(&optimized)? {
         let execution = &mut state.config_mut().options_mut().execution;
         execution.batch_size = execution.batch_size.min(LIST_ROWS_MAX);
     }
-    let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
-    Ok(execute_stream(physical, state.task_ctx())?)
+    let growth = state.config_options().extensions.get::<Growth>().cloned();
+    let growth = match growth {
+        None => None,
+        Some(growth) => {
+            let options = state.config_mut().options_mut();
+            let growth = growth.for_plan(&optimized, options.execution.batch_size)?;
+            options.execution.batch_size = growth.batch_rows();
+            options.extensions.insert(growth.clone());
+            Some(growth)
+        }
+    };
+    // Nothing that was read is given away before it is known whether its rows fit into batches of this size.
+    loop {
+        let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
+        let mut batches = execute_stream(physical, state.task_ctx())?;
+        let first = batches.next().await;
+        let batch_size = state.config_options().execution.batch_size;
+        let narrower = growth.as_ref().and_then(|growth| growth.narrower(batch_size));
+        match (first, narrower) {
+            (Some(Err(_)), Some(narrower)) => {
+                drop(batches);
+                state.config_mut().options_mut().execution.batch_size = narrower;
+                if let Some(growth) = &growth {
+                    growth.begin_again();
+                }
+            }
+            (first, _) => {
+                let schema = batches.schema();
+                let all = futures::stream::iter(first).chain(batches);
+                return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)));
+            }
+        }
+    }
 }
 
 /// Plans one reading statement.

@@ -1,4 +1,4 @@
-//! Whether a statement is still wanted, and how many threads work on it. Who asked drops the flag's other end or raises it;
+//! Whether a statement is still wanted, how many threads work on it, and what memory they hold for it. Who asked drops the flag's other end or raises it;
 //! operators look at it where they would otherwise go on for long without asking anybody. A thread that still works on a
 //! statement long after it was stopped is in the middle of a call that asks nobody: who owns the threads can tell so.
 
@@ -15,6 +15,8 @@ use datafusion::config::ConfigEntry;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::memory::{Account, Counting};
+
 thread_local! {
     /// That of the statement which this thread works on.
     static AT_WORK: RefCell<Option<Stop>> = const { RefCell::new(None) };
@@ -27,6 +29,7 @@ pub struct Stop {
     /// That of the whole request.
     above: Option<Arc<AtomicBool>>,
     thread_count: Arc<AtomicUsize>,
+    account: Arc<Account>,
 }
 
 impl Stop {
@@ -52,8 +55,13 @@ impl Stop {
         self.thread_count.load(Ordering::Relaxed)
     }
 
+    /// The memory that the statement holds.
+    pub(crate) const fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     /// `work` on the statement: threads that poll or drop it are counted, and those of the tasks that the engine spawns
-    /// meanwhile.
+    /// meanwhile, and the memory that they allocate.
     pub fn counted<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -68,7 +76,8 @@ impl Stop {
 
     fn enter(&self) -> Entered {
         self.thread_count.fetch_add(1, Ordering::Relaxed);
-        Entered { before: AT_WORK.replace(Some(self.clone())), stop: self.clone() }
+        let counting = Counting::begin(Arc::clone(&self.account));
+        Entered { before: AT_WORK.replace(Some(self.clone())), stop: self.clone(), _counting: counting }
     }
 
     /// That of the statement whose options these are; one that nobody raises for sessions without.
@@ -77,18 +86,18 @@ impl Stop {
     }
 
     /// # Errors
-    /// The answer to the statement whose options these are is not wanted any more.
+    /// The answer to the statement whose options these are is not wanted any more, or takes too much memory.
     pub(crate) fn check_of(options: &ConfigOptions) -> Result<()> {
         options.extensions.get::<Self>().map_or(Ok(()), Self::check)
     }
 
     /// # Errors
-    /// The answer is not wanted any more.
+    /// The answer is not wanted any more, or takes more memory than the session may hold.
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_raised() {
             return Err(DataFusionError::Execution("the statement was stopped".into()));
         }
-        Ok(())
+        self.account.check()
     }
 }
 
@@ -96,6 +105,7 @@ impl Stop {
 struct Entered {
     before: Option<Stop>,
     stop: Stop,
+    _counting: Counting,
 }
 
 impl Drop for Entered {

@@ -1,8 +1,10 @@
-//! Operators that make many rows from few ask whether the statement is still wanted, and let others run, at every batch.
+//! Operators ask at every batch whether the statement is still wanted and holds no more memory than it may, and let others
+//! run.
 //!
 //! The engine's operators yield where they read: a join over two small tables reads for a moment and may then work for
-//! hours. So every join and `unnest` gets a [`StoppableExec`] above it, and the condition of a nested loop, which may
-//! look at pairs for hours without finding one, a [`StoppableCondition`].
+//! hours. So every join, window and `unnest` gets a [`StoppableExec`] above it, as does every source of rows and the whole
+//! plan, and the condition of a nested loop, which may look at pairs for hours without finding one, a
+//! [`StoppableCondition`].
 
 pub(crate) mod planning;
 
@@ -23,10 +25,7 @@ use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::joins::utils::JoinFilter;
-use datafusion::physical_plan::joins::{
-    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
-    SymmetricHashJoinExec,
-};
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
@@ -46,14 +45,17 @@ impl PhysicalOptimizerRule for AskWhetherWanted {
         options: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let stop = Stop::of(options);
+        let asking = |input| Arc::new(StoppableExec { input, stop: stop.clone() }) as Arc<dyn ExecutionPlan>;
         let asked = plan.transform_up(|node| {
+            if node.children().is_empty() {
+                return Ok(Transformed::yes(asking(node)));
+            }
             if !multiplies(node.as_ref()) {
                 return Ok(Transformed::no(node));
             }
-            let node = growth::measured(with_condition(node, &stop)?, options)?;
-            Ok(Transformed::yes(Arc::new(StoppableExec { input: node, stop: stop.clone() }) as _))
+            Ok(Transformed::yes(asking(growth::measured(with_condition(node, &stop)?, options)?)))
         })?;
-        Ok(asked.data)
+        Ok(asking(asked.data))
     }
 
     fn name(&self) -> &'static str {
@@ -65,17 +67,12 @@ impl PhysicalOptimizerRule for AskWhetherWanted {
     }
 }
 
-/// Operators that may give more rows than they read.
+/// Operators that may give more than they read.
 fn multiplies(node: &dyn ExecutionPlan) -> bool {
-    let node = node.as_any();
-    node.is::<CrossJoinExec>()
-        || node.is::<NestedLoopJoinExec>()
-        || node.is::<HashJoinExec>()
-        || node.is::<SortMergeJoinExec>()
-        || node.is::<SymmetricHashJoinExec>()
-        || node.is::<PiecewiseMergeJoinExec>()
-        || node.is::<UnnestExec>()
-        || node.is::<RecursiveQueryExec>()
+    growth::is_join(node)
+        || growth::is_window(node)
+        || node.as_any().is::<UnnestExec>()
+        || node.as_any().is::<RecursiveQueryExec>()
 }
 
 /// A nested loop whose condition asks, too.

@@ -20,13 +20,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
+use mimalloc::MiMalloc;
+use seislake_query::CountingAllocator;
 
 use crate::command_line::CommandLine;
 use crate::interruption::Interrupted;
 use crate::terminal::ReaderLeft;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: CountingAllocator<MiMalloc> = CountingAllocator(MiMalloc);
 
 /// Exit status of a failed command; 2 is a wrong command line. The help of the command line promises them.
 const FAILED: u8 = 1;

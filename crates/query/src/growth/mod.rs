@@ -5,6 +5,8 @@
 //! plan ─ GuardGrowth (analyzer) ─► every growing function is a Guarded one, `||` an n-ary concat
 //!         └ call, while planning or running ─ size of the result (sizes.rs) ─ more than Growth allows? refused
 //! plan ─ widest value ─► rows of a batch: a value that every row of a batch carries is as many times itself
+//! rows ─ before a join, a window, `unnest` (widths.rs, windows.rs, unnest.rs) ─ too wide for batches of so many rows?
+//!         the statement is tried again with fewer, or ends
 //! ```
 //! The engine's pool counts what operators hold, not what functions make on the way; so a call is measured before it is
 //! made. A search is measured by its text and its pattern. Functions that give no more than they are given are left alone.
@@ -13,6 +15,8 @@ mod concat;
 mod sizes;
 mod steps;
 mod unnest;
+mod widths;
+mod windows;
 
 use std::any::Any;
 use std::cell::Cell;
@@ -31,13 +35,25 @@ use datafusion::logical_expr::{
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
 };
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::joins::{
+    CrossJoinExec, HashJoinExec, NestedLoopJoinExec, PiecewiseMergeJoinExec, SortMergeJoinExec,
+    SymmetricHashJoinExec,
+};
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
-pub(crate) use unnest::measured;
+use crate::stop::Stop;
+
+use widths::{Rows, WidestRow};
 
 /// Part of the session's memory that one call may make, and all constants of a statement together.
 const CALL_SHARE: usize = 4;
 /// Part of the session's memory that a batch of constants may take.
 const BATCH_SHARE: usize = 16;
+/// Bytes that all constants of a plan together may be folded to: every rule of the planner copies them. What is larger is
+/// calculated where it is used.
+const CONSTANT_BYTES_MAX: u64 = 1 << 20;
 /// Rows of a batch where functions make values of unknown size.
 const WIDE_ROWS_MAX: usize = 16;
 /// A count that a statement says in so many digits makes no value wide.
@@ -54,34 +70,41 @@ thread_local! {
 }
 
 /// How much a call may make.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Growth {
     call_bytes_max: u64,
     batch_bytes_max: usize,
+    /// Rows of a batch at the first attempt.
+    batch_rows: usize,
+    widest_row: WidestRow,
 }
 
 impl Growth {
-    pub(crate) const fn of_memory(memory_bytes: usize) -> Self {
+    pub(crate) fn of_memory(memory_bytes: usize) -> Self {
         Self {
             call_bytes_max: (memory_bytes / CALL_SHARE) as u64,
             batch_bytes_max: memory_bytes / BATCH_SHARE,
+            batch_rows: usize::MAX,
+            widest_row: WidestRow::default(),
         }
     }
 
     fn of(options: &ConfigOptions) -> Self {
-        options.extensions.get::<Self>().copied().unwrap_or(Self::of_memory(UNSAID_MEMORY_BYTES))
+        options.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::of_memory(UNSAID_MEMORY_BYTES))
     }
 
     /// # Errors
     /// `name` would make more than allowed.
-    fn check(self, name: &str, bytes: u64) -> Result<()> {
+    fn check(&self, name: &str, bytes: u64) -> Result<()> {
         let before = CONSTANT_BYTES.get();
         let all = before.unwrap_or(0).saturating_add(bytes);
-        if all > self.call_bytes_max {
+        let bytes_max =
+            if before.is_some() { CONSTANT_BYTES_MAX.min(self.call_bytes_max) } else { self.call_bytes_max };
+        if all > bytes_max {
             return Err(DataFusionError::Execution(format!(
                 "\"{name}\" would make about {bytes} bytes of its arguments; this session allows {} bytes at a time: \
                  ask for less, or raise the limit",
-                self.call_bytes_max
+                bytes_max
             )));
         }
         if before.is_some() {
@@ -92,7 +115,7 @@ impl Growth {
 
     /// # Errors
     /// `name` would take longer than a call may that nothing can stop.
-    fn check_steps(self, name: &str, steps: u64) -> Result<()> {
+    fn check_steps(&self, name: &str, steps: u64) -> Result<()> {
         if self.check(name, steps / steps::STEPS_OF_BYTE).is_ok() {
             return Ok(());
         }
@@ -103,8 +126,8 @@ impl Growth {
         )))
     }
 
-    /// Limits for a statement that runs: rows of its batches, and the share of each of its calls.
-    pub(crate) fn for_plan(self, plan: &LogicalPlan) -> Result<(Self, Option<usize>)> {
+    /// Limits for a statement that runs in batches of `batch_rows` or fewer: the share of each of its calls.
+    pub(crate) fn for_plan(&self, plan: &LogicalPlan, batch_rows: usize) -> Result<Self> {
         let (mut widest, mut wide_calls) = (0_usize, 0_usize);
         plan.apply_with_subqueries(|node| {
             node.apply_expressions(|expression| {
@@ -126,8 +149,64 @@ impl Growth {
             rows = Some(rows.unwrap_or(WIDE_ROWS_MAX).min(WIDE_ROWS_MAX));
         }
         let call_bytes_max = self.call_bytes_max / wide_calls.max(1) as u64;
-        Ok((Self { call_bytes_max, ..self }, rows))
+        let batch_rows = rows.map_or(batch_rows, |rows| rows.min(batch_rows));
+        Ok(Self { call_bytes_max, batch_rows, widest_row: WidestRow::default(), ..self.clone() })
     }
+
+    pub(crate) const fn batch_rows(&self) -> usize {
+        self.batch_rows
+    }
+
+    /// Rows of a batch with which to try a statement again that met rows too wide for `batch_rows`; `None` where none was
+    /// met.
+    pub(crate) fn narrower(&self, batch_rows: usize) -> Option<usize> {
+        let widest = self.widest_row.bytes();
+        (widest > 0 && batch_rows > 1).then(|| (self.batch_bytes_max / widest).clamp(1, batch_rows / 2))
+    }
+
+    /// A new attempt begins.
+    pub(crate) fn begin_again(&self) {
+        self.widest_row.forget();
+    }
+}
+
+/// An operator that repeats or keeps rows, with what it reads measured.
+pub(crate) fn measured(
+    node: Arc<dyn ExecutionPlan>,
+    options: &ConfigOptions,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let growth = Growth::of(options);
+    if node.as_any().is::<UnnestExec>() {
+        return unnest::measured(node, options);
+    }
+    if is_window(node.as_ref()) {
+        return windows::measured(node, &growth, options.execution.batch_size);
+    }
+    if !is_join(node.as_ref())
+        || !node.children().iter().any(|input| widths::has_wide_columns(&input.schema()))
+    {
+        return Ok(node);
+    }
+    let inputs = node.children().into_iter().map(|input| widths::measured(input, Rows::Repeated, &growth));
+    let inputs = inputs.collect();
+    node.with_new_children(inputs)
+}
+
+/// Operators that give a value for every row of a window around it.
+pub(crate) fn is_window(node: &dyn ExecutionPlan) -> bool {
+    let node = node.as_any();
+    node.is::<WindowAggExec>() || node.is::<BoundedWindowAggExec>()
+}
+
+/// Operators that repeat the rows that they read.
+pub(crate) fn is_join(node: &dyn ExecutionPlan) -> bool {
+    let node = node.as_any();
+    node.is::<CrossJoinExec>()
+        || node.is::<NestedLoopJoinExec>()
+        || node.is::<HashJoinExec>()
+        || node.is::<SortMergeJoinExec>()
+        || node.is::<SymmetricHashJoinExec>()
+        || node.is::<PiecewiseMergeJoinExec>()
 }
 
 /// While it lives, the calls of this thread are those of a planner: what they make stays, as constants of the plan.
@@ -177,7 +256,7 @@ impl ExtensionOptions for Growth {
     }
 
     fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(*self)
+        Box::new(self.clone())
     }
 
     fn set(&mut self, key: &str, _value: &str) -> Result<()> {
@@ -197,9 +276,17 @@ impl AnalyzerRule for GuardGrowth {
     fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
         let guarded = plan.transform_up_with_subqueries(|node| {
             let names = NamePreserver::new(&node);
+            let rows = match &node {
+                LogicalPlan::Window(window) => Some(Arc::clone(window.input.schema())),
+                _ => None,
+            };
             let node = node.map_expressions(|expression| {
                 let name = names.save(&expression);
-                Ok(expression.transform_up(guard)?.update_data(|expression| name.restore(expression)))
+                let guarded = expression.transform_up(|part| match &rows {
+                    Some(rows) => guard(part)?.transform_data(|part| windows::without_filter(part, rows)),
+                    None => guard(part),
+                });
+                Ok(guarded?.update_data(|expression| name.restore(expression)))
             })?;
             if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
         })?;
@@ -356,6 +443,7 @@ impl ScalarUDFImpl for Guarded {
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        Stop::check_of(&args.config_options)?;
         if let Some(size) = sizes::of_function(self.name()) {
             let arguments = sizes::Arguments::new(&args.args, args.number_rows);
             Growth::of(&args.config_options).check(self.name(), size(&arguments)?)?;

@@ -1,3 +1,6 @@
+use arrow::record_batch::RecordBatch;
+use futures::TryStreamExt;
+
 use crate::asking::{answer, small_session};
 use crate::query;
 
@@ -118,6 +121,48 @@ async fn usual_calls_give_what_they_gave() {
         ("SELECT length(s) FROM (SELECT repeat('x', 100000) AS s FROM range(0, 3000)) LIMIT 1", "100000"),
     ] {
         assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+    }
+}
+
+/// Windows that give wide values are rebuilt with measured arguments: they give what they gave.
+#[tokio::test]
+async fn windows_over_texts_give_what_they_gave() {
+    let rows =
+        "(VALUES (1, 'a', 'x'), (2, 'b', 'x'), (3, NULL, 'x'), (4, 'c', 'y'), (5, 'd', 'y')) AS t(n, s, g)";
+    for (window, expected) in [
+        ("string_agg(s, '-') OVER (ORDER BY n)", "a;a-b;a-b;a-b-c;a-b-c-d"),
+        ("string_agg(s, '-') OVER (PARTITION BY g ORDER BY n)", "a;a-b;a-b;c;c-d"),
+        ("string_agg(s, '-') FILTER (WHERE n > 1) OVER (ORDER BY n)", ";b;b;b-c;b-c-d"),
+        ("min(s) OVER (ORDER BY n ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)", "a;a;b;c;c"),
+        ("min(s) FILTER (WHERE n > 2) OVER ()", "c;c;c;c;c"),
+        ("max(s) OVER (PARTITION BY g)", "b;b;b;d;d"),
+        ("first_value(s) OVER (ORDER BY n DESC)", "d;d;d;d;d"),
+        ("lag(s) OVER (ORDER BY n)", ";a;b;;c"),
+        ("sum(n) FILTER (WHERE s IS NOT NULL) OVER (ORDER BY n)", "1;3;3;7;12"),
+    ] {
+        let sql = format!("SELECT w FROM (SELECT n, {window} AS w FROM {rows}) ORDER BY n");
+        assert_eq!(answer(&sql).await.as_deref(), Ok(expected), "{window}");
+    }
+    let refused = answer(&format!("SELECT array_agg(s) FILTER (WHERE n > 1) OVER () FROM {rows}")).await;
+    assert!(refused.as_ref().is_err_and(|sentence| sentence.contains("takes no FILTER")), "{refused:?}");
+}
+
+/// Rows too wide for usual batches: the same answer in narrower ones.
+#[tokio::test]
+async fn wide_rows_are_joined_in_narrow_batches() {
+    let text = "(SELECT repeat(CAST(value AS VARCHAR), 200000) AS s FROM range(1, 3))";
+    for (from, count, texts) in [
+        (format!("{text}, range(0, 300)"), 600, 600),
+        (format!("{text} JOIN range(0, 300) ON length(s) > value"), 600, 600),
+        (format!("{text} JOIN range(0, 300) ON length(s) / 200000 = value"), 2, 2),
+        (format!("range(0, 300) LEFT JOIN {text} ON length(s) / 200000 = value"), 301, 2),
+    ] {
+        let sql = format!("SELECT count(*), count(s), max(length(s)) FROM {from}");
+        assert_eq!(answer(&sql).await, Ok(format!("{count},{texts},200000")), "{from}");
+        // The texts themselves, as they leave.
+        let sql = format!("SELECT s || value FROM {from}");
+        let batches: Vec<_> = query(&small_session(), &sql).await.unwrap().try_collect().await.unwrap();
+        assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), count, "{from}");
     }
 }
 

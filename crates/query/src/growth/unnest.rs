@@ -19,7 +19,7 @@ use super::Growth;
 use super::sizes::{bytes_at, elements_at};
 
 /// The node with its input measured, where it is an `unnest`.
-pub(crate) fn measured(
+pub(super) fn measured(
     node: Arc<dyn ExecutionPlan>,
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
@@ -70,12 +70,12 @@ impl ExecutionPlan for MeasuredExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(Self { input, lists: Arc::clone(&self.lists), growth: self.growth }))
+        Ok(Arc::new(Self { input, lists: Arc::clone(&self.lists), growth: self.growth.clone() }))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(MeasuredStream { input, lists: Arc::clone(&self.lists), growth: self.growth }))
+        Ok(Box::pin(MeasuredStream { input, lists: Arc::clone(&self.lists), growth: self.growth.clone() }))
     }
 }
 

@@ -1,0 +1,288 @@
+//! Joins repeat rows, and windows keep them: how wide they are shows when they come. Batches are cut by rows, and 8192 rows
+//! of a megabyte are no batch any more.
+//!
+//! ```text
+//! input ─ WidthExec ─ rows too wide for a batch? ─ no ──► join, window
+//!                       └ yes: the attempt ends ─► the statement is run again, in smaller batches  (statement.rs)
+//! ```
+//! Once rows were given to who asked, an attempt cannot be repeated: then the statement ends with the sentence of all that
+//! need too much memory.
+
+use std::any::Any;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::unnest::UnnestExec;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{Stream, StreamExt};
+
+use super::Growth;
+
+/// The widest row that an attempt at a statement met too early, bytes; 0 where there was none.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WidestRow(Arc<AtomicUsize>);
+
+impl WidestRow {
+    pub(super) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn forget(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    /// # Errors
+    /// `row_count` rows of so many bytes are more than `bytes_max`, and fewer would do.
+    pub(super) fn check(&self, row_bytes: usize, row_count: usize, bytes_max: u64) -> Result<()> {
+        if row_count <= 1 || (row_bytes as u64).saturating_mul(row_count as u64) <= bytes_max {
+            return Ok(());
+        }
+        self.0.fetch_max(row_bytes, Ordering::Relaxed);
+        Err(DataFusionError::ResourcesExhausted(format!("{row_count} rows of {row_bytes} bytes")))
+    }
+}
+
+/// Whether values of a type are as long as they like.
+pub(super) fn is_wide(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Struct(fields) => fields.iter().any(|field| is_wide(field.data_type())),
+        DataType::FixedSizeList(..) | DataType::FixedSizeBinary(_) => true,
+        DataType::Dictionary(_, values) => is_wide(values),
+        DataType::RunEndEncoded(_, values) => is_wide(values.data_type()),
+        other => other.primitive_width().is_none() && !matches!(other, DataType::Boolean | DataType::Null),
+    }
+}
+
+pub(super) fn has_wide_columns(schema: &Schema) -> bool {
+    schema.fields().iter().any(|field| is_wide(field.data_type()))
+}
+
+/// Bytes of the widest value of an array, at most.
+pub(super) fn widest_value(array: &dyn Array) -> usize {
+    fn of_offsets<O: OffsetSizeTrait>(offsets: &[O]) -> usize {
+        let lengths = offsets.windows(2).map(|pair| match pair {
+            [begin, end] => end.as_usize() - begin.as_usize(),
+            _ => 0,
+        });
+        lengths.max().unwrap_or(0)
+    }
+    /// Elements are as wide as their type or, where that is not fixed, as the widest of them.
+    fn of_lists(elements_max: usize, values: &dyn Array) -> usize {
+        let width = values.data_type().primitive_width().unwrap_or_else(|| widest_value(values));
+        elements_max.saturating_mul(width)
+    }
+    match array.data_type() {
+        DataType::Utf8 => of_offsets(array.as_string::<i32>().value_offsets()),
+        DataType::LargeUtf8 => of_offsets(array.as_string::<i64>().value_offsets()),
+        DataType::Binary => of_offsets(array.as_binary::<i32>().value_offsets()),
+        DataType::LargeBinary => of_offsets(array.as_binary::<i64>().value_offsets()),
+        DataType::Utf8View => array.as_string_view().lengths().max().unwrap_or(0) as usize,
+        DataType::BinaryView => array.as_binary_view().lengths().max().unwrap_or(0) as usize,
+        DataType::List(_) => {
+            let lists = array.as_list::<i32>();
+            of_lists(of_offsets(lists.value_offsets()), lists.values())
+        }
+        DataType::LargeList(_) => {
+            let lists = array.as_list::<i64>();
+            of_lists(of_offsets(lists.value_offsets()), lists.values())
+        }
+        DataType::Struct(_) => array
+            .as_struct()
+            .columns()
+            .iter()
+            .fold(0, |sum: usize, column| sum.saturating_add(widest_value(column))),
+        other => match other.primitive_width() {
+            Some(width) => width,
+            // Of types that hardly anybody uses, all bytes for each value.
+            None => bytes_of(array),
+        },
+    }
+}
+
+/// Bytes of the values of an array that may share its memory with others.
+pub(super) fn bytes_of(array: &dyn Array) -> usize {
+    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_array_memory_size())
+}
+
+fn widest_row(columns: &[ArrayRef]) -> usize {
+    columns.iter().fold(0, |sum: usize, column| sum.saturating_add(widest_value(column)))
+}
+
+/// What becomes of the rows that were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rows {
+    /// They are repeated, in batches of the session's size.
+    Repeated,
+    /// They are kept until the last has come, and each gets so many values as wide as one of theirs.
+    Kept { wide_values: usize },
+}
+
+/// `input`, its rows measured.
+pub(super) fn measured(
+    input: &Arc<dyn ExecutionPlan>,
+    rows: Rows,
+    growth: &Growth,
+) -> Arc<dyn ExecutionPlan> {
+    Arc::new(WidthExec { input: Arc::clone(input), rows, growth: growth.clone() })
+}
+
+/// Measures the rows that a join or a window reads, and cuts its batches.
+#[derive(Debug)]
+struct WidthExec {
+    input: Arc<dyn ExecutionPlan>,
+    rows: Rows,
+    growth: Growth,
+}
+
+impl WidthExec {
+    /// What repeats no rows itself works in batches of usual size, however narrow those of the join above are.
+    fn context_of_input(&self, context: &Arc<TaskContext>) -> Arc<TaskContext> {
+        let rows = self.growth.batch_rows;
+        if rows <= context.session_config().batch_size() || repeats_rows(&self.input) {
+            return Arc::clone(context);
+        }
+        Arc::new(TaskContext::new(
+            context.task_id(),
+            context.session_id(),
+            context.session_config().clone().with_batch_size(rows),
+            context.scalar_functions().clone(),
+            context.aggregate_functions().clone(),
+            context.window_functions().clone(),
+            context.runtime_env(),
+        ))
+    }
+}
+
+fn repeats_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
+    plan.exists(|node| {
+        Ok(super::is_join(node.as_ref())
+            || super::is_window(node.as_ref())
+            || node.as_any().is::<UnnestExec>())
+    })
+    .unwrap_or(true)
+}
+
+impl DisplayAs for WidthExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WidthExec")
+    }
+}
+
+impl ExecutionPlan for WidthExec {
+    fn name(&self) -> &'static str {
+        "WidthExec"
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(measured(&input, self.rows, &self.growth))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let input = self.input.execute(partition, self.context_of_input(&context))?;
+        Ok(Box::pin(WidthStream {
+            input,
+            rows: self.rows,
+            growth: self.growth.clone(),
+            batch_rows: context.session_config().batch_size(),
+            rest: None,
+            row_count: 0,
+            widest_value: 0,
+            kept: MemoryConsumer::new("rows of a window").register(context.memory_pool()),
+        }))
+    }
+}
+
+struct WidthStream {
+    input: SendableRecordBatchStream,
+    rows: Rows,
+    growth: Growth,
+    batch_rows: usize,
+    /// What is left of a batch that is being cut.
+    rest: Option<RecordBatch>,
+    row_count: usize,
+    widest_value: usize,
+    kept: MemoryReservation,
+}
+
+impl WidthStream {
+    fn check(&mut self, batch: &RecordBatch) -> Result<()> {
+        match self.rows {
+            Rows::Repeated => {
+                let row_bytes = widest_row(batch.columns());
+                self.growth.widest_row.check(row_bytes, self.batch_rows, self.growth.call_bytes_max)
+            }
+            Rows::Kept { wide_values } => {
+                let bytes = batch.columns().iter().map(|column| bytes_of(column));
+                self.kept.try_grow(bytes.fold(0, usize::saturating_add))?;
+                self.row_count += batch.num_rows();
+                let wide = batch.columns().iter().filter(|column| is_wide(column.data_type()));
+                let widest = wide.map(|column| widest_value(column)).max().unwrap_or(0);
+                self.widest_value = self.widest_value.max(widest);
+                let made = (self.row_count as u64).saturating_mul(self.widest_value as u64);
+                self.growth.check("OVER", made.saturating_mul(wide_values as u64))
+            }
+        }
+    }
+
+    /// The next part of `batch`, of as many rows as a batch may have.
+    fn cut(&mut self, batch: RecordBatch) -> RecordBatch {
+        if self.rows != Rows::Repeated || batch.num_rows() <= self.batch_rows {
+            return batch;
+        }
+        let part = batch.slice(0, self.batch_rows);
+        self.rest = Some(batch.slice(self.batch_rows, batch.num_rows() - self.batch_rows));
+        part
+    }
+}
+
+impl Stream for WidthStream {
+    type Item = Result<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(rest) = self.rest.take() {
+            return Poll::Ready(Some(Ok(self.cut(rest))));
+        }
+        let batch = futures::ready!(self.input.poll_next_unpin(context));
+        Poll::Ready(batch.map(|batch| {
+            let batch = batch?;
+            self.check(&batch)?;
+            Ok(self.cut(batch))
+        }))
+    }
+}
+
+impl RecordBatchStream for WidthStream {
+    fn schema(&self) -> SchemaRef {
+        self.input.schema()
+    }
+}
