@@ -14,6 +14,7 @@ check: ## format and lints
 test: ## all Rust tests
 	@command -v cargo-nextest > /dev/null || $(CARGO) install --locked cargo-nextest
 	$(CARGO) nextest run --workspace
+	@test -d "$${SEISLAKE_TEST_DATA:-../shared/data}" || echo "no recordings: the tests on them were skipped (set SEISLAKE_TEST_DATA)" >&2
 
 clients: ## third-party clients, and the examples of README.md, against the real binary (installs them into ~/.cache/seislake)
 	$(CARGO) nextest run --workspace --no-run # the same build as the tests, no second one

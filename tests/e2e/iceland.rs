@@ -1,12 +1,12 @@
 //! The Iceland dike of 24 August 2014: real records of twelve stations, fifteen reference events in five minutes.
 
-use crate::seislake::{recordings, succeed, text};
+use crate::seislake::{succeed, text};
 
 const FOUND_MIN: u64 = 12;
 
 #[test]
 fn the_dike_events_are_found() {
-    let Some(data) = recordings() else { return };
+    let Some(data) = seislake_recordings::folder() else { return };
     let case = data.join("cases/iceland-dike-20140824");
     let folder = tempfile::tempdir().unwrap();
     let home = folder.path().join("home");

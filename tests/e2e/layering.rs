@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("model", &[]),
     ("mseed", &[]),
     ("seismo", &["model"]),
@@ -13,6 +13,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("streams", &["model", "mseed", "seismo", "spatial"]),
     ("catalog", &["model", "spatial", "mseed"]),
     ("api", &["model", "exchange", "query", "catalog", "streams", "mseed", "seismo"]),
+    ("recordings", &[]),
     ("binary", &["model", "mseed", "seismo", "spatial", "exchange", "query", "streams", "catalog", "api"]),
 ];
 

@@ -133,17 +133,6 @@ pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// Real recordings, where the tester has them.
-pub(crate) fn recordings() -> Option<PathBuf> {
-    let folder = std::env::var_os("SEISLAKE_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: no recordings at \"{}\" (set SEISLAKE_TEST_DATA)", folder.display());
-    None
-}
-
 /// A synthetic archive: one file per channel and a StationXML file, both below `folder`.
 /// Returns the folder of the records and the station file.
 pub(crate) fn synthetic_archive(folder: &Path, minutes: u32) -> (PathBuf, PathBuf) {

@@ -23,14 +23,7 @@ use self::database::{Database, Status};
 use super::{House, position};
 
 pub(super) fn corpus() -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from)
-        .join("fdsnws/seiscomp");
-    if root.is_dir() {
-        return Some(root);
-    }
-    eprintln!("skipped: no recorded answers at {}", root.display());
-    None
+    Some(seislake_recordings::folder()?.join("fdsnws/seiscomp"))
 }
 
 /// Path and query of each request to `service`, and its answer.

@@ -9,17 +9,6 @@ use proptest::prelude::*;
 use seislake_exchange::{ElevationUnit, read_catalogue, read_stations, station_text, stationxml};
 use seislake_model::InputUnit;
 
-/// Folder of the test recordings, or `None` where there is none.
-fn recordings() -> Option<PathBuf> {
-    let folder = std::env::var_os("SEISLAKE_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if !folder.is_dir() {
-        eprintln!("skipped: no recordings in {}", folder.display());
-        return None;
-    }
-    Some(folder)
-}
-
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -39,7 +28,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_xml_document_is_read_or_refused_in_one_sentence() {
-    let Some(folder) = recordings() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let mut station_count = 0;
     for path in files(&folder, ".xml") {
         let bytes = std::fs::read(&path).unwrap();
@@ -64,7 +53,7 @@ fn every_xml_document_is_read_or_refused_in_one_sentence() {
 /// Values as the file states them.
 #[test]
 fn response_of_anmo_is_that_of_the_file() {
-    let Some(folder) = recordings() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let bytes = std::fs::read(folder.join("metadata/stationxml/IU_ANMO_00_BHZ.xml")).unwrap();
     let inventory = stationxml::read(&bytes).unwrap().value;
     let response = inventory.channels[0].response.as_ref().unwrap();
@@ -76,7 +65,7 @@ fn response_of_anmo_is_that_of_the_file() {
 
 #[test]
 fn station_texts_of_agencies_are_read() {
-    let Some(folder) = recordings() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let read = |path: &str, unit| {
         let bytes = std::fs::read(folder.join(path)).unwrap();
         station_text::read(&bytes, unit).unwrap_or_else(|error| panic!("{path}: {error}"))
@@ -93,7 +82,7 @@ fn station_texts_of_agencies_are_read() {
 
 #[test]
 fn catalogues_of_agencies_are_read() {
-    let Some(folder) = recordings() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     for (path, least_count, problem_count) in [
         ("cases/TRUTH.tsv", 15, Some(2)),
         ("cases/ridgecrest-m71-20190706/catalog.csv", 100, Some(0)),

@@ -8,14 +8,7 @@ use seislake_model::{SourceId, Timestamp};
 
 /// Answers of a SeisComP server, where the tester has them.
 fn answers() -> Option<PathBuf> {
-    let folder = std::env::var_os("SEISLAKE_TEST_DATA")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from)
-        .join("fdsnws/seiscomp/results");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    eprintln!("skipped: no answers at \"{}\" (set SEISLAKE_TEST_DATA)", folder.display());
-    None
+    Some(seislake_recordings::folder()?.join("fdsnws/seiscomp/results"))
 }
 
 fn answer(folder: &Path, number: u32) -> String {

@@ -10,17 +10,6 @@ use sha2::{Digest, Sha256};
 use crate::time::DayTime;
 use crate::{MergeRule, Merger, Samples, Scanned, Scanner, TraceList, TraceSegment};
 
-/// The folder of recordings, where there is one.
-fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let found = folder.join("truth/miniseed.json").exists();
-    if !found {
-        eprintln!("skipped: no recordings at \"{}\"", folder.display());
-    }
-    found.then_some(folder)
-}
-
 fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -89,7 +78,7 @@ const GUESSED: [&str; 1] = ["first_10_records/blockette_offset_swapped.bin"];
 
 #[test]
 fn intact_recordings_read_as_libmseed_reads_them() {
-    let Some(folder) = test_data() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let truth = json(&folder.join("truth/miniseed.json"));
     let mut compared = 0;
     let mut wrong = Vec::new();
@@ -111,11 +100,12 @@ fn intact_recordings_read_as_libmseed_reads_them() {
     }
     eprintln!("{compared} recordings compared");
     assert!(wrong.is_empty(), "{} of {compared} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert_eq!(compared, 245, "recordings that libmseed reads");
 }
 
 #[test]
 fn damaged_recordings_keep_the_records_before_the_damage_and_name_the_problem() {
-    let Some(folder) = test_data() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let mut files = 0;
     for original in std::fs::read_dir(folder.join("mseed-damaged")).unwrap() {
         for file in std::fs::read_dir(original.unwrap().path()).unwrap() {
@@ -156,7 +146,7 @@ const LIKE_A_VOLUME: &str = "mseed/obspy/not.mseed";
 /// problem is named.
 #[test]
 fn recordings_that_libmseed_refuses_read_as_obspy_reads_them_or_name_a_problem() {
-    let Some(folder) = test_data() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let truth = json(&folder.join("truth/miniseed.json"));
     let (mut compared, mut refused, mut wrong) = (0, 0, Vec::new());
     for (path, readers) in truth.as_object().unwrap() {
@@ -255,7 +245,7 @@ fn steps(traces: &[Trace], period_ns: i64) -> Vec<Step> {
 
 #[test]
 fn gaps_and_overlaps_are_those_that_obspy_finds() {
-    let Some(folder) = test_data() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let truth = json(&folder.join("truth/gaps.json"));
     let (mut files, mut wrong) = (0, Vec::new());
     for (pattern, expected) in truth.as_object().unwrap() {

@@ -13,7 +13,7 @@ use seislake_seismo::locate::{LocateSettings, Locator};
 use seislake_seismo::pick::{PickSettings, Piece, StationPicker};
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 
-use crate::recordings::{data, records};
+use crate::recordings::records;
 
 fn stations(path: &Path) -> BTreeMap<String, Coordinates> {
     let text = std::fs::read_to_string(path).unwrap();
@@ -60,7 +60,7 @@ fn locations(folder: &Path) -> Vec<Location> {
 
 #[test]
 fn waveforms_of_a_dike_swarm_become_its_events() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let locations = locations(&root.join("cases/iceland-dike-20140824"));
     let truth = std::fs::read_to_string(root.join("cases/TRUTH.tsv")).unwrap();
     let mut hits = 0;

@@ -6,17 +6,6 @@ use std::path::{Path, PathBuf};
 use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Samples, Scanned, Scanner};
 
-/// Their folder.
-pub(crate) fn data() -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if root.is_dir() {
-        return Some(root);
-    }
-    eprintln!("skipped: no recordings at {}", root.display());
-    None
-}
-
 pub(crate) struct Record {
     pub(crate) source_id: SourceId,
     pub(crate) start: Timestamp,

@@ -13,7 +13,7 @@ use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
 use seislake_seismo::pick::{PickSettings, Piece, StationPicker};
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 
-use crate::recordings::{data, records};
+use crate::recordings::records;
 
 fn inventory(folder: &Path) -> Inventory {
     let mut inventory = Inventory::default();
@@ -65,7 +65,7 @@ fn first_event(folder: &Path) -> MagnitudeResult {
 
 #[test]
 fn a_foreshock_hidden_in_the_noise_of_accelerometers_has_its_own_magnitude() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let result = first_event(&root.join("cases/ridgecrest-m71-20190706"));
     let expected: Timestamp = "2019-07-06T03:19:40.8Z".parse().unwrap();
     assert!(result.event.origin_time.seconds_since(expected).abs() < 0.5, "{:?}", result.event);

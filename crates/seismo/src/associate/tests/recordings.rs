@@ -2,20 +2,10 @@
 //! The picks of 15 events in 4.5 minutes of the Bárðarbunga dike intrusion, pooled, among false ones.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::*;
 use crate::travel_time::{LayeredModel, default_table};
-
-fn data() -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if root.is_dir() {
-        return Some(root);
-    }
-    eprintln!("skipped: no recordings at {}", root.display());
-    None
-}
 
 fn rows(path: &Path) -> Vec<Vec<String>> {
     let separator = if path.extension().is_some_and(|extension| extension == "tsv") { '\t' } else { ',' };
@@ -25,7 +15,7 @@ fn rows(path: &Path) -> Vec<Vec<String>> {
 
 #[test]
 fn a_dike_swarm_comes_apart_into_its_events() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let case = root.join("cases/iceland-dike-20140824");
     let number = |text: &str| text.parse::<f64>().unwrap();
     let stations: BTreeMap<String, Coordinates> = rows(&case.join("iceland_stations.txt"))

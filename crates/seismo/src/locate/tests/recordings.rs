@@ -6,18 +6,6 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::travel_time::Layer;
 
-/// The folder of recordings, or `None` after saying so.
-fn recordings(folder: &str) -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let path = root.join(folder);
-    if path.is_dir() {
-        return Some(path);
-    }
-    eprintln!("skipped: no recordings in {}", path.display());
-    None
-}
-
 fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
@@ -51,7 +39,8 @@ impl Miss {
 /// that migration found (itself good to one or two km). Tolerances: 2 km, 5 km, 0.5 s.
 #[test]
 fn iceland_dike_events_lie_where_migration_saw_them() {
-    let Some(folder) = recordings("cases/iceland-dike-20140824") else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
+    let folder = root.join("cases/iceland-dike-20140824");
     let model = LayeredModel::parse("iceland", &read(&folder.join("iceland_vmodel.txt"))).unwrap();
     let locator = Locator::new(LocateSettings::default(), Arc::new(default_table(&model)));
     let sites = Sites(
@@ -93,7 +82,8 @@ fn iceland_dike_events_lie_where_migration_saw_them() {
 /// south-west of them. Around that common shift they must agree within 1 km.
 #[test]
 fn hayward_fault_events_lie_where_double_differences_put_them() {
-    let Some(folder) = recordings("location/hypodd-example1") else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
+    let folder = root.join("location/hypodd-example1");
     let tops = [0.0, 0.25, 1.5, 2.5, 3.5, 5.0, 6.0, 9.0, 15.0, 25.0];
     let velocities = [1.42, 3.24, 4.82, 5.36, 5.60, 5.65, 5.90, 6.15, 6.60, 8.00];
     let layers: Vec<Layer> = tops
@@ -157,7 +147,8 @@ fn hayward_fault_events_lie_where_double_differences_put_them() {
 /// well constrained events must come out within its errors, the others (depth at the top of its grid) near by.
 #[test]
 fn alaska_events_agree_with_another_locator_within_its_errors() {
-    let Some(folder) = recordings("location/nlloc-alaska") else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
+    let folder = root.join("location/nlloc-alaska");
     let layers: Vec<Layer> = read(&folder.join("run/nlloc_sample.in"))
         .lines()
         .filter(|line| line.starts_with("LAYER "))

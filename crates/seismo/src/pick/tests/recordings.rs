@@ -8,17 +8,6 @@ use seislake_model::{Phase, Pick, SourceId, Timestamp};
 use seislake_mseed::{Samples, Scanned, Scanner};
 
 use crate::pick::{PickSettings, Piece, StationPicker};
-use crate::signal::{classic_sta_lta, recursive_sta_lta};
-
-fn data() -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if root.is_dir() {
-        return Some(root);
-    }
-    eprintln!("skipped: no recordings at {}", root.display());
-    None
-}
 
 struct Record {
     source_id: SourceId,
@@ -100,7 +89,7 @@ impl Score {
 
 #[test]
 fn analysts_picks_are_found() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let folder = root.join("picking/ncedc");
     let table = std::fs::read_to_string(folder.join("picks.csv")).unwrap();
     let (mut p, mut s) = (Score::default(), Score::default());
@@ -123,7 +112,7 @@ fn analysts_picks_are_found() {
 
 #[test]
 fn phases_of_a_dense_swarm_are_found() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let folder = root.join("cases/iceland-dike-20140824");
     let mut paths: Vec<PathBuf> =
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -156,34 +145,4 @@ fn phases_of_a_dense_swarm_are_found() {
         s.median()
     );
     assert!(p.recall() >= 0.70 && s.recall() >= 0.84);
-}
-
-#[test]
-fn sta_lta_of_recordings_agrees_with_obspy() {
-    let Some(root) = data() else { return };
-    let truth = std::fs::read_to_string(root.join("truth/stalta.json")).unwrap();
-    let truth: BTreeMap<String, serde_json::Value> = serde_json::from_str(&truth).unwrap();
-    for (name, expected) in truth.iter().take(12) {
-        let (file, channel) = name.split_once('#').unwrap();
-        let mut samples: Vec<f64> = records(&root.join(file))
-            .into_iter()
-            .filter(|record| {
-                let id = &record.source_id;
-                let name = format!("{}.{}.{}.{}", id.network(), id.station(), id.location(), id.channel());
-                name == channel
-            })
-            .flat_map(|record| record.samples)
-            .collect();
-        crate::signal::demean(&mut samples);
-        let count = |key: &str| expected[key].as_u64().unwrap() as usize;
-        let check = |ratio: Vec<f64>, key: &str| {
-            let (index, peak) =
-                ratio.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, x)| (i, *x)).unwrap();
-            let wanted = expected[key]["max"].as_f64().unwrap();
-            assert!((peak / wanted - 1.0).abs() < 1e-6, "{name} {key}: {peak} is not {wanted}");
-            assert_eq!(index as u64, expected[key]["argmax"].as_u64().unwrap(), "{name} {key}");
-        };
-        check(recursive_sta_lta(&samples, count("nsta"), count("nlta")), "recursive");
-        check(classic_sta_lta(&samples, count("nsta"), count("nlta")), "classic");
-    }
 }

@@ -13,16 +13,6 @@ use super::super::{ChannelContinuity, Piece, Window};
 /// Sample times agree to the rounding of ObsPy's microseconds and of its gap lengths.
 const TOLERANCE_S: f64 = 2e-6;
 
-fn test_data() -> Option<PathBuf> {
-    let folder = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    let found = folder.join("truth/gaps.json").exists();
-    if !found {
-        eprintln!("skipped: no recordings at \"{}\"", folder.display());
-    }
-    found.then_some(folder)
-}
-
 /// The files of an entry: a file, or all of a folder with an ending (`folder/*.m`).
 fn files(folder: &Path, entry: &str) -> Vec<PathBuf> {
     let Some((parent, ending)) = entry.split_once("/*.") else { return vec![folder.join(entry)] };
@@ -69,7 +59,7 @@ fn between(pieces: &[Piece], merged: &Value, rate_hz: f64) -> Continuity {
 
 #[test]
 fn gaps_are_those_of_obspy() {
-    let Some(folder) = test_data() else { return };
+    let Some(folder) = seislake_recordings::folder() else { return };
     let truth: Value =
         serde_json::from_str(&std::fs::read_to_string(folder.join("truth/gaps.json")).unwrap()).unwrap();
     let (mut channel_count, mut gap_count) = (0, 0);

@@ -2,7 +2,7 @@
 //! Frequency responses of real StationXML documents against evalresp: all stages, and what is left without the recorder's
 //! digital filters; STA/LTA of real recordings against ObsPy.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustfft::num_complex::Complex;
 
@@ -12,16 +12,6 @@ use seislake_mseed::{Samples, Scanned, Scanner};
 use crate::signal::{
     FrequencyResponse, StagedResponse, classic_sta_lta, demean, recursive_sta_lta, trigger_onsets,
 };
-
-fn data() -> Option<PathBuf> {
-    let root = std::env::var("SEISLAKE_TEST_DATA")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"), PathBuf::from);
-    if root.is_dir() {
-        return Some(root);
-    }
-    eprintln!("skipped: no recordings at {}", root.display());
-    None
-}
 
 /// Amplitudes agree within this share up to this part of the sample rate: filters of recorders are one to about 2 % there.
 const TOLERANCE: f64 = 0.03;
@@ -40,7 +30,7 @@ const CONTRADICT_THEMSELVES: [(&str, &str); 2] = [
 
 #[test]
 fn responses_of_agencies_are_those_of_evalresp() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let text = std::fs::read_to_string(root.join("truth/response.json")).unwrap();
     let truth: serde_json::Value = serde_json::from_str(&text).unwrap();
     let number = |value: &serde_json::Value| value.as_f64().unwrap();
@@ -122,7 +112,7 @@ fn samples_of(file: &Path, id: &str) -> Vec<f64> {
 
 #[test]
 fn sta_lta_of_recordings_is_that_of_obspy() {
-    let Some(root) = data() else { return };
+    let Some(root) = seislake_recordings::folder() else { return };
     let text = std::fs::read_to_string(root.join("truth/stalta.json")).unwrap();
     let truth: serde_json::Value = serde_json::from_str(&text).unwrap();
     let truth = truth.as_object().unwrap();
