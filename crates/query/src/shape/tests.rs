@@ -146,12 +146,22 @@ fn given_bytes(sql: &str) -> Option<usize> {
     Some(asked.stack_bytes())
 }
 
+/// Kinds that nobody answers, not even short ones: they are refused in words.
+const WRONG: [&str; 6] = ["fields", "explain", "intervals", "open brackets", "open selects", "open cases"];
+/// Kinds that are answered in a few levels only.
+const MULTIPLYING: [&str; 4] = ["scalar subqueries", "exists", "in subqueries", "nested joins"];
+
 #[test]
 fn statements_use_less_stack_than_they_are_given() {
     for (kind, statement) in kinds() {
         for count in [1, 10, 60, 120] {
             let sql = statement(count);
-            let Some(given) = given_bytes(&sql) else { continue };
+            let is_wrong = WRONG.contains(&kind);
+            let Some(given) = given_bytes(&sql) else {
+                let is_deep = count > if MULTIPLYING.contains(&kind) { 10 } else { 60 };
+                assert!(is_wrong || is_deep, "{kind} {count} is refused");
+                continue;
+            };
             let mut outcome = Ok(0);
             let used = touched_bytes(|| outcome = answer(&sql));
             eprintln!(
@@ -161,6 +171,7 @@ fn statements_use_less_stack_than_they_are_given() {
                 used / count
             );
             assert!(used < given, "{kind} {count}: used {used} bytes of {given}");
+            assert!(is_wrong || outcome.is_ok(), "{kind} {count}: {outcome:?}");
         }
     }
 }
@@ -220,13 +231,11 @@ fn a_plan_with_more_joins_than_a_task_has_turns_ends() {
 #[test]
 fn what_is_nested_without_end_is_refused_with_a_sentence() {
     for (kind, statement) in kinds() {
-        let sql = statement(100_000);
-        if sql.len() > STATEMENT_BYTES_MAX {
-            continue;
-        }
-        if let Err(error) = crate::parse(&empty_session(), Question::new(&sql)) {
-            assert!(!error.message.contains('\n') && error.message.len() < 1000, "{kind}: {error}");
-        }
+        let refused = crate::parse(&empty_session(), Question::new(statement(100_000)));
+        // The one kind that is long and not nested.
+        assert_eq!(refused.is_ok(), kind == "in list", "{kind}");
+        let Err(error) = refused else { continue };
+        assert!(!error.message.contains('\n') && error.message.len() < 1000, "{kind}: {error}");
     }
 }
 
