@@ -113,7 +113,7 @@ def test_D3_variables_are_bounded(server):
     deep = "[" * 100 + "]" * 100
     answer = server.post("/graphql", data='{"query":"{__typename}","variables":{"a":%s}}' % deep,
                          headers={"Content-Type": "application/json"})
-    assert answer.status_code in (200, 400)
+    assert answer.json() == {"data": {"__typename": "Query"}}
     deep = "[" * 100_000 + "]" * 100_000
     answer = server.post("/graphql", data='{"query":"{__typename}","variables":{"a":%s}}' % deep,
                          headers={"Content-Type": "application/json"})
@@ -144,4 +144,4 @@ def test_batches_and_mutations_are_refused(server):
     answer = server.post("/graphql", json=[{"query": "{__typename}"}] * 50)
     assert answer.status_code == 400 and "several requests in one body" in answer.text
     assert server.post("/graphql", json={"query": "mutation{a}"}).status_code == 400
-    assert server.get("/graphql", params={"query": "mutation{a}"}).status_code in (400, 405)
+    assert server.get("/graphql", params={"query": "mutation{a}"}).status_code == 405

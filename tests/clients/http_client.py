@@ -42,9 +42,9 @@ too_large = requests.post(f"{base}/waveforms/ingest", data=b"\0" * (65 << 20), t
 assert too_large.status_code == 413, too_large.status_code
 not_mseed = requests.post(f"{base}/waveforms/ingest", data=b"this is not miniSEED, but text", timeout=30,
                           headers={"Content-Type": "application/vnd.fdsn.mseed"})
-assert not_mseed.status_code in (400, 422), (not_mseed.status_code, not_mseed.text)
+assert not_mseed.status_code == 422, (not_mseed.status_code, not_mseed.text)
 arrays = {"network": "SY", "station": "T001", "location": "", "channel": "HHZ", "start_time": "2026-01-02T00:00:00Z",
           "sample_rate_hz": 100.0, "samples": list(range(-500, 500))}
 ingested = requests.post(f"{base}/waveforms/ingest", json=arrays, timeout=30)
-assert ingested.status_code in (200, 202), (ingested.status_code, ingested.text)
+assert ingested.status_code == 200, (ingested.status_code, ingested.text)
 print("ok: HTTP")

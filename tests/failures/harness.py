@@ -163,6 +163,28 @@ class Server:
         fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def is_calm(self) -> bool:
+        """Whether no statement works or waits for a processor. Its threads have a low priority: even a little time says
+        that one does."""
+        def told() -> list:
+            threads = []
+            for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
+                try:
+                    name, fields = (task / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+                except (FileNotFoundError, ProcessLookupError):
+                    continue
+                if name in ("sql", "doors"):
+                    state, *_, user, system = fields.split()[:13]
+                    threads.append((task.name, state, user, system))
+            return sorted(threads)
+        before = told()
+        assert before, "statements have threads"
+        for _ in range(7):
+            if any(state != "S" for _, state, *_ in before) or told() != before:
+                return False
+            time.sleep(0.1)
+        return True
+
     def stop(self, timeout: float = 40) -> int:
         """SIGTERM; the exit status."""
         if self.process.poll() is None:
