@@ -53,7 +53,7 @@ use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, TimeLimit};
 use crate::request::RequestContext;
 
 /// A message longer than this is refused: a statement, its command and its descriptor.
-const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
+pub const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
 
 /// What this door does not do, in words of ours: those of the generated service name its methods.
 const READS_ONLY: &str =

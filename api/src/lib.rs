@@ -26,9 +26,9 @@ pub mod state;
 
 pub use error::{ApiError, ErrorCode};
 pub use fdsn::bulletin;
-pub use flight_sql::FlightSql;
+pub use flight_sql::{FlightSql, MESSAGE_BYTES_MAX};
 pub use graphql::{check_document, schema_sdl};
-pub use http::{router, router_with};
+pub use http::{counted_bodies, router, router_with};
 pub use limits::HttpLimits;
 pub use query_runtime::{
     Asker, HeldThreads, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit,

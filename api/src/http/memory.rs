@@ -4,22 +4,33 @@
 //! ```text
 //! body comes ─► Room grows ─► unpacked: grows again ─► Bytes that own the Room ─► dropped: given back
 //! ```
+//! Where others read the bodies (Flight SQL), a layer counts what they are given ([`counted_bodies`]).
+//!
 //! Nobody has more than half of it, so that one client with many large or slow bodies stops its own requests alone.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
 use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use tonic::Status;
 
 use crate::error::{ApiError, ErrorCode};
-use crate::request::Client;
+use crate::request::{Client, RequestContext};
 
 /// Bodies of the largest size that may be in memory at once.
 const LARGEST_BODIES: u64 = 8;
 /// Room for small bodies, however small the largest may be.
 const BYTES_MIN: u64 = 16 << 20;
 /// What every body has for itself, whatever others take: the places for connections bound how many there are.
-const BYTES_FREE: u64 = 64 << 10;
+const BYTES_FREE: u64 = 16 << 10;
 
 /// What the bodies of all requests may take.
 #[derive(Debug)]
@@ -119,6 +130,53 @@ impl AsRef<[u8]> for InRoom {
     }
 }
 
+/// `router`, a door of gRPC, with the messages that come to it counted while they come: at most a few of the largest size
+/// in all, and for each client.
+pub fn counted_bodies(router: Router, message_bytes_max: usize) -> Router {
+    router.layer(from_fn_with_state(BodyMemory::new(message_bytes_max), counted))
+}
+
+async fn counted(State(memory): State<Arc<BodyMemory>>, request: Request, next: Next) -> Response {
+    let client =
+        request.extensions().get::<RequestContext>().map_or(Client::inside(), |context| context.client);
+    let room = memory.room(client);
+    next.run(request.map(|body| Body::new(Counted { body, room }))).await
+}
+
+/// A body, with the room for all that was read of it.
+#[derive(Debug)]
+struct Counted {
+    body: Body,
+    room: Room,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context).map(|frame| {
+            let frame = frame?.map_err(|error| Status::from_error(Box::new(error)));
+            let bytes = frame.as_ref().map_or(0, |frame| frame.data_ref().map_or(0, Bytes::len));
+            Some(match self.room.grow(bytes as u64) {
+                Ok(()) => frame,
+                Err(error) => Err(Status::resource_exhausted(error.message)),
+            })
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -146,6 +204,34 @@ mod tests {
         let mut last = memory.room(client(4));
         assert!(last.grow(16 << 20).unwrap_err().message.contains("fill the memory"));
         last.grow(BYTES_FREE).unwrap();
+    }
+
+    #[tokio::test]
+    async fn bodies_that_others_read_are_counted_while_they_are_read() {
+        use axum::routing::post;
+        use futures::StreamExt;
+        use tower::ServiceExt;
+
+        let read = |body: Body| async move {
+            let mut parts = body.into_data_stream();
+            let mut count = 0;
+            while let Some(part) = parts.next().await {
+                match part {
+                    Ok(part) => count += part.len(),
+                    Err(error) => return error.to_string(),
+                }
+            }
+            count.to_string()
+        };
+        let router = counted_bodies(Router::new().route("/", post(read)), 1);
+        for (parts, expected) in [(4, "4194304"), (9, "half of the memory"), (4, "4194304")] {
+            let body =
+                futures::stream::iter((0..parts).map(|_| Ok::<_, std::io::Error>(vec![0_u8; 1 << 20])));
+            let request = Request::post("/").body(Body::from_stream(body)).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap().into_body();
+            let answer = axum::body::to_bytes(answer, 1000).await.unwrap();
+            assert!(String::from_utf8_lossy(&answer).contains(expected), "{answer:?}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 pub(crate) use assets::{Asset, asset_routes};
 pub(crate) use body::{Body, Reading};
 pub(crate) use dialect::without_slash;
+pub use memory::counted_bodies;
 pub(crate) use parameters::{LATITUDES, LENGTHS, Parameters, Range, check_point, decode_query};
 pub(crate) use stations::StationFilter;
 

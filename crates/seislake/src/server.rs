@@ -11,8 +11,8 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use seislake_api::door::{self, Connections, Patience, Protocol};
 use seislake_api::state::{AsOf, Originals, Pinned, Readiness, Sessions, Snapshots, StationStore};
 use seislake_api::{
-    ApiError, AppState, FlightSql, HttpLimits, QueryLimits, QueryRuntime, TextRecord, iceberg_rest,
-    router_with,
+    ApiError, AppState, FlightSql, HttpLimits, MESSAGE_BYTES_MAX, QueryLimits, QueryRuntime, TextRecord,
+    counted_bodies, iceberg_rest, router_with,
 };
 use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, ErrorKind, Inventory, SnapshotId, Timestamp};
@@ -101,6 +101,7 @@ impl Server {
         ));
         let service = FlightSql::service(engine.lakehouse.session()?, queries);
         let router = tonic::service::Routes::new(service).prepare().into_axum_router();
+        let router = counted_bodies(router, MESSAGE_BYTES_MAX);
         let patience = Patience { send: Duration::from_secs_f64(settings.flight.send_timeout_s), ..patience };
         let flight_task =
             tokio::spawn(door::serve(flight, router, Protocol::Grpc, connections, patience, stop.clone()));

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "memory is watched by a thread, and for so long")]
+
 use std::alloc::System;
 use std::hint::black_box;
 use std::sync::atomic::AtomicBool;
