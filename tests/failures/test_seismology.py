@@ -376,3 +376,21 @@ def test_A5_the_same_samples_in_other_records_say_nothing_new(home, tmp_path):
         assert answer.status_code == 200, answer.text[:300]
     assert server.stop() == 0
     unchanged("server")
+
+
+def test_stations_of_one_time_in_two_imports_are_told(home):
+    """An event is declared from the records of one import: who brings the other stations later is told what came of it."""
+    stations = [(f"S{index:02}", 40 + 0.2 * (index % 4), 20 + 0.2 * (index // 4), 0.0) for index in range(12)]
+    (home.folder / "stations.xml").write_text(stations_xml(stations))
+    reports = []
+    for part, some in (("first", stations[:6]), ("second", stations[6:])):
+        folder = home.folder / part
+        folder.mkdir()
+        (folder / "all.mseed").write_bytes(waveforms(some, [(40.3, 20.2, 8.0, 60.0, 1.0)]))
+        reports.append(json.loads(home.succeed("import", "--json", "--stations", home.folder / "stations.xml", "--", folder)))
+    first, second = reports
+    assert first["rows"]["events"] == 1 and not any("together" in reason for reason in first["reasons"]), first
+    told = any("may be the same" in reason and "together" in reason for reason in second["reasons"])
+    assert told == (second["rows"]["events"] > 1), second
+    again = json.loads(home.succeed("import", "--json", "--stations", home.folder / "stations.xml", "--", home.folder / "second"))
+    assert again["accepted_records"] == 0 and not any("together" in reason for reason in again["reasons"]), again

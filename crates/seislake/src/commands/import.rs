@@ -71,7 +71,7 @@ struct Report {
     peak_memory_bytes: Option<u64>,
     /// Rows of the whole home.
     rows: BTreeMap<&'static str, i64>,
-    /// Why there are no events, or events without magnitudes.
+    /// Why there are no events, or events without magnitudes, or some twice.
     reasons: Vec<String>,
     /// Channels that give no amplitudes for magnitudes, each with its reason.
     unused_responses: Vec<UnusedResponse>,
@@ -117,6 +117,10 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let (engine, planned) =
         or_interrupted(begun, || "the import was interrupted before it read a record".to_owned()).await?;
     let nothing_read = nothing_read(&planned, &args);
+    let before = match purpose {
+        Purpose::Whole => engine.lakehouse.catalogue().await?,
+        Purpose::Archive { .. } => Vec::new(),
+    };
     warn_of_damage(&planned.damaged_files, &args);
     let refused_files = planned.damaged_files.iter().filter(|file| file.record_count == 0).count();
     let mut report = Report {
@@ -175,6 +179,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     if purpose == Purpose::Whole {
         let inventory = engine.inventory.current();
         report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings.associate).await?;
+        report.reasons.extend(reasons::declared_twice(&before, &engine.lakehouse.catalogue().await?));
         report.unused_responses = responses::unused_responses(&engine.lakehouse, &inventory).await?;
     }
     if args.json {

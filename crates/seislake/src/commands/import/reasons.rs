@@ -1,4 +1,5 @@
-//! Why an import found no events, or events without magnitudes: the first thing on the way that is missing.
+//! Why an import found no events, or events without magnitudes: the first thing on the way that is missing. And events that
+//! it found a second time, with other stations.
 //!
 //! ```text
 //! packets ─► picks ─► stations known ─► enough stations, enough picks ─► associated ─► located ─► responses ─► magnitude
@@ -9,7 +10,7 @@ use std::collections::BTreeSet;
 
 use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
-use seislake_model::{Inventory, SourceId, Timestamp};
+use seislake_model::{CatalogueEvent, Inventory, SourceId, Timestamp};
 use seislake_seismo::associate::AssociateSettings;
 
 use crate::lakehouse::Lakehouse;
@@ -18,6 +19,9 @@ use crate::lakehouse::Lakehouse;
 const STATIONS_NAMED: usize = 5;
 /// Reasons of dead letters that are named.
 const REASONS_NAMED: usize = 3;
+
+/// Events of two imports that lie no farther apart may be one.
+const SAME_EVENT_S: f64 = 10.0;
 
 /// What the tables of a home hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,25 @@ pub(super) async fn reasons(
     settings: &AssociateSettings,
 ) -> anyhow::Result<Vec<String>> {
     Ok(sentences(&findings(lakehouse, inventory).await?, settings))
+}
+
+/// An earthquake is declared from the records of one import; those of further stations that come later declare it again.
+/// Both lists are sorted by origin time.
+pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Option<String> {
+    let known: BTreeSet<&str> = before.iter().map(|event| event.id.as_str()).collect();
+    let near = |event: &&CatalogueEvent| {
+        let after = |other: &CatalogueEvent| other.origin_time.seconds_since(event.origin_time);
+        let first = before.partition_point(|other| after(other) < -SAME_EVENT_S);
+        before.get(first).is_some_and(|other| after(other) <= SAME_EVENT_S)
+    };
+    let new = after.iter().filter(|event| !known.contains(event.id.as_str()));
+    match new.filter(near).count() {
+        0 => None,
+        count => Some(format!(
+            "{count} of the new events lie within {SAME_EVENT_S} s of events that the home held before, and may be the same: an event is \
+             declared from the records of one import; import all stations of a time together, into a new home"
+        )),
+    }
 }
 
 async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Result<Findings> {
@@ -187,6 +210,31 @@ fn named(stations: &BTreeSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn event(id: &str, second: i64) -> CatalogueEvent {
+        CatalogueEvent {
+            id: id.into(),
+            origin_time: Timestamp::from_nanos(second * 1_000_000_000),
+            latitude: 1.0,
+            longitude: 2.0,
+            depth_km: None,
+            magnitude: None,
+            event_type: None,
+        }
+    }
+
+    #[test]
+    fn events_of_two_imports_at_one_time_are_told() {
+        let before = [event("a", 100), event("b", 200), event("c", 300)];
+        assert_eq!(declared_twice(&before, &before), None);
+        let mut after = before.to_vec();
+        after.extend([event("d", 150), event("e", 311)]);
+        assert_eq!(declared_twice(&before, &after), None);
+        after.extend([event("f", 190), event("g", 310)]);
+        let told = declared_twice(&before, &after).unwrap();
+        assert!(told.starts_with("2 of the new events lie within 10 s"), "{told}");
+        assert_eq!(declared_twice(&[], &after), None);
+    }
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
