@@ -355,3 +355,61 @@ fn traces_are_read_back_from_states_whatever_of_them_is_empty() {
     let read: AmplitudeTrace = rmp_serde::from_slice(&rmp_serde::to_vec(&before).unwrap()).unwrap();
     assert_eq!((read.peaks_mm, read.high_peaks_mm, read.high_noise_mm), (vec![1.0], vec![], 0.0));
 }
+
+/// A bit of a state changed on the disk: it is refused, or the stage goes on with it. How often each.
+fn changed_states<S: Stage>(config: &S::Config, before: &[Record], after: &[Record]) -> (usize, usize) {
+    let mut stage = S::init(config).unwrap();
+    for record in before {
+        stage.process(record, &mut Output::new(S::NAME, WAVEFORMS_RAW, 0)).unwrap();
+    }
+    let sound = rmp_serde::to_vec(&stage.snapshot()).unwrap();
+    let (mut refused, mut went_on, mut random) = (0, 0, 1_u64);
+    for _ in 0..300 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut bytes = sound.clone();
+        let place = (random >> 20) as usize % bytes.len();
+        bytes[place] ^= 1 << (random >> 61);
+        let Ok(state) = rmp_serde::from_slice(&bytes) else {
+            refused += 1;
+            continue;
+        };
+        let mut stage = S::restore(config, state).unwrap();
+        for record in after {
+            let _ = stage.process(record, &mut Output::new(S::NAME, WAVEFORMS_RAW, 0));
+        }
+        drop(stage.snapshot());
+        went_on += 1;
+    }
+    (refused, went_on)
+}
+
+#[test]
+fn a_state_with_a_changed_bit_is_refused_or_worked_with() {
+    let config = PickConfig {
+        settings: PickSettings::default(),
+        inventory: InventoryHandle::default(),
+        partition_count: 1,
+        trace_delay_s: 60.0,
+    };
+    let mut records = Vec::new();
+    for code in ["HHZ", "HHN"] {
+        let source_id = SourceId::from_nslc("XX", "A", "", code);
+        for bytes in pack(&PackSettings::new(source_id.as_str(), 0, 100.0), counts(code).as_slice()).unwrap()
+        {
+            let (key, value) = (source_id.as_str().to_owned().into(), bytes.into());
+            records.push(record_of(NewRecord { key, value, arrival_time: None }));
+        }
+    }
+    let mut after = records.split_off(records.len() - 3);
+    after.push(record_of(punctuation(Watermark::MAX).unwrap()));
+    let (refused, went_on) = changed_states::<PickStage>(&config, &records, &after);
+    assert!(refused > 0 && went_on > 0, "{refused} {went_on}");
+
+    let config = associate_config();
+    let mut records: Vec<Record> =
+        earthquake(&config, at(1000)).into_iter().map(|said| message(0, said)).collect();
+    let mut after = records.split_off(3);
+    after.extend([0, 1].map(|partition| watermark(partition, Timestamp::MAX)));
+    let (refused, went_on) = changed_states::<AssociateStage>(&config, &records, &after);
+    assert!(refused > 0 && went_on > 0, "{refused} {went_on}");
+}
