@@ -1,15 +1,31 @@
 //! Small databases below `state/`. What they hold can be made again from the log: a file that cannot be read, or whose
 //! checksums are wrong, is put aside and begun anew.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, StorageError};
+use seislake_model::silently;
 
 use crate::Error;
 
-/// Opens or creates the database at `path`, in memory without one. All checksums of an existing file are verified.
-pub(crate) fn open(path: Option<&Path>, cache_bytes: usize) -> Result<Database, Error> {
+/// Which existing databases are verified as a whole when they are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// Those of at most so many bytes.
+    UpTo(u64),
+    /// Each.
+    All,
+}
+
+impl Verify {
+    /// A larger database is not verified at every start: that takes seven seconds for a gigabyte, or twenty million records.
+    /// The library itself verifies all of it after an unclean end, and `home check` at any time.
+    pub(crate) const AT_START: Self = Self::UpTo(256 << 20);
+}
+
+/// Opens or creates the database at `path`, in memory without one.
+pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> Result<Database, Error> {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
     let Some(path) = path else {
@@ -22,7 +38,7 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize) -> Result<Database, 
         std::fs::create_dir_all(directory)
             .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
     }
-    let reason = match without_panic(|| verified(&builder, path)) {
+    let reason = match without_panic(|| verified(&builder, path, verify)) {
         Ok(Ok(database)) => return Ok(database),
         Ok(Err(error)) if !is_damage(&error) => return Err(Error::state(context(), error)),
         Ok(Err(error)) => error.to_string(),
@@ -32,21 +48,22 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize) -> Result<Database, 
         file = %path.display(), reason,
         "a state file is damaged: it is made again from the log, and kept as .damaged"
     );
-    put_aside(path)?;
+    put_state_aside(path)?;
     builder.create(path).map_err(|e| Error::state(context(), e))
 }
 
-/// Databases below `state/` of `home` that the next start makes again, with the reason: lost ones, where there is a log,
-/// and damaged ones. Nothing is changed: their copies are looked at. Nobody else may have them open.
+/// Databases below `state/` of `home` that are lost although there is a log, or damaged, with the reason. Nothing is changed:
+/// their copies are looked at. Nobody else may have them open.
 ///
 /// # Errors
-/// Files that cannot be copied.
+/// Files that cannot be copied, or read for other reasons than damage.
 pub fn state_damages(home: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     let mut found = Vec::new();
     let begun = std::fs::read_dir(home.join("log")).is_ok_and(|mut topics| topics.next().is_some());
     for name in ["seen.redb", "checkpoints.redb"] {
         let path = home.join("state").join(name);
-        if !path.exists() {
+        let looked_for = path.try_exists();
+        if !looked_for.map_err(|e| Error::io(format!("look for \"{}\"", path.display()), e))? {
             if begun {
                 found.push((path, "it is not there".to_owned()));
             }
@@ -54,10 +71,13 @@ pub fn state_damages(home: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
         }
         let copy = std::env::temp_dir().join(format!("seislake-check-{}-{name}", std::process::id()));
         std::fs::copy(&path, &copy).map_err(|e| Error::io(format!("copy \"{}\"", path.display()), e))?;
-        let looked_at = without_panic(|| verified(&Database::builder(), &copy));
+        let looked_at = without_panic(|| verified(&Database::builder(), &copy, Verify::All));
         let _ = std::fs::remove_file(&copy);
         match looked_at {
             Ok(Ok(_)) => {}
+            Ok(Err(error)) if !is_damage(&error) => {
+                return Err(Error::state(format!("check \"{}\"", path.display()), error));
+            }
             Ok(Err(error)) => found.push((path, error.to_string())),
             Err(reason) => found.push((path, reason)),
         }
@@ -65,8 +85,11 @@ pub fn state_damages(home: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
     Ok(found)
 }
 
-/// Renames a database that is of no use, so that a new one is begun.
-pub(crate) fn put_aside(path: &Path) -> Result<(), Error> {
+/// Renames a damaged database, so that the next start makes it again.
+///
+/// # Errors
+/// A file that cannot be renamed.
+pub fn put_state_aside(path: &Path) -> Result<(), Error> {
     match std::fs::rename(path, path.with_extension("redb.damaged")) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io(format!("put \"{}\" aside", path.display()), error))
@@ -75,10 +98,17 @@ pub(crate) fn put_aside(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn verified(builder: &redb::Builder, path: &Path) -> Result<Database, DatabaseError> {
+fn verified(builder: &redb::Builder, path: &Path, verify: Verify) -> Result<Database, DatabaseError> {
     let mut database = builder.create(path)?;
-    // An older state that was found behind a bad one will do: the log knows what came since.
-    database.check_integrity()?;
+    let file_bytes = std::fs::metadata(path).map_err(StorageError::Io)?.len();
+    let whole = match verify {
+        Verify::UpTo(limit) => file_bytes <= limit,
+        Verify::All => true,
+    };
+    if whole {
+        // An older state that was found behind a bad one will do: the log knows what came since.
+        database.check_integrity()?;
+    }
     Ok(database)
 }
 
@@ -95,15 +125,61 @@ fn is_damage(error: &DatabaseError) -> bool {
 
 /// The library panics at some damaged files: that becomes a reason, and prints nothing.
 fn without_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    let hook = take_hook();
-    set_hook(Box::new(|_| {}));
-    let done = catch_unwind(AssertUnwindSafe(work));
-    set_hook(hook);
-    done.map_err(|panic| panic_text(&*panic))
+    silently(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| panic_text(&*panic))
 }
 
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "it is not sound".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{panic_any, set_hook, take_hook};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_large_database_that_was_closed_in_order_is_verified_where_that_is_asked_for() {
+        const TABLE: redb::TableDefinition<'static, u64, &[u8]> = redb::TableDefinition::new("t");
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("seen.redb");
+        let database = open(Some(&path), 1 << 20, Verify::AT_START).unwrap();
+        let transaction = database.begin_write().unwrap();
+        {
+            let mut table = transaction.open_table(TABLE).unwrap();
+            (0..1000_u64).for_each(|key| drop(table.insert(key, [7; 100].as_slice()).unwrap()));
+        }
+        transaction.commit().unwrap();
+        drop(database);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let samples = bytes.windows(100).position(|window| window == [7; 100]).unwrap();
+        bytes[samples + 50] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let looked_at = |verify| without_panic(|| verified(&Database::builder(), &path, verify).map(drop));
+        assert!(matches!(looked_at(Verify::UpTo(bytes.len() as u64 - 1)), Ok(Ok(()))));
+        for verify in [Verify::UpTo(bytes.len() as u64), Verify::All] {
+            assert!(!matches!(looked_at(verify), Ok(Ok(()))), "{verify:?}");
+        }
+    }
+
+    #[test]
+    fn databases_opened_at_one_moment_leave_the_hook_of_panics_as_it_was() {
+        static TOLD: AtomicUsize = AtomicUsize::new(0);
+        const SAID: &str = "told behind the others";
+        let before = take_hook();
+        set_hook(Box::new(move |panic| match panic.payload().downcast_ref() {
+            Some(&SAID) => drop(TOLD.fetch_add(1, Ordering::Relaxed)),
+            _ => before(panic),
+        }));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..2000).for_each(|_| without_panic(|| ()).unwrap()));
+            }
+        });
+        assert!(catch_unwind(|| panic_any(SAID)).is_err());
+        assert_eq!(TOLD.load(Ordering::Relaxed), 1);
+    }
 }

@@ -8,6 +8,7 @@
 mod catalogue;
 mod event;
 mod inventory;
+mod panics;
 mod pick;
 mod port;
 mod quality;
@@ -26,6 +27,7 @@ pub use event::{
 pub use inventory::{
     Channel, Coordinates, InputUnit, Inventory, InventoryError, PolesZeros, Response, Station,
 };
+pub use panics::{is_silent, silently, take_panicking_file};
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, Rows, Sink, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};

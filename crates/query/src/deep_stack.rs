@@ -21,8 +21,9 @@ use datafusion::common::runtime::{JoinSetTracer, set_join_set_tracer};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
+use seislake_model::{is_silent, silently};
 
-use crate::panics::{self, Calls, Silent};
+use crate::panics::{Calls, Silent};
 use crate::stop::Stop;
 
 thread_local! {
@@ -146,7 +147,7 @@ impl JoinSetTracer for Tracer {
         &self,
         future: BoxFuture<'static, Box<dyn Any + Send>>,
     ) -> BoxFuture<'static, Box<dyn Any + Send>> {
-        let future = if panics::is_catching() { Silent(future).boxed() } else { future };
+        let future = if is_silent() { Silent(future).boxed() } else { future };
         let future = match Stop::at_work() {
             None => future,
             Some(stop) => stop.counted(future).boxed(),
@@ -161,10 +162,10 @@ impl JoinSetTracer for Tracer {
         &self,
         work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
     ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
-        let (bytes, catching) = (GIVEN.get(), panics::is_catching());
+        let (bytes, catching) = (GIVEN.get(), is_silent());
         Box::new(move || {
             let work = || on_stack(bytes, work);
-            if catching { panics::silently(work) } else { work() }
+            if catching { silently(work) } else { work() }
         })
     }
 }

@@ -3,18 +3,17 @@
 //!
 //! ```text
 //! step of a statement ─ Calls::caught ─► its result
-//!                         └ panic ─ hook: silent for code that is not ours ─► Execution error that names the calls
+//!                         └ panic ─ silent for code that is not ours ─► Execution error that names the calls
 //! ```
-//! A panic in code of this house is a fault of ours: it is caught as well, but the hook that was there before tells it.
+//! A panic in code of this house is a fault of ours: it is caught as well, and told (`seislake_model::silently`).
 //! A task that the engine spawns is only kept silent: the engine hands its panic on to who waits for it.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use datafusion::common::{DataFusionError, Result};
@@ -22,27 +21,12 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, TableFactor, Visit, Visitor};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use seislake_model::{silently, take_panicking_file};
 
 /// Functions that a sentence names at most.
 const NAMES_MAX: usize = 6;
 /// Letters of a name at most: nobody calls a function of a longer one.
 const NAME_LETTERS_MAX: usize = 40;
-
-thread_local! {
-    /// Whether the work at hand is that of a statement.
-    static CATCHING: Cell<bool> = const { Cell::new(false) };
-    /// The file whose code panicked last on this thread.
-    static FILE: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-/// Puts back what stood there before.
-struct Restore(bool);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        CATCHING.set(self.0);
-    }
-}
 
 /// The functions that a statement calls, each once.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +48,7 @@ impl Calls {
     /// Does work of the statement; a panic is an error.
     pub(crate) fn caught<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
         silently(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| {
-            let file = FILE.take();
+            let file = take_panicking_file();
             let stem = Path::new(&file).file_stem().map(|stem| stem.to_string_lossy().into_owned());
             DataFusionError::Execution(self.sentence(&stem.unwrap_or_default(), &text(&*panic)))
         })
@@ -118,39 +102,11 @@ impl Visitor for Names {
     }
 }
 
-/// Does work of a statement; what panics in code that is not ours prints nothing.
-pub(crate) fn silently<T>(work: impl FnOnce() -> T) -> T {
-    static HOOKED: Once = Once::new();
-    HOOKED.call_once(|| {
-        let before = take_hook();
-        set_hook(Box::new(move |panic| {
-            let file = panic.location().map_or("", |location| location.file());
-            FILE.with_borrow_mut(|last| file.clone_into(last));
-            if is_told(file, CATCHING.get()) {
-                before(panic);
-            }
-        }));
-    });
-    let _restore = Restore(CATCHING.replace(true));
-    work()
-}
-
-/// Whether a panic in `file` is printed. Code that a registry or the toolchain brought has a path from the root, ours one
-/// in the repository.
-fn is_told(file: &str, catching: bool) -> bool {
-    !catching || Path::new(file).is_relative()
-}
-
 /// What a panic said, in one line.
 fn text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.and_then(|text| text.lines().next()).unwrap_or("it gave no reason").to_owned()
-}
-
-/// Whether the work at hand is that of a statement.
-pub(crate) fn is_catching() -> bool {
-    CATCHING.get()
 }
 
 /// A task that the engine spawned for a statement: its panic goes on to who waits for it.

@@ -33,6 +33,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::Error;
+use crate::database::Verify;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, punctuation, watermark_of};
 use crate::topic::{Log, NewRecord, Record, Topic, in_appends};
 use batch::{Batch, sort_out};
@@ -184,6 +185,8 @@ struct Shared {
 struct Known {
     /// `None` after a failure: the next call opens it.
     seen: Option<Seen>,
+    /// How it is opened: the first time as at every start.
+    verify: Verify,
     live: live::LiveTimes,
 }
 
@@ -216,7 +219,7 @@ impl Gate {
         let letters = log.topic(&dead_letter_topic(WAVEFORMS_RAW), 1 + raw_partitions)?;
         let live = live::LiveTimes::new(raw_partitions as usize);
         let directory = directory.map(Path::to_owned);
-        let known = Mutex::new(Known { seen: None, live });
+        let known = Mutex::new(Known { seen: None, verify: Verify::AT_START, live });
         let shared = Shared { raw, letters, directory, archived, known };
         {
             let mut known = shared.known.lock().await;
@@ -333,8 +336,9 @@ impl Shared {
             ends.push(self.raw.end_offset(partition)?);
         }
         let letters_end = self.letters.end_offset(0)?;
+        let verify = std::mem::replace(&mut known.verify, Verify::All);
         let open = move || {
-            let seen = Seen::open(directory.as_deref(), partitions)?;
+            let seen = Seen::open(directory.as_deref(), partitions, verify)?;
             let state = seen.state();
             let beyond = state.partitions.iter().zip(&ends).any(|(state, end)| state.covered > *end);
             if !beyond && state.letters_covered <= letters_end {

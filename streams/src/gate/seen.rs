@@ -19,8 +19,9 @@ use redb::{
 use seislake_model::{ErrorKind, Offset, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::Error;
+use crate::database::{self, Verify};
 use crate::message::Watermark;
-use crate::{Error, database};
 
 /// What identifies a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,9 +142,9 @@ struct Held {
 impl Seen {
     /// Opens or creates the index below the home `directory`, in memory without one. A damaged one is put aside: the log
     /// fills the new one.
-    pub(super) fn open(directory: Option<&Path>, partitions: usize) -> Result<Self, Error> {
+    pub(super) fn open(directory: Option<&Path>, partitions: usize, verify: Verify) -> Result<Self, Error> {
         let path = directory.map(|directory| directory.join("state").join("seen.redb"));
-        let database = database::open(path.as_deref(), CACHE_BYTES)?;
+        let database = database::open(path.as_deref(), CACHE_BYTES, verify)?;
         let mut seen = Self { database, state: SeenState::default(), held: None, writes_since_sync: 0 };
         match seen.stored_state() {
             Ok(Some(state)) => seen.state = state,
@@ -162,9 +163,9 @@ impl Seen {
     /// An empty index in the place of the one that is there.
     pub(super) fn anew(directory: Option<&Path>, partitions: usize) -> Result<Self, Error> {
         if let Some(directory) = directory {
-            database::put_aside(&directory.join("state").join("seen.redb"))?;
+            database::put_state_aside(&directory.join("state").join("seen.redb"))?;
         }
-        Self::open(directory, partitions)
+        Self::open(directory, partitions, Verify::AT_START)
     }
 
     pub(super) fn state(&self) -> &SeenState {

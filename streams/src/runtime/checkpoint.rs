@@ -8,7 +8,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use seislake_model::{ErrorKind, Offset, Offsets};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, database};
+use crate::Error;
+use crate::database::{self, Verify};
 
 const STAGES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("stages");
 /// Pages kept in memory: checkpoints are written, and read once at the start.
@@ -44,13 +45,13 @@ impl CheckpointStore {
     /// Opens or creates `directory/state/checkpoints.redb`. A damaged file is put aside: stages then replay the log.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let path = directory.join("state").join("checkpoints.redb");
-        let database = database::open(Some(&path), CACHE_BYTES)?;
+        let database = database::open(Some(&path), CACHE_BYTES, Verify::AT_START)?;
         Ok(Self { path: Some(path), database: Arc::new(Mutex::new(Some(database))) })
     }
 
     /// Keeps checkpoints in memory: for tests.
     pub fn memory() -> Result<Self, Error> {
-        let database = database::open(None, CACHE_BYTES)?;
+        let database = database::open(None, CACHE_BYTES, Verify::AT_START)?;
         Ok(Self { path: None, database: Arc::new(Mutex::new(Some(database))) })
     }
 
@@ -59,7 +60,7 @@ impl CheckpointStore {
         let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
         let database = match slot.take() {
             Some(database) => database,
-            None => database::open(self.path.as_deref(), CACHE_BYTES)?,
+            None => database::open(self.path.as_deref(), CACHE_BYTES, Verify::All)?,
         };
         let done = work(&database);
         // One in memory would be lost.

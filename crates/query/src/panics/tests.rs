@@ -76,14 +76,6 @@ async fn statements_at_the_ends_of_numbers_say_what_is_wrong() {
 }
 
 #[test]
-fn only_panics_of_our_own_are_printed() {
-    let theirs = "/home/somebody/.cargo/registry/src/index/arrow-buffer-58/src/buffer.rs";
-    let ours = "crates/query/src/panics.rs";
-    assert!(!is_told(theirs, true) && is_told(theirs, false));
-    assert!(is_told(ours, true) && is_told(ours, false));
-}
-
-#[test]
 fn a_panic_is_an_error_that_names_the_calls() {
     let calls = |names: &[&str]| Calls(names.iter().map(|name| (*name).to_owned()).collect());
     let sentence = |names: &[&str]| calls(names).sentence("date_bin", "it broke");

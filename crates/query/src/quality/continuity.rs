@@ -121,7 +121,8 @@ fn add(
     let rates = batch.column(3).as_primitive::<Float64Type>().values();
     let pieces = starts.iter().zip(ends).zip(rates).zip(counts);
     for (row, (((start, end), rate), count)) in pieces.enumerate() {
-        let (name, rank) = (names.value(row), ranks[row]);
+        let Some(rank) = ranks[row] else { continue };
+        let name = names.value(row);
         if current.as_ref().is_none_or(|((known, of), _)| known != name || *of != rank) {
             if let Some((key, channel)) = current.take() {
                 keep(channels, key, channel);

@@ -123,6 +123,7 @@ fn grid(batches: &[RecordBatch], window: Window, spare: Option<DayGrid>) -> Resu
         let (starts, ends, numbers) = (long(0), long(1), long(3));
         let rates = batch.column(2).as_primitive::<Float64Type>().values();
         for (row, rank) in version::ranks(batch)?.into_iter().enumerate() {
+            let Some(rank) = rank else { continue };
             let number = u64::try_from(numbers[row]).unwrap_or(0);
             let Some(piece) = Piece::new(starts[row], ends[row], rates[row], number) else { continue };
             *counts.entry(rates[row].to_bits()).or_default() += piece.sample_count();

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::SessionContext;
 use seislake_mseed::Quality;
 
@@ -20,22 +20,23 @@ pub(crate) async fn column(context: &SessionContext) -> Result<&'static str> {
     })
 }
 
-/// Rank of the version of each row; that of `D`, which says that nothing is known, where the row does not say.
-pub(crate) fn ranks(batch: &RecordBatch) -> DataFusionResult<Vec<u8>> {
-    let unknown = Quality::Letter('D').publication_version();
+/// Rank of the version of each row; that of `D`, which says that nothing is known, where the row does not say. `None` for a
+/// row whose quality is none at all, whoever wrote it: readers pass over it, and the log tells.
+pub(crate) fn ranks(batch: &RecordBatch) -> DataFusionResult<Vec<Option<u8>>> {
+    let unknown = Some(Quality::Letter('D').publication_version());
     let Some(column) = batch.column_by_name("quality") else { return Ok(vec![unknown; batch.num_rows()]) };
     let texts = match column.data_type() {
         DataType::Utf8 => Cow::Borrowed(column),
         _ => Cow::Owned(cast(column, &DataType::Utf8)?),
     };
     let rank = |text: Option<&str>| match text.map(str::parse::<Quality>) {
-        None => Ok(unknown),
-        Some(Ok(quality)) => Ok(quality.publication_version()),
-        Some(Err(())) => {
-            let text = text.unwrap_or_default();
-            let message = format!("waveform.segments holds a row of unknown quality \"{text}\"");
-            Err(DataFusionError::Execution(message))
-        }
+        None => unknown,
+        Some(quality) => quality.ok().map(|quality| quality.publication_version()),
     };
-    texts.as_string::<i32>().iter().map(rank).collect()
+    let ranks: Vec<Option<u8>> = texts.as_string::<i32>().iter().map(rank).collect();
+    let count = ranks.iter().filter(|rank| rank.is_none()).count();
+    if count > 0 {
+        tracing::warn!(table = "waveform.segments", count, "rows of unknown quality are passed over");
+    }
+    Ok(ranks)
 }

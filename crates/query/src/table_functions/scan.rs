@@ -270,16 +270,16 @@ fn ordered(batches: &[RecordBatch]) -> Result<Vec<(Row, &RecordBatch)>> {
             None => Ok::<_, DataFusionError>(vec![0; batch.num_rows()].into()),
         };
         let (partitions, offsets, versions) = (optional("partition")?, optional("offset")?, ranks(batch)?);
-        rows.extend((0..batch.num_rows()).map(|index| {
+        rows.extend((0..batch.num_rows()).filter_map(|index| {
             let row = Row {
                 start_ns: starts[index],
                 end_ns: Reverse(ends[index]),
                 partition: partitions[index],
                 offset: offsets[index],
                 index,
-                version: versions[index],
+                version: versions[index]?,
             };
-            (row, batch)
+            Some((row, batch))
         }));
     }
     rows.sort_by_key(|(row, _)| *row);
@@ -293,6 +293,7 @@ fn versions(batches: &[RecordBatch]) -> Result<Versions> {
         let long = |column: usize| batch.column(column).as_primitive::<Int64Type>();
         let rates = batch.column(3).as_primitive::<Float64Type>();
         for (row, rank) in ranks(batch)?.into_iter().enumerate() {
+            let Some(rank) = rank else { continue };
             let count = u64::try_from(long(1).value(row)).unwrap_or(0);
             let base = TimeBase::new(long(0).value(row), long(2).value(row), rates.value(row), count);
             base.iter().for_each(|base| versions.add(rank, base));
