@@ -26,6 +26,9 @@ pub const LOCATIONS: &str = "waveforms.locations";
 /// Magnitudes with the event, revision 2.
 pub const MAGNITUDES: &str = "waveforms.magnitudes";
 
+/// Topics of the path, in its order; each has a topic of dead letters.
+pub(crate) const TOPICS: [&str; 5] = [WAVEFORMS_RAW, PHASE_PICKS, ASSOCIATIONS, LOCATIONS, MAGNITUDES];
+
 /// Bytes of a refused record that a dead letter keeps.
 pub const LETTER_BYTES_MAX: usize = 64 << 10;
 

@@ -23,7 +23,9 @@ use super::stage::Stage;
 use super::stage_runner::{StageRunner, StageSettings, StageWiring};
 use super::tabulate::{BlockSettings, LetterTable, MessageTable, Messages, RawTable, Tabulate};
 use crate::Error;
-use crate::message::{ASSOCIATIONS, LOCATIONS, MAGNITUDES, PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
+use crate::message::{
+    ASSOCIATIONS, LOCATIONS, MAGNITUDES, PHASE_PICKS, TOPICS, WAVEFORMS_RAW, dead_letter_topic,
+};
 use crate::stages::{
     AssociateConfig, AssociateStage, InventoryHandle, LocateConfig, LocateStage, MagnitudeConfig,
     MagnitudeStage, PickConfig, PickStage,
@@ -298,16 +300,10 @@ pub(super) struct Topics {
 
 impl Topics {
     pub(super) fn open(log: &Log, raw_partitions: u32) -> Result<Self, Error> {
-        let inputs = [
-            (WAVEFORMS_RAW, raw_partitions),
-            (PHASE_PICKS, 1),
-            (ASSOCIATIONS, 1),
-            (LOCATIONS, 1),
-            (MAGNITUDES, 1),
-        ];
-        let letters = inputs
+        let partitions = |topic| if topic == WAVEFORMS_RAW { raw_partitions } else { 1 };
+        let letters = TOPICS
             .iter()
-            .map(|(topic, partitions)| log.topic(&dead_letter_topic(topic), 1 + partitions))
+            .map(|topic| log.topic(&dead_letter_topic(topic), 1 + partitions(*topic)))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             raw: log.topic(WAVEFORMS_RAW, raw_partitions)?,

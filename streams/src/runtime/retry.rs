@@ -1,7 +1,7 @@
 //! What a runner does when the disk is full or the lake does not answer: it tries again, says so, and goes on.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use seislake_model::ErrorKind;
@@ -30,32 +30,60 @@ impl Default for RetrySettings {
     }
 }
 
+/// A runner: its name, and its number, because those of several partitions have one name.
+type Runner = (&'static str, usize);
+
 /// Which runners are failing now, and at what.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Health(Arc<Mutex<BTreeMap<&'static str, String>>>);
+pub(super) struct Health(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    runner_count: usize,
+    failing: BTreeMap<Runner, String>,
+}
 
 impl Health {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The first failing runner and what it says.
     pub(super) fn failing(&self) -> Option<(&'static str, String)> {
-        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.first_key_value().map(|(runner, reason)| (*runner, reason.clone()))
+        self.lock().failing.first_key_value().map(|((name, _), reason)| (*name, reason.clone()))
     }
 
-    fn fails(&self, runner: &'static str, reason: String) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(runner, reason);
-        metrics::gauge!("seislake_runner_failing", "runner" => runner).set(1.0);
+    fn runner(&self, name: &'static str) -> Runner {
+        let mut state = self.lock();
+        state.runner_count += 1;
+        (name, state.runner_count)
     }
 
-    fn recovers(&self, runner: &'static str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(runner);
-        metrics::gauge!("seislake_runner_failing", "runner" => runner).set(0.0);
+    fn fails(&self, runner: Runner, reason: String) {
+        let mut state = self.lock();
+        state.failing.insert(runner, reason);
+        state.show(runner);
+    }
+
+    fn recovers(&self, runner: Runner) {
+        let mut state = self.lock();
+        state.failing.remove(&runner);
+        state.show(runner);
+    }
+}
+
+impl State {
+    /// How many runners of this name are failing.
+    fn show(&self, (name, _): Runner) {
+        let count = self.failing.keys().filter(|(other, _)| *other == name).count();
+        metrics::gauge!("seislake_runner_failing", "runner" => name).set(count as f64);
     }
 }
 
 /// The patience of one runner.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
-    runner: &'static str,
+    runner: Runner,
     settings: RetrySettings,
     health: Health,
     stop: CancellationToken,
@@ -63,12 +91,12 @@ pub(super) struct Patience {
 
 impl Patience {
     pub(super) fn new(
-        runner: &'static str,
+        name: &'static str,
         settings: RetrySettings,
         health: Health,
         stop: CancellationToken,
     ) -> Self {
-        Self { runner, settings, health, stop }
+        Self { runner: health.runner(name), settings, health, stop }
     }
 
     /// For something that may fail several times.
@@ -98,14 +126,14 @@ impl Trial {
         if hopeless || too_long || stop.is_cancelled() {
             return Err(error);
         }
-        metrics::counter!("seislake_runner_retries_total", "runner" => *runner).increment(1);
+        metrics::counter!("seislake_runner_retries_total", "runner" => runner.0).increment(1);
         tracing::warn!(
-            runner,
+            runner = runner.0,
             error = error.chain(),
             pause_s = self.pause.as_secs_f64(),
             "a runner failed and tries again"
         );
-        health.fails(runner, error.chain());
+        health.fails(*runner, error.chain());
         tokio::select! {
             () = stop.cancelled() => {}
             () = tokio::time::sleep(self.pause) => {}
@@ -118,8 +146,31 @@ impl Trial {
     pub(super) fn succeeded(self) {
         if let Some(since) = self.failing_since {
             let Patience { runner, health, .. } = &self.patience;
-            tracing::info!(runner, failed_s = since.elapsed().as_secs_f64(), "a runner works again");
-            health.recovers(runner);
+            tracing::info!(
+                runner = runner.0,
+                failed_s = since.elapsed().as_secs_f64(),
+                "a runner works again"
+            );
+            health.recovers(*runner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_runner_that_works_again_hides_no_other_of_its_name() {
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        let settings = RetrySettings { pause_min: Duration::ZERO, ..RetrySettings::default() };
+        let trial = || Patience::new("pick", settings, health.clone(), stop.clone()).trial();
+        let (mut one, mut other) = (trial(), trial());
+        one.failed(Error::new(ErrorKind::Unavailable, "one")).await.unwrap();
+        other.failed(Error::new(ErrorKind::Unavailable, "other")).await.unwrap();
+        one.succeeded();
+        assert_eq!(health.failing(), Some(("pick", "other".to_owned())));
+        other.succeeded();
+        assert_eq!(health.failing(), None);
     }
 }

@@ -11,6 +11,7 @@ mod file;
 mod memory;
 mod recent;
 mod repair;
+mod rewrite;
 mod scan;
 mod segment;
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -19,12 +19,12 @@ use super::file::{
     MISPLACED, free_name, partition_folders, segment_bases, small_file, store_partitions, stored_partitions,
     sync_directory, told_partitions,
 };
+use super::rewrite::rewrite;
 use super::segment::{Verify, Walk, file_name, misplaced};
 use crate::Error;
+use crate::message::{TOPICS, dead_letter_topic};
 
 const GAPS_FILE: &str = "gaps.json";
-/// Bytes copied at once.
-const COPY_BYTES: u64 = 1 << 20;
 
 /// What can be wrong with the files of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub enum LogDamage {
     Misplaced,
     /// The file that says how many partitions a topic has is lost or cannot be read.
     TopicFile,
+    /// The folder of a topic is lost. The next start makes it, and goes on behind what is known of it.
+    TopicMissing,
     /// The tables hold rows of records that the log does not have any more.
     BehindTables,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for LogDamage {
             Self::Hole => "records are missing",
             Self::Misplaced => "the records of this segment belong elsewhere",
             Self::TopicFile => "topic.json is lost, damaged, or says what cannot be",
+            Self::TopicMissing => "the folder of this topic is not there",
             Self::BehindTables => "the log ends before the records that the tables hold",
         })
     }
@@ -110,6 +113,7 @@ fn visit(
         let directory = log.join(&finding.topic).join(finding.partition.to_string());
         mend(&directory, finding)?;
     }
+    findings.extend(missing_topics(&log, covered)?);
     for topic in folders(&log)? {
         let directory = log.join(&topic);
         let topic_file = directory.join("topic.json");
@@ -132,6 +136,55 @@ fn visit(
         }
     }
     Ok(findings)
+}
+
+/// Topics that a start makes, and that are not there although tables hold records of them or the log those of others: all
+/// are made before the first record comes. Where the log is gone as a whole, its owner tells.
+fn missing_topics(log: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
+    let there = folders(log)?;
+    let mut wanted = BTreeSet::new();
+    for topic in &there {
+        let (name, suffix) = topic.split_at(topic.find('@').unwrap_or(topic.len()));
+        if is_of_the_path(name) && holds_records(&log.join(topic))? {
+            wanted.extend(topics_of_the_path().map(|name| format!("{name}{suffix}")));
+        }
+    }
+    let records = |topic: &str| covered.0.get(topic).map_or(0, |partitions| partitions.values().sum());
+    if !there.is_empty() {
+        let known = covered.0.keys().filter(|topic| is_of_the_path(topic.split('@').next().unwrap_or(topic)));
+        wanted.extend(known.filter(|topic| records(topic) > 0).cloned());
+    }
+    wanted.retain(|topic| !there.contains(topic));
+    let finding = |topic: String| LogFinding {
+        partition: 0,
+        file: log.join(&topic),
+        damage: LogDamage::TopicMissing,
+        lost: 0..records(&topic),
+        topic,
+    };
+    Ok(wanted.into_iter().map(finding).collect())
+}
+
+fn topics_of_the_path() -> impl Iterator<Item = String> {
+    TOPICS.iter().flat_map(|topic| [(*topic).to_owned(), dead_letter_topic(topic)])
+}
+
+fn is_of_the_path(name: &str) -> bool {
+    topics_of_the_path().any(|topic| topic == name)
+}
+
+fn holds_records(topic: &Path) -> Result<bool, Error> {
+    for partition in partition_folders(topic)? {
+        let folder = topic.join(partition.to_string());
+        for base in segment_bases(&folder)? {
+            let path = folder.join(file_name(base));
+            let metadata = fs::metadata(&path);
+            if metadata.map_err(|e| Error::io(format!("look at \"{}\"", path.display()), e))?.len() > 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Segments that lie in the wrong place, and those that were set aside for it.
@@ -166,7 +219,12 @@ fn set_aside(directory: &Path) -> Result<Vec<PathBuf>, Error> {
     for entry in fs::read_dir(directory).map_err(context)? {
         let path = entry.map_err(context)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        if name.contains(&format!(".{MISPLACED}")) && destination(&path)?.is_some_and(|to| !to.exists()) {
+        if !name.contains(&format!(".{MISPLACED}")) {
+            continue;
+        }
+        if let Some(to) = destination(&path)?
+            && !exists(&to)?
+        {
             files.push(path);
         }
     }
@@ -205,11 +263,18 @@ fn put_back(finding: &LogFinding) -> Result<(), Error> {
         }
     }
     for stray in strays(log)? {
-        if let Some(to) = destination(&stray.file)?.filter(|to| !to.exists()) {
+        if let Some(to) = destination(&stray.file)?
+            && !exists(&to)?
+        {
             rename(&stray.file, &to)?;
         }
     }
     Ok(())
+}
+
+/// Whether something lies there; an error where that cannot be known, which is no damage.
+fn exists(path: &Path) -> Result<bool, Error> {
+    path.try_exists().map_err(|e| Error::io(format!("look for \"{}\"", path.display()), e))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), Error> {
@@ -250,7 +315,7 @@ struct Place<'a> {
 impl Place<'_> {
     fn findings(&self, covered: Offset) -> Result<Vec<LogFinding>, Error> {
         let noted = noted_gaps(&self.directory)?;
-        let bases = if self.directory.is_dir() { segment_bases(&self.directory)? } else { Vec::new() };
+        let bases = if exists(&self.directory)? { segment_bases(&self.directory)? } else { Vec::new() };
         let mut findings = Vec::new();
         let mut end = 0;
         for (index, base) in bases.iter().enumerate() {
@@ -308,7 +373,7 @@ fn is_noted(noted: &[(Offset, Offset)], hole: Range<Offset>) -> bool {
     told >= hole.end
 }
 
-fn note_gap(directory: &Path, gap: &Range<Offset>) -> Result<(), Error> {
+pub(super) fn note_gap(directory: &Path, gap: &Range<Offset>) -> Result<(), Error> {
     let mut gaps = noted_gaps(directory)?;
     gaps.push((gap.start, gap.end));
     let text =
@@ -331,6 +396,7 @@ fn mend(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
             Some(partitions) => store_partitions(directory, partitions),
             None => Ok(()),
         },
+        LogDamage::TopicMissing => Ok(()),
         LogDamage::Hole => note_gap(directory, &finding.lost),
         LogDamage::Misplaced => put_back(finding),
         LogDamage::BehindTables => {
@@ -344,60 +410,4 @@ fn mend(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
         // One repair of a file mends all that is wrong with it.
         LogDamage::TornTail | LogDamage::DamagedBatches => rewrite(directory, finding),
     }
-}
-
-/// Keeps the damaged file as `….damaged` and puts files of its whole batches in its place.
-fn rewrite(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
-    let path = finding.file.as_path();
-    let context = |e| Error::io(format!("repair log segment \"{}\"", path.display()), e);
-    let name = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
-    let base: Offset =
-        name.ok_or_else(|| Error::new(ErrorKind::Internal, format!("\"{}\" is no segment", path.display())))?;
-    if !path.exists() {
-        return Ok(());
-    }
-    let mut file = fs::File::open(path).map_err(context)?;
-    let walk =
-        Walk::of(&file, path, BatchPlace::of(&finding.topic, finding.partition), base, Verify::Bodies)?;
-    if walk.gaps.is_empty() && walk.torn_bytes == 0 {
-        return Ok(());
-    }
-    if walk.gaps.is_empty() {
-        let cut = fs::File::options().write(true).open(path).map_err(context)?;
-        return cut.set_len(walk.byte_count).and_then(|()| cut.sync_all()).map_err(context);
-    }
-    let kept = path.with_extension("log.damaged");
-    let _ = fs::remove_file(&kept);
-    fs::hard_link(path, &kept).map_err(context)?;
-    let mut renames = Vec::new();
-    for (position, byte_count, first) in walk.runs(base) {
-        let to = directory.join(file_name(first));
-        let new = to.with_extension("log.new");
-        copy(&mut file, position, byte_count, &new).map_err(context)?;
-        renames.push((new, to));
-    }
-    sync_directory(directory)?;
-    if !renames.iter().any(|(_, to)| to == path) {
-        fs::remove_file(path).map_err(context)?;
-    }
-    for (new, to) in renames {
-        fs::rename(new, to).map_err(context)?;
-    }
-    for gap in &walk.gaps {
-        note_gap(directory, &(gap.from..gap.to))?;
-    }
-    sync_directory(directory)
-}
-
-fn copy(file: &mut fs::File, position: u64, byte_count: u64, to: &Path) -> std::io::Result<()> {
-    file.seek(SeekFrom::Start(position))?;
-    let mut out = fs::File::create(to)?;
-    let mut left = byte_count;
-    while left > 0 {
-        let mut bytes = vec![0; left.min(COPY_BYTES) as usize];
-        file.read_exact(&mut bytes)?;
-        out.write_all(&bytes)?;
-        left -= bytes.len() as u64;
-    }
-    out.sync_all()
 }

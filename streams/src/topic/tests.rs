@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 
 mod misplaced;
+mod rewrite;
 
 use super::batch::BatchPlace;
 use super::*;
