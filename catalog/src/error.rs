@@ -1,8 +1,10 @@
 //! What went wrong with a table, and what the caller should do about it.
 
 use std::error::Error as StdError;
+use std::io::ErrorKind as IoErrorKind;
 
 use datafusion::error::DataFusionError;
+use parquet::errors::ParquetError;
 use seislake_model::{ErrorKind, SinkError};
 
 use crate::storage::Damaged;
@@ -31,6 +33,32 @@ impl Error {
 }
 
 impl Error {
+    /// What was read was found wrong, or is not there: the way to it (network, rights, disk, descriptors) is sound, and
+    /// this build understands what it should say. Nothing else is a reason to mend.
+    pub(crate) fn is_damage(&self) -> bool {
+        let mut found_wrong = self.kind == ErrorKind::Corrupt;
+        let mut failed_to_read = false;
+        for cause in causes(self) {
+            if cause.is::<Damaged>() || names_no_object(cause) {
+                return true;
+            }
+            failed_to_read |= cause.is::<object_store::Error>();
+            failed_to_read |= cause.downcast_ref().is_some_and(|error: &std::io::Error| {
+                // Decoders end so, too, where the bytes are too few or make no sense.
+                !matches!(error.kind(), IoErrorKind::UnexpectedEof | IoErrorKind::InvalidData)
+            });
+            found_wrong |= cause.downcast_ref().is_some_and(|error: &ParquetError| {
+                !matches!(error, ParquetError::External(_) | ParquetError::NYI(_))
+            });
+        }
+        found_wrong && !failed_to_read
+    }
+
+    /// The same error, where it is no damage.
+    pub(crate) fn damage(self) -> Result<Self> {
+        if self.is_damage() { Ok(self) } else { Err(self) }
+    }
+
     /// A file was not there: of a snapshot that somebody else let go meanwhile, or lost.
     pub(crate) fn misses_a_file(&self) -> bool {
         causes(self).any(names_no_object)
@@ -92,8 +120,11 @@ impl Kind for iceberg::Error {
 
 impl Kind for sqlx::Error {
     fn kind(&self) -> ErrorKind {
-        /// SQLite: the database is malformed; the file is no database.
-        const DAMAGED: [u32; 2] = [11, 26];
+        /// SQLite: a table or column is not there; the database is malformed; the file is no database.
+        const DAMAGED: [u32; 3] = [1, 11, 26];
+        if matches!(self, Self::ColumnDecode { .. } | Self::Decode(_)) {
+            return ErrorKind::Corrupt;
+        }
         let code = self.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
         match code.map(|code| code & 0xff) {
             Some(code) if DAMAGED.contains(&code) => ErrorKind::Corrupt,
@@ -123,7 +154,7 @@ impl Kind for arrow::error::ArrowError {
     }
 }
 
-impl Kind for parquet::errors::ParquetError {
+impl Kind for ParquetError {
     fn kind(&self) -> ErrorKind {
         of_store(self).unwrap_or(ErrorKind::Internal)
     }
@@ -188,5 +219,57 @@ impl From<Error> for DataFusionError {
 impl From<Error> for SinkError {
     fn from(error: Error) -> Self {
         Self { kind: error.kind, message: error.message, source: error.source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_the_store(source: impl StdError + Send + Sync + 'static) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: Box::new(source) }
+    }
+
+    fn read<E: Kind>(error: E) -> Error {
+        Err::<(), E>(error).doing(|| "read a file").unwrap_err()
+    }
+
+    fn of_iceberg(error: object_store::Error) -> iceberg::Error {
+        iceberg::Error::new(iceberg::ErrorKind::Unexpected, "cannot access").with_source(error)
+    }
+
+    #[test]
+    fn only_what_was_read_and_found_wrong_is_damage() {
+        use std::io::Error as IoError;
+        let gone = || object_store::Error::NotFound { path: "a".into(), source: "it is not there".into() };
+        let timed_out = || of_the_store(IoError::from(IoErrorKind::TimedOut));
+        let too_many_files = IoError::from_raw_os_error(24);
+        let invalid = |source: IoError| {
+            iceberg::Error::new(iceberg::ErrorKind::DataInvalid, "no manifest").with_source(source)
+        };
+        let newer = iceberg::Error::new(iceberg::ErrorKind::FeatureUnsupported, "format version 9");
+        let cases = [
+            (read(of_iceberg(gone())), true),
+            (read(gone()), true),
+            (read(of_iceberg(timed_out())), false),
+            (read(timed_out()), false),
+            (read(of_the_store(too_many_files)), false),
+            (read(ParquetError::External(Box::new(timed_out()))), false),
+            (read(ParquetError::External(Box::new(gone()))), true),
+            (read(ParquetError::EOF("too short".into())), true),
+            (read(ParquetError::NYI("an encoding of later".into())), false),
+            (read(DataFusionError::ParquetError(Box::new(ParquetError::General("no footer".into())))), true),
+            (read(DataFusionError::ObjectStore(Box::new(timed_out()))), false),
+            (read(invalid(IoError::from(IoErrorKind::UnexpectedEof))), true),
+            (read(invalid(IoError::from(IoErrorKind::PermissionDenied))), false),
+            (read(newer), false),
+            (read(sqlx::Error::PoolTimedOut), false),
+            (read(IoError::from(IoErrorKind::PermissionDenied)), false),
+            (Error::new(ErrorKind::Corrupt, "it has 3 bytes, not 4"), true),
+            (Error::new(ErrorKind::Invalid, "a home is not moved"), false),
+        ];
+        for (error, damage) in cases {
+            assert_eq!(error.is_damage(), damage, "{error:?}");
+        }
     }
 }

@@ -12,11 +12,12 @@ use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use seislake_model::{ErrorKind, Offsets};
+use seislake_model::Offsets;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Result};
 use crate::lake::Lake;
 use crate::sink::offsets;
+use crate::sql_catalog::require_own;
 use crate::storage::Warehouse;
 use crate::tables::{TABLES, TableDef};
 
@@ -52,12 +53,7 @@ pub(crate) async fn open_at(warehouse: &Warehouse, ident: &TableIdent, location:
     let what = || format!("read the metadata of table \"{ident}\" at \"{location}\"");
     let io = warehouse.file_io();
     let metadata = TableMetadata::read_from(&io, location).await.doing(what)?;
-    // A file that was copied or moved here from another table is sound, and none of this one.
-    let own = format!("/{}/{}", ident.namespace().to_url_string(), ident.name());
-    if TABLES.iter().any(|table| table.ident() == *ident) && !metadata.location().ends_with(&own) {
-        let message = format!("{}: it is that of the table at \"{}\"", what(), metadata.location());
-        return Err(Error::new(ErrorKind::Corrupt, message));
-    }
+    require_own(ident, location, &metadata)?;
     let table = Table::builder()
         .identifier(ident.clone())
         .file_io(io)
@@ -90,19 +86,36 @@ pub(crate) async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Ve
     Ok(files)
 }
 
-/// The table at the newest of `files` that can be read, where that is newer than `pointer`.
+/// The table at the newest of `files` that is not damaged, where that is newer than `pointer`.
 pub(crate) async fn newer(
     warehouse: &Warehouse,
     ident: &TableIdent,
     files: &[String],
     pointer: &str,
-) -> Option<Table> {
+) -> Result<Option<Table>> {
     for file in files.iter().take_while(|file| version(file) > version(pointer)) {
-        if let Ok(table) = open_at(warehouse, ident, file).await {
-            return Some(table);
+        match open_at(warehouse, ident, file).await {
+            Ok(table) => return Ok(Some(table)),
+            Err(error) => drop(error.damage()?),
         }
     }
-    None
+    Ok(None)
+}
+
+/// The table at the newest of `files` that is not damaged and has rows.
+pub(crate) async fn newest_with_rows(
+    warehouse: &Warehouse,
+    ident: &TableIdent,
+    files: &[String],
+) -> Result<Option<Table>> {
+    for file in files {
+        match open_at(warehouse, ident, file).await {
+            Ok(table) if table.metadata().current_snapshot().is_some() => return Ok(Some(table)),
+            Ok(_) => {}
+            Err(error) => drop(error.damage()?),
+        }
+    }
+    Ok(None)
 }
 
 /// What `newer` covers and `current` does not, in words; `None` where it hides nothing.
@@ -149,7 +162,7 @@ impl Lake {
             let current = self.load(&ident).await?;
             let Some(pointer) = current.metadata_location() else { continue };
             let files = metadata_files(warehouse, &ident).await?;
-            let Some(newest) = newer(warehouse, &ident, &files, pointer).await else { continue };
+            let Some(newest) = newer(warehouse, &ident, &files, pointer).await? else { continue };
             if let Some(what) = hides(newest.metadata(), current.metadata()) {
                 tracing::warn!(
                     table = %ident, pointer, newest = newest.metadata_location(), hidden = what,
@@ -180,12 +193,8 @@ impl Lake {
     pub(crate) async fn forgotten(&self, ident: &TableIdent) -> Result<Option<String>> {
         let catalog = self.catalog();
         let warehouse = catalog.warehouse();
-        for file in metadata_files(warehouse, ident).await? {
-            let opened = open_at(warehouse, ident, &file).await;
-            if opened.is_ok_and(|table| table.metadata().current_snapshot().is_some()) {
-                return Ok(Some(file));
-            }
-        }
-        Ok(None)
+        let files = metadata_files(warehouse, ident).await?;
+        let found = newest_with_rows(warehouse, ident, &files).await?;
+        Ok(found.and_then(|table| table.metadata_location().map(str::to_owned)))
     }
 }

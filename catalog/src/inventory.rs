@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use datafusion::prelude::SessionContext;
 use seislake_model::{Channel, ErrorKind, Inventory, Offsets, Rows, SnapshotId, Station};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
+use crate::rows::fitted;
 use crate::sink::{Change, Replaced, commit, write_files};
 use crate::tables::{SortBy, TableDef, decode_channels, decode_stations, encode};
 
@@ -25,7 +26,7 @@ impl Lake {
     pub async fn inventory(&self) -> Result<Inventory> {
         let (stations, _) = self.read_all(defined("network.stations")?).await?;
         let (channels, _) = self.read_all(defined("network.channels")?).await?;
-        Ok(Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels) })
+        Ok(Inventory { stations: decode_stations(&stations).rows, channels: decode_channels(&channels).rows })
     }
 
     /// Adds stations and channels; epochs of the same station or channel and start are replaced. Nothing is
@@ -55,20 +56,36 @@ impl Lake {
     async fn merge_inventory(&self, additions: Inventory) -> Result<()> {
         let (stations, of_stations) = self.read_all(defined("network.stations")?).await?;
         let (channels, of_channels) = self.read_all(defined("network.channels")?).await?;
-        let before = Inventory { stations: decode_stations(&stations), channels: decode_channels(&channels) };
+        let (read_stations, read_channels) = (decode_stations(&stations), decode_channels(&channels));
+        let before = Inventory { stations: read_stations.rows, channels: read_channels.rows };
         let mut after = before.clone();
         after.merge(additions);
-        self.replace(of_stations, Rows::Stations(before.stations), Rows::Stations(after.stations)).await?;
-        self.replace(of_channels, Rows::Channels(before.channels), Rows::Channels(after.channels)).await
+        // Nothing can be made of some rows, but they are somebody's: they stay as they are.
+        let kept = rows_at(&stations, read_stations.unreadable)?;
+        self.replace(of_stations, Rows::Stations(before.stations), Rows::Stations(after.stations), &kept)
+            .await?;
+        let kept = rows_at(&channels, read_channels.unreadable)?;
+        self.replace(of_channels, Rows::Channels(before.channels), Rows::Channels(after.channels), &kept)
+            .await
     }
 
-    /// Replaces all rows of a table in one snapshot if they differ from those of before, which are of snapshot `of`.
-    async fn replace(&self, of: Option<SnapshotId>, before: Rows, after: Rows) -> Result<()> {
+    /// Replaces all rows of a table but those that are kept, in one snapshot, if they differ from those of before, which are
+    /// of snapshot `of`.
+    async fn replace(
+        &self,
+        of: Option<SnapshotId>,
+        before: Rows,
+        after: Rows,
+        kept: &RecordBatch,
+    ) -> Result<()> {
         let table = defined(after.table())?;
         let (before, after) = (in_order(table, encode(&before)?)?, in_order(table, encode(&after)?)?);
         if before == after {
             return Ok(());
         }
+        let after = [after, fitted(table, kept)?];
+        let what = || format!("join rows of \"{}\"", table.full_name());
+        let after = in_order(table, concat_batches(&table.arrow_schema()?, &after).doing(what)?)?;
         let files = write_files(self, table, &[after]).await?;
         let none = Offsets::default();
         let change = Change { table, files, replaced: Replaced::Everything(of), covered: &none, seen: &none };
@@ -95,6 +112,10 @@ fn check(additions: &Inventory) -> Result<()> {
         .chain(channels)
         .find_map(std::result::Result::err)
         .map_or(Ok(()), |error| Err(Error::new(ErrorKind::Invalid, format!("cannot store {error}"))))
+}
+
+fn rows_at(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {
+    take_record_batch(batch, &UInt32Array::from(rows)).doing(|| "choose rows")
 }
 
 fn in_order(table: &TableDef, batch: RecordBatch) -> Result<RecordBatch> {

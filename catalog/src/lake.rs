@@ -1,6 +1,7 @@
 //! The front door: opens a lake, hands out sinks and table providers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -306,9 +307,36 @@ impl Lake {
         &self.inner.leases
     }
 
-    /// Files of the warehouse found damaged or missing since the lake was opened, with what is wrong.
-    pub fn damages(&self) -> BTreeMap<String, String> {
-        self.catalog().warehouse().damages()
+    /// Files of the warehouse found damaged or missing since the lake was opened, with what is wrong. Those that no snapshot
+    /// of their table names any more are forgotten.
+    pub async fn damages(&self) -> BTreeMap<String, String> {
+        let catalog = self.catalog();
+        let warehouse = catalog.warehouse();
+        let mut damages = warehouse.damages();
+        let mut needed: HashMap<TableIdent, Option<BTreeSet<String>>> = HashMap::new();
+        let found: Vec<String> = damages.keys().cloned().collect();
+        for path in found {
+            let mut parts = path.split('/').map(str::to_owned);
+            let (Some(namespace), Some(name)) = (parts.next(), parts.next()) else { continue };
+            if namespace == ORIGINALS_FOLDER {
+                continue;
+            }
+            let ident = TableIdent::new(NamespaceIdent::new(namespace), name);
+            let of_table = match needed.entry(ident) {
+                Entry::Occupied(known) => known.into_mut(),
+                // What cannot be read may name the file.
+                Entry::Vacant(unknown) => {
+                    let files = self.files_needed(unknown.key()).await.ok();
+                    unknown.insert(files)
+                }
+            };
+            let location = format!("{}/{path}", warehouse.base());
+            if of_table.as_ref().is_some_and(|files| !files.contains(&location)) {
+                warehouse.forget_damage(&path);
+                damages.remove(&path);
+            }
+        }
+        damages
     }
 
     pub(crate) fn manifests(&self) -> &ManifestCache {

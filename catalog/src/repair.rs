@@ -19,16 +19,16 @@ use iceberg::table::Table;
 use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStoreExt;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
-use seislake_model::Offsets;
+use seislake_model::{ErrorKind, Offsets};
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
-use crate::hidden::{files_of, hides, metadata_files, newer, open_at};
+use crate::hidden::{files_of, hides, metadata_files, newer, newest_with_rows, open_at};
 use crate::lake::Lake;
 use crate::maintain::conform;
 use crate::settings::LakeSettings;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
-use crate::sql_catalog::{Pointers, is_sound, made_here};
+use crate::sql_catalog::{Pointers, damage_of, made_here, other_than};
 use crate::storage::Warehouse;
 use crate::tables::{TABLES, TableDef, table_def};
 
@@ -59,7 +59,7 @@ impl Lake {
     /// What is damaged in a lake; every file that its tables need is read. Nothing is changed.
     ///
     /// # Errors
-    /// Where the warehouse cannot be reached at all.
+    /// What keeps a file from being read: it is not told as damage.
     pub async fn check(settings: &LakeSettings) -> Result<(Vec<LakeFinding>, Offsets)> {
         Doctor::visit(settings, Mode::Check).await
     }
@@ -67,8 +67,14 @@ impl Lake {
     /// Mends what [`Lake::check`] finds, and tells it, with the offsets that the tables cover afterwards.
     ///
     /// # Errors
-    /// Where files cannot be read or written for other reasons than damage.
+    /// What keeps a file from being read or written: only what was read and found wrong is damage, and is changed. Files
+    /// of one table in the folder of another.
     pub async fn repair(settings: &LakeSettings) -> Result<(Vec<LakeFinding>, Offsets)> {
+        // Whatever keeps a file from being read is met before anything is changed.
+        let (found, covered) = Doctor::visit(settings, Mode::Check).await?;
+        if found.is_empty() {
+            return Ok((found, covered));
+        }
         let (mut findings, _) = Doctor::visit(settings, Mode::Repair).await?;
         // What came to light behind what was mended.
         let (left, covered) = Doctor::visit(settings, Mode::Repair).await?;
@@ -82,7 +88,12 @@ struct Doctor<'a> {
     mode: Mode,
     warehouse: Warehouse,
     findings: Vec<LakeFinding>,
+    /// The catalog of before the first change is kept.
+    kept: bool,
 }
+
+/// Tables that a catalog names, with the locations of their metadata, one of which may be missing.
+type Known = Vec<(TableIdent, Option<String>)>;
 
 /// A table in the state in which it will be used.
 struct Sound {
@@ -108,7 +119,7 @@ impl Doctor<'_> {
         }
         let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, create)?;
         warehouse.require_credentials().await?;
-        let mut doctor = Doctor { settings, mode, warehouse, findings };
+        let mut doctor = Doctor { settings, mode, warehouse, findings, kept: false };
         let covered = doctor.examine().await?;
         Ok((doctor.findings, covered))
     }
@@ -120,7 +131,8 @@ impl Doctor<'_> {
 
     async fn examine(&mut self) -> Result<Offsets> {
         let known = self.pointers().await?;
-        self.require_own(known.as_deref()).await?;
+        self.require_own(known.as_ref()).await?;
+        self.require_own_folders().await?;
         let mut covered = Offsets::default();
         let mut sound = Vec::new();
         let idents: BTreeSet<TableIdent> = TABLES
@@ -152,13 +164,15 @@ impl Doctor<'_> {
     }
 
     /// A home that was moved or copied is not damaged, and nothing of it can be mended: every file would be told as lost.
-    async fn require_own(&self, known: Option<&[(TableIdent, String)]>) -> Result<()> {
-        if let Some((ident, location)) = known.and_then(|known| known.first()) {
+    async fn require_own(&self, known: Option<&Known>) -> Result<()> {
+        let mut named = known.into_iter().flatten();
+        if let Some((ident, location)) = named.find_map(|(ident, location)| Some((ident, location.as_ref()?)))
+        {
             return made_here(&self.warehouse, ident, location);
         }
         for ident in TABLES.iter().map(TableDef::ident) {
             for file in metadata_files(&self.warehouse, &ident).await? {
-                if let Ok(metadata) = TableMetadata::read_from(&self.warehouse.file_io(), &file).await {
+                if let Some(metadata) = self.metadata(&file).await? {
                     return made_here(&self.warehouse, &ident, metadata.location());
                 }
             }
@@ -166,23 +180,50 @@ impl Doctor<'_> {
         Ok(())
     }
 
-    /// The tables that the catalog knows, with the locations of their metadata; `None` where it cannot be read.
-    async fn pointers(&mut self) -> Result<Option<Vec<(TableIdent, String)>>> {
+    /// Folders that were swapped are not damaged: a table that is made anew in the folder of another would mix their files.
+    async fn require_own_folders(&self) -> Result<()> {
+        for ident in TABLES.iter().map(TableDef::ident) {
+            let mut other = None;
+            for file in metadata_files(&self.warehouse, &ident).await? {
+                let Some(metadata) = self.metadata(&file).await? else { continue };
+                other = other_than(&ident, &metadata);
+                if other.is_none() {
+                    break;
+                }
+            }
+            let Some(other) = other else { continue };
+            let base = self.warehouse.base();
+            let folder = format!("{base}/{}/{}", ident.namespace().to_url_string(), ident.name());
+            let message = format!(
+                "the folder of table \"{ident}\" (\"{folder}\") holds the files of table \"{other}\" and none of its own: \
+                 put each back where its name says, or take this one away, and check again; nothing was changed"
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(())
+    }
+
+    /// What a metadata file says; `None` where it is damaged.
+    async fn metadata(&self, file: &str) -> Result<Option<TableMetadata>> {
+        let read = TableMetadata::read_from(&self.warehouse.file_io(), file).await;
+        match read.doing(|| format!("read the metadata at \"{file}\"")) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(error) => error.damage().map(|_| None),
+        }
+    }
+
+    /// The tables that the catalog knows, with the locations of their metadata; `None` where it is damaged.
+    async fn pointers(&mut self) -> Result<Option<Known>> {
         const REMEDY: &str =
             "it is made anew from the newest metadata file of each table; the old file is kept";
         let catalog = self.settings.catalog.clone();
-        let damage = match is_sound(&catalog).await {
-            Ok(()) => match Pointers::open(&catalog, true).await {
-                Ok(pointers) => match pointers.locations().await {
-                    Ok(known) if !known.is_empty() || !self.holds_metadata().await? => {
-                        return Ok(Some(known));
-                    }
-                    Ok(_) => "it names no table, while the warehouse holds some".to_owned(),
-                    Err(error) => said(&error),
-                },
-                Err(error) => said(&error),
+        let damage = match damage_of(&catalog).await? {
+            Some(damage) => damage,
+            None => match Pointers::open(&catalog, true).await?.rows().await {
+                Ok(known) if !known.is_empty() || !self.holds_metadata().await? => return Ok(Some(known)),
+                Ok(_) => "it names no table, while the warehouse holds some".to_owned(),
+                Err(error) => said(&error.damage()?),
             },
-            Err(damage) => damage,
         };
         self.find(
             catalog.display().to_string(),
@@ -206,18 +247,24 @@ impl Doctor<'_> {
     async fn state_of(
         &mut self,
         ident: &TableIdent,
-        pointer: Option<String>,
+        row: Option<Option<String>>,
         catalog_sound: bool,
     ) -> Result<Option<Sound>> {
         let mut damage = None;
-        if let Some(location) = &pointer {
-            match self.open(ident, location).await {
+        let named = row.is_some();
+        match &row {
+            Some(Some(location)) => match self.open(ident, location).await {
                 Ok(table) => return self.forward(ident, table).await.map(Some),
-                Err(error) => damage = Some((location.clone(), said(&error))),
+                Err(error) => damage = Some((location.clone(), said(&error.damage()?))),
+            },
+            Some(None) => {
+                let catalog = self.settings.catalog.display().to_string();
+                damage = Some((catalog, format!("it names no metadata file of table \"{ident}\"")));
             }
-        } else if catalog_sound {
-            return self.unnamed(ident).await;
+            None if catalog_sound => return self.unnamed(ident).await,
+            None => {}
         }
+        let pointer = row.flatten();
         let files = metadata_files(&self.warehouse, ident).await?;
         let older = files.iter().skip_while(|file| {
             pointer.as_ref().is_some_and(|pointer| files.contains(pointer) && *file != pointer)
@@ -229,7 +276,10 @@ impl Doctor<'_> {
                     found = Some(table);
                     break;
                 }
-                Err(error) => damage = damage.or_else(|| Some((file.clone(), said(&error)))),
+                Err(error) => {
+                    let found = (file.clone(), said(&error.damage()?));
+                    damage = damage.or(Some(found));
+                }
             }
         }
         match (&found, damage) {
@@ -255,7 +305,7 @@ impl Doctor<'_> {
                     lost,
                     "the table is made anew, and takes in again what the log holds",
                 );
-                if let (Mode::Repair, Some(_)) = (self.mode, &pointer) {
+                if self.mode == Mode::Repair && named {
                     self.back_up()?;
                     Pointers::open(&self.settings.catalog, false).await?.delete(ident).await?;
                 }
@@ -268,7 +318,7 @@ impl Doctor<'_> {
     async fn forward(&mut self, ident: &TableIdent, table: Table) -> Result<Sound> {
         let pointer = table.metadata_location().unwrap_or_default().to_owned();
         let files = metadata_files(&self.warehouse, ident).await?;
-        let Some(newest) = newer(&self.warehouse, ident, &files, &pointer).await else {
+        let Some(newest) = newer(&self.warehouse, ident, &files, &pointer).await? else {
             return Ok(Sound { table, moved: false });
         };
         let Some(hidden) = hides(newest.metadata(), table.metadata()) else {
@@ -291,21 +341,16 @@ impl Doctor<'_> {
     /// A table that a sound catalog does not name: one of ours was never made, or its row is lost. Somebody may have dropped
     /// one of his own.
     async fn unnamed(&mut self, ident: &TableIdent) -> Result<Option<Sound>> {
-        for file in metadata_files(&self.warehouse, ident).await? {
-            let Ok(table) = self.open(ident, &file).await else { continue };
-            if table.metadata().current_snapshot().is_none() {
-                continue;
-            }
-            let damage = format!("the catalog does not name table \"{ident}\"");
-            self.find(
-                file,
-                damage,
-                "hidden: all its rows",
-                "the catalog names it again, at its newest metadata file",
-            );
-            return Ok(Some(Sound { table, moved: true }));
-        }
-        Ok(None)
+        let files = metadata_files(&self.warehouse, ident).await?;
+        let Some(table) = newest_with_rows(&self.warehouse, ident, &files).await? else { return Ok(None) };
+        let damage = format!("the catalog does not name table \"{ident}\"");
+        self.find(
+            table.metadata_location().unwrap_or_default(),
+            damage,
+            "hidden: all its rows",
+            "the catalog names it again, at its newest metadata file",
+        );
+        Ok(Some(Sound { table, moved: true }))
     }
 
     async fn open(&self, ident: &TableIdent, location: &str) -> Result<Table> {
@@ -330,28 +375,30 @@ impl Doctor<'_> {
         Ok(())
     }
 
-    /// Keeps the catalog as it is beside itself; once a second is enough.
-    fn back_up(&self) -> Result<()> {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        for file in catalog_files(&self.settings.catalog).into_iter().filter(|file| file.exists()) {
-            let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
+    /// Keeps the catalog as it is beside itself, before the first change.
+    fn back_up(&mut self) -> Result<()> {
+        if self.kept {
+            return Ok(());
+        }
+        for file in catalog_files(&self.settings.catalog) {
+            let kept = kept_name(&file)?;
             match std::fs::copy(&file, &kept) {
                 // The log of a database goes away when its last connection is closed.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 copied => drop(copied.doing(|| format!("keep a copy of \"{}\"", file.display()))?),
             }
         }
+        self.kept = true;
         Ok(())
     }
 
     /// The same for a catalog of no use: it is not copied, because it may claim to be as long as a disk.
     fn put_aside(&self) -> Result<()> {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        for file in
-            catalog_files(&self.settings.catalog).into_iter().filter(|file| file.symlink_metadata().is_ok())
-        {
-            let kept = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
-            std::fs::rename(&file, &kept).doing(|| format!("put \"{}\" aside", file.display()))?;
+        for file in catalog_files(&self.settings.catalog) {
+            match std::fs::rename(&file, kept_name(&file)?) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                renamed => renamed.doing(|| format!("put \"{}\" aside", file.display()))?,
+            }
         }
         Ok(())
     }
@@ -364,7 +411,7 @@ impl Doctor<'_> {
             if let Err(error) = files_of(table, snapshot).await {
                 let lost = format!("the state of table \"{}\" at that snapshot", table.identifier());
                 let object = snapshot.manifest_list().to_owned();
-                self.find(object, said(&error), lost, "the snapshot is let go");
+                self.find(object, said(&error.damage()?), lost, "the snapshot is let go");
                 unreadable.push(snapshot.snapshot_id());
             }
         }
@@ -382,7 +429,7 @@ impl Doctor<'_> {
         let mut damaged = Vec::new();
         for file in files_of(table, snapshot).await? {
             if let Err(error) = self.read_whole(&file).await {
-                damaged.push((file, said(&error)));
+                damaged.push((file, said(&error.damage()?)));
             }
         }
         if damaged.is_empty() {
@@ -395,7 +442,7 @@ impl Doctor<'_> {
         };
         for (file, damage) in &damaged {
             let rows = match (&lake, definition) {
-                (Some(_), Some(definition)) => self.readable(definition, file).await,
+                (Some(_), Some(definition)) => self.readable(definition, file).await?,
                 _ => Vec::new(),
             };
             let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
@@ -429,7 +476,7 @@ impl Doctor<'_> {
         let size = store.head(&path).await.doing(what)?.size;
         if size != file.file_size_in_bytes() {
             let message = format!("it has {size} bytes, not {}", file.file_size_in_bytes());
-            return Err(Error::new(seislake_model::ErrorKind::Corrupt, message));
+            return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let mut first = 0;
         while first < size {
@@ -442,23 +489,32 @@ impl Doctor<'_> {
         ParquetRecordBatchStreamBuilder::new(reader).await.doing(what).map(drop)
     }
 
-    /// Rows of the row groups that can be read.
-    async fn readable(&self, table: &TableDef, file: &DataFile) -> Vec<RecordBatch> {
-        let Ok(path) = self.warehouse.path(file.file_path()) else { return Vec::new() };
+    /// Rows of the row groups that are not damaged.
+    async fn readable(&self, table: &TableDef, file: &DataFile) -> Result<Vec<RecordBatch>> {
+        let what = || format!("read data file \"{}\"", file.file_path());
+        let path = self.warehouse.path(file.file_path()).doing(what)?;
+        let schema = table.arrow_schema()?;
         let open = async || {
             let reader = ParquetObjectReader::new(self.warehouse.store(), path.clone());
-            ParquetRecordBatchStreamBuilder::new(reader).await
+            ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)
         };
-        let Ok(schema) = table.arrow_schema() else { return Vec::new() };
-        let groups = open().await.map_or(0, |builder| builder.metadata().num_row_groups());
+        let read = async |group| -> Result<Vec<RecordBatch>> {
+            let stream = open().await?.with_row_groups(vec![group]).build().doing(what)?;
+            let batches: Vec<RecordBatch> = stream.try_collect().await.doing(what)?;
+            batches.iter().map(|batch| conform(batch, &schema)).collect()
+        };
+        let groups = match open().await {
+            Ok(builder) => builder.metadata().num_row_groups(),
+            Err(error) => error.damage().map(|_| 0)?,
+        };
         let mut rows = Vec::new();
         for group in 0..groups {
-            let Ok(builder) = open().await else { continue };
-            let Ok(stream) = builder.with_row_groups(vec![group]).build() else { continue };
-            let read: std::result::Result<Vec<RecordBatch>, _> = stream.try_collect().await;
-            rows.extend(read.into_iter().flatten().filter_map(|batch| conform(&batch, &schema).ok()));
+            match read(group).await {
+                Ok(batches) => rows.extend(batches),
+                Err(error) => drop(error.damage()?),
+            }
         }
-        rows
+        Ok(rows)
     }
 }
 
@@ -495,6 +551,19 @@ fn said(error: &Error) -> String {
         cause = error.source();
     }
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A name beside a file, under which nothing is kept yet.
+fn kept_name(file: &FilePath) -> Result<PathBuf> {
+    const NAMES_MAX: u32 = 1000;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let first = format!("{}.damaged-{}", file.display(), since.as_secs());
+    let names =
+        std::iter::once(first.clone()).chain((1..NAMES_MAX).map(|number| format!("{first}-{number}")));
+    let free = |name: &PathBuf| name.symlink_metadata().is_err();
+    names.map(PathBuf::from).find(free).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, format!("too many files are kept beside \"{}\"", file.display()))
+    })
 }
 
 /// The database and what SQLite keeps beside it.

@@ -92,7 +92,7 @@ impl Lake {
 }
 
 /// Rows in the schema of a table, found by the names of its columns: statements drop field ids.
-fn fitted(table: &TableDef, batch: &RecordBatch) -> Result<RecordBatch> {
+pub(crate) fn fitted(table: &TableDef, batch: &RecordBatch) -> Result<RecordBatch> {
     let what = || format!("fit rows to table \"{}\"", table.full_name());
     let schema = table.arrow_schema()?;
     let mut columns = Vec::with_capacity(schema.fields().len());

@@ -1,10 +1,13 @@
 //! Finding snapshots: by table and moment, and by id alone.
 
-use seislake_model::{SnapshotId, Timestamp};
+use std::collections::BTreeMap;
+
+use seislake_model::{ErrorKind, SnapshotId, Timestamp};
 
 use crate::error::Result;
 use crate::lake::{Lake, defined};
 use crate::provider::AsOf;
+use crate::tables::TABLES;
 
 /// Which snapshot an id means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +21,23 @@ pub struct FoundSnapshot {
 }
 
 impl Lake {
+    /// How many commits each table has had that made a snapshot; a table never goes back by itself.
+    ///
+    /// # Errors
+    /// A table that cannot be read.
+    pub async fn commit_numbers(&self) -> Result<BTreeMap<String, i64>> {
+        let mut numbers = BTreeMap::new();
+        for table in TABLES {
+            let loaded = match self.load(&table.ident()).await {
+                // A lake that is opened for reading may be older than the table.
+                Err(error) if error.kind == ErrorKind::NotFound => continue,
+                loaded => loaded?,
+            };
+            numbers.insert(table.full_name(), loaded.metadata().last_sequence_number());
+        }
+        Ok(numbers)
+    }
+
     /// The snapshot of `table` (`bulletin.events`) that a reader would see; `None` where it has none yet.
     pub async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>> {
         let ident = defined(table)?.ident();

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -654,3 +655,210 @@ def test_D8_a_copied_home_is_told_as_such_and_not_emptied(filled, without_catalo
         assert "a home is not moved or copied" in elsewhere.fail("home", action), action
     assert sorted(path.relative_to(elsewhere.path) for path in elsewhere.path.rglob("*")) == before
     assert home.query(PACKETS) == filled.packets
+
+
+# ---------------------------------------------------------------- what cannot be read is no damage
+
+def state_of(home: Home) -> dict:
+    """All that a repair may change: files of log and warehouse, names in the home, rows of the catalog."""
+    contents = {path.relative_to(home.path): path.read_bytes() for name in ("log", "warehouse") for path in (home.path / name).rglob("*") if path.is_file()}
+    names = sorted(path.name for path in [*home.path.iterdir(), *(home.path / "state").iterdir()] if not path.name.startswith("catalog.sqlite-"))
+    with sqlite3.connect(home.path / "catalog.sqlite") as database:
+        rows = database.execute("SELECT * FROM iceberg_tables ORDER BY 2, 3").fetchall()
+    database.close()
+    return {"contents": contents, "names": names, "rows": rows}
+
+
+def limited_to(descriptors: int):
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+
+@pytest.mark.parametrize("descriptors", [11, 12, 13, 15, 17, 19, 21, 24])
+def test_D8_a_repair_that_runs_out_of_descriptors_changes_nothing(filled, descriptors):
+    home = filled.restore()
+    home.run("home", "check")
+    before = state_of(home)
+    for action in ("check", "repair"):
+        done = home.run("home", action, preexec_fn=limited_to(descriptors))
+        assert done.returncode == 0 or "open files" in done.stderr or "unable to open" in done.stderr, (action, done.stdout, done.stderr)
+        if done.returncode == 0:
+            assert done.stdout == "nothing is damaged\n"
+        else:
+            assert done.stdout == "" and "panicked" not in done.stderr, done.stdout
+    assert state_of(home) == before
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    assert home.query(PACKETS) == filled.packets
+
+
+def without_rights() -> list:
+    """Begins a command that may read what its user may, also where that is root."""
+    if os.geteuid() != 0:
+        return []
+    rights = "-dac_override,-dac_read_search"
+    if shutil.which("setpriv") is None:
+        pytest.skip("no setpriv here")
+    return ["setpriv", f"--bounding-set={rights}", f"--inh-caps={rights}"]
+
+
+UNREADABLE = {
+    "data file": data,
+    "manifest": lambda h: files(h, "warehouse/waveform/segments/metadata/*-m0.avro")[0],
+    "list of manifests": manifest_list,
+    "metadata file": lambda h: pointer(h, "segments"),
+    "newest metadata of an older catalog": lambda h: pointer(h, "stations"),
+    "folder of metadata": lambda h: pointer(h, "picks").parent,
+    "partition of the log": lambda h: segment(h).parent,
+    "segment of the log": segment,
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_D8_what_may_not_be_read_is_no_damage_and_a_repair_changes_nothing(filled, kind):
+    home = filled.restore()
+    path = UNREADABLE[kind](home)
+    before, mode = state_of(home), path.stat().st_mode
+    for action in ("check", "repair"):
+        path.chmod(0)
+        done = subprocess.run([*without_rights(), binary(), "home", action, "--home", str(home.path)], capture_output=True, text=True,
+                              timeout=120, env=environment())
+        path.chmod(mode)
+        assert done.returncode == 1 and "ermission denied" in done.stdout + done.stderr, (action, done.stdout, done.stderr)
+        assert path.name in done.stdout + done.stderr, (action, done.stdout, done.stderr)
+        assert state_of(home) == before, action
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    assert home.query(PACKETS) == filled.packets
+
+
+# ---------------------------------------------------------------- what is gone or lies in the wrong place
+
+@pytest.mark.parametrize("topic", ["waveforms.raw", "waveforms.raw.dlq", "waveforms.phase_picks", "waveforms.associations",
+                                   "waveforms.locations", "waveforms.magnitudes"])
+def test_D8_a_topic_whose_folder_is_gone_is_told_of(filled, topic):
+    home = filled.restore()
+    shutil.rmtree(home.path / "log" / topic)
+    told = findings(home)
+    assert any(finding["object"].endswith(f"/{topic}") and "not there" in finding["damage"] for finding in told), told
+    mended(filled)
+
+
+def rows_of_catalog(home: Home, statement: str, *values) -> None:
+    with sqlite3.connect(home.path / "catalog.sqlite") as database:
+        database.execute(statement, values)
+    database.close()
+
+
+def swap_pointers(home: Home) -> None:
+    segments_at, packets_at = (f"file://{pointer(home, table)}" for table in ("segments", "packets"))
+    rows_of_catalog(home, "UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = 'segments'", packets_at)
+    rows_of_catalog(home, "UPDATE iceberg_tables SET metadata_location = ? WHERE table_name = 'packets'", segments_at)
+
+
+def swap_metadata(home: Home) -> None:
+    swap(pointer(home, "segments"), pointer(home, "packets"))
+
+
+@pytest.mark.parametrize("swapped", [swap_pointers, swap_metadata])
+def test_D8_metadata_of_two_tables_that_were_swapped_are_told_by_both_names_and_mended(filled, swapped):
+    home = filled.restore()
+    swapped(home)
+    message = home.fail("query", "SELECT count(*) FROM waveform.segments")
+    assert '"waveform.segments"' in message and '"waveform.packets"' in message, message
+    message = home.fail("import", filled.records)
+    assert '"waveform.segments"' in message and '"waveform.packets"' in message and "seislake home repair" in message, message
+    told = [finding["damage"] for finding in findings(home)]
+    assert any('"waveform.segments"' in damage and '"waveform.packets"' in damage for damage in told), told
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    # Tables that went back to the metadata files of before take in again what the log holds.
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert samples_of(home) == sum(len(row["samples"]) for row in filled.samples)
+
+
+def test_D8_folders_of_two_tables_that_were_swapped_are_told_by_both_names_and_nothing_is_changed(filled):
+    home = filled.restore()
+    folders = [home.path / "warehouse" / "waveform" / name for name in ("segments", "packets")]
+    swap(*folders)
+    before = state_of(home)
+    for command in [("home", "check"), ("home", "repair")]:
+        message = home.fail(*command)
+        assert '"waveform.segments"' in message and '"waveform.packets"' in message, message
+    assert state_of(home) == before
+    message = home.fail("query", "SELECT count(*) FROM waveform.segments")
+    assert '"waveform.segments"' in message and "is not there" in message, message
+    swap(*folders)
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+
+
+@pytest.mark.parametrize("table", ["segments", "picks", "stations"])
+def test_D8_a_row_of_the_catalog_that_names_no_file_is_told_of_and_mended(filled, table):
+    home = filled.restore()
+    rows_of_catalog(home, "UPDATE iceberg_tables SET metadata_location = NULL WHERE table_name = ?", table)
+    namespace = {"segments": "waveform", "picks": "bulletin", "stations": "network"}[table]
+    for command in [("query", f"SELECT count(*) FROM {namespace}.{table}"), ("import", filled.records)]:
+        message = home.fail(*command)
+        assert f"{namespace}.{table}" in message and "no metadata file" in message, message
+    assert home.count("waveform.packets") == 180, "other tables are read"
+    assert any("no metadata file" in finding["damage"] for finding in findings(home))
+    mended(filled)
+
+
+def test_D8_an_older_warehouse_with_its_older_catalog_is_told_of(home):
+    records = home.folder / "records"
+    records.mkdir()
+    for number, station in enumerate(STATIONS[:2]):
+        body = series(np.cumsum(np.random.default_rng(number).integers(-50, 51, 3000)), "2024-01-01T00:00:00", station=station)
+        (records / f"{station}.mseed").write_bytes(body)
+        stations = home.folder / f"{station}.txt"
+        stations.write_text(station_text([("XX", station, "", "HHZ", 1.0, 2.0, 0, 100)]))
+        home.succeed("import", "--archive-only", "--stations", stations, "--", records / f"{station}.mseed")
+        if number == 0:
+            shutil.copytree(home.path / "warehouse", home.folder / "warehouse")
+            shutil.copy(home.path / "catalog.sqlite", home.folder / "older.sqlite")
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    drop_catalog(home)
+    shutil.rmtree(home.path / "warehouse")
+    shutil.copytree(home.folder / "warehouse", home.path / "warehouse")
+    shutil.copy(home.folder / "older.sqlite", home.path / "catalog.sqlite")
+    told = {finding["object"] for finding in findings(home) if "older" in finding["damage"]}
+    assert {'table "waveform.packets"', 'table "network.stations"'} <= told, told
+    home.succeed("home", "repair")
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    home.succeed("import", "--archive-only", records)
+    assert home.count("waveform.packets") == 60
+
+
+# ---------------------------------------------------------------- one of many
+
+def test_D8_a_table_that_cannot_be_kept_up_keeps_no_other_from_it(filled):
+    home = filled.restore()
+    for path in files(home, "warehouse/waveform/packets/metadata/*-m0.avro"):
+        flip(path, [path.stat().st_size * 2 // 3])
+    for action in ("compact", "orphans"):
+        done = home.run(f"maintain {action}", "--json")
+        assert done.returncode == 1 and '"waveform.packets"' in done.stderr and "panicked" not in done.stderr, (action, done.stderr)
+        told = {report["table"] for report in json.loads(done.stdout)}
+        assert {"bulletin.picks", "waveform.segments", "quality.timing", "stream.dead_letters"} <= told, (action, told)
+        assert "waveform.packets" not in told
+    home = filled.restore()
+    files(home, "warehouse/waveform/packets/data/**/*.parquet")[0].write_bytes(b"no data")
+    done = home.run("quality update")
+    assert done.returncode == 1 and "quality.timing" in done.stderr, done.stderr
+    assert home.count("quality.signal_levels") > 0 and home.count("quality.continuity") > 0
+
+
+def test_D8_a_row_of_unknown_quality_is_passed_over_and_the_others_are_served(filled):
+    import pyarrow as pa
+    from pyiceberg.catalog.sql import SqlCatalog
+    home = filled.restore()
+    whole = "SELECT count(*) AS n, sum(sample) AS s FROM samples('FDSN:XX_AAA__H_H_Z', '2024-01-01T00:00', '2024-01-02T00:00')"
+    before = home.query(whole)
+    catalog = SqlCatalog("seislake", uri=f"sqlite:///{home.path}/catalog.sqlite", warehouse=f"file://{home.path}/warehouse")
+    table = catalog.load_table("waveform.segments")
+    rows = table.scan(row_filter="source_id = 'FDSN:XX_AAA__H_H_Z'").to_arrow().slice(0, 1)
+    place = rows.schema.get_field_index("quality")
+    table.append(rows.set_column(place, rows.schema.field(place), pa.array(["no quality"], rows.schema.field(place).type)))
+    catalog.close()
+    assert home.query(whole) == before and int(before[0]["n"]) == 6000
+    home.succeed("quality update")
+    assert home.count("quality.continuity", "source_id = 'FDSN:XX_AAA__H_H_Z'") == 1

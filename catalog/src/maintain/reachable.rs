@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
-use iceberg::TableUpdate;
 use iceberg::spec::SnapshotRef;
 use iceberg::table::Table;
+use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStore;
 use seislake_model::ErrorKind;
 use serde::Serialize;
@@ -168,6 +168,18 @@ impl Lake {
     /// Names of all tables that can be kept in shape.
     pub fn table_names() -> Vec<String> {
         TABLES.iter().map(|table| table.full_name()).collect()
+    }
+
+    /// Its metadata file, and all that its snapshots name; nothing of a table that is not there (any more).
+    pub(crate) async fn files_needed(&self, ident: &TableIdent) -> Result<BTreeSet<String>> {
+        let table = match self.load(ident).await {
+            Err(error) if error.kind == ErrorKind::NotFound => return Ok(BTreeSet::new()),
+            loaded => loaded?,
+        };
+        let snapshots: Vec<SnapshotRef> = table.metadata().snapshots().cloned().collect();
+        let mut files = self.files_of(&table, &snapshots).await?;
+        files.extend(table.metadata_location().map(str::to_owned));
+        Ok(files)
     }
 
     /// Manifest lists, manifests and live data files of snapshots. One that a commit let go meanwhile has none.

@@ -26,7 +26,8 @@ use seislake_model::ErrorKind;
 
 use crate::error::{Doing, Error, Result};
 use crate::storage::Warehouse;
-pub(crate) use pointers::{Pointers, is_sound};
+use crate::tables::TABLES;
+pub(crate) use pointers::{Pointers, damage_of};
 
 /// Tables whose parsed metadata are kept in memory.
 const METADATA_CACHE_MAX: usize = 256;
@@ -88,6 +89,7 @@ impl SqlCatalog {
         let metadata = TableMetadata::read_from(&self.io, &location)
             .await
             .doing(|| format!("read the metadata of table \"{ident}\" at \"{location}\""))?;
+        require_own(ident, &location, &metadata)?;
         self.remember(ident, location, metadata)
     }
 
@@ -170,6 +172,25 @@ pub(crate) fn made_here(warehouse: &Warehouse, ident: &TableIdent, location: &st
          from \"{base}\" (a home is not moved or copied: put it back, or import again)"
     );
     Err(Error::new(ErrorKind::Invalid, message))
+}
+
+/// Metadata of another table are sound, and none of this one: files, folders or pointers were swapped.
+pub(crate) fn require_own(ident: &TableIdent, location: &str, metadata: &TableMetadata) -> Result<()> {
+    let Some(other) = other_than(ident, metadata) else { return Ok(()) };
+    let message =
+        format!("the metadata of table \"{ident}\" at \"{location}\" are those of table \"{other}\"");
+    Err(Error::new(ErrorKind::Corrupt, message))
+}
+
+/// The table that metadata say they are of, where that is another one: a table of ours lies where its name says.
+pub(crate) fn other_than(ident: &TableIdent, metadata: &TableMetadata) -> Option<String> {
+    let own = format!("/{}/{}", level(ident.namespace()), ident.name());
+    if metadata.location().ends_with(&own) || !TABLES.iter().any(|table| table.ident() == *ident) {
+        return None;
+    }
+    let mut names = metadata.location().rsplit('/');
+    let (name, namespace) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+    Some(format!("{namespace}.{name}"))
 }
 
 /// The single level of a namespace.
@@ -307,6 +328,7 @@ impl Catalog for SqlCatalog {
         self.writable()?;
         self.known_namespace(table.namespace()).await.map_err(namespace_error)?;
         let metadata = TableMetadata::read_from(&self.io, &location).await?;
+        require_own(table, &location, &metadata)?;
         self.pointers.insert(table, &location).await?;
         Ok(self.remember(table, location, metadata)?)
     }

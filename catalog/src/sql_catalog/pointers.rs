@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use iceberg::{NamespaceIdent, TableIdent};
 use seislake_model::ErrorKind;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+};
 use sqlx::{Row, SqlitePool};
 
 use super::level;
@@ -101,18 +103,26 @@ impl Drop for Copy {
     }
 }
 
-/// Whether SQLite finds nothing wrong with a database; else what it finds.
-pub(crate) async fn is_sound(database: &Path) -> Result<(), String> {
-    if !database.exists() {
-        return Err("it is not there".to_owned());
+/// What SQLite finds wrong with a database; `None` where it is sound.
+///
+/// # Errors
+/// What keeps it from being read.
+pub(crate) async fn damage_of(database: &Path) -> Result<Option<String>> {
+    let there = database.try_exists().doing(|| format!("look for catalog \"{}\"", database.display()))?;
+    if !there {
+        return Ok(Some("it is not there".to_owned()));
     }
-    let pointers = Pointers::open(database, true).await.map_err(|error| in_full(&error))?;
-    let checked = sqlx::query("PRAGMA integrity_check(1)").fetch_one(&pointers.pool).await;
-    pointers.close().await;
-    match checked.and_then(|row| row.try_get::<String, _>(0)) {
-        Ok(answer) if answer == "ok" => Ok(()),
-        Ok(answer) => Err(answer),
-        Err(error) => Err(error.to_string()),
+    let what = || format!("check catalog \"{}\"", database.display());
+    let checked = async {
+        let pointers = Pointers::open(database, true).await?;
+        let checked = sqlx::query("PRAGMA integrity_check(1)").fetch_one(&pointers.pool).await;
+        pointers.close().await;
+        checked.and_then(|row| row.try_get::<String, _>(0)).doing(what)
+    };
+    match checked.await {
+        Ok(answer) if answer == "ok" => Ok(None),
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => error.damage().map(|damage| Some(in_full(&damage))),
     }
 }
 
@@ -121,6 +131,20 @@ fn in_full(error: &Error) -> String {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
     }
+}
+
+/// A column of text.
+fn text(row: &SqliteRow, column: usize) -> Result<String> {
+    row.try_get(column).doing(|| "read a row of the catalog")
+}
+
+fn ident_of(row: &SqliteRow) -> Result<TableIdent> {
+    Ok(TableIdent::new(NamespaceIdent::new(text(row, 0)?), text(row, 1)?))
+}
+
+/// The catalog knows a table and not where its metadata is.
+fn points_nowhere(ident: &TableIdent) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the catalog names no metadata file of table \"{ident}\""))
 }
 
 impl Pointers {
@@ -172,7 +196,7 @@ impl Pointers {
         .fetch_all(&self.pool)
         .await
         .doing(|| "list namespaces")?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        rows.iter().map(|row| text(row, 0)).collect()
     }
 
     /// Creates a namespace; false where it exists.
@@ -226,7 +250,7 @@ impl Pointers {
         .fetch_all(&self.pool)
         .await
         .doing(|| format!("read namespace \"{name}\""))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect()
     }
 
     pub(crate) async fn delete_namespace(&self, name: &str) -> Result<()> {
@@ -250,7 +274,7 @@ impl Pointers {
         .fetch_all(&self.pool)
         .await
         .doing(|| "list tables")?;
-        Ok(rows.iter().map(|row| TableIdent::new(NamespaceIdent::new(row.get(0)), row.get(1))).collect())
+        rows.iter().map(ident_of).collect()
     }
 
     /// Location of the current metadata of a table.
@@ -265,11 +289,22 @@ impl Pointers {
         .fetch_optional(&self.pool)
         .await
         .doing(|| format!("find table \"{ident}\""))?;
-        Ok(row.map(|row| row.get(0)))
+        let Some(row) = row else { return Ok(None) };
+        let location: Option<String> = row.try_get(0).doing(|| format!("find table \"{ident}\""))?;
+        location.map(Some).ok_or_else(|| points_nowhere(ident))
     }
 
     /// Locations of the current metadata of all tables, as they stand at one moment.
     pub(crate) async fn locations(&self) -> Result<Vec<(TableIdent, String)>> {
+        let with_location = |(ident, location): (TableIdent, Option<String>)| match location {
+            Some(location) => Ok((ident, location)),
+            None => Err(points_nowhere(&ident)),
+        };
+        self.rows().await?.into_iter().map(with_location).collect()
+    }
+
+    /// The same as the rows say it, one of which may name no file.
+    pub(crate) async fn rows(&self) -> Result<Vec<(TableIdent, Option<String>)>> {
         let rows = sqlx::query(
             "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables
              WHERE catalog_name = ? ORDER BY table_namespace, table_name",
@@ -278,9 +313,9 @@ impl Pointers {
         .fetch_all(&self.pool)
         .await
         .doing(|| "list tables")?;
-        let ident =
-            |row: &sqlx::sqlite::SqliteRow| TableIdent::new(NamespaceIdent::new(row.get(0)), row.get(1));
-        Ok(rows.iter().map(|row| (ident(row), row.get(2))).collect())
+        rows.iter()
+            .map(|row| Ok((ident_of(row)?, row.try_get(2).doing(|| "read a row of the catalog")?)))
+            .collect()
     }
 
     pub(crate) async fn insert(&self, ident: &TableIdent, location: &str) -> Result<()> {

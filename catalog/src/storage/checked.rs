@@ -118,6 +118,11 @@ impl CheckedStore {
         self.damages.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Nobody needs the file any more.
+    pub(super) fn forget_damage(&self, path: &str) {
+        self.damages.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+    }
+
     fn note(&self, path: &Path, what: &str) {
         let mut damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
         if damages.len() < DAMAGES_MAX && damages.insert(path.to_string(), what.to_owned()).is_none() {

@@ -137,6 +137,11 @@ impl Warehouse {
         self.store.damages()
     }
 
+    /// Nobody needs this file any more.
+    pub(crate) fn forget_damage(&self, path: &str) {
+        self.store.forget_damage(path);
+    }
+
     /// Bytes of a data file that was just written; `None` where it was not, or asked for before.
     pub(crate) fn written_bytes(&self, location: &str) -> Option<u64> {
         let path = self.path(location).ok()?;

@@ -6,7 +6,7 @@ use seislake_model::{Channel, Timestamp};
 
 use super::ColumnType::{Double, Text, Time};
 use super::arrays::{double, optional_text, shared_texts, text, time};
-use super::{Column, PassedOver, SortBy, TableDef, optional, required};
+use super::{Column, Decoded, PassedOver, SortBy, TableDef, optional, required};
 use crate::error::{Doing, Result};
 
 pub(super) const TABLE: TableDef = TableDef {
@@ -87,25 +87,28 @@ pub(super) fn encode(rows: &[Channel]) -> Result<Vec<ArrayRef>> {
 
 /// Channels of a batch with the columns of this table, in order; the latest may be missing. Rows that no channel can be
 /// made of, whoever wrote them, are passed over and counted.
-pub(crate) fn decode(batch: &RecordBatch) -> Vec<Channel> {
+pub(crate) fn decode(batch: &RecordBatch) -> Decoded<Channel> {
     let originals = shared_texts(batch, "stationxml");
     let responses = shared_texts(batch, "response_stationxml");
     let mut passed_over = PassedOver::default();
-    let mut channels = Vec::with_capacity(batch.num_rows());
+    let mut decoded = Decoded { rows: Vec::with_capacity(batch.num_rows()), unreadable: Vec::new() };
     for row in 0..batch.num_rows() {
         let channel = decode_row(batch, row)
             .and_then(|channel| channel.check_numbers().map(|()| channel).map_err(|error| error.to_string()));
         match channel {
-            Ok(channel) => channels.push(Channel {
+            Ok(channel) => decoded.rows.push(Channel {
                 original: originals.get(row).cloned().flatten(),
                 response_original: responses.get(row).cloned().flatten(),
                 ..channel
             }),
-            Err(reason) => passed_over.add(reason),
+            Err(reason) => {
+                passed_over.add(reason);
+                decoded.unreadable.push(row as u32);
+            }
         }
     }
     passed_over.tell(&TABLE);
-    channels
+    decoded
 }
 
 fn decode_row(batch: &RecordBatch, row: usize) -> std::result::Result<Channel, String> {
@@ -180,6 +183,8 @@ mod tests {
         columns[0] = Arc::new(StringArray::from_iter_values(ids));
         columns[15] = Arc::new(StringArray::from_iter([None, None, None, Some("{\"sensitivity\": null}")]));
         let batch = RecordBatch::try_new(TABLE.arrow_schema().unwrap(), columns).unwrap();
-        assert_eq!(decode(&batch), [rows[0].clone()]);
+        let decoded = decode(&batch);
+        assert_eq!(decoded.rows, [rows[0].clone()]);
+        assert_eq!(decoded.unreadable, [1, 2, 3]);
     }
 }

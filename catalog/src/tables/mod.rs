@@ -212,6 +212,12 @@ pub(crate) fn compacted(table: &TableDef, rows: RecordBatch) -> Result<RecordBat
     Ok(rows)
 }
 
+/// What rows of a table say, and which of them, by index, nothing can be made of.
+pub(crate) struct Decoded<T> {
+    pub(crate) rows: Vec<T>,
+    pub(crate) unreadable: Vec<u32>,
+}
+
 /// Rows of a table that nothing can be made of: said once, with their count and the first reason.
 #[derive(Debug, Default)]
 struct PassedOver {

@@ -6,7 +6,7 @@ use seislake_model::{Station, Timestamp};
 
 use super::ColumnType::{Double, Text, Time};
 use super::arrays::{double, optional_text, shared_texts, text, time};
-use super::{Column, PassedOver, SortBy, TableDef, optional, required};
+use super::{Column, Decoded, PassedOver, SortBy, TableDef, optional, required};
 
 pub(super) const TABLE: TableDef = TableDef {
     namespace: "network",
@@ -65,7 +65,7 @@ pub(super) fn encode(rows: &[Station]) -> Vec<ArrayRef> {
 
 /// Stations of a batch with the columns of this table, in order; the latest may be missing. Rows that no station can be
 /// made of, whoever wrote them, are passed over and counted.
-pub(crate) fn decode(batch: &RecordBatch) -> Vec<Station> {
+pub(crate) fn decode(batch: &RecordBatch) -> Decoded<Station> {
     let originals = shared_texts(batch, "stationxml");
     let networks = shared_texts(batch, "network_stationxml");
     let with_originals = |row| Station {
@@ -74,16 +74,21 @@ pub(crate) fn decode(batch: &RecordBatch) -> Vec<Station> {
         ..decode_row(batch, row)
     };
     let mut passed_over = PassedOver::default();
-    let mut stations = Vec::with_capacity(batch.num_rows());
-    for station in (0..batch.num_rows()).map(with_originals) {
-        match station.check_numbers() {
-            _ if station.station.is_empty() => passed_over.add("a station without a code".to_owned()),
-            Ok(()) => stations.push(station),
-            Err(error) => passed_over.add(error.to_string()),
-        }
+    let mut decoded = Decoded { rows: Vec::with_capacity(batch.num_rows()), unreadable: Vec::new() };
+    for (row, station) in (0..batch.num_rows()).map(with_originals).enumerate() {
+        let reason = match station.check_numbers() {
+            _ if station.station.is_empty() => "a station without a code".to_owned(),
+            Ok(()) => {
+                decoded.rows.push(station);
+                continue;
+            }
+            Err(error) => error.to_string(),
+        };
+        passed_over.add(reason);
+        decoded.unreadable.push(row as u32);
     }
     passed_over.tell(&TABLE);
-    stations
+    decoded
 }
 
 fn decode_row(batch: &RecordBatch, row: usize) -> Station {
@@ -140,6 +145,8 @@ mod tests {
             station("OLD_CODE", -90.0),
         ];
         let batch = RecordBatch::try_new(TABLE.arrow_schema().unwrap(), encode(&rows)).unwrap();
-        assert_eq!(decode(&batch), [rows[0].clone(), rows[4].clone()]);
+        let decoded = decode(&batch);
+        assert_eq!(decoded.rows, [rows[0].clone(), rows[4].clone()]);
+        assert_eq!(decoded.unreadable, [1, 2, 3]);
     }
 }

@@ -88,7 +88,8 @@ async fn a_damaged_file_is_named_and_remembered() {
         let frame = session(&lake).sql("SELECT samples FROM waveform.segments").await.unwrap();
         let error = frame.collect().await.unwrap_err().to_string();
         assert!(error.contains(&name) && error.contains("damaged"), "{error}");
-        assert!(lake.damages().keys().any(|path| path.contains(&name)), "{:?}", lake.damages());
+        let damages = lake.damages().await;
+        assert!(damages.keys().any(|path| path.contains(&name)), "{damages:?}");
         let error = lake.compact("waveform.segments", everything()).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Corrupt, "{error:?}");
     }
@@ -96,7 +97,33 @@ async fn a_damaged_file_is_named_and_remembered() {
     let lake = lake(home.path()).await;
     let frame = session(&lake).sql("SELECT samples FROM waveform.segments").await.unwrap();
     assert!(frame.collect().await.unwrap_err().to_string().contains(&name));
-    assert_eq!(lake.damages().values().next().map(String::as_str), Some("it is not there"));
+    assert_eq!(lake.damages().await.values().next().map(String::as_str), Some("it is not there"));
+}
+
+#[tokio::test]
+async fn a_damaged_file_that_no_snapshot_names_any_more_is_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    filled(home.path()).await;
+    let file = files(home.path(), "segments/data").remove(0);
+    std::fs::write(&file, b"no data").unwrap();
+    let lake = lake(home.path()).await;
+    let segments = crate::table_def("waveform.segments").unwrap();
+    let frame = session(&lake).sql("SELECT samples FROM waveform.segments").await.unwrap();
+    frame.collect().await.unwrap_err();
+    let none = Offsets::default();
+    let loaded = lake.load(&segments.ident()).await.unwrap();
+    let replaced = crate::sink::Replaced::Everything(loaded.metadata().current_snapshot_id());
+    let change =
+        crate::sink::Change { table: segments, files: Vec::new(), replaced, covered: &none, seen: &none };
+    crate::sink::commit(&lake, change).await.unwrap();
+    assert_eq!(lake.damages().await.len(), 1, "an older snapshot names it");
+    let keep = crate::RetentionSettings {
+        snapshots_kept: 1,
+        history_days: 0,
+        ..crate::RetentionSettings::default()
+    };
+    lake.expire("waveform.segments", &crate::ExpireSettings { keep, dry_run: false }).await.unwrap();
+    assert_eq!(lake.damages().await, std::collections::BTreeMap::new());
 }
 
 fn everything() -> crate::CompactSettings {

@@ -159,6 +159,24 @@ async fn the_inventory_reads_back_and_an_unchanged_one_makes_no_snapshot() {
     assert_eq!(lake.metrics().snapshot_count, 3, "only the stations changed");
 }
 
+#[tokio::test]
+async fn rows_that_cannot_be_read_stay_when_stations_are_added() {
+    use seislake_model::Rows;
+    let home = tempfile::tempdir().unwrap();
+    let lake = lake(home.path()).await;
+    let mut bad = inventory();
+    bad.stations[0].latitude = 91.0;
+    bad.channels[0].sample_rate_hz = Some(f64::INFINITY);
+    for rows in [Rows::Stations(bad.stations), Rows::Channels(bad.channels)] {
+        lake.add_lost_rows(rows.table(), &[encode(&rows).unwrap()]).await.unwrap();
+    }
+    assert_eq!(lake.inventory().await.unwrap(), Inventory::default());
+    assert_eq!(lake.upsert_inventory(inventory()).await.unwrap(), inventory());
+    for table in ["network.stations", "network.channels"] {
+        assert_eq!(super::count(&lake, table).await, 2, "{table}");
+    }
+}
+
 #[test]
 fn every_kind_of_rows_fits_its_table() {
     use seislake_model::Rows;

@@ -1,6 +1,7 @@
 //! The whole path of one home in one process: lake, log, gate and pipeline, wired by the settings.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) struct Engine {
     pub(crate) intake: Intake,
     /// Topic `waveforms.raw`: original records.
     pub(crate) raw: Arc<dyn Topic>,
+    /// Where catalog and warehouse lie.
+    home: PathBuf,
 }
 
 /// Which records the ingest door may take.
@@ -159,7 +162,9 @@ impl Engine {
             Some(Purpose::Archive { shards }) if shards > 1 => Intake::InShares { shards },
             _ => Intake::Open,
         };
-        Ok(Self { lakehouse, gate: Arc::new(gate), pipeline: Arc::new(pipeline), inventory, intake, raw })
+        lakehouse.remember_states(home.lake()).await;
+        let (gate, pipeline, home) = (Arc::new(gate), Arc::new(pipeline), home.lake().to_owned());
+        Ok(Self { lakehouse, gate, pipeline, inventory, intake, raw, home })
     }
 
     /// Adds stations to those of the home; the stages see them at once.
@@ -187,7 +192,9 @@ impl Engine {
 
     /// Ends the process's work in order.
     pub(crate) async fn stop(&self) -> anyhow::Result<()> {
-        Ok(self.pipeline.shutdown().await?)
+        self.pipeline.shutdown().await?;
+        self.lakehouse.remember_states(&self.home).await;
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //! and state, over the one lake of the home. What a home is for is settled by its first import (`purpose.json`).
 
 mod state_files;
+mod table_states;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lakehouse::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
 pub(crate) use state_files::{Strange, put_aside, refuse_strange, refuse_strange_to_readers, strange};
+pub(crate) use table_states::{Older, TableStates};
 
 /// The catalog of the home's tables.
 pub(crate) const CATALOG_FILE: &str = "catalog.sqlite";
@@ -245,12 +247,39 @@ pub(crate) fn in_use(path: &Path) -> bool {
     places.into_iter().any(held)
 }
 
-/// Shares of an archive home.
+/// Shares of an archive home, as far as they can be listed.
 pub(crate) fn shares(path: &Path) -> Vec<PathBuf> {
-    let shares = fs::read_dir(path.join(SHARES_FOLDER)).into_iter().flatten().flatten();
-    let mut shares: Vec<PathBuf> = shares.map(|share| share.path()).filter(|share| share.is_dir()).collect();
+    listed_shares(path).unwrap_or_default()
+}
+
+/// Shares of an archive home.
+///
+/// # Errors
+/// What keeps them from being listed: to a check or a repair that is not the same as none.
+pub(crate) fn listed_shares(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut shares = folders(&path.join(SHARES_FOLDER))?;
     shares.sort();
-    shares
+    Ok(shares)
+}
+
+/// Folders in a folder; none where it is not there.
+///
+/// # Errors
+/// What keeps it from being listed.
+pub(crate) fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let named = || format!("cannot list \"{}\"", path.display());
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.with_context(named)?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(named)?.path();
+        if path.is_dir() {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// Names that are tried for what is put aside.

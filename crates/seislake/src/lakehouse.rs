@@ -15,7 +15,7 @@ use seislake_model::{CatalogueEvent, ErrorKind, Timestamp};
 use seislake_query::SessionSettings;
 use serde::{Deserialize, Serialize};
 
-use crate::home::{self, CATALOG_FILE, Home};
+use crate::home::{self, CATALOG_FILE, Home, TableStates};
 use crate::settings::Settings;
 use crate::upkeep;
 
@@ -87,6 +87,19 @@ impl Lakehouse {
 
     pub(crate) fn lake(&self) -> &Lake {
         &self.lake
+    }
+
+    /// How far the tables have come.
+    pub(crate) async fn table_states(&self) -> anyhow::Result<TableStates> {
+        Ok(TableStates::new(self.lake.commit_numbers().await?))
+    }
+
+    /// Keeps that beside them. A disk that is full stops nobody for it.
+    pub(crate) async fn remember_states(&self, home: &Path) {
+        let remembered = async { self.table_states().await?.remember(home) };
+        if let Err(error) = remembered.await {
+            tracing::warn!(error = format!("{error:#}"), "how far the tables have come cannot be kept");
+        }
     }
 
     /// Tables that this build knows and the home has not.

@@ -380,7 +380,7 @@ impl Readiness for EngineReadiness {
             },
             (None, Err(error)) => Err(error.to_string()),
         };
-        let damages = lake.damages();
+        let damages = lake.damages().await;
         let warehouse = match damages.first_key_value() {
             None => Ok(()),
             Some((file, what)) => {

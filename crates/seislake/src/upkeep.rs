@@ -7,6 +7,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::bail;
 use indicatif::ProgressBar;
 use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -64,18 +65,46 @@ async fn every<F: Future<Output = anyhow::Result<()>>>(interval_s: f64, what: &s
     }
 }
 
+/// What failed of a job over many tables. Each has its turn, whatever became of those before; all that failed is told at
+/// the end.
+#[derive(Debug, Default)]
+pub(crate) struct Failures(Vec<String>);
+
+impl Failures {
+    /// What was done to a table, unless it failed.
+    pub(crate) fn of<T>(&mut self, table: &str, outcome: anyhow::Result<T>) -> Option<T> {
+        match outcome {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.0.push(format!("\"{table}\": {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// An error that names all tables that failed.
+    pub(crate) fn told(self) -> anyhow::Result<()> {
+        match self.0.len() {
+            0 => Ok(()),
+            count => bail!("{count} tables failed, the others have had their turn: {}", self.0.join("; ")),
+        }
+    }
+}
+
 async fn quality(lakehouse: &Lakehouse) -> anyhow::Result<()> {
-    update::run(lakehouse.lake(), &lakehouse.session()?, |_| ProgressBar::hidden()).await.map(drop)
+    update::run(lakehouse.lake(), &lakehouse.session()?, |_| ProgressBar::hidden()).await.1.told()
 }
 
 async fn compact(lake: &Lake) -> anyhow::Result<()> {
     let settings = CompactSettings { files_min: SMALL_FILES_MIN, ..CompactSettings::default() };
+    let mut failures = Failures::default();
     for table in Lake::table_names() {
-        let report = lake.compact(&table, settings).await?;
+        let compacted = lake.compact(&table, settings).await;
+        let Some(report) = failures.of(&table, compacted.map_err(Into::into)) else { continue };
         metrics::counter!("seislake_compacted_files_total", "table" => table)
             .increment(report.files_before as u64);
     }
-    Ok(())
+    failures.told()
 }
 
 async fn clean(lake: &Lake) -> anyhow::Result<()> {
@@ -83,10 +112,15 @@ async fn clean(lake: &Lake) -> anyhow::Result<()> {
         keep: RetentionSettings { spare: READ_BESIDE, ..RetentionSettings::default() },
         dry_run: false,
     };
+    let mut failures = Failures::default();
     for table in Lake::table_names() {
-        lake.expire(&table, &expired).await?;
-        lake.delete_orphans(&table, ORPHAN_AGE, false).await?;
+        let cleaned = async {
+            lake.expire(&table, &expired).await?;
+            lake.delete_orphans(&table, ORPHAN_AGE, false).await
+        };
+        failures.of(&table, cleaned.await.map_err(Into::into));
     }
-    lake.delete_orphan_originals(ORPHAN_AGE, false).await?;
-    Ok(())
+    let cleaned = lake.delete_orphan_originals(ORPHAN_AGE, false).await;
+    failures.of("original records", cleaned.map_err(Into::into));
+    failures.told()
 }

@@ -14,16 +14,19 @@ use anyhow::{Context, bail};
 use seislake_catalog::{Lake, LakeFinding};
 use seislake_model::Offsets;
 use seislake_streams::message::WAVEFORMS_RAW;
-use seislake_streams::topic::{self, LogFinding};
+use seislake_streams::topic::{self, LogDamage, LogFinding};
 use serde::Serialize;
 
 use crate::command_line::{DamageAction, DamageArgs};
 use crate::engine;
-use crate::home::{self, Home, PURPOSE_FILE, Purpose, Strange};
+use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates};
 use crate::lakehouse::{Lakehouse, PLACE_FILE, lake_settings};
 use crate::settings::Settings;
 use crate::terminal::print_result;
 use crate::velocity_model;
+
+/// The part of the tables and their files.
+const LAKE: &str = "lake";
 
 /// One thing that is wrong, as all parts of a home tell it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -70,7 +73,7 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>
     // All locks are held until the end.
     let whole = Home::open(path)?;
     let mut shares = Vec::new();
-    for share in home::shares(path) {
+    for share in home::listed_shares(path)? {
         let name = share.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let numbers =
             name.split_once("-of-").and_then(|(share, of)| Some((share.parse().ok()?, of.parse().ok()?)));
@@ -79,8 +82,9 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>
     }
     let mut findings: Vec<Finding> = strange.iter().map(of_strange).collect();
     findings.extend(examine(path, settings, DamageAction::Repair).await?);
-    for home in shares.iter().chain([&whole]).filter(|home| has_log(home.path()) || shares.is_empty()) {
-        if !path.join(home::CATALOG_FILE).exists() {
+    for home in shares.iter().chain([&whole]) {
+        let to_mend = has_log(home.path())? || shares.is_empty();
+        if !to_mend || !path.join(home::CATALOG_FILE).exists() {
             continue;
         }
         engine::mend_log(home, settings).await?;
@@ -89,15 +93,39 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>
     }
     if path.join(home::CATALOG_FILE).exists() {
         let lakehouse = Lakehouse::open(&whole, settings).await?;
+        // A table that went back for a damage is older than it was: that was told.
+        if !findings.iter().any(|finding| finding.part == LAKE) {
+            findings.extend(of_states(&TableStates::read(path)?, &lakehouse).await?);
+        }
         findings.extend(of_rows(path, &lakehouse, DamageAction::Repair).await?);
+        lakehouse.table_states().await?.write(path)?;
     }
     Ok(findings)
+}
+
+/// Tables that are older than they were when the home was last used.
+async fn of_states(before: &TableStates, lakehouse: &Lakehouse) -> anyhow::Result<Vec<Finding>> {
+    let older = before.older(&lakehouse.table_states().await?);
+    Ok(older.into_iter().map(of_older).collect())
+}
+
+fn of_older(Older { table, commits, commits_before }: Older) -> Finding {
+    Finding {
+        part: LAKE,
+        object: format!("table \"{table}\""),
+        damage: format!(
+            "it is older than it was: {commits} commits of {commits_before} (an older warehouse was put back together \
+             with its catalog)"
+        ),
+        lost: "what came to it since, but for what the log holds".into(),
+        remedy: "it is told of once; what the log holds comes in again at the next start".into(),
+    }
 }
 
 /// What is there twice, and what the log holds and no table.
 async fn of_rows(path: &Path, lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
     let mut findings = rows::doubled(lakehouse, action).await?;
-    for place in home::shares(path).into_iter().chain([path.to_owned()]) {
+    for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
         findings.extend(rows::missing(&place, lakehouse, action).await?);
     }
     Ok(findings)
@@ -129,8 +157,8 @@ fn of_strange(found: &Strange) -> Finding {
     }
 }
 
-fn has_log(place: &Path) -> bool {
-    std::fs::read_dir(place.join("log")).is_ok_and(|mut topics| topics.next().is_some())
+fn has_log(place: &Path) -> anyhow::Result<bool> {
+    Ok(!home::folders(&place.join("log"))?.is_empty())
 }
 
 async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
@@ -148,12 +176,16 @@ async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyh
         DamageAction::Repair => Lake::repair(&lake).await?,
     };
     findings.extend(of_lake.into_iter().map(of_lake_finding));
-    for place in home::shares(path).into_iter().chain([path.to_owned()]) {
-        log(&place, &covered, action, &mut findings)?;
+    for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
+        let share = (place != path).then(|| place.file_name()?.to_str()).flatten();
+        log(&place, share, &covered, action, &mut findings)?;
     }
     // Where files are damaged, rows are missing: a repair tells which it puts back.
     if action == DamageAction::Check && findings.is_empty() && path.join(home::CATALOG_FILE).exists() {
+        // Read before the tables, which a server moves on meanwhile.
+        let before = TableStates::read(path)?;
         let lakehouse = Lakehouse::open_for_reading(path, settings).await?;
+        findings.extend(of_states(&before, &lakehouse).await?);
         findings.extend(of_rows(path, &lakehouse, action).await?);
     }
     Ok(findings)
@@ -161,20 +193,20 @@ async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyh
 
 fn of_lake_finding(found: LakeFinding) -> Finding {
     let LakeFinding { object, damage, lost, remedy } = found;
-    Finding { part: "lake", object, damage, lost, remedy }
+    Finding { part: LAKE, object, damage, lost, remedy }
 }
 
 /// Files that say what the home is: each is small and can be made anew.
 fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
     let sound = |text: &str| serde_json::from_str::<Purpose>(text).is_ok();
-    let remedy = match home::shares(path).len() {
+    let remedy = match home::listed_shares(path)?.len() {
         0 => "it is taken away: the next import settles anew what the home is for".to_owned(),
         shares => format!("it is made anew: an archive in {shares} shares"),
     };
-    if let Some(file) = damaged(&path.join(PURPOSE_FILE), sound) {
+    if let Some(file) = damaged(&path.join(PURPOSE_FILE), sound)? {
         if action == DamageAction::Repair {
             set_aside(&file)?;
-            if let shares @ 1.. = home::shares(path).len() {
+            if let shares @ 1.. = home::listed_shares(path)?.len() {
                 let purpose = Purpose::Archive { shards: u32::try_from(shares)? };
                 std::fs::write(&file, serde_json::to_string(&purpose)?)
                     .context("cannot write purpose.json")?;
@@ -183,7 +215,7 @@ fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -
         findings.push(small(&file, "what the home is for", &remedy));
     }
     let sound = |text: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("warehouse"));
-    if let Some(file) = damaged(&path.join(PLACE_FILE), sound) {
+    if let Some(file) = damaged(&path.join(PLACE_FILE), sound)? {
         if action == DamageAction::Repair {
             set_aside(&file)?;
         }
@@ -193,7 +225,7 @@ fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -
             "it is taken away: name the warehouse once more by lake.warehouse (--config)",
         ));
     }
-    if let Some(file) = damaged(&path.join(velocity_model::FILE), velocity_model::is_sound) {
+    if let Some(file) = damaged(&path.join(velocity_model::FILE), velocity_model::is_sound)? {
         if action == DamageAction::Repair {
             set_aside(&file)?;
         }
@@ -217,10 +249,13 @@ fn small(file: &Path, lost: &str, remedy: &str) -> Finding {
 }
 
 /// The file, where it is there and not sound.
-fn damaged(file: &Path, sound: impl Fn(&str) -> bool) -> Option<PathBuf> {
-    let bytes = std::fs::read(file).ok()?;
+fn damaged(file: &Path, sound: impl Fn(&str) -> bool) -> anyhow::Result<Option<PathBuf>> {
+    let bytes = match std::fs::read(file) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.with_context(|| format!("cannot read \"{}\"", file.display()))?,
+    };
     let whole = std::str::from_utf8(&bytes).is_ok_and(sound);
-    (!whole).then(|| file.to_owned())
+    Ok((!whole).then(|| file.to_owned()))
 }
 
 /// Keeps a damaged file out of the way.
@@ -232,14 +267,17 @@ fn set_aside(file: &Path) -> anyhow::Result<()> {
 /// The log and the state of a home or of one of its shares.
 fn log(
     place: &Path,
+    share: Option<&str>,
     covered: &Offsets,
     action: DamageAction,
     findings: &mut Vec<Finding>,
 ) -> anyhow::Result<()> {
-    let suffix = place.file_name().and_then(|name| name.to_str()).filter(|name| name.contains("-of-"));
-    let raw = suffix.map_or_else(|| WAVEFORMS_RAW.to_owned(), |share| format!("{WAVEFORMS_RAW}@{share}"));
+    let raw = share.map_or_else(|| WAVEFORMS_RAW.to_owned(), |share| format!("{WAVEFORMS_RAW}@{share}"));
+    // Other shares have logs of their own.
+    let own = |topic: &str| topic.split_once('@').map(|(_, share)| share) == share;
+    let covered = &Offsets(covered.0.clone().into_iter().filter(|(topic, _)| own(topic)).collect());
     let records: u64 = covered.0.get(&raw).into_iter().flatten().map(|(_, next)| next).sum();
-    if !has_log(place) && records > 0 {
+    if !has_log(place)? && records > 0 {
         findings.push(Finding {
             part: "log",
             object: place.join("log").display().to_string(),
@@ -257,6 +295,9 @@ fn log(
         return Ok(());
     }
     let state = seislake_streams::state_damages(place)?;
+    if action == DamageAction::Repair {
+        state.iter().try_for_each(|(file, _)| seislake_streams::put_state_aside(file))?;
+    }
     findings.extend(state.into_iter().map(|(file, damage)| Finding {
         part: "state",
         object: file.display().to_string(),
@@ -269,6 +310,7 @@ fn log(
 
 fn of_log(found: LogFinding) -> Finding {
     let lost = match found.lost.end.saturating_sub(found.lost.start) {
+        0 if found.damage == LogDamage::TopicMissing => "records that no stage has read yet".to_owned(),
         0 => "nothing that was acknowledged".to_owned(),
         count => format!("up to {count} records, but for those that the tables hold"),
     };
@@ -277,7 +319,11 @@ fn of_log(found: LogFinding) -> Finding {
         object: found.file.display().to_string(),
         damage: format!("{} (\"{}\" partition {})", found.damage, found.topic, found.partition),
         lost,
-        remedy: "the log is read past it and goes on behind it".into(),
+        remedy: match found.damage {
+            LogDamage::TopicMissing => "it is made again, and goes on behind what tables and stages have had",
+            _ => "the log is read past it and goes on behind it",
+        }
+        .into(),
     }
 }
 

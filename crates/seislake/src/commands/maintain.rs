@@ -12,7 +12,7 @@ use crate::interruption::{self, or_interrupted};
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 use crate::terminal::{print_result, tables_progress};
-use crate::upkeep;
+use crate::upkeep::{self, Failures};
 
 /// Its rows name the original records below `raw/`, which are cleaned with it.
 const TABLE_OF_ORIGINALS: &str = "waveform.packets";
@@ -37,11 +37,12 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
                 dry_run: common.dry_run,
             };
             let (lake, tables) = open(&common).await?;
-            let mut reports = Vec::new();
+            let (mut reports, mut failures) = (Vec::new(), Failures::default());
             let bar = progress("compacting", &tables);
             for table in tables {
                 bar.set_message(format!("compacting {table}"));
-                reports.push(lake.compact(&table, settings).await?);
+                let compacted = lake.compact(&table, settings).await;
+                reports.extend(failures.of(&table, compacted.map_err(Into::into)));
                 bar.inc(1);
             }
             bar.finish_and_clear();
@@ -57,7 +58,8 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
                     report.bytes_after >> 20,
                     report.rows_after
                 )
-            })
+            })?;
+            failures.told()
         }
         MaintainAction::Expire { common, keep, days } => {
             let keep = RetentionSettings {
@@ -68,10 +70,11 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
             };
             let settings = ExpireSettings { keep, dry_run: common.dry_run };
             let (lake, tables) = open(&common).await?;
-            let mut reports = Vec::new();
+            let (mut reports, mut failures) = (Vec::new(), Failures::default());
             let bar = progress("letting snapshots go", &tables);
             for table in tables {
-                reports.push(lake.expire(&table, &settings).await?);
+                let expired = lake.expire(&table, &settings).await;
+                reports.extend(failures.of(&table, expired.map_err(Into::into)));
                 bar.inc(1);
             }
             bar.finish_and_clear();
@@ -80,7 +83,8 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
                     "{}: {} snapshots let go with {} files, {} snapshots left",
                     report.table, report.snapshots, report.files, report.snapshots_left
                 )
-            })
+            })?;
+            failures.told()
         }
         MaintainAction::Orphans { common, older_than_hours } => {
             if !(older_than_hours >= 0.0 && older_than_hours.is_finite()) {
@@ -88,19 +92,22 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
             }
             let age_min = Duration::from_secs_f64(older_than_hours * 3600.0);
             let (lake, tables) = open(&common).await?;
-            let mut reports = Vec::new();
+            let (mut reports, mut failures) = (Vec::new(), Failures::default());
             let bar = progress("deleting orphans", &tables);
             for table in tables {
-                reports.push(lake.delete_orphans(&table, age_min, common.dry_run).await?);
+                let deleted = lake.delete_orphans(&table, age_min, common.dry_run).await;
+                reports.extend(failures.of(&table, deleted.map_err(Into::into)));
                 bar.inc(1);
                 if table == TABLE_OF_ORIGINALS {
-                    reports.push(lake.delete_orphan_originals(age_min, common.dry_run).await?);
+                    let deleted = lake.delete_orphan_originals(age_min, common.dry_run).await;
+                    reports.extend(failures.of("original records", deleted.map_err(Into::into)));
                 }
             }
             bar.finish_and_clear();
             print(&common, &reports, |report| {
                 format!("{}: {} files, {} MB", report.table, report.files, report.bytes >> 20)
-            })
+            })?;
+            failures.told()
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
-use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE};
+use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE, table_states};
 use crate::velocity_model;
 
 /// Something that is no file of a home, in the place of one.
@@ -47,8 +47,13 @@ const HOME_FILES: [&str; 4] = ["lock", CATALOG_FILE, "catalog.sqlite-wal", "cata
 const HOME_SMALL_FILES: [&str; 3] = [PURPOSE_FILE, PLACE_FILE, "purpose.json.new"];
 const HOME_FOLDERS: [&str; 5] = ["log", "state", "run", "shards", "warehouse"];
 const STATE_FILES: [&str; 2] = ["state/seen.redb", "state/checkpoints.redb"];
-const SMALL_FILES: [&str; 4] =
-    [velocity_model::FILE, "state/velocity-model.json.new", "run/addresses.json", "run/addresses.json.new"];
+const SMALL_FILES: [&str; 5] = [
+    velocity_model::FILE,
+    "state/velocity-model.json.new",
+    table_states::FILE,
+    "run/addresses.json",
+    "run/addresses.json.new",
+];
 
 /// Everything strange in a home and its shares, but for the warehouse.
 pub(crate) fn strange(home: &Path) -> Vec<Strange> {
@@ -157,8 +162,8 @@ fn look(path: &Path, must: Place) -> Option<Strange> {
         return strange(format!("it is {}, not a {wanted}", kind(&metadata)), true);
     }
     if must == Place::Folder {
-        let listed = fs::read_dir(path).map(drop);
-        return listed.err().and_then(|error| strange(format!("it cannot be listed: {error}"), false));
+        let refused = fs::read_dir(path).map(drop).err().filter(is_refused);
+        return refused.and_then(|error| strange(format!("it cannot be listed: {error}"), false));
     }
     if must == Place::SmallFile && metadata.len() > SMALL_BYTES_MAX {
         return strange(format!("it has {} bytes, more than such a file ever has", metadata.len()), true);
@@ -167,8 +172,13 @@ fn look(path: &Path, must: Place) -> Option<Strange> {
     if metadata.len() > HOLLOW_BYTES_MIN && metadata.len() / taken >= HOLLOW_RATIO {
         return strange(format!("it claims {} bytes and holds {taken} of them", metadata.len()), true);
     }
-    let opened = fs::File::open(path).map(drop);
-    opened.err().and_then(|error| strange(format!("it cannot be read: {error}"), false))
+    let refused = fs::File::open(path).map(drop).err().filter(is_refused);
+    refused.and_then(|error| strange(format!("it cannot be read: {error}"), false))
+}
+
+/// The owner can give the right to it. Other errors say nothing of the place, and who opens it next tells them.
+fn is_refused(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::PermissionDenied
 }
 
 fn kind(metadata: &Metadata) -> &'static str {

@@ -9,7 +9,7 @@
 //! held where some segment of its source covers its middle: of two records of one time and source, one is enough.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use datafusion::arrow::array::{AsArray, RecordBatch};
@@ -27,6 +27,7 @@ use seislake_streams::topic::{Record, scan};
 
 use super::Finding;
 use crate::command_line::DamageAction;
+use crate::home;
 use crate::lakehouse::Lakehouse;
 
 const PACKETS: &str = "waveform.packets";
@@ -88,7 +89,7 @@ pub(super) async fn missing(
 ) -> anyhow::Result<Vec<Finding>> {
     let mut missing =
         Missing { lakehouse, action, told: BTreeMap::new(), rows: BTreeMap::new(), row_bytes: 0 };
-    for topic in topics(place) {
+    for topic in topics(place)? {
         let (name, _) = topic.split_once('@').unwrap_or((&topic, ""));
         match name {
             WAVEFORMS_RAW => missing.raw(place, &topic).await?,
@@ -111,14 +112,12 @@ pub(super) async fn missing(
     Ok(missing.told.into_iter().map(|(table, told)| told.finding(&table)).collect())
 }
 
-fn topics(place: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(place.join("log")).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries
-        .filter(|entry| entry.path().is_dir())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+fn topics(place: &Path) -> anyhow::Result<Vec<String>> {
+    let folders = home::folders(&place.join("log"))?;
+    let name = |folder: &PathBuf| Some(folder.file_name()?.to_str()?.to_owned());
+    let mut names: Vec<String> = folders.iter().filter_map(name).collect();
     names.sort();
-    names
+    Ok(names)
 }
 
 /// What is told of a table.

@@ -13,6 +13,7 @@ use seislake_seismo::quality::RatioSettings;
 use serde::Serialize;
 
 use crate::terminal::days_progress;
+use crate::upkeep::Failures;
 
 const SEGMENTS: &str = "waveform.segments";
 const PACKETS: &str = "waveform.packets";
@@ -80,19 +81,21 @@ impl Job {
     }
 }
 
-/// Runs every job; tables whose source has nothing new are left as they are.
+/// Runs every job; tables whose source has nothing new are left as they are, and a job that fails keeps no other from its
+/// turn.
 ///
 /// `progress` makes the bar of a job over so many days.
 pub(crate) async fn run(
     lake: &Lake,
     context: &SessionContext,
     progress: impl Fn(u64) -> ProgressBar + Send + Sync,
-) -> anyhow::Result<Vec<Done>> {
-    let mut done = Vec::new();
+) -> (Vec<Done>, Failures) {
+    let (mut done, mut failures) = (Vec::new(), Failures::default());
     for job in Job::ALL {
-        done.extend(run_job(lake, context, job, &progress).await?);
+        let ran = run_job(lake, context, job, &progress).await;
+        done.extend(failures.of(&job.tables().join("\", \""), ran).into_iter().flatten());
     }
-    Ok(done)
+    (done, failures)
 }
 
 /// Keeps up `quality.continuity` alone.

@@ -1,0 +1,102 @@
+//! How far the tables of a home had come when it was last used: `state/tables.json`.
+//!
+//! A warehouse that is put back together with its catalog agrees with itself. Only what is kept beside them tells that both
+//! are older than what the home once held: each commit of a table has a number, and no table goes back by itself.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+/// Where it lies in a home.
+pub(crate) const FILE: &str = "state/tables.json";
+
+/// The number of the last commit of each table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TableStates(BTreeMap<String, i64>);
+
+/// A table that has fewer commits than it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Older {
+    pub(crate) table: String,
+    pub(crate) commits: i64,
+    pub(crate) commits_before: i64,
+}
+
+impl TableStates {
+    pub(crate) fn new(commits: BTreeMap<String, i64>) -> Self {
+        Self(commits)
+    }
+
+    /// What a home says; nothing where it says nothing that can be read.
+    ///
+    /// # Errors
+    /// What keeps the file from being read.
+    pub(crate) fn read(home: &Path) -> anyhow::Result<Self> {
+        let file = home.join(FILE);
+        match std::fs::read(&file) {
+            Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(error).with_context(|| format!("cannot read \"{}\"", file.display())),
+        }
+    }
+
+    /// Keeps these states in the place of those of before.
+    pub(crate) fn write(&self, home: &Path) -> anyhow::Result<()> {
+        let (file, new) = (home.join(FILE), home.join(format!("{FILE}.new-{}", std::process::id())));
+        let named = || format!("cannot write \"{}\"", file.display());
+        std::fs::create_dir_all(home.join("state")).with_context(named)?;
+        std::fs::write(&new, serde_json::to_string(self)?)
+            .and_then(|()| std::fs::rename(&new, &file))
+            .with_context(named)
+    }
+
+    /// Keeps the later of these and those of before: what is older is told of until a repair has told it.
+    pub(crate) fn remember(mut self, home: &Path) -> anyhow::Result<()> {
+        let before = Self::read(home)?;
+        for (table, commits) in &before.0 {
+            let now = self.0.entry(table.clone()).or_default();
+            *now = (*now).max(*commits);
+        }
+        if self == before { Ok(()) } else { self.write(home) }
+    }
+
+    /// Tables that have fewer commits `now`.
+    pub(crate) fn older(&self, now: &Self) -> Vec<Older> {
+        let of = |(table, commits_before): (&String, &i64)| {
+            let commits = now.0.get(table).copied().unwrap_or(0);
+            (commits < *commits_before).then(|| Older {
+                table: table.clone(),
+                commits,
+                commits_before: *commits_before,
+            })
+        };
+        self.0.iter().filter_map(of).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn states(of: &[(&str, i64)]) -> TableStates {
+        TableStates(of.iter().map(|(table, commits)| ((*table).to_owned(), *commits)).collect())
+    }
+
+    #[test]
+    fn a_table_with_fewer_commits_is_told_until_that_is_settled() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(TableStates::read(home.path()).unwrap(), TableStates::default());
+        states(&[("a", 5), ("b", 2)]).remember(home.path()).unwrap();
+        let now = states(&[("a", 3), ("b", 4), ("c", 0)]);
+        now.clone().remember(home.path()).unwrap();
+        let told = TableStates::read(home.path()).unwrap();
+        assert_eq!(told, states(&[("a", 5), ("b", 4), ("c", 0)]));
+        assert_eq!(told.older(&now), [Older { table: "a".into(), commits: 3, commits_before: 5 }]);
+        now.write(home.path()).unwrap();
+        assert_eq!(TableStates::read(home.path()).unwrap().older(&now), []);
+        std::fs::write(home.path().join(FILE), "{").unwrap();
+        assert_eq!(TableStates::read(home.path()).unwrap(), TableStates::default());
+    }
+}
