@@ -74,7 +74,7 @@ thread_local! {
 pub(crate) struct Growth {
     call_bytes_max: u64,
     batch_bytes_max: usize,
-    /// Rows of a batch at the first attempt.
+    /// Rows of a batch at the first attempt; 0 for plans that nobody measured: they keep the batches of their session.
     batch_rows: usize,
     widest_row: WidestRow,
 }
@@ -84,7 +84,7 @@ impl Growth {
         Self {
             call_bytes_max: (memory_bytes / CALL_SHARE) as u64,
             batch_bytes_max: memory_bytes / BATCH_SHARE,
-            batch_rows: usize::MAX,
+            batch_rows: 0,
             widest_row: WidestRow::default(),
         }
     }

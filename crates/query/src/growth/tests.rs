@@ -172,3 +172,14 @@ async fn a_joined_column_keeps_its_name() {
     let batches = query(&context, "SELECT 'a' || x FROM (VALUES ('b')) AS t(x)").await.unwrap();
     assert_eq!(batches.schema().field(0).name(), "Utf8(\"a\") || t.x");
 }
+
+/// As the binary's own frames are: `home check` compares rows so.
+#[tokio::test]
+async fn a_plan_that_was_not_measured_keeps_the_batches_of_its_session() {
+    let context = small_session();
+    let sql = "SELECT count(*) FROM (SELECT i, count(*) FROM generate_series(1, 30000) AS s(i) GROUP BY i) AS a \
+               JOIN (VALUES (1), (2)) AS b(j) ON a.i = b.j";
+    let batches = context.sql(sql).await.unwrap().collect().await.unwrap();
+    let text = arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
+    assert!(text.contains("| 2 "), "{text}");
+}
