@@ -15,6 +15,45 @@ const RATE_TOLERANCE: f64 = 1e-4;
 /// A sample less than this part of a sample before its place on the grid is on it: times are rounded.
 const ON_GRID: f64 = 1e-2;
 
+/// A sample as segments have it. Its loop is compiled here, where samples are worth it: one with a type parameter would be
+/// compiled in the crate that calls it, and those that plan and join are not optimised.
+pub trait GridSample: Copy {
+    /// Writes `samples` into the places that lie beside them.
+    fn fill(places: &mut [f64], samples: &[Self], which: Places);
+}
+
+/// Which places take a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Places {
+    /// All: none holds one yet.
+    Empty,
+    /// Those that hold none yet.
+    Some,
+}
+
+impl GridSample for i32 {
+    #[inline(never)]
+    fn fill(places: &mut [f64], samples: &[Self], which: Places) {
+        fill(places, samples, which);
+    }
+}
+
+impl GridSample for f64 {
+    #[inline(never)]
+    fn fill(places: &mut [f64], samples: &[Self], which: Places) {
+        fill(places, samples, which);
+    }
+}
+
+fn fill<T: Copy + Into<f64>>(places: &mut [f64], samples: &[T], which: Places) {
+    for (place, sample) in places.iter_mut().zip(samples) {
+        let sample: f64 = (*sample).into();
+        if (which == Places::Empty || place.is_nan()) && sample.is_finite() {
+            *place = sample;
+        }
+    }
+}
+
 /// One day of samples.
 #[derive(Clone, Debug)]
 pub struct DayGrid {
@@ -76,7 +115,7 @@ impl DayGrid {
 
     /// Places the samples of a piece. Pieces must come in order of their begin; a piece of another rate, or whose
     /// number of samples is not that of `samples`, is left out. Constant time a sample.
-    pub fn place<T: Copy + Into<f64>>(&mut self, piece: Piece, samples: &[T]) {
+    pub fn place<T: GridSample>(&mut self, piece: Piece, samples: &[T]) {
         let rate_agrees = (piece.sample_rate_hz() / self.sample_rate_hz - 1.0).abs() < RATE_TOLERANCE;
         if !rate_agrees || piece.sample_count() != samples.len() as u64 {
             return;
@@ -88,12 +127,7 @@ impl DayGrid {
         let end = (start + samples.len()).min(self.values.len());
         let fresh = start >= self.filled_end;
         let Some(places) = self.values.get_mut(start..end) else { return };
-        for (place, sample) in places.iter_mut().zip(samples) {
-            let sample: f64 = (*sample).into();
-            if (fresh || place.is_nan()) && sample.is_finite() {
-                *place = sample;
-            }
-        }
+        T::fill(places, samples, if fresh { Places::Empty } else { Places::Some });
         self.filled_end = self.filled_end.max(end);
     }
 

@@ -28,7 +28,7 @@ mod statistics;
 pub use band_energy::{BandEnergy, RatioSettings};
 pub use component_ratios::{Components, component_ratios};
 pub use continuity::{ChannelContinuity, Piece, SPANS_MAX, Window};
-pub use day_grid::{DayGrid, SAMPLE_RATE_HZ_MAX};
+pub use day_grid::{DayGrid, GridSample, Places, SAMPLE_RATE_HZ_MAX};
 pub use latency::latency;
 pub use signal_level::signal_level;
 pub use statistics::{percentile, timing};
