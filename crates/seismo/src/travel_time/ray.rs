@@ -92,6 +92,25 @@ struct Leg {
     time_s: f64,
 }
 
+/// From the top down to a depth.
+#[derive(Clone, Copy, Debug, Default)]
+struct Descent {
+    leg: Leg,
+    /// Slabs in between that the ray cannot pass.
+    obstacles: u32,
+}
+
+impl Descent {
+    /// From this depth straight down to `lower`, if the ray gets through.
+    fn to(self, lower: Self) -> Option<Leg> {
+        if self.obstacles != lower.obstacles {
+            return None;
+        }
+        let (from, to) = (self.leg, lower.leg);
+        Some(Leg { distance_km: to.distance_km - from.distance_km, time_s: to.time_s - from.time_s })
+    }
+}
+
 /// From a depth down to the turning point of a ray.
 #[derive(Clone, Copy, Debug)]
 struct Turning {
@@ -113,11 +132,9 @@ pub(super) struct RaySweep {
     depths_km: Vec<f64>,
     slabs: Vec<Slab>,
     rays: Vec<f64>,
-    /// `[ray][depth]`: from the top to the depth.
-    legs: Vec<Leg>,
-    /// `[ray][depth]`: slabs the ray cannot pass between the top and the depth.
-    obstacles: Vec<u32>,
-    /// `[ray][depth]`: from the depth to the turning point below it.
+    /// `[depth][ray]`, as pairs of depths are asked for: from the top to the depth.
+    descents: Vec<Descent>,
+    /// `[depth][ray]`: from the depth to the turning point below it.
     turnings: Vec<Option<Turning>>,
     distance_max_km: f64,
 }
@@ -129,16 +146,15 @@ impl RaySweep {
         let slabs = slabs_of(model, phase, &depths_km);
         let rays = ray_parameters(&slabs);
         let mut sweep = Self {
-            legs: Vec::with_capacity(rays.len() * depths_km.len()),
-            obstacles: Vec::with_capacity(rays.len() * depths_km.len()),
-            turnings: Vec::with_capacity(rays.len() * depths_km.len()),
+            descents: vec![Descent::default(); rays.len() * depths_km.len()],
+            turnings: vec![None; rays.len() * depths_km.len()],
             depths_km,
             slabs,
             rays,
             distance_max_km,
         };
         for ray in 0..sweep.rays.len() {
-            sweep.shoot(sweep.rays[ray]);
+            sweep.shoot(ray);
         }
         sweep
     }
@@ -159,7 +175,7 @@ impl RaySweep {
     pub(super) fn first_arrivals(&self, (one, other): (usize, usize), distances: &Axis, out: &mut [f64]) {
         out.fill(f64::INFINITY);
         let (upper, lower) = (one.min(other), one.max(other));
-        let mut earliest = Earliest { distances, out };
+        let mut earliest = Earliest { nodes: distances.nodes(), out, place: 0 };
         if upper == lower {
             let p = 1.0 / self.fastest_km_s(upper);
             earliest.line(RayPoint { p, distance_km: 0.0, time_s: 0.0 });
@@ -169,28 +185,23 @@ impl RaySweep {
         self.head_waves(upper, lower, &mut earliest);
     }
 
-    /// Appends one ray to the sweep.
-    fn shoot(&mut self, p: f64) {
-        let first = self.legs.len();
-        let mut leg = Leg::default();
-        let mut obstacles = 0;
-        self.legs.push(leg);
-        self.obstacles.push(obstacles);
+    /// Follows one ray through all slabs.
+    fn shoot(&mut self, ray: usize) {
+        let (p, ray_count) = (self.rays[ray], self.rays.len());
+        let mut descent = Descent::default();
         let mut passages = Vec::with_capacity(self.slabs.len());
-        for slab in &self.slabs {
+        for (slab_index, slab) in self.slabs.iter().enumerate() {
             let passage = slab.passage(p);
             match passage {
                 Passage::Through(distance_km, time_s) => {
-                    leg.distance_km += distance_km;
-                    leg.time_s += time_s;
+                    descent.leg.distance_km += distance_km;
+                    descent.leg.time_s += time_s;
                 }
-                Passage::Turns(..) | Passage::Blocked => obstacles += 1,
+                Passage::Turns(..) | Passage::Blocked => descent.obstacles += 1,
             }
-            self.legs.push(leg);
-            self.obstacles.push(obstacles);
+            self.descents[(slab_index + 1) * ray_count + ray] = descent;
             passages.push(passage);
         }
-        self.turnings.resize(first + self.depths_km.len(), None);
         let mut turning: Option<Turning> = None;
         for (slab_index, passage) in passages.into_iter().enumerate().rev() {
             turning = match passage {
@@ -204,24 +215,20 @@ impl RaySweep {
                     turning
                 }),
             };
-            self.turnings[first + slab_index] = turning;
+            self.turnings[slab_index * ray_count + ray] = turning;
         }
     }
 
-    /// The ray `ray` straight from one depth to the other, if it gets through.
-    fn between(&self, ray: usize, upper: usize, lower: usize) -> Option<Leg> {
-        let row = ray * self.depths_km.len();
-        if self.obstacles[row + upper] != self.obstacles[row + lower] {
-            return None;
-        }
-        let (from, to) = (self.legs[row + upper], self.legs[row + lower]);
-        Some(Leg { distance_km: to.distance_km - from.distance_km, time_s: to.time_s - from.time_s })
+    /// All rays down to a depth.
+    fn descents(&self, depth_index: usize) -> &[Descent] {
+        &self.descents[depth_index * self.rays.len()..][..self.rays.len()]
     }
 
     fn direct(&self, upper: usize, lower: usize, earliest: &mut Earliest<'_>) {
         let mut last: Option<RayPoint> = None;
-        for (ray, p) in self.rays.iter().copied().enumerate() {
-            let Some(Leg { distance_km, time_s }) = self.between(ray, upper, lower) else { break };
+        let pairs = self.descents(upper).iter().zip(self.descents(lower));
+        for (p, (from, to)) in self.rays.iter().copied().zip(pairs) {
+            let Some(Leg { distance_km, time_s }) = from.to(*to) else { break };
             let point = RayPoint { p, distance_km, time_s };
             if let Some(last) = last {
                 earliest.curve(last, point);
@@ -238,9 +245,10 @@ impl RaySweep {
 
     fn diving(&self, upper: usize, lower: usize, earliest: &mut Earliest<'_>) {
         let mut last: Option<(RayPoint, usize)> = None;
-        for (ray, p) in self.rays.iter().copied().enumerate() {
-            let turning = self.turnings[ray * self.depths_km.len() + lower];
-            let (Some(direct), Some(turning)) = (self.between(ray, upper, lower), turning) else {
+        let turnings = &self.turnings[lower * self.rays.len()..][..self.rays.len()];
+        let pairs = self.descents(upper).iter().zip(self.descents(lower));
+        for ((p, turning), (from, to)) in self.rays.iter().copied().zip(turnings).zip(pairs) {
+            let (Some(direct), Some(turning)) = (from.to(*to), turning) else {
                 last = None;
                 continue;
             };
@@ -278,11 +286,8 @@ impl RaySweep {
             if ray == self.rays.len() {
                 continue;
             }
-            let (Some(direct), Some(down)) =
-                (self.between(ray, upper, lower), self.between(ray, lower, interface))
-            else {
-                continue;
-            };
+            let [upper, lower, interface] = [upper, lower, interface].map(|depth| self.descents(depth)[ray]);
+            let (Some(direct), Some(down)) = (upper.to(lower), lower.to(interface)) else { continue };
             earliest.line(RayPoint {
                 p,
                 distance_km: direct.distance_km + 2.0 * down.distance_km,
@@ -294,17 +299,34 @@ impl RaySweep {
 
 /// The earliest of all branches at every distance of an axis.
 struct Earliest<'a> {
-    distances: &'a Axis,
+    nodes: &'a [f64],
     out: &'a mut [f64],
+    /// Where the last point came to lie.
+    place: usize,
 }
 
 impl Earliest<'_> {
+    /// Index of the first distance at or above a value, looked for around the last one: neighbouring rays arrive close to
+    /// each other.
+    fn first_at_or_above(&mut self, value: f64) -> usize {
+        let mut place = self.place;
+        while place > 0 && self.nodes[place - 1] >= value {
+            place -= 1;
+        }
+        while place < self.nodes.len() && self.nodes[place] < value {
+            place += 1;
+        }
+        self.place = place;
+        place
+    }
+
     /// Takes the piece of a branch between two neighbouring rays: cubic Hermite, with slopes p.
+    #[inline]
     fn curve(&mut self, one: RayPoint, other: RayPoint) {
         let (near, far) = if one.distance_km <= other.distance_km { (one, other) } else { (other, one) };
         let width = far.distance_km - near.distance_km;
-        let first = self.distances.first_at_or_above(near.distance_km);
-        for (index, distance) in self.distances.nodes().iter().copied().enumerate().skip(first) {
+        let first = self.first_at_or_above(near.distance_km);
+        for (distance, earliest) in self.nodes[first..].iter().copied().zip(&mut self.out[first..]) {
             if distance > far.distance_km {
                 break;
             }
@@ -318,16 +340,16 @@ impl Earliest<'_> {
                     + far.time_s * u2 * (1.0 + 2.0 * v)
                     + width * u * v * (near.p * v - far.p * u)
             };
-            self.out[index] = self.out[index].min(time);
+            *earliest = earliest.min(time);
         }
     }
 
     /// Takes a head wave, or the horizontal continuation of a ray: constant slowness from a point on.
     fn line(&mut self, from: RayPoint) {
-        let first = self.distances.first_at_or_above(from.distance_km);
-        for (index, distance) in self.distances.nodes().iter().copied().enumerate().skip(first) {
+        let first = self.first_at_or_above(from.distance_km);
+        for (distance, earliest) in self.nodes[first..].iter().copied().zip(&mut self.out[first..]) {
             let time = from.time_s + from.p * (distance - from.distance_km);
-            self.out[index] = self.out[index].min(time);
+            *earliest = earliest.min(time);
         }
     }
 }
