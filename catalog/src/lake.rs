@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use datafusion::catalog::CatalogProvider;
-use futures::TryStreamExt;
+use futures::{TryStreamExt, future};
 use iceberg::table::Table;
 use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use object_store::ObjectStore;
@@ -28,6 +28,9 @@ use crate::{RetentionSettings, SqlCatalog, WriteSettings};
 
 /// Iceberg's property for the number of metadata files that the metadata log names.
 const METADATA_FILES_KEPT: &str = "write.metadata.previous-versions-max";
+
+/// Tables made at once.
+const CREATED_AT_ONCE: usize = 4;
 
 /// Looks for the first table of a rival that opens a new catalog at the same time: five seconds, far more than it takes.
 const RIVAL_CHECKS: u32 = 50;
@@ -112,28 +115,25 @@ impl Lake {
             }),
         };
         if !settings.read_only {
-            lake.create_missing().await?;
-            let hidden = lake.look_for_hidden().await?;
+            let known = lake.create_missing().await?;
+            // A lake that was just made, in a place without files, hides nothing.
+            let hidden = if known.is_empty() { Hidden::new() } else { lake.look_for_hidden().await? };
             lake.inner.hidden.get_or_init(|| hidden);
         }
         lake.tables().await?;
         Ok(lake)
     }
 
-    async fn create_missing(&self) -> Result<()> {
+    /// Returns the tables that were there.
+    async fn create_missing(&self) -> Result<Vec<TableIdent>> {
         let catalog = self.catalog();
         let known = catalog.tables().await?;
         if known.is_empty() {
             self.refuse_foreign_files().await?;
         }
-        for table in TABLES {
-            let namespace = NamespaceIdent::new(table.namespace.to_owned());
-            let ident = TableIdent::new(namespace.clone(), table.name.to_owned());
-            if known.contains(&ident) {
-                self.add_missing_columns(table).await?;
-                continue;
-            }
-            let what = || format!("create table \"{ident}\"");
+        for namespace in TABLES.iter().map(|table| table.namespace).collect::<BTreeSet<_>>() {
+            let namespace = NamespaceIdent::new(namespace.to_owned());
+            let what = || format!("create namespace \"{namespace}\"");
             if !catalog.namespace_exists(&namespace).await.doing(what)? {
                 match catalog.create_namespace(&namespace, HashMap::new()).await {
                     // Another process created it meanwhile.
@@ -141,25 +141,34 @@ impl Lake {
                     created => drop(created.doing(what)?),
                 }
             }
-            if !known.is_empty() && self.take_back(&ident).await? {
-                self.add_missing_columns(table).await?;
-                continue;
-            }
-            let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
-            let properties = vec![
-                ("comment".to_owned(), table.doc.to_owned()),
-                (METADATA_FILES_KEPT.to_owned(), self.inner.retention.metadata_files_kept.to_string()),
-                ("write.metadata.delete-after-commit.enabled".to_owned(), "true".to_owned()),
-            ];
-            match catalog.create(&namespace, table.creation(location, properties)?).await {
-                Ok(_) => {}
-                // Another process created it meanwhile.
-                Err(error) if error.kind == ErrorKind::Conflict => {}
-                Err(error) => return Err(error),
-            }
-            self.add_missing_columns(table).await?;
         }
-        Ok(())
+        // Side by side: those that wait for the disk wait together.
+        for tables in TABLES.chunks(CREATED_AT_ONCE) {
+            let made = tables.iter().map(|table| self.create_if_missing(table, &known));
+            future::join_all(made).await.into_iter().collect::<Result<()>>()?;
+        }
+        Ok(known)
+    }
+
+    async fn create_if_missing(&self, table: &'static TableDef, known: &[TableIdent]) -> Result<()> {
+        let catalog = self.catalog();
+        let ident = table.ident();
+        if known.contains(&ident) || (!known.is_empty() && self.take_back(&ident).await?) {
+            return self.add_missing_columns(table).await;
+        }
+        let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
+        let properties = vec![
+            ("comment".to_owned(), table.doc.to_owned()),
+            (METADATA_FILES_KEPT.to_owned(), self.inner.retention.metadata_files_kept.to_string()),
+            ("write.metadata.delete-after-commit.enabled".to_owned(), "true".to_owned()),
+        ];
+        match catalog.create(ident.namespace(), table.creation(location, properties)?).await {
+            Ok(_) => {}
+            // Another process created it meanwhile.
+            Err(error) if error.kind == ErrorKind::Conflict => {}
+            Err(error) => return Err(error),
+        }
+        self.add_missing_columns(table).await
     }
 
     /// A table of ours that the catalog has lost is taken back as its files say; false where there is none.

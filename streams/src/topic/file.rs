@@ -134,6 +134,17 @@ pub(super) fn store_partitions(directory: &Path, partitions: u32) -> Result<(), 
     sync_directory(directory)
 }
 
+/// Makes the folders of partitions that are not there.
+fn create_folders(directory: &Path, partitions: u32) -> Result<(), Error> {
+    let folders = (0..partitions).map(|partition| directory.join(partition.to_string()));
+    let missing: Vec<PathBuf> = folders.filter(|folder| !folder.is_dir()).collect();
+    for folder in &missing {
+        fs::create_dir_all(folder)
+            .map_err(|e| Error::io(format!("open log partition \"{}\"", folder.display()), e))?;
+    }
+    if missing.is_empty() { Ok(()) } else { sync_directory(directory) }
+}
+
 /// Makes the names in a directory durable.
 pub(super) fn sync_directory(directory: &Path) -> Result<(), Error> {
     fs::File::open(directory)
@@ -209,6 +220,7 @@ impl FileTopic {
         if told_partitions(&directory)?.is_none() {
             store_partitions(&directory, count)?;
         }
+        create_folders(&directory, count)?;
         let recent = Arc::new(Mutex::new(Recent::new(count as usize, settings.recent_bytes)));
         let partitions = (0..count)
             .map(|partition| {
@@ -297,13 +309,6 @@ impl Partition {
         settings: LogSettings,
         recent: Arc<Mutex<Recent>>,
     ) -> Result<Self, Error> {
-        if !directory.is_dir() {
-            let context = |e| Error::io(format!("open log partition \"{}\"", directory.display()), e);
-            fs::create_dir_all(&directory).map_err(context)?;
-            if let Some(topic) = directory.parent() {
-                sync_directory(topic)?;
-            }
-        }
         let bases = bases_in_place(&directory, place)?;
         let mut segments: Vec<Segment> = Vec::new();
         for (index, base) in bases.iter().enumerate() {
