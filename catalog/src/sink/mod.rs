@@ -14,7 +14,7 @@ mod manifests;
 mod retention;
 
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -53,8 +53,8 @@ pub(crate) struct TableSink {
 
 struct Spilling {
     task: JoinHandle<Result<Vec<DataFile>>>,
-    /// What the files are made of, until they are there.
-    batches: Vec<RecordBatch>,
+    /// What the files are made of, until they are there: no longer, for it is much memory.
+    unwritten: Arc<Mutex<Vec<RecordBatch>>>,
     bytes: usize,
 }
 
@@ -82,9 +82,15 @@ impl TableSink {
         }
         let batches = std::mem::take(&mut self.batches);
         let bytes = std::mem::take(&mut self.batch_bytes);
-        let (lake, table, written) = (self.lake.clone(), self.table, batches.clone());
-        let task = tokio::spawn(async move { files::write(&lake, table, &written).await });
-        self.spilling = Some(Spilling { task, batches, bytes });
+        let (lake, table) = (self.lake.clone(), self.table);
+        let unwritten = Arc::new(Mutex::new(batches.clone()));
+        let kept = Arc::clone(&unwritten);
+        let task = tokio::spawn(async move {
+            let files = files::write(&lake, table, &batches).await?;
+            kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            Ok(files)
+        });
+        self.spilling = Some(Spilling { task, unwritten, bytes });
         Ok(())
     }
 
@@ -95,7 +101,7 @@ impl TableSink {
             let message = format!("writing rows of \"{}\" broke off: {error}", self.table.full_name());
             Err(Error::new(ErrorKind::Internal, message))
         });
-        let Some(Spilling { mut batches, bytes, .. }) = self.spilling.take() else { return Ok(()) };
+        let Some(Spilling { unwritten, bytes, .. }) = self.spilling.take() else { return Ok(()) };
         match written {
             Ok(files) => {
                 self.lake.buffered().fetch_sub(bytes, Ordering::Relaxed);
@@ -103,6 +109,8 @@ impl TableSink {
                 Ok(())
             }
             Err(error) => {
+                let mut batches =
+                    std::mem::take(&mut *unwritten.lock().unwrap_or_else(PoisonError::into_inner));
                 batches.append(&mut self.batches);
                 self.batches = batches;
                 self.batch_bytes += bytes;
@@ -216,4 +224,37 @@ pub(crate) fn offsets(metadata: &TableMetadata) -> Offsets {
         }
     }
     offsets
+}
+
+#[cfg(test)]
+mod tests {
+    use seislake_model::{DeadLetter, RecordPosition};
+
+    use super::*;
+    use crate::LakeSettings;
+    use crate::lake::defined;
+
+    #[tokio::test]
+    async fn rows_are_held_until_they_are_in_files_and_no_longer() {
+        let home = tempfile::tempdir().unwrap();
+        let place = |name: &str| home.path().join(name);
+        let settings = LakeSettings::new(place("warehouse").display().to_string(), place("catalog.sqlite"));
+        let lake = Lake::open(settings).await.unwrap();
+        let mut sink = TableSink::open(lake, defined("stream.dead_letters").unwrap()).await.unwrap();
+        let letter = DeadLetter {
+            position: RecordPosition { topic: "t".into(), partition: 0, offset: 0 },
+            index: 0,
+            stage: "ingest".to_owned(),
+            reason: "none".to_owned(),
+            origin: None,
+            record: vec![0; 100],
+        };
+        sink.push(Rows::DeadLetters(vec![letter])).await.unwrap();
+        sink.spill().await.unwrap();
+        let spilling = sink.spilling.as_mut().unwrap();
+        let rows = |spilling: &Spilling| spilling.unwritten.lock().unwrap().len();
+        assert_eq!(rows(spilling), 1, "while the file is written");
+        assert_eq!((&mut spilling.task).await.unwrap().unwrap().len(), 1);
+        assert_eq!(rows(spilling), 0);
+    }
 }
