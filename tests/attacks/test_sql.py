@@ -124,7 +124,6 @@ GROWING = [
     ("SELECT array_length(array_repeat(1, 2000000000))", 2_000_000_000),
     ("SELECT array_length(array_resize([1], 2000000000, 7))", 2_000_000_000),
     ("SELECT array_length(generate_series(0, 4000000000))", 4_000_000_001),
-    ("SELECT sum(length(repeat(CAST(i AS VARCHAR), 10000000))) FROM range(0, 100000) AS r(i)", 488_890 * 10**7),
     ("SELECT length(replace(repeat('x', 10000000), 'x', repeat('y', 10000000)))", 10**14),
     ("SELECT length(regexp_replace(repeat('x', 10000000), 'x', repeat('y', 10000), 'g'))", 10**11),
     ("SELECT count(*) FROM (SELECT repeat('x', 20000000) AS s, unnest(range(0, 1000000)) AS i) WHERE s <> 'y'", 1_000_000),
@@ -134,6 +133,7 @@ GROWING = [
 ]
 # The same, where it may take long to see how much it is.
 SLOWLY_GROWING = [
+    ("SELECT sum(length(repeat(CAST(i AS VARCHAR), 10000000))) FROM range(0, 100000) AS r(i)", 488_890 * 10**7),
     ("SELECT length(array_to_string(range(0, 10000000), repeat('x', 10000)))", 68_888_890 + 9_999_999 * 10_000),
     ("SELECT length(" + "||".join(["repeat('x', 10000000)"] * 500) + ")", 5 * 10**9),
     ("SELECT length(concat(" + ",".join(["repeat('x', 10000000)"] * 500) + "))", 5 * 10**9),

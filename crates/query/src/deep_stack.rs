@@ -163,7 +163,9 @@ impl JoinSetTracer for Tracer {
         work: Box<dyn FnOnce() -> Box<dyn Any + Send> + Send>,
     ) -> Box<dyn FnOnce() -> Box<dyn Any + Send> + Send> {
         let (bytes, catching) = (GIVEN.get(), is_silent());
+        let stop = Stop::at_work();
         Box::new(move || {
+            let _counting = stop.as_ref().map(Stop::counting);
             let work = || on_stack(bytes, work);
             if catching { silently(work) } else { work() }
         })

@@ -15,7 +15,7 @@ mod allocator;
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::common::{DataFusionError, Result};
 
@@ -52,58 +52,91 @@ impl SessionMemory {
 
 /// What one statement holds: blocks that were allocated for it and that nobody has freed.
 #[derive(Default)]
-pub(crate) struct Account {
-    bytes: AtomicUsize,
-    session: OnceLock<Arc<SessionMemory>>,
+pub(crate) struct Account(Mutex<Books>);
+
+#[derive(Default)]
+struct Books {
+    bytes: usize,
+    /// While the statement goes on. What it leaves in caches is nobody's afterwards.
+    session: Option<Arc<SessionMemory>>,
 }
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Account").field("bytes", &self.bytes).finish_non_exhaustive()
+        f.debug_struct("Account").field("bytes", &self.bytes()).finish_non_exhaustive()
     }
 }
 
 impl Account {
     /// From now on it counts for this session, and is held to its limit.
     pub(crate) fn open(&self, session: &Arc<SessionMemory>) {
-        if self.session.set(Arc::clone(session)).is_ok() {
-            session.bytes.fetch_add(self.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+        let mut books = self.books();
+        if books.session.is_none() {
+            session.bytes.fetch_add(books.bytes, Ordering::Relaxed);
+            books.session = Some(Arc::clone(session));
+        }
+    }
+
+    /// The statement is over: what is left of it counts for no session.
+    pub(crate) fn close(&self) {
+        let mut books = self.books();
+        if let Some(session) = books.session.take() {
+            session.bytes.fetch_sub(books.bytes, Ordering::Relaxed);
         }
     }
 
     /// # Errors
     /// The session holds more than it may, and this statement much of it: of several, small ones go on.
     pub(crate) fn check(&self) -> Result<()> {
-        let Some(session) = self.session.get() else { return Ok(()) };
-        let all = session.bytes.load(Ordering::Relaxed);
-        if all <= session.bytes_max {
+        let books = self.books();
+        let Some(session) = &books.session else { return Ok(()) };
+        let (own, all) = (books.bytes, session.bytes.load(Ordering::Relaxed));
+        if all <= session.bytes_max || own < session.bytes_max / SMALL_SHARE {
             return Ok(());
         }
-        let own = self.bytes.load(Ordering::Relaxed);
-        if own < session.bytes_max / SMALL_SHARE {
-            return Ok(());
-        }
+        drop(books);
         Err(DataFusionError::ResourcesExhausted(format!("{own} bytes of {all} that all statements hold")))
     }
 
-    #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+        self.books().bytes
     }
 
     fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(session) = self.session.get() {
+        let mut books = self.books();
+        books.bytes += bytes;
+        if let Some(session) = &books.session {
             session.bytes.fetch_add(bytes, Ordering::Relaxed);
         }
     }
 
     fn take(&self, bytes: usize) {
-        let less = |before: usize| Some(before.saturating_sub(bytes));
-        let _ = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        if let Some(session) = self.session.get() {
-            let _ = session.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        let mut books = self.books();
+        books.bytes -= bytes;
+        if let Some(session) = &books.session {
+            session.bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
+    }
+
+    /// Nothing large is allocated or freed while they are held.
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes an account with the last of those who go on with its statement.
+#[derive(Debug, Default)]
+pub(crate) struct OpenAccount(Arc<Account>);
+
+impl OpenAccount {
+    pub(crate) const fn account(&self) -> &Arc<Account> {
+        &self.0
+    }
+}
+
+impl Drop for OpenAccount {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 

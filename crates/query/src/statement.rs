@@ -5,6 +5,7 @@
 //! ```
 
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
 use datafusion::common::ScalarValue;
@@ -227,6 +228,8 @@ async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
     };
     // Nothing that was read is given away before it is known whether its rows fit into batches of this size.
     loop {
+        // Functions are given the options that were seen when the state was made, unless they are told those of now.
+        state.execution_props_mut().config_options = Some(Arc::clone(state.config().options()));
         let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
         let mut batches = execute_stream(physical, state.task_ctx())?;
         let first = batches.next().await;

@@ -15,7 +15,7 @@ use datafusion::config::ConfigEntry;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use crate::memory::{Account, Counting};
+use crate::memory::{Account, Counting, OpenAccount};
 
 thread_local! {
     /// That of the statement which this thread works on.
@@ -29,7 +29,7 @@ pub struct Stop {
     /// That of the whole request.
     above: Option<Arc<AtomicBool>>,
     thread_count: Arc<AtomicUsize>,
-    account: Arc<Account>,
+    memory: Arc<OpenAccount>,
 }
 
 impl Stop {
@@ -56,8 +56,13 @@ impl Stop {
     }
 
     /// The memory that the statement holds.
-    pub(crate) const fn account(&self) -> &Arc<Account> {
-        &self.account
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        self.memory.account()
+    }
+
+    /// While it lives, what this thread allocates counts for the statement.
+    pub(crate) fn counting(&self) -> Counting {
+        Counting::begin(Arc::clone(self.account()))
     }
 
     /// `work` on the statement: threads that poll or drop it are counted, and those of the tasks that the engine spawns
@@ -76,7 +81,7 @@ impl Stop {
 
     fn enter(&self) -> Entered {
         self.thread_count.fetch_add(1, Ordering::Relaxed);
-        let counting = Counting::begin(Arc::clone(&self.account));
+        let counting = self.counting();
         Entered { before: AT_WORK.replace(Some(self.clone())), stop: self.clone(), _counting: counting }
     }
 
@@ -97,7 +102,7 @@ impl Stop {
         if self.is_raised() {
             return Err(DataFusionError::Execution("the statement was stopped".into()));
         }
-        self.account.check()
+        self.account().check()
     }
 }
 

@@ -50,6 +50,9 @@ impl PhysicalOptimizerRule for AskWhetherWanted {
             if node.children().is_empty() {
                 return Ok(Transformed::yes(asking(node)));
             }
+            if growth::calculates(node.as_ref()) {
+                return Ok(Transformed::yes(growth::measured(node, options)?));
+            }
             if !multiplies(node.as_ref()) {
                 return Ok(Transformed::no(node));
             }

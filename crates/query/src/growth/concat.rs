@@ -61,7 +61,7 @@ impl ScalarUDFImpl for Concat {
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let bytes = Arguments::new(&args.args, args.number_rows).sum_bytes();
-        Growth::of(&args.config_options).check(self.name(), bytes)?;
+        Growth::of(&args.config_options).check_rows(self.name(), bytes, args.number_rows)?;
         let constant = args.args.iter().all(|part| matches!(part, ColumnarValue::Scalar(_)));
         let row_count = if constant { 1 } else { args.number_rows };
         // A constant stays one row, which every row reads.

@@ -113,6 +113,16 @@ impl Growth {
         Ok(())
     }
 
+    /// The same for a call on so many rows: where fewer would do, the statement is tried again with them.
+    fn check_rows(&self, name: &str, bytes: u64, row_count: usize) -> Result<()> {
+        let checked = self.check(name, bytes);
+        let row_bytes = bytes / row_count.max(1) as u64;
+        if checked.is_err() && row_count > 1 && row_bytes <= self.call_bytes_max {
+            self.widest_row.met(usize::try_from(row_bytes.max(1)).unwrap_or(usize::MAX));
+        }
+        checked
+    }
+
     /// # Errors
     /// `name` would take longer than a call may that nothing can stop.
     fn check_steps(&self, name: &str, steps: u64) -> Result<()> {
@@ -176,20 +186,39 @@ pub(crate) fn measured(
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let growth = Growth::of(options);
+    // Whoever runs a plan that no attempt was made for cannot try again.
+    if growth.batch_rows == 0 {
+        return Ok(node);
+    }
     if node.as_any().is::<UnnestExec>() {
         return unnest::measured(node, options);
     }
     if is_window(node.as_ref()) {
         return windows::measured(node, &growth, options.execution.batch_size);
     }
+    let count = widths::calculated_count(node.as_ref());
+    if count > 0 {
+        let inputs = node.children().into_iter();
+        let inputs =
+            inputs.map(|input| widths::measured(input, Rows::Calculated { count }, &growth)).collect();
+        return node.with_new_children(inputs);
+    }
     if !is_join(node.as_ref())
         || !node.children().iter().any(|input| widths::has_wide_columns(&input.schema()))
     {
         return Ok(node);
     }
-    let inputs = node.children().into_iter().map(|input| widths::measured(input, Rows::Repeated, &growth));
+    // The first side is kept, the second is read batch by batch.
+    let inputs = node.children().into_iter().enumerate().map(|(place, input)| {
+        widths::measured(input, Rows::Repeated { values: Arc::default(), cut: place > 0 }, &growth)
+    });
     let inputs = inputs.collect();
     node.with_new_children(inputs)
+}
+
+/// Operators that calculate several wide values of each row.
+pub(crate) fn calculates(node: &dyn ExecutionPlan) -> bool {
+    widths::calculated_count(node) > 0
 }
 
 /// Operators that give a value for every row of a window around it.
@@ -446,7 +475,8 @@ impl ScalarUDFImpl for Guarded {
         Stop::check_of(&args.config_options)?;
         if let Some(size) = sizes::of_function(self.name()) {
             let arguments = sizes::Arguments::new(&args.args, args.number_rows);
-            Growth::of(&args.config_options).check(self.name(), size(&arguments)?)?;
+            let growth = Growth::of(&args.config_options);
+            growth.check_rows(self.name(), size(&arguments)?, args.number_rows)?;
         }
         if let Some(steps) = steps::of_function(self.name()) {
             let arguments = sizes::Arguments::new(&args.args, args.number_rows);

@@ -6,6 +6,8 @@ use arrow::datatypes::{DataType, Int64Type};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::logical_expr::ColumnarValue;
 
+use super::widths::bytes_of;
+
 type Size = fn(&Arguments<'_>) -> Result<u64>;
 
 /// The size of the result of a growing function; `None` for all others.
@@ -257,7 +259,12 @@ pub(super) fn bytes_at(array: &ArrayRef, row: usize) -> u64 {
         DataType::BinaryView => array.as_binary_view().value(row).len(),
         DataType::List(_) => list_bytes(array.as_list::<i32>().value(row).as_ref()),
         DataType::LargeList(_) => list_bytes(array.as_list::<i64>().value(row).as_ref()),
-        other => other.primitive_width().unwrap_or(16),
+        DataType::Boolean | DataType::Null => 1,
+        other => match other.primitive_width() {
+            Some(width) => width,
+            // A struct, a map or another nest: all that its one row takes.
+            None => bytes_of(array.slice(row, 1).as_ref()),
+        },
     };
     length as u64
 }
@@ -272,9 +279,23 @@ fn list_bytes(values: &dyn Array) -> usize {
 
 /// Elements of one list of an array.
 pub(super) fn elements_at(array: &ArrayRef, row: usize) -> u64 {
-    match array.data_type() {
-        DataType::List(_) => array.as_list::<i32>().value(row).len() as u64,
-        DataType::LargeList(_) => array.as_list::<i64>().value(row).len() as u64,
-        _ => 0,
+    elements_of_depth(array, row, 1)
+}
+
+/// Elements of one list of an array, or of the lists in it so many levels down.
+pub(super) fn elements_of_depth(array: &dyn Array, row: usize, depth: usize) -> u64 {
+    let values = match array.data_type() {
+        DataType::List(_) => array.as_list::<i32>().value(row),
+        DataType::LargeList(_) => array.as_list::<i64>().value(row),
+        DataType::ListView(_) => array.as_list_view::<i32>().value(row),
+        DataType::LargeListView(_) => array.as_list_view::<i64>().value(row),
+        DataType::FixedSizeList(..) => array.as_fixed_size_list().value(row),
+        DataType::Map(..) => std::sync::Arc::new(array.as_map().value(row)),
+        _ => return 0,
+    };
+    if depth <= 1 {
+        return values.len() as u64;
     }
+    (0..values.len())
+        .fold(0, |sum: u64, row| sum.saturating_add(elements_of_depth(&values, row, depth - 1).max(1)))
 }

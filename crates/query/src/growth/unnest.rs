@@ -16,7 +16,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use futures::{Stream, StreamExt};
 
 use super::Growth;
-use super::sizes::{bytes_at, elements_at};
+use super::sizes::{bytes_at, elements_of_depth};
 
 /// The node with its input measured, where it is an `unnest`.
 pub(super) fn measured(
@@ -24,7 +24,8 @@ pub(super) fn measured(
     options: &ConfigOptions,
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let Some(unnest) = node.as_any().downcast_ref::<UnnestExec>() else { return Ok(node) };
-    let lists = unnest.list_column_indices().iter().map(|list| list.index_in_input_schema).collect();
+    let lists = unnest.list_column_indices().iter();
+    let lists = lists.map(|list| (list.index_in_input_schema, list.depth)).collect();
     let input = Arc::clone(unnest.input());
     let measured = MeasuredExec { input, lists, growth: Growth::of(options) };
     node.with_new_children(vec![Arc::new(measured)])
@@ -34,7 +35,8 @@ pub(super) fn measured(
 #[derive(Debug)]
 struct MeasuredExec {
     input: Arc<dyn ExecutionPlan>,
-    lists: Arc<[usize]>,
+    /// Columns with lists, and how many levels down their elements are.
+    lists: Arc<[(usize, usize)]>,
     growth: Growth,
 }
 
@@ -81,7 +83,7 @@ impl ExecutionPlan for MeasuredExec {
 
 struct MeasuredStream {
     input: SendableRecordBatchStream,
-    lists: Arc<[usize]>,
+    lists: Arc<[(usize, usize)]>,
     growth: Growth,
 }
 
@@ -90,13 +92,14 @@ impl MeasuredStream {
         let columns = || batch.columns().iter().enumerate();
         let mut bytes = 0_u64;
         for row in 0..batch.num_rows() {
-            let lists = columns().filter(|(index, _)| self.lists.contains(index));
-            let elements = lists.map(|(_, list)| elements_at(list, row)).max().unwrap_or(0);
-            let others = columns().filter(|(index, _)| !self.lists.contains(index));
+            let lists =
+                self.lists.iter().filter_map(|(index, depth)| Some((batch.columns().get(*index)?, *depth)));
+            let elements = lists.map(|(list, depth)| elements_of_depth(list, row, depth)).max().unwrap_or(0);
+            let others = columns().filter(|(index, _)| !self.lists.iter().any(|(list, _)| list == index));
             let width = others.fold(0, |sum: u64, (_, column)| sum.saturating_add(bytes_at(column, row)));
             bytes = bytes.saturating_add(elements.saturating_mul(width));
         }
-        self.growth.check("unnest", bytes)
+        self.growth.check_rows("unnest", bytes, batch.num_rows())
     }
 }
 

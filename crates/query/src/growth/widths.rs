@@ -22,11 +22,18 @@ use datafusion::common::tree_node::TreeNode;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::ColumnarValue;
+use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::expressions::{Column as PhysicalColumn, Literal as PhysicalLiteral};
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
 
 use super::Growth;
+use super::sizes::constant_bytes;
+use crate::stop::Stop;
 
 /// The widest row that an attempt at a statement met too early, bytes; 0 where there was none.
 #[derive(Clone, Debug, Default)]
@@ -41,13 +48,18 @@ impl WidestRow {
         self.0.store(0, Ordering::Relaxed);
     }
 
+    /// Rows of so many bytes were too many in one batch, and fewer would do.
+    pub(super) fn met(&self, row_bytes: usize) {
+        self.0.fetch_max(row_bytes, Ordering::Relaxed);
+    }
+
     /// # Errors
     /// `row_count` rows of so many bytes are more than `bytes_max`, and fewer would do.
     pub(super) fn check(&self, row_bytes: usize, row_count: usize, bytes_max: u64) -> Result<()> {
         if row_count <= 1 || (row_bytes as u64).saturating_mul(row_count as u64) <= bytes_max {
             return Ok(());
         }
-        self.0.fetch_max(row_bytes, Ordering::Relaxed);
+        self.met(row_bytes);
         Err(DataFusionError::ResourcesExhausted(format!("{row_count} rows of {row_bytes} bytes")))
     }
 }
@@ -119,13 +131,19 @@ fn widest_row(columns: &[ArrayRef]) -> usize {
 }
 
 /// What becomes of the rows that were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Rows {
-    /// They are repeated, in batches of the session's size.
-    Repeated,
-    /// They are kept until the last has come, and each gets so many values as wide as one of theirs.
-    Kept { wide_values: usize },
+    /// They are repeated in batches of the session's size, each with further values as wide as these. Batches that come
+    /// larger are cut, but not where the engine keeps them: it would count the memory of the whole for each part.
+    Repeated { values: Values, cut: bool },
+    /// They are kept until the last has come, and each gets values as wide as these.
+    Kept { values: Values },
+    /// So many values are calculated of each, as wide as the widest of its columns.
+    Calculated { count: usize },
 }
+
+/// Expressions whose values a window gives.
+pub(super) type Values = Arc<[Arc<dyn PhysicalExpr>]>;
 
 /// `input`, its rows measured.
 pub(super) fn measured(
@@ -136,7 +154,30 @@ pub(super) fn measured(
     Arc::new(WidthExec { input: Arc::clone(input), rows, growth: growth.clone() })
 }
 
-/// Measures the rows that a join or a window reads, and cuts its batches.
+/// Wide values that an operator calculates of each row, all at once; 0 for operators that do not.
+pub(super) fn calculated_count(node: &dyn ExecutionPlan) -> usize {
+    let any = node.as_any();
+    let (expressions, input): (Vec<Arc<dyn PhysicalExpr>>, _) =
+        if let Some(projection) = any.downcast_ref::<ProjectionExec>() {
+            let expressions = projection.expr().iter().map(|projected| Arc::clone(&projected.expr));
+            (expressions.collect(), projection.input())
+        } else if let Some(aggregate) = any.downcast_ref::<AggregateExec>() {
+            let groups = aggregate.group_expr().expr().iter().map(|(group, _)| Arc::clone(group));
+            let arguments = aggregate.aggr_expr().iter().flat_map(|function| function.expressions());
+            (groups.chain(arguments).collect(), aggregate.input())
+        } else {
+            return 0;
+        };
+    let schema = input.schema();
+    let calculated = expressions.iter().filter(|expression| {
+        let any = expression.as_any();
+        let read = any.is::<PhysicalColumn>() || any.is::<PhysicalLiteral>();
+        !read && expression.data_type(&schema).is_ok_and(|data_type| is_wide(&data_type))
+    });
+    calculated.count()
+}
+
+/// Measures the rows that an operator reads, and cuts its batches.
 #[derive(Debug)]
 struct WidthExec {
     input: Arc<dyn ExecutionPlan>,
@@ -204,19 +245,21 @@ impl ExecutionPlan for WidthExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(measured(&input, self.rows, &self.growth))
+        Ok(measured(&input, self.rows.clone(), &self.growth))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let input = self.input.execute(partition, self.context_of_input(&context))?;
         Ok(Box::pin(WidthStream {
             input,
-            rows: self.rows,
+            rows: self.rows.clone(),
             growth: self.growth.clone(),
+            stop: Stop::of(context.session_config().options()),
+            part_rows: usize::MAX,
             batch_rows: context.session_config().batch_size(),
             rest: None,
             row_count: 0,
-            widest_value: 0,
+            widest_values: vec![],
             kept: MemoryConsumer::new("rows of a window").register(context.memory_pool()),
         }))
     }
@@ -226,49 +269,78 @@ struct WidthStream {
     input: SendableRecordBatchStream,
     rows: Rows,
     growth: Growth,
+    stop: Stop,
     batch_rows: usize,
-    /// What is left of a batch that is being cut.
+    /// Rows of the parts into which the batch at hand is cut.
+    part_rows: usize,
+    /// What is left of it.
     rest: Option<RecordBatch>,
     row_count: usize,
-    widest_value: usize,
+    /// Of each function of a window.
+    widest_values: Vec<usize>,
     kept: MemoryReservation,
 }
 
 impl WidthStream {
     fn check(&mut self, batch: &RecordBatch) -> Result<()> {
-        match self.rows {
-            Rows::Repeated => {
-                let row_bytes = widest_row(batch.columns());
+        match &self.rows {
+            Rows::Repeated { values, cut } => {
+                let mut values = values.iter().map(|value| widest_of(value, batch));
+                let row_bytes = values.try_fold(widest_row(batch.columns()), |sum, width| {
+                    Ok::<_, DataFusionError>(sum.saturating_add(width?))
+                })?;
+                self.part_rows = if *cut { self.batch_rows } else { usize::MAX };
                 self.growth.widest_row.check(row_bytes, self.batch_rows, self.growth.call_bytes_max)
             }
-            Rows::Kept { wide_values } => {
+            Rows::Kept { values } => {
                 let bytes = batch.columns().iter().map(|column| bytes_of(column));
                 self.kept.try_grow(bytes.fold(0, usize::saturating_add))?;
                 self.row_count += batch.num_rows();
+                self.widest_values.resize(values.len(), 0);
+                for (widest, value) in self.widest_values.iter_mut().zip(values.iter()) {
+                    *widest = (*widest).max(widest_of(value, batch)?);
+                }
+                let row_bytes =
+                    self.widest_values.iter().fold(0_u64, |sum, width| sum.saturating_add(*width as u64));
+                self.growth.check("OVER", row_bytes.saturating_mul(self.row_count as u64))
+            }
+            Rows::Calculated { count } => {
                 let wide = batch.columns().iter().filter(|column| is_wide(column.data_type()));
                 let widest = wide.map(|column| widest_value(column)).max().unwrap_or(0);
-                self.widest_value = self.widest_value.max(widest);
-                let made = (self.row_count as u64).saturating_mul(self.widest_value as u64);
-                self.growth.check("OVER", made.saturating_mul(wide_values as u64))
+                let part_rows = self.growth.batch_bytes_max / widest.saturating_mul(*count).max(1);
+                self.part_rows = part_rows.min(self.batch_rows);
+                Ok(())
             }
         }
     }
 
-    /// The next part of `batch`, of as many rows as a batch may have.
+    /// The next part of `batch`.
     fn cut(&mut self, batch: RecordBatch) -> RecordBatch {
-        if self.rows != Rows::Repeated || batch.num_rows() <= self.batch_rows {
+        let part_rows = self.part_rows.max(1);
+        if batch.num_rows() <= part_rows {
             return batch;
         }
-        let part = batch.slice(0, self.batch_rows);
-        self.rest = Some(batch.slice(self.batch_rows, batch.num_rows() - self.batch_rows));
+        let part = batch.slice(0, part_rows);
+        self.rest = Some(batch.slice(part_rows, batch.num_rows() - part_rows));
         part
     }
+}
+
+/// Bytes of the widest value of an expression over a batch, at most.
+fn widest_of(expression: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<usize> {
+    Ok(match expression.evaluate(batch)? {
+        ColumnarValue::Scalar(value) => constant_bytes(&value),
+        ColumnarValue::Array(values) => widest_value(&values),
+    })
 }
 
 impl Stream for WidthStream {
     type Item = Result<RecordBatch>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Err(error) = self.stop.check() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if let Some(rest) = self.rest.take() {
             return Poll::Ready(Some(Ok(self.cut(rest))));
         }

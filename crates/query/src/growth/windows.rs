@@ -2,11 +2,12 @@
 //! long as all before it. What it will make is measured by its argument, before it is made.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::Transformed;
@@ -23,8 +24,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
 use super::Growth;
-use super::sizes::integer;
-use super::widths::{self, Rows, bytes_of, is_wide, widest_value};
+use super::sizes::{bytes_at, integer};
+use super::widths::{self, Rows, Values, bytes_of, is_wide, widest_value};
+use crate::stop::Stop;
+
+/// Partitions of a window whose bytes are remembered; with more of them at once, all begin anew: what they then hold is
+/// counted where it is allocated.
+const PARTITIONS_MAX: usize = 10_000;
 
 /// Aggregates whose value is one of those that they read; all others may hold all of them.
 const ONE_OF_ITS_VALUES: [&str; 6] = ["min", "max", "first_value", "last_value", "nth_value", "median"];
@@ -65,9 +71,10 @@ pub(crate) fn measured(
     if let Some(window) = any.downcast_ref::<BoundedWindowAggExec>() {
         let guard = |function| with_measured_argument(function, growth, Some(batch_rows));
         let functions = window.window_expr().iter().map(guard).collect::<Result<Vec<_>>>()?;
+        let values = values(&functions, &window.input().schema())?;
         let can_repartition = !window.partition_keys().is_empty();
-        let input = match widths::has_wide_columns(&window.input().schema()) {
-            true => widths::measured(window.input(), Rows::Repeated, growth),
+        let input = match widths::has_wide_columns(&window.input().schema()) || !values.is_empty() {
+            true => widths::measured(window.input(), Rows::Repeated { values, cut: true }, growth),
             false => Arc::clone(window.input()),
         };
         let mode = window.input_order_mode.clone();
@@ -77,14 +84,27 @@ pub(crate) fn measured(
         let guard = |function| with_measured_argument(function, growth, None);
         let functions = window.window_expr().iter().map(guard).collect::<Result<Vec<_>>>()?;
         let can_repartition = !window.partition_keys().is_empty();
-        // `lag`, `first_value` and the like: one of the values of a column, for every row.
-        let wide_values = functions.iter().filter(|function| function.as_any().is::<StandardWindowExpr>());
-        let wide_values = wide_values.map(|function| Ok(is_wide(function.field()?.data_type())));
-        let wide_values = wide_values.collect::<Result<Vec<_>>>()?.into_iter().filter(|wide| *wide).count();
-        let input = widths::measured(window.input(), Rows::Kept { wide_values }, growth);
+        let values = values(&functions, &window.input().schema())?;
+        let input = widths::measured(window.input(), Rows::Kept { values }, growth);
         return Ok(Arc::new(WindowAggExec::try_new(functions, input, can_repartition)?));
     }
     Ok(node)
+}
+
+/// What `lag`, `first_value` and the like give: for every row one of the values of their arguments.
+fn values(functions: &[Arc<dyn WindowExpr>], schema: &Schema) -> Result<Values> {
+    let mut values = Vec::new();
+    for function in functions.iter().filter(|function| function.as_any().is::<StandardWindowExpr>()) {
+        if !is_wide(function.field()?.data_type()) {
+            continue;
+        }
+        for argument in function.expressions() {
+            if is_wide(&argument.data_type(schema)?) {
+                values.push(argument);
+            }
+        }
+    }
+    Ok(values.into())
 }
 
 /// An aggregate that gives wide values, and has no filter any more ([`without_filter`]), its first argument measured; `batch_rows` where it is fed batch by batch.
@@ -99,7 +119,8 @@ fn with_measured_argument(
     let any = function.as_any();
     let (partition_by, order_by) = (function.partition_by(), function.order_by());
     let frame = Arc::clone(function.get_window_frame());
-    let guard = |aggregate: &AggregateFunctionExpr| guarded(aggregate, &frame, growth, batch_rows);
+    let guard =
+        |aggregate: &AggregateFunctionExpr| guarded(aggregate, &frame, partition_by, growth, batch_rows);
     if let Some(plain) = any.downcast_ref::<PlainAggregateWindowExpr>() {
         let aggregate = guard(plain.get_aggregate_expr())?;
         let frame = Arc::clone(&frame);
@@ -116,6 +137,7 @@ fn with_measured_argument(
 fn guarded(
     aggregate: &AggregateFunctionExpr,
     frame: &WindowFrame,
+    partition_by: &[Arc<dyn PhysicalExpr>],
     growth: &Growth,
     batch_rows: Option<usize>,
 ) -> Result<Arc<AggregateFunctionExpr>> {
@@ -128,6 +150,7 @@ fn guarded(
         function: aggregate.fun().name().to_owned(),
         one_of_its_values: ONE_OF_ITS_VALUES.contains(&aggregate.fun().name()),
         frame_rows: frame_rows(frame),
+        partition_by: partition_by.into(),
         seen_bytes: Arc::default(),
         growth: growth.clone(),
         batch_rows,
@@ -165,26 +188,47 @@ struct WindowArgument {
     function: String,
     one_of_its_values: bool,
     frame_rows: Option<u64>,
-    /// Of the batches before, where an aggregate goes on from batch to batch.
-    seen_bytes: Arc<AtomicU64>,
+    /// What tells partitions of the window apart.
+    partition_by: Arc<[Arc<dyn PhysicalExpr>]>,
+    /// Bytes that each partition had in the batches before, where an aggregate goes on from batch to batch.
+    seen_bytes: Arc<Mutex<HashMap<Vec<ScalarValue>, u64>>>,
     growth: Growth,
     /// Rows of the batches that it is fed with; `None` where it is given all rows at once.
     batch_rows: Option<usize>,
 }
 
 impl WindowArgument {
-    /// Bytes of one value of the function at most, for rows with these arguments.
-    fn value_bytes(&self, values: &dyn arrow::array::Array) -> u64 {
+    /// Bytes of one value of the function at most, for the rows of a batch with these arguments.
+    fn value_bytes(&self, values: &ArrayRef, batch: &RecordBatch) -> Result<u64> {
         let widest = widest_value(values) as u64;
-        if self.one_of_its_values {
-            return widest;
+        if self.one_of_its_values || values.is_empty() {
+            return Ok(widest);
         }
         let bytes = bytes_of(values) as u64;
         let all = match (self.batch_rows, self.frame_rows) {
-            (Some(_), None) => self.seen_bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes),
+            (Some(_), None) => self.with_those_before(bytes, bytes_at(values, 0), batch)?,
             _ => bytes,
         };
-        self.frame_rows.map_or(all, |rows| all.min(rows.saturating_mul(widest.max(8))))
+        Ok(self.frame_rows.map_or(all, |rows| all.min(rows.saturating_mul(widest.max(8)))))
+    }
+
+    /// `bytes` of a partition, and those of its batches before. The engine keeps the last row of a batch for the next, and
+    /// shows it again.
+    fn with_those_before(&self, bytes: u64, first_bytes: u64, batch: &RecordBatch) -> Result<u64> {
+        let key = |column: &Arc<dyn PhysicalExpr>| {
+            ScalarValue::try_from_array(&column.evaluate(batch)?.into_array(batch.num_rows())?, 0)
+        };
+        let key = self.partition_by.iter().map(key).collect::<Result<Vec<_>>>()?;
+        let mut seen = self.seen_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= PARTITIONS_MAX && !seen.contains_key(&key) {
+            seen.clear();
+        }
+        let all = match seen.get(&key) {
+            Some(before) => before.saturating_add(bytes.saturating_sub(first_bytes)),
+            None => bytes,
+        };
+        seen.insert(key, all);
+        Ok(all)
     }
 }
 
@@ -223,10 +267,15 @@ impl PhysicalExpr for WindowArgument {
 
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let values = self.argument.evaluate(batch)?.into_array(batch.num_rows())?;
-        let value_bytes = self.value_bytes(&values);
+        // Each partition is a step of its own.
+        if let Some(stop) = Stop::at_work() {
+            stop.check()?;
+        }
+        let value_bytes = self.value_bytes(&values, batch)?;
         if let Some(batch_rows) = self.batch_rows {
             let bytes = usize::try_from(value_bytes).unwrap_or(usize::MAX);
-            self.growth.widest_row.check(bytes, batch_rows, self.growth.call_bytes_max)?;
+            let row_count = batch_rows.min(batch.num_rows());
+            self.growth.widest_row.check(bytes, row_count, self.growth.call_bytes_max)?;
         } else {
             self.growth.check(&self.function, value_bytes.saturating_mul(batch.num_rows() as u64))?;
         }
@@ -247,6 +296,7 @@ impl PhysicalExpr for WindowArgument {
             function: self.function.clone(),
             one_of_its_values: self.one_of_its_values,
             frame_rows: self.frame_rows,
+            partition_by: Arc::clone(&self.partition_by),
             seen_bytes: Arc::clone(&self.seen_bytes),
             growth: self.growth.clone(),
             batch_rows: self.batch_rows,

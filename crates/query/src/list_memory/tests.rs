@@ -35,14 +35,15 @@ async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, Qu
 async fn lists_beyond_the_memory_of_the_session_end_the_statement_with_a_sentence() {
     const SQL: &str = "SELECT count(envelope(demean(samples))) AS n FROM lists";
     assert_eq!(run(&session(64 << 20), SQL).await.unwrap()[0].num_rows(), 1);
-    let context = session(1 << 20);
+    // Batches are cut to single rows, and one is still too much.
+    let context = session(1 << 17);
     let error = run(&context, SQL).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     let sentence =
         "the statement needs more memory than the session may use: ask for less, or raise the limit";
     assert_eq!(error.message, sentence);
     // What a call held is given back: a smaller statement has its turn.
-    assert!(run(&context, "SELECT rms(samples) FROM (SELECT * FROM lists LIMIT 1)").await.is_ok());
+    assert!(run(&context, "SELECT rms([1.0, 2.0, 3.0])").await.is_ok());
     assert_eq!(context.runtime_env().memory_pool.reserved(), 0);
 }
 

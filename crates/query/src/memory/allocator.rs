@@ -47,8 +47,9 @@ static BLOCKS: [Shard; SHARDS] =
     [const { Shard { blocks: Mutex::new(BTreeMap::new()), count: AtomicUsize::new(0) } }; SHARDS];
 
 fn shard(address: usize) -> &'static Shard {
-    // Large blocks begin at multiples of 64 or more.
-    &BLOCKS[(address >> 6) % SHARDS]
+    // Large blocks begin at multiples of pages: the low bits say nothing, the product mixes the others into the high ones.
+    let mixed = (address as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    &BLOCKS[(mixed >> (u64::BITS - SHARDS.trailing_zeros())) as usize]
 }
 
 /// The account of the statement that this thread works on.

@@ -12,6 +12,7 @@ use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
 use seislake_model::{CatalogueEvent, Inventory, SourceId, Timestamp};
 use seislake_seismo::associate::AssociateSettings;
+use seislake_seismo::geometry::SurfacePoint;
 
 use crate::lakehouse::Lakehouse;
 
@@ -20,8 +21,9 @@ const STATIONS_NAMED: usize = 5;
 /// Reasons of dead letters that are named.
 const REASONS_NAMED: usize = 3;
 
-/// Events of two imports that lie no farther apart may be one.
+/// Events of two imports that lie no farther apart, in time and on the map, may be one.
 const SAME_EVENT_S: f64 = 10.0;
+const SAME_EVENT_KM: f64 = 200.0;
 
 /// What the tables of a home hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,16 +55,18 @@ pub(super) async fn reasons(
 /// Both lists are sorted by origin time.
 pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Option<String> {
     let known: BTreeSet<&str> = before.iter().map(|event| event.id.as_str()).collect();
+    let place = |event: &CatalogueEvent| SurfacePoint::new(event.latitude, event.longitude);
     let near = |event: &&CatalogueEvent| {
         let after = |other: &CatalogueEvent| other.origin_time.seconds_since(event.origin_time);
         let first = before.partition_point(|other| after(other) < -SAME_EVENT_S);
-        before.get(first).is_some_and(|other| after(other) <= SAME_EVENT_S)
+        let others = before.iter().skip(first).take_while(|other| after(other) <= SAME_EVENT_S);
+        others.into_iter().any(|other| place(other).distance_km(&place(event)) <= SAME_EVENT_KM)
     };
     let new = after.iter().filter(|event| !known.contains(event.id.as_str()));
     match new.filter(near).count() {
         0 => None,
         count => Some(format!(
-            "{count} of the new events lie within {SAME_EVENT_S} s of events that the home held before, and may be the same: an event is \
+            "{count} of the new events lie within {SAME_EVENT_S} s and {SAME_EVENT_KM} km of events that the home held before, and may be the same: an event is \
              declared from the records of one import; import all stations of a time together, into a new home"
         )),
     }
@@ -230,9 +234,11 @@ mod tests {
         let mut after = before.to_vec();
         after.extend([event("d", 150), event("e", 311)]);
         assert_eq!(declared_twice(&before, &after), None);
+        after.push(CatalogueEvent { latitude: 40.0, ..event("h", 200) });
+        assert_eq!(declared_twice(&before, &after), None);
         after.extend([event("f", 190), event("g", 310)]);
         let told = declared_twice(&before, &after).unwrap();
-        assert!(told.starts_with("2 of the new events lie within 10 s"), "{told}");
+        assert!(told.starts_with("2 of the new events lie within 10 s and 200 km"), "{told}");
         assert_eq!(declared_twice(&[], &after), None);
     }
 
