@@ -48,23 +48,36 @@ impl Lake {
     /// # Errors
     /// Files that cannot be read or written.
     pub async fn drop_doubled_rows(&self, table: &str, key: &[&str]) -> Result<u64> {
+        let mut seen = Seen { keys: HashSet::new(), hashers: [RandomState::new(), RandomState::new()] };
+        self.keep_rows(table, |batch| seen.first_of(batch, key)).await
+    }
+
+    /// Takes out of `table` all rows but those of which `keeps` says true; returns their number. One commit: all of them
+    /// are taken out, or none.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written, and what `keeps` fails with.
+    pub async fn keep_rows(
+        &self,
+        table: &str,
+        mut keeps: impl FnMut(&RecordBatch) -> Result<BooleanArray> + Send,
+    ) -> Result<u64> {
         let table = defined(table)?;
         let loaded = self.load(&table.ident()).await?;
-        let mut seen = Seen { keys: HashSet::new(), hashers: [RandomState::new(), RandomState::new()] };
         let (mut paths, mut kept, mut dropped) = (BTreeSet::new(), Vec::new(), 0);
         for (_, file) in self.data_files(&loaded).await? {
             let rows = self.rows_of_file(table, file.file_path()).await?;
-            let mut first = Vec::new();
-            let mut doubled = 0;
+            let mut kept_of_file = Vec::new();
+            let mut dropped_of_file = 0;
             for batch in &rows {
-                let mask = seen.first_of(batch, key)?;
-                doubled += (mask.len() - mask.true_count()) as u64;
-                first.push(filter_record_batch(batch, &mask).doing(|| "choose rows")?);
+                let mask = keeps(batch)?;
+                dropped_of_file += (mask.len() - mask.true_count()) as u64;
+                kept_of_file.push(filter_record_batch(batch, &mask).doing(|| "choose rows")?);
             }
-            if doubled > 0 {
-                dropped += doubled;
+            if dropped_of_file > 0 {
+                dropped += dropped_of_file;
                 paths.insert(file.file_path().to_owned());
-                kept.extend(first);
+                kept.extend(kept_of_file);
             }
         }
         if paths.is_empty() {

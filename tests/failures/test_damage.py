@@ -611,6 +611,91 @@ def test_D8_what_may_not_be_read_is_named_and_not_called_mended(filled, name):
     path.chmod(0o644)
 
 
+# ---------------------------------------------------------------- records that nothing holds any more
+
+def samples_by_station(home: Home) -> dict:
+    rows = home.query("SELECT station, sum(sample_count) AS n FROM waveform.segments GROUP BY 1")
+    return {row["station"]: row["n"] for row in rows}
+
+
+def lose(home: Home) -> None:
+    """Samples and records of the stations of one data file: what is left of them is their packets."""
+    data(home).unlink()
+    for path in segments(home):
+        path.unlink()
+
+
+def lost_stations(told: list) -> set:
+    return {finding["object"] for finding in told if finding["object"].startswith("station")}
+
+
+def test_D8_records_that_nothing_holds_are_told_of_and_taken_when_they_come_again(filled):
+    home = filled.restore()
+    lose(home)
+    told = json.loads(home.succeed("home", "repair", "--json"))
+    lost = lost_stations(told)
+    assert lost and all("import" in finding["remedy"] and finding["lost"].startswith("60 records of XX.")
+                        for finding in told if finding["object"] in lost), told
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    left = samples_by_station(home)
+    assert lost == {f'station "XX.{station}"' for station in STATIONS if station not in left}
+    assert len(home.query(PACKETS)) == 60 * len(left), "rows of records that were lost"
+    filled.fill()
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert samples_by_station(home) == dict.fromkeys(STATIONS, "6000")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+
+
+def test_D8_lost_records_that_could_not_be_told_of_are_not_forgotten(filled):
+    home = filled.restore()
+    lose(home)
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([binary(), "home", "repair", "--home", str(home.path)], stdout=full, stderr=subprocess.PIPE,
+                              text=True, timeout=120, env=environment())
+    assert done.returncode == 1 and "No space left" in done.stderr, done.stderr
+    assert home.query(PACKETS) == filled.packets
+    lost = lost_stations(findings(home))
+    assert lost and lost == lost_stations(json.loads(home.succeed("home", "repair", "--json")))
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert samples_by_station(home) == dict.fromkeys(STATIONS, "6000")
+
+
+def test_D8_lost_records_that_come_again_double_no_pick_and_no_event(home):
+    home.succeed("demo", "--exit", "--minutes", "10", timeout=400)
+    records = home.folder / "records.mseed"
+    home.succeed("export", "--format", "raw", "--output", records)
+    tables = ["bulletin.picks", "bulletin.origins", "bulletin.arrivals", "bulletin.events", "bulletin.magnitudes",
+              "bulletin.amplitudes", "waveform.packets"]
+    def rows():
+        return {table: home.count(table) for table in tables} | samples_by_station(home)
+    before = rows()
+    assert before["bulletin.picks"] and before["bulletin.events"], before
+    lose(home)
+    assert lost_stations(json.loads(home.succeed("home", "repair", "--json")))
+    assert rows() != before
+    home.succeed("import", records, timeout=400)
+    assert rows() == before
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+
+
+def test_D8_samples_that_only_their_originals_hold_are_made_again_from_them(tmp_path):
+    home = Home(tmp_path)
+    config, records = tmp_path / "settings.toml", tmp_path / "records.mseed"
+    config.write_text("[archive]\nkeep_raw = true\n")
+    records.write_bytes(b"".join(series(np.arange(6000) % 977, "2024-01-01T00:00:00", station=s) for s in STATIONS))
+    home.succeed("import", "--archive-only", "--config", config, records)
+    before, packets = samples_of(home), home.query("SELECT * FROM waveform.packets ORDER BY sha256")
+    lose(home)
+    assert not lost_stations(json.loads(home.succeed("home", "repair", "--json", "--config", config)))
+    assert json.loads(home.succeed("home", "check", "--json", "--config", config)) == []
+    assert samples_of(home) == before
+    assert home.query("SELECT * FROM waveform.packets ORDER BY sha256") == packets
+    home.succeed("import", "--archive-only", "--config", config, records)
+    assert samples_of(home) == before
+
+
 # ---------------------------------------------------------------- killed at work
 
 @pytest.mark.parametrize("command", ["check", "repair"])
@@ -632,10 +717,7 @@ def test_D8_a_check_or_repair_that_is_killed_leaves_a_home_that_can_be_repaired(
         assert json.loads(home.succeed("home", "check", "--json")) == []
         filled.fill()
         assert home.query(PACKETS) == filled.packets
-        # Wrong today: of CCC, whose data file and log were both damaged, no samples come in again, since the packets know
-        # its records.
-        rows = home.query("SELECT station, sum(sample_count) AS n FROM waveform.segments GROUP BY 1")
-        assert {"AAA": "6000", "BBB": "6000"}.items() <= {row["station"]: row["n"] for row in rows}.items(), rows
+        assert samples_by_station(home) == dict.fromkeys(STATIONS, "6000"), number
         assert subset(home.query(SAMPLES), filled.samples)
 
 

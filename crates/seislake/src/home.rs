@@ -51,6 +51,23 @@ impl fmt::Display for Purpose {
     }
 }
 
+impl Purpose {
+    /// Puts this into the place of what `file` says: at any moment, also after a crash, it says the one or the other.
+    /// `beginnings` is the folder, of the same file system, where it is written first.
+    pub(crate) fn write(self, file: &Path, beginnings: &Path) -> anyhow::Result<()> {
+        let new = beginnings.join("purpose.json.new");
+        let text = serde_json::to_string(&self)?;
+        let written = || {
+            let mut begun = File::create(&new)?;
+            begun.write_all(text.as_bytes())?;
+            begun.sync_all()?;
+            fs::rename(&new, file)?;
+            file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        };
+        written().context("cannot write purpose.json")
+    }
+}
+
 /// A home directory that this process may write.
 #[derive(Debug)]
 pub(crate) struct Home {
@@ -125,11 +142,7 @@ impl Home {
                 Purpose::Whole
             }
             None => {
-                let new = self.path.join("purpose.json.new");
-                let text = serde_json::to_string(&purpose)?;
-                fs::write(&new, text)
-                    .and_then(|()| fs::rename(&new, &file))
-                    .context("cannot write purpose.json")?;
+                purpose.write(&file, &self.path)?;
                 purpose
             }
         };

@@ -44,15 +44,43 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
     if !path.is_dir() {
         bail!("there is no home \"{}\"", path.display());
     }
-    let findings = match args.action {
-        DamageAction::Check => check(path, &settings).await?,
-        DamageAction::Repair => repair(path, &settings).await?,
-    };
-    print_result(&text(&findings, args.action, args.json)?)?;
-    if args.action == DamageAction::Check && !findings.is_empty() {
-        bail!("{} things are damaged; `seislake home repair` mends them", findings.len());
+    let told = |findings: &[Finding]| print_result(&text(findings, args.action, args.json)?);
+    match args.action {
+        DamageAction::Check => {
+            let findings = check(path, &settings).await?;
+            told(&findings)?;
+            match findings.len() {
+                0 => Ok(()),
+                count => bail!("{count} things are damaged; `seislake home repair` mends them"),
+            }
+        }
+        DamageAction::Repair => {
+            let repaired = repair(path, &settings).await?;
+            told(&repaired.findings)?;
+            // Only what was told is forgotten.
+            repaired.forget(&settings).await.context("lost records are not forgotten yet: repair once more")
+        }
     }
-    Ok(())
+}
+
+/// A home that is mended but for the records that are lost, and was not given out of hand yet.
+struct Repaired {
+    findings: Vec<Finding>,
+    lost: rows::Lost,
+    whole: Home,
+    shares: Vec<Home>,
+}
+
+impl Repaired {
+    /// Forgets the records that are lost, so that they can come in again.
+    async fn forget(&self, settings: &Settings) -> anyhow::Result<()> {
+        if self.lost.is_empty() {
+            return Ok(());
+        }
+        let lakehouse = Lakehouse::open(&self.whole, settings).await?;
+        self.lost.forget(&lakehouse).await?;
+        mend_logs(&self.whole, &self.shares, settings).await
+    }
 }
 
 async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
@@ -65,12 +93,12 @@ async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>>
     Ok(again.into_iter().filter(|finding| found.contains(finding)).collect())
 }
 
-async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
+async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Repaired> {
     let strange = if home::in_use(path) { Vec::new() } else { home::strange(path) };
     for found in strange.iter().filter(|found| found.removable) {
         home::put_aside(found)?;
     }
-    // All locks are held until the end.
+    // All locks are held until the end, also of forgetting.
     let whole = Home::open(path)?;
     let mut shares = Vec::new();
     for share in home::listed_shares(path)? {
@@ -82,25 +110,34 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>
     }
     let mut findings: Vec<Finding> = strange.iter().map(of_strange).collect();
     findings.extend(examine(path, settings, DamageAction::Repair).await?);
-    for home in shares.iter().chain([&whole]) {
-        let to_mend = has_log(home.path())? || shares.is_empty();
-        if !to_mend || !path.join(home::CATALOG_FILE).exists() {
-            continue;
-        }
-        engine::mend_log(home, settings).await?;
-        // Where the log goes on behind what it lost, the hole is told of once.
-        topic::repair(home.path(), &Offsets::default())?;
-    }
+    mend_logs(&whole, &shares, settings).await?;
+    let mut lost = rows::Lost::default();
     if path.join(home::CATALOG_FILE).exists() {
         let lakehouse = Lakehouse::open(&whole, settings).await?;
         // A table that went back for a damage is older than it was: that was told.
         if !findings.iter().any(|finding| finding.part == LAKE) {
             findings.extend(of_states(&TableStates::read(path)?, &lakehouse).await?);
         }
-        findings.extend(of_rows(path, &lakehouse, DamageAction::Repair).await?);
+        let of_rows = of_rows(path, &lakehouse, DamageAction::Repair).await?;
+        findings.extend(of_rows.0);
+        lost = of_rows.1;
         lakehouse.table_states().await?.write(path)?;
     }
-    Ok(findings)
+    Ok(Repaired { findings, lost, whole, shares })
+}
+
+/// Makes again what is lost of the logs and the state of a home and its shares.
+async fn mend_logs(whole: &Home, shares: &[Home], settings: &Settings) -> anyhow::Result<()> {
+    for home in shares.iter().chain([whole]) {
+        let to_mend = has_log(home.path())? || shares.is_empty();
+        if !to_mend || !whole.path().join(home::CATALOG_FILE).exists() {
+            continue;
+        }
+        engine::mend_log(home, settings).await?;
+        // Where the log goes on behind what it lost, the hole is told of once.
+        topic::repair(home.path(), &Offsets::default())?;
+    }
+    Ok(())
 }
 
 /// Tables that are older than they were when the home was last used.
@@ -122,13 +159,19 @@ fn of_older(Older { table, commits, commits_before }: Older) -> Finding {
     }
 }
 
-/// What is there twice, and what the log holds and no table.
-async fn of_rows(path: &Path, lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
+/// What is there twice, what the log holds and no table, and what is lost.
+async fn of_rows(
+    path: &Path,
+    lakehouse: &Lakehouse,
+    action: DamageAction,
+) -> anyhow::Result<(Vec<Finding>, rows::Lost)> {
     let mut findings = rows::doubled(lakehouse, action).await?;
+    let mut lost = rows::Lost::default();
     for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
-        findings.extend(rows::missing(&place, lakehouse, action).await?);
+        findings.extend(rows::missing(&place, lakehouse, action, &mut lost).await?);
     }
-    Ok(findings)
+    findings.extend(lost.findings());
+    Ok((findings, lost))
 }
 
 fn of_strange(found: &Strange) -> Finding {
@@ -186,7 +229,7 @@ async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyh
         let before = TableStates::read(path)?;
         let lakehouse = Lakehouse::open_for_reading(path, settings).await?;
         findings.extend(of_states(&before, &lakehouse).await?);
-        findings.extend(of_rows(path, &lakehouse, action).await?);
+        findings.extend(of_rows(path, &lakehouse, action).await?.0);
     }
     Ok(findings)
 }
@@ -204,12 +247,14 @@ fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -
         shares => format!("it is made anew: an archive in {shares} shares"),
     };
     if let Some(file) = damaged(&path.join(PURPOSE_FILE), sound)? {
-        if action == DamageAction::Repair {
-            set_aside(&file)?;
-            if let shares @ 1.. = home::listed_shares(path)?.len() {
-                let purpose = Purpose::Archive { shards: u32::try_from(shares)? };
-                std::fs::write(&file, serde_json::to_string(&purpose)?)
-                    .context("cannot write purpose.json")?;
+        match (action, home::listed_shares(path)?.len()) {
+            (DamageAction::Check, _) => {}
+            (DamageAction::Repair, 0) => set_aside(&file)?,
+            (DamageAction::Repair, shares) => {
+                // The damaged one stays in its place until the new one takes it: a home without any is not found damaged.
+                std::fs::copy(&file, home::beside(&file)?)
+                    .with_context(|| format!("cannot keep \"{}\" aside", file.display()))?;
+                Purpose::Archive { shards: u32::try_from(shares)? }.write(&file, path)?;
             }
         }
         findings.push(small(&file, "what the home is for", &remedy));
@@ -343,4 +388,27 @@ fn text(findings: &[Finding], action: DamageAction, json: bool) -> anyhow::Resul
         format!("{part}: {object}\n  damage: {damage}\n  lost: {lost}\n  {verb}: {remedy}\n")
     });
     Ok(lines.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_purpose_stays_until_the_new_one_takes_its_place() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path();
+        let (file, new) = (path.join(PURPOSE_FILE), path.join("purpose.json.new"));
+        std::fs::create_dir_all(path.join("shards/1-of-1")).unwrap();
+        std::fs::write(&file, "{whole").unwrap();
+        // The new one cannot be written.
+        std::fs::create_dir(&new).unwrap();
+        let mut findings = Vec::new();
+        assert!(small_files(path, DamageAction::Repair, &mut findings).is_err());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{whole");
+        std::fs::remove_dir(&new).unwrap();
+        small_files(path, DamageAction::Repair, &mut findings).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"archive":{"shards":1}}"#);
+        assert_eq!(findings.len(), 1);
+    }
 }

@@ -4,9 +4,12 @@
 //! rows alike in their identity, records alike in their hash ───► doubled: all but one are taken out
 //! log up to the offsets of a table ─► rows made again ─┬ a row of that identity is there ─► nothing
 //!                                                      └ none is ─────────────────────────► missing: put back
+//! rows of waveform.packets, samples neither in segments nor in the log ─► see `lost`
 //! ```
 //! Packets are told apart by topic, partition and offset. Segments are joined and cut anew by time, so a record counts as
 //! held where some segment of its source covers its middle: of two records of one time and source, one is enough.
+
+mod lost;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -29,6 +32,8 @@ use super::Finding;
 use crate::command_line::DamageAction;
 use crate::home;
 use crate::lakehouse::Lakehouse;
+
+pub(super) use lost::Lost;
 
 const PACKETS: &str = "waveform.packets";
 const SEGMENTS: &str = "waveform.segments";
@@ -81,14 +86,16 @@ async fn number(session: &SessionContext, sql: &str) -> anyhow::Result<i64> {
     Ok(column.as_primitive_opt::<Int64Type>().context("the statement returned no number")?.value(0))
 }
 
-/// Rows of records that the log of a home or share holds and the tables do not, although they cover them.
+/// Rows of records that the log of a home or share holds and the tables do not, although they cover them. Records whose
+/// samples nothing holds are added to `lost`.
 pub(super) async fn missing(
     place: &Path,
     lakehouse: &Lakehouse,
     action: DamageAction,
+    lost: &mut Lost,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut missing =
-        Missing { lakehouse, action, told: BTreeMap::new(), rows: BTreeMap::new(), row_bytes: 0 };
+        Missing { lakehouse, action, told: BTreeMap::new(), rows: BTreeMap::new(), row_bytes: 0, lost };
     for topic in topics(place)? {
         let (name, _) = topic.split_once('@').unwrap_or((&topic, ""));
         match name {
@@ -134,16 +141,23 @@ impl Told {
         self.times_ns = Some((first.min(start_ns), last.max(end_ns)));
     }
 
-    fn finding(self, table: &str) -> Finding {
-        let times = self.times_ns.map_or_else(String::new, |(first, last)| {
+    fn times(&self) -> String {
+        self.times_ns.map_or_else(String::new, |(first, last)| {
             format!(", from {} to {}", Timestamp::from_nanos(first), Timestamp::from_nanos(last))
-        });
+        })
+    }
+
+    fn finding(self, table: &str) -> Finding {
+        let times = self.times();
         Finding {
             part: "rows",
             object: format!("table \"{table}\""),
-            damage: format!("{} rows of records that the log holds are missing{times}", self.row_count),
-            lost: "nothing: the log holds them".into(),
-            remedy: "they are made again from the log".into(),
+            damage: format!(
+                "{} rows of records that the log or raw/ holds are missing{times}",
+                self.row_count
+            ),
+            lost: "nothing: the records are there".into(),
+            remedy: "they are made again from the records".into(),
         }
     }
 }
@@ -155,6 +169,7 @@ struct Missing<'a> {
     /// To be put back, by table.
     rows: BTreeMap<String, Vec<RecordBatch>>,
     row_bytes: usize,
+    lost: &'a mut Lost,
 }
 
 impl Missing<'_> {
@@ -175,8 +190,10 @@ impl Missing<'_> {
         let packets = KnownOffsets::read(&session, topic).await?;
         let spans = Spans::read(&session).await?;
         let (mut of_packets, mut of_segments) = (Pieces::new(), Pieces::new());
+        let mut in_log = KnownOffsets::default();
         let mut candidates = |partition: u32, records: Vec<Record>| {
             for record in records.into_iter().filter(|record| record.key.as_ref() != WATERMARK_KEY) {
+                in_log.add(partition, record.offset);
                 let Ok(header) = seislake_mseed::Record::parse(&record.value) else { continue };
                 let packet = record.offset < next(0, partition) && !packets.holds(partition, record.offset);
                 let timed = header.encoding.sample_type().is_some()
@@ -196,16 +213,22 @@ impl Missing<'_> {
         };
         tokio::task::block_in_place(|| scan(place, topic, &mut candidates)).context("cannot read the log")?;
         for (pieces, table) in [(of_packets, PACKETS), (of_segments, SEGMENTS)] {
-            for (partition, records) in pieces {
-                // A few at a time: samples are many times longer than records.
-                for piece in records.chunks(PIECE_RECORDS) {
-                    let rows = rows_of(topic, partition, piece.to_vec());
-                    for rows in rows.into_iter().filter(|rows| rows.table() == table) {
-                        self.take(&rows)?;
-                    }
-                    if self.row_bytes > ROW_BYTES_MAX {
-                        self.put_back().await?;
-                    }
+            self.make_again(topic, table, pieces).await?;
+        }
+        self.without_samples(place, topic, &session, &spans, &in_log).await
+    }
+
+    /// Makes the rows that `table` has of these records.
+    async fn make_again(&mut self, topic: &str, table: &str, pieces: Pieces) -> anyhow::Result<()> {
+        for (partition, records) in pieces {
+            // A few at a time: samples are many times longer than records.
+            for piece in records.chunks(PIECE_RECORDS) {
+                let rows = rows_of(topic, partition, piece.to_vec());
+                for rows in rows.into_iter().filter(|rows| rows.table() == table) {
+                    self.take(&rows)?;
+                }
+                if self.row_bytes > ROW_BYTES_MAX {
+                    self.put_back().await?;
                 }
             }
         }
@@ -316,8 +339,8 @@ fn session_columns(table: &TableDef) -> Vec<datafusion::logical_expr::Expr> {
     table.columns.iter().map(|column| ident(column.name)).collect()
 }
 
-/// Offsets of the records that have a row in `waveform.packets`, one bit each.
-#[derive(Default)]
+/// Offsets of records of a topic, such as of those that have a row in `waveform.packets`: one bit each.
+#[derive(Debug, Default)]
 struct KnownOffsets(HashMap<u32, Vec<u64>>);
 
 /// Offsets beyond this are damage themselves: no log has so many records.
@@ -336,15 +359,16 @@ impl KnownOffsets {
                 let (Ok(partition), Ok(offset)) = (u32::try_from(*partition), u64::try_from(*offset)) else {
                     continue;
                 };
-                if offset < OFFSETS_MAX {
-                    known.add(partition, offset);
-                }
+                known.add(partition, offset);
             }
         }
         Ok(known)
     }
 
     fn add(&mut self, partition: u32, offset: u64) {
+        if offset >= OFFSETS_MAX {
+            return;
+        }
         let words = self.0.entry(partition).or_default();
         let index = (offset / 64) as usize;
         if words.len() <= index {
