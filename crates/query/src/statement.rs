@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::ScalarValue;
+use arrow::record_batch::RecordBatch;
+use datafusion::common::{DataFusionError, ScalarValue};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
@@ -16,7 +17,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 
 use seislake_model::ErrorKind;
 
@@ -226,29 +227,44 @@ async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
             Some(growth)
         }
     };
-    // Nothing that was read is given away before it is known whether its rows fit into batches of this size.
+    let batches = attempt(&mut state, &optimized).await?;
+    let schema = batches.schema();
+    let batches = settled(state, optimized, growth, batches);
+    let batches = futures::stream::once(batches).try_flatten();
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+}
+
+/// Begins to run a plan in batches of the size that `state` says.
+async fn attempt(
+    state: &mut SessionState,
+    plan: &LogicalPlan,
+) -> Result<SendableRecordBatchStream, DataFusionError> {
+    // Functions are given the options that were seen when the state was made, unless they are told those of now.
+    state.execution_props_mut().config_options = Some(Arc::clone(state.config().options()));
+    let physical = state.query_planner().create_physical_plan(plan, state).await?;
+    execute_stream(physical, state.task_ctx())
+}
+
+/// The batches of the first attempt whose rows fit into them. Nothing that was read is given away before that is known.
+async fn settled(
+    mut state: SessionState,
+    plan: LogicalPlan,
+    growth: Option<Growth>,
+    mut batches: SendableRecordBatchStream,
+) -> Result<impl Stream<Item = Result<RecordBatch, DataFusionError>>, DataFusionError> {
     loop {
-        // Functions are given the options that were seen when the state was made, unless they are told those of now.
-        state.execution_props_mut().config_options = Some(Arc::clone(state.config().options()));
-        let physical = state.query_planner().create_physical_plan(&optimized, &state).await?;
-        let mut batches = execute_stream(physical, state.task_ctx())?;
         let first = batches.next().await;
         let batch_size = state.config_options().execution.batch_size;
         let narrower = growth.as_ref().and_then(|growth| growth.narrower(batch_size));
-        match (first, narrower) {
-            (Some(Err(_)), Some(narrower)) => {
-                drop(batches);
-                state.config_mut().options_mut().execution.batch_size = narrower;
-                if let Some(growth) = &growth {
-                    growth.begin_again();
-                }
-            }
-            (first, _) => {
-                let schema = batches.schema();
-                let all = futures::stream::iter(first).chain(batches);
-                return Ok(Box::pin(RecordBatchStreamAdapter::new(schema, all)));
-            }
+        let (Some(Err(_)), Some(narrower)) = (&first, narrower) else {
+            return Ok(futures::stream::iter(first).chain(batches));
+        };
+        drop(batches);
+        state.config_mut().options_mut().execution.batch_size = narrower;
+        if let Some(growth) = &growth {
+            growth.begin_again();
         }
+        batches = attempt(&mut state, &plan).await?;
     }
 }
 
