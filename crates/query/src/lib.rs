@@ -12,6 +12,7 @@ mod growth;
 mod list_memory;
 mod memory;
 mod panics;
+mod pass_through;
 mod projections;
 pub mod quality;
 mod session;

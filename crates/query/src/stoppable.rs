@@ -2,7 +2,7 @@
 //! run.
 //!
 //! The engine's operators yield where they read: a join over two small tables reads for a moment and may then work for
-//! hours. So every join, window and `unnest` gets a [`StoppableExec`] above it, as does every source of rows and the whole
+//! hours. So every join, window and `unnest` gets a [`Stoppable`] above it, as does every source of rows and the whole
 //! plan, and the condition of a nested loop, which may look at pairs for hours without finding one, a
 //! [`StoppableCondition`].
 
@@ -24,14 +24,15 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::utils::JoinFilter;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::recursive_query::RecursiveQueryExec;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
 
 use crate::growth;
+use crate::pass_through::{Watch, watched};
 use crate::stop::Stop;
 
 /// Puts the questions in; the last rule, so that no other has to know them.
@@ -45,7 +46,7 @@ impl PhysicalOptimizerRule for AskWhetherWanted {
         options: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let stop = Stop::of(options);
-        let asking = |input| Arc::new(StoppableExec { input, stop: stop.clone() }) as Arc<dyn ExecutionPlan>;
+        let asking = |input| watched(input, Stoppable(stop.clone()));
         let asked = plan.transform_up(|node| {
             if node.children().is_empty() {
                 return Ok(Transformed::yes(asking(node)));
@@ -109,50 +110,20 @@ fn with_condition(node: Arc<dyn ExecutionPlan>, stop: &Stop) -> Result<Arc<dyn E
 }
 
 /// Passes batches on as long as the statement is wanted.
-#[derive(Debug)]
-struct StoppableExec {
-    input: Arc<dyn ExecutionPlan>,
-    stop: Stop,
-}
+#[derive(Clone, Debug)]
+struct Stoppable(Stop);
 
-impl DisplayAs for StoppableExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("StoppableExec")
-    }
-}
+impl Watch for Stoppable {
+    const NAME: &'static str = "StoppableExec";
 
-impl ExecutionPlan for StoppableExec {
-    fn name(&self) -> &'static str {
-        "StoppableExec"
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(Self { input, stop: self.stop.clone() }))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
-        Ok(Box::pin(StoppableStream { input, stop: self.stop.clone(), batch_count: 0 }))
+    fn execute(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = input.execute(partition, context)?;
+        Ok(Box::pin(StoppableStream { input, stop: self.0.clone(), batch_count: 0 }))
     }
 }
 

@@ -1,7 +1,5 @@
 //! `unnest` repeats the other columns of a row for every element of its list: what comes of a batch is measured before.
 
-use std::any::Any;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,12 +9,13 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
 
 use super::Growth;
 use super::sizes::{bytes_at, elements_of_depth};
+use crate::pass_through::{Watch, watched};
 
 /// The node with its input measured, where it is an `unnest`.
 pub(super) fn measured(
@@ -27,56 +26,28 @@ pub(super) fn measured(
     let lists = unnest.list_column_indices().iter();
     let lists = lists.map(|list| (list.index_in_input_schema, list.depth)).collect();
     let input = Arc::clone(unnest.input());
-    let measured = MeasuredExec { input, lists, growth: Growth::of(options) };
-    node.with_new_children(vec![Arc::new(measured)])
+    let measured = watched(input, Measured { lists, growth: Growth::of(options) });
+    node.with_new_children(vec![measured])
 }
 
 /// Refuses batches of which too much would be made.
-#[derive(Debug)]
-struct MeasuredExec {
-    input: Arc<dyn ExecutionPlan>,
+#[derive(Clone, Debug)]
+struct Measured {
     /// Columns with lists, and how many levels down their elements are.
     lists: Arc<[(usize, usize)]>,
     growth: Growth,
 }
 
-impl DisplayAs for MeasuredExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MeasuredExec")
-    }
-}
+impl Watch for Measured {
+    const NAME: &'static str = "MeasuredExec";
 
-impl ExecutionPlan for MeasuredExec {
-    fn name(&self) -> &'static str {
-        "MeasuredExec"
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(Arc::new(Self { input, lists: Arc::clone(&self.lists), growth: self.growth.clone() }))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, context)?;
+    fn execute(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = input.execute(partition, context)?;
         Ok(Box::pin(MeasuredStream { input, lists: Arc::clone(&self.lists), growth: self.growth.clone() }))
     }
 }

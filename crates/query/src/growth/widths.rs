@@ -2,14 +2,12 @@
 //! of a megabyte are no batch any more.
 //!
 //! ```text
-//! input ─ WidthExec ─ rows too wide for a batch? ─ no ──► join, window
+//! input ─ Width ─ rows too wide for a batch? ─ no ──► join, window
 //!                       └ yes: the attempt ends ─► the statement is run again, in smaller batches  (statement.rs)
 //! ```
 //! Once rows were given to who asked, an attempt cannot be repeated: then the statement ends with the sentence of all that
 //! need too much memory.
 
-use std::any::Any;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,14 +23,15 @@ use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskCo
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{Column as PhysicalColumn, Literal as PhysicalLiteral};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::projection::ProjectionExec;
 use datafusion::physical_plan::unnest::UnnestExec;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{Stream, StreamExt};
 
 use super::Growth;
 use super::sizes::constant_bytes;
+use crate::pass_through::{Watch, watched};
 use crate::stop::Stop;
 
 /// The widest row that an attempt at a statement met too early, bytes; 0 where there was none.
@@ -151,7 +150,7 @@ pub(super) fn measured(
     rows: Rows,
     growth: &Growth,
 ) -> Arc<dyn ExecutionPlan> {
-    Arc::new(WidthExec { input: Arc::clone(input), rows, growth: growth.clone() })
+    watched(Arc::clone(input), Width { rows, growth: growth.clone() })
 }
 
 /// Wide values that an operator calculates of each row, all at once; 0 for operators that do not.
@@ -178,18 +177,21 @@ pub(super) fn calculated_count(node: &dyn ExecutionPlan) -> usize {
 }
 
 /// Measures the rows that an operator reads, and cuts its batches.
-#[derive(Debug)]
-struct WidthExec {
-    input: Arc<dyn ExecutionPlan>,
+#[derive(Clone, Debug)]
+struct Width {
     rows: Rows,
     growth: Growth,
 }
 
-impl WidthExec {
+impl Width {
     /// What repeats no rows itself works in batches of usual size, however narrow those of the join above are.
-    fn context_of_input(&self, context: &Arc<TaskContext>) -> Arc<TaskContext> {
+    fn context_of_input(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        context: &Arc<TaskContext>,
+    ) -> Arc<TaskContext> {
         let rows = self.growth.batch_rows;
-        if rows <= context.session_config().batch_size() || repeats_rows(&self.input) {
+        if rows <= context.session_config().batch_size() || repeats_rows(input) {
             return Arc::clone(context);
         }
         Arc::new(TaskContext::new(
@@ -213,43 +215,16 @@ fn repeats_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
     .unwrap_or(true)
 }
 
-impl DisplayAs for WidthExec {
-    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WidthExec")
-    }
-}
+impl Watch for Width {
+    const NAME: &'static str = "WidthExec";
 
-impl ExecutionPlan for WidthExec {
-    fn name(&self) -> &'static str {
-        "WidthExec"
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
-    }
-
-    fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
-    }
-
-    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.input]
-    }
-
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
-        Ok(measured(&input, self.rows.clone(), &self.growth))
-    }
-
-    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let input = self.input.execute(partition, self.context_of_input(&context))?;
+    fn execute(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = input.execute(partition, self.context_of_input(input, &context))?;
         Ok(Box::pin(WidthStream {
             input,
             rows: self.rows.clone(),

@@ -1,0 +1,78 @@
+//! Operators of ours that pass the batches of their input on, and look at each: all that the engine asks of them is said here
+//! once.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+
+/// How an operator looks at the batches that it passes on.
+pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
+    /// Name of the operator in plans.
+    const NAME: &'static str;
+
+    /// The batches of a partition of `input`, in their order, with the same columns.
+    ///
+    /// # Errors
+    /// The input cannot be started.
+    fn execute(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream>;
+}
+
+/// `input`, watched.
+pub(crate) fn watched<W: Watch>(input: Arc<dyn ExecutionPlan>, watch: W) -> Arc<dyn ExecutionPlan> {
+    Arc::new(PassThrough { input, watch })
+}
+
+#[derive(Debug)]
+struct PassThrough<W> {
+    input: Arc<dyn ExecutionPlan>,
+    watch: W,
+}
+
+impl<W: Watch> DisplayAs for PassThrough<W> {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(W::NAME)
+    }
+}
+
+impl<W: Watch> ExecutionPlan for PassThrough<W> {
+    fn name(&self) -> &'static str {
+        W::NAME
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        self.input.properties()
+    }
+
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
+        Ok(watched(input, self.watch.clone()))
+    }
+
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        self.watch.execute(&self.input, partition, context)
+    }
+}
