@@ -115,47 +115,53 @@ impl Lake {
             }),
         };
         if !settings.read_only {
-            let known = lake.create_missing().await?;
             // A lake that was just made, in a place without files, hides nothing.
-            let hidden = if known.is_empty() { Hidden::new() } else { lake.look_for_hidden().await? };
+            let hidden =
+                if lake.create_missing().await? { Hidden::new() } else { lake.look_for_hidden().await? };
             lake.inner.hidden.get_or_init(|| hidden);
         }
         lake.tables().await?;
         Ok(lake)
     }
 
-    /// Returns the tables that were there.
-    async fn create_missing(&self) -> Result<Vec<TableIdent>> {
+    /// Returns whether nothing was there.
+    async fn create_missing(&self) -> Result<bool> {
         let catalog = self.catalog();
         let known = catalog.tables().await?;
-        if known.is_empty() {
+        let what = || "list namespaces";
+        let there: BTreeSet<NamespaceIdent> =
+            catalog.list_namespaces(None).await.doing(what)?.into_iter().collect();
+        let namespaces: BTreeSet<_> =
+            TABLES.iter().map(|table| NamespaceIdent::new(table.namespace.to_owned())).collect();
+        // Namespaces come before the first file. Where they are there, files without a table are those of tables whose
+        // making was cut off, or that the catalog has lost.
+        let new = known.is_empty() && !namespaces.is_subset(&there);
+        if new {
             self.refuse_foreign_files().await?;
         }
-        for namespace in TABLES.iter().map(|table| table.namespace).collect::<BTreeSet<_>>() {
-            let namespace = NamespaceIdent::new(namespace.to_owned());
-            let what = || format!("create namespace \"{namespace}\"");
-            if !catalog.namespace_exists(&namespace).await.doing(what)? {
-                match catalog.create_namespace(&namespace, HashMap::new()).await {
-                    // Another process created it meanwhile.
-                    Err(error) if error.kind() == iceberg::ErrorKind::NamespaceAlreadyExists => {}
-                    created => drop(created.doing(what)?),
-                }
+        for namespace in namespaces.difference(&there) {
+            match catalog.create_namespace(namespace, HashMap::new()).await {
+                // Another process created it meanwhile.
+                Err(error) if error.kind() == iceberg::ErrorKind::NamespaceAlreadyExists => {}
+                created => drop(created.doing(|| format!("create namespace \"{namespace}\""))?),
             }
         }
         // Side by side: those that wait for the disk wait together.
         for tables in TABLES.chunks(CREATED_AT_ONCE) {
-            let made = tables.iter().map(|table| self.create_if_missing(table, &known));
+            let made = tables.iter().map(|table| async {
+                if !known.contains(&table.ident()) && (new || !self.take_back(&table.ident()).await?) {
+                    self.create(table).await?;
+                }
+                self.add_missing_columns(table).await
+            });
             future::join_all(made).await.into_iter().collect::<Result<()>>()?;
         }
-        Ok(known)
+        Ok(new)
     }
 
-    async fn create_if_missing(&self, table: &'static TableDef, known: &[TableIdent]) -> Result<()> {
+    async fn create(&self, table: &'static TableDef) -> Result<()> {
         let catalog = self.catalog();
         let ident = table.ident();
-        if known.contains(&ident) || (!known.is_empty() && self.take_back(&ident).await?) {
-            return self.add_missing_columns(table).await;
-        }
         let location = format!("{}/{}/{}", catalog.warehouse().base(), table.namespace, table.name);
         let properties = vec![
             ("comment".to_owned(), table.doc.to_owned()),
@@ -163,12 +169,10 @@ impl Lake {
             ("write.metadata.delete-after-commit.enabled".to_owned(), "true".to_owned()),
         ];
         match catalog.create(ident.namespace(), table.creation(location, properties)?).await {
-            Ok(_) => {}
             // Another process created it meanwhile.
-            Err(error) if error.kind == ErrorKind::Conflict => {}
-            Err(error) => return Err(error),
+            Err(error) if error.kind == ErrorKind::Conflict => Ok(()),
+            created => created.map(drop),
         }
-        self.add_missing_columns(table).await
     }
 
     /// A table of ours that the catalog has lost is taken back as its files say; false where there is none.
@@ -185,8 +189,8 @@ impl Lake {
         Ok(true)
     }
 
-    /// A catalog without tables takes no warehouse that holds files: they are another home's, or this one's catalog was
-    /// lost, and here they would be orphans, to be deleted.
+    /// A new catalog takes no warehouse that holds files: they are another home's, or this one's catalog was lost, and here
+    /// they would be orphans, to be deleted.
     async fn refuse_foreign_files(&self) -> Result<()> {
         let catalog = self.catalog();
         let warehouse = catalog.warehouse();

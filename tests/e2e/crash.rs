@@ -12,7 +12,8 @@ const SIGKILL: i32 = 9;
 const MISSES_MAX: u32 = 8;
 
 /// Kills the import of `arguments` so often, each time while it lives and has begun to work in `home`: later and later
-/// within the time that it takes, from a fixed irregular sequence. A run that ended by itself is no hit.
+/// within the time that it takes, from a fixed irregular sequence, the first as soon as there is a file of a table. A run
+/// that ended by itself is no hit.
 pub(crate) fn kill_in_mid_work(arguments: &[&str], home: &Path, hits_wanted: u32) {
     let (mut hits, mut misses) = (0, 0);
     // The longest life seen so far of a run that was not killed.
@@ -25,8 +26,12 @@ pub(crate) fn kill_in_mid_work(arguments: &[&str], home: &Path, hits_wanted: u32
         }
         let share = f64::from((hits * 37 + misses * 11 + 5) % 101) / 101.0;
         let limit = life.mul_f64(share);
-        while begin.elapsed() < limit && !import.ended() {
-            std::thread::sleep(Duration::from_millis(1));
+        let due = || match hits {
+            0 => home.join("warehouse/network").exists(),
+            _ => begin.elapsed() >= limit,
+        };
+        while !due() && !import.ended() {
+            std::thread::sleep(Duration::from_micros(200));
         }
         if import.ended() {
             assert!(import.wait().success(), "an import that was not killed failed");

@@ -78,6 +78,22 @@ async fn a_new_catalog_does_not_take_a_warehouse_that_holds_the_files_of_another
     assert!(Lake::open(settings(home.path())).await.is_ok());
 }
 
+/// A kill between the first file of a table and its row in the catalog.
+#[tokio::test]
+async fn a_lake_whose_making_was_cut_off_is_made_to_the_end() {
+    let home = tempfile::tempdir().unwrap();
+    drop(lake(home.path()).await);
+    for cut in ["DELETE FROM iceberg_tables", "DELETE FROM iceberg_tables WHERE table_namespace <> 'network'"]
+    {
+        let catalog = settings(home.path()).catalog;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(catalog);
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query(cut).execute(&pool).await.unwrap();
+        pool.close().await;
+        assert_eq!(lake(home.path()).await.tables().await.unwrap().len(), TABLES.len());
+    }
+}
+
 #[tokio::test]
 async fn namespaces_come_and_go_like_those_of_any_catalog() {
     let home = tempfile::tempdir().unwrap();
