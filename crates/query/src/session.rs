@@ -9,8 +9,9 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::error::Result;
-use crate::functions::{AGGREGATES, FUNCTIONS};
+use crate::functions::{AGGREGATES, FUNCTIONS, WINDOWS};
 use crate::growth::{self, Growth, GuardGrowth};
+use crate::integers::{self, CheckIntegers};
 use crate::list_memory::ListMemory;
 use crate::memory::SessionMemory;
 use crate::projections::MarkProjections;
@@ -78,6 +79,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_analyzer_rules(analyzer)
         .with_optimizer_rules(planning::optimizer_rules())
         .with_physical_optimizer_rules(planning::physical_rules())
+        .with_analyzer_rule(Arc::new(CheckIntegers))
         .with_analyzer_rule(Arc::new(GuardGrowth))
         .with_analyzer_rule(Arc::new(MarkProjections))
         .with_physical_optimizer_rule(Arc::new(AskWhetherWanted))
@@ -93,6 +95,10 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     }
     for function in AGGREGATES {
         context.register_udaf(function());
+    }
+    context.register_udaf(integers::sum::function());
+    for function in WINDOWS {
+        context.register_udwf(function());
     }
     for function in TABLE_FUNCTIONS {
         let over_catalog = OverCatalog { function, catalog: Arc::clone(&catalog) };

@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Value, ValueWithSpan
 use seislake_model::ErrorKind;
 
 use crate::error::{QueryError, Result};
+use crate::recursion::name_first_rows;
 
 /// Writes a statement so that the engine means what the standard says.
 ///
@@ -22,6 +23,7 @@ use crate::error::{QueryError, Result};
 pub(crate) fn settle(statement: &mut Statement) -> Result<()> {
     match statement {
         Statement::Statement(statement) => {
+            name_first_rows(statement);
             let settled = visit_expressions_mut(statement.as_mut(), |expression| match settled(expression) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(message) => ControlFlow::Break(message),

@@ -7,13 +7,14 @@ mod correlation;
 mod distance_km;
 mod filters;
 mod measures;
+mod ntile;
 mod remove_response;
 mod resampling;
 pub(crate) mod spectra;
 mod triggers;
 mod waveform;
 
-use datafusion::logical_expr::{AggregateUDF, ScalarUDF};
+use datafusion::logical_expr::{AggregateUDF, ScalarUDF, WindowUDF};
 
 /// Constructors of every function of ours, in the order of `docs/functions.md`.
 pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
@@ -47,3 +48,6 @@ pub const FUNCTIONS: &[fn() -> ScalarUDF] = &[
 
 /// Constructors of every aggregate function of ours.
 pub const AGGREGATES: &[fn() -> AggregateUDF] = &[continuity::function];
+
+/// Constructors of window functions of the engine that are ours.
+pub(crate) const WINDOWS: &[fn() -> WindowUDF] = &[ntile::function];

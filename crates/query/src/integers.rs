@@ -1,0 +1,209 @@
+//! Whole numbers that do not fit their type are an error: the engine lets them begin again at the other end.
+//!
+//! ```text
+//! plan ─ CheckIntegers (after the engine has given types) ─► a + b, a - b, a * b, -a of whole numbers: Checked calls
+//! sum of whole numbers ([`sum`]) in place of the engine's
+//! ```
+
+pub(crate) mod sum;
+
+use std::any::Any;
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Datum, Scalar};
+use arrow::compute::kernels::numeric;
+use arrow::datatypes::DataType;
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
+use datafusion::logical_expr::{
+    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility, lit,
+};
+use datafusion::optimizer::AnalyzerRule;
+
+static CALLS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
+    [Operator::Plus, Operator::Minus, Operator::Multiply].map(|operator| {
+        let signature = Signature::any(2, Volatility::Immutable);
+        Arc::new(ScalarUDF::new_from_impl(Checked { operator, signature }))
+    })
+});
+
+/// Puts checked operators in the place of those that wrap around.
+#[derive(Debug)]
+pub(crate) struct CheckIntegers;
+
+impl AnalyzerRule for CheckIntegers {
+    fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
+        let checked = plan.transform_up_with_subqueries(|node| {
+            let schema = merge_schema(&node.inputs());
+            let names = NamePreserver::new(&node);
+            node.map_expressions(|expression| {
+                let name = names.save(&expression);
+                let checked = expression.transform_up(|part| checked(part, &schema))?;
+                Ok(checked.update_data(|expression| name.restore(expression)))
+            })
+        })?;
+        Ok(checked.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "check_integers"
+    }
+}
+
+fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let whole = |part: &Expr| part.get_type(schema).ok().filter(DataType::is_integer);
+    let call = match &part {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if whole(left).is_some() && whole(left) == whole(right) =>
+        {
+            call_of(*op).map(|call| (call, left.as_ref().clone(), right.as_ref().clone()))
+        }
+        Expr::Negative(value) => match whole(value) {
+            Some(kind) => {
+                let zero = lit(ScalarValue::new_zero(&kind)?);
+                call_of(Operator::Minus).map(|call| (call, zero, value.as_ref().clone()))
+            }
+            None => None,
+        },
+        _ => None,
+    };
+    Ok(match call {
+        Some((call, left, right)) => {
+            let call = ScalarFunction::new_udf(Arc::clone(call), vec![left, right]);
+            Transformed::yes(Expr::ScalarFunction(call))
+        }
+        None => Transformed::no(part),
+    })
+}
+
+fn call_of(operator: Operator) -> Option<&'static Arc<ScalarUDF>> {
+    let [plus, minus, multiply] = &*CALLS;
+    match operator {
+        Operator::Plus => Some(plus),
+        Operator::Minus => Some(minus),
+        Operator::Multiply => Some(multiply),
+        _ => None,
+    }
+}
+
+/// An operator of whole numbers of one type, which ends the statement where its value does not fit the type.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Checked {
+    operator: Operator,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Checked {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &'static str {
+        match self.operator {
+            Operator::Plus => "+",
+            Operator::Minus => "-",
+            _ => "*",
+        }
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        let parts: Vec<String> = args.iter().map(ToString::to_string).collect();
+        Ok(parts.join(&format!(" {} ", self.name())))
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let parts: Vec<String> = args.iter().map(|part| part.schema_name().to_string()).collect();
+        Ok(parts.join(&format!(" {} ", self.name())))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(arg_types.first().cloned().unwrap_or(DataType::Int64))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [left, right] = args.args.as_slice() else { return exec_err!("an operator has two sides") };
+        let constant = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
+        let (left, right) = (datum(left)?, datum(right)?);
+        let value = match self.operator {
+            Operator::Plus => numeric::add(left.as_ref(), right.as_ref()),
+            Operator::Minus => numeric::sub(left.as_ref(), right.as_ref()),
+            _ => numeric::mul(left.as_ref(), right.as_ref()),
+        }?;
+        if constant {
+            return Ok(ColumnarValue::Scalar(ScalarValue::try_from_array(&value, 0)?));
+        }
+        Ok(ColumnarValue::Array(value))
+    }
+}
+
+fn datum(side: &ColumnarValue) -> Result<Box<dyn Datum>> {
+    Ok(match side {
+        ColumnarValue::Scalar(value) => Box::new(Scalar::new(value.to_array()?)),
+        ColumnarValue::Array(array) => Box::new(Arc::clone(array)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::asking::answer;
+
+    #[tokio::test]
+    async fn whole_numbers_that_do_not_fit_are_an_error() {
+        let of = |sql: &str| sql.replace("MAX", "9223372036854775807");
+        for sql in [
+            "SELECT MAX + 1",
+            "SELECT -MAX - 2",
+            "SELECT MAX * 2",
+            "SELECT x + 1 FROM (VALUES (1), (MAX)) AS t(x)",
+            "SELECT x - 2 FROM (VALUES (1), (-MAX)) AS t(x)",
+            "SELECT x * x FROM (VALUES (1), (4294967296)) AS t(x)",
+            "SELECT -x FROM (VALUES (-MAX - 1)) AS t(x)",
+            "SELECT arrow_cast(x, 'Int32') + arrow_cast(x, 'Int32') FROM (VALUES (2147483647)) AS t(x)",
+            "SELECT arrow_cast(x, 'UInt8') - arrow_cast(255, 'UInt8') FROM (VALUES (1)) AS t(x)",
+            "SELECT count(*) FROM (VALUES (1), (MAX)) AS t(x) WHERE x + 1 < 0",
+            "SELECT count(*) FROM (VALUES (MAX)) AS t(x) JOIN (VALUES (1)) AS u(y) ON x + 1 = y",
+            "SELECT sum(x) FROM (VALUES (1), (MAX)) AS t(x)",
+            "SELECT y, sum(x) FROM (VALUES (1, 1), (MAX, 1), (5, 2)) AS t(x, y) GROUP BY y",
+            "SELECT sum(x) OVER (ORDER BY x) FROM (VALUES (1), (MAX)) AS t(x)",
+            "SELECT sum(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (1), (MAX)) AS t(x)",
+            "SELECT sum(arrow_cast(x, 'UInt64')) FROM (VALUES (MAX), (MAX), (2)) AS t(x)",
+        ] {
+            let answered = answer(&of(sql)).await;
+            assert!(answered.as_ref().is_err_and(|error| error.contains("verflow")), "{sql}: {answered:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_fits_is_as_before() {
+        let of = |sql: &str| sql.replace("MAX", "9223372036854775807");
+        for (sql, expected) in [
+            ("SELECT MAX - 1 + 1, -MAX - 1", "9223372036854775807,-9223372036854775808"),
+            ("SELECT x + 1, 2 * x, -x, x - x FROM (VALUES (1), (NULL)) AS t(x)", "2,2,-1,0;,,,"),
+            ("SELECT sum(x), sum(x + 0.5) FROM (VALUES (1), (NULL), (2)) AS t(x)", "3,4.0"),
+            ("SELECT sum(x) FROM (VALUES (1)) AS t(x) WHERE x > 1", ""),
+            (
+                "SELECT y, sum(x) FROM (VALUES (1, 1), (NULL, 2), (5, 1)) AS t(x, y) GROUP BY y ORDER BY y",
+                "1,6;2,",
+            ),
+            (
+                "SELECT sum(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (1), (2), (MAX - 2)) AS t(x) ORDER BY x",
+                "1;3;9223372036854775807",
+            ),
+            ("SELECT sum(DISTINCT x) FROM (VALUES (2), (2), (3)) AS t(x)", "5"),
+            ("SELECT count(*) FROM (VALUES (1), (2)) AS t(x) GROUP BY x + 1 HAVING x + 1 = 2", "1"),
+            ("SELECT x + 1 FROM (VALUES (1), (2)) AS t(x) GROUP BY x + 1 ORDER BY x + 1 DESC", "3;2"),
+            ("SELECT DATE '2024-01-01' + 1, 1.5 + 1", "2024-01-02,2.5"),
+        ] {
+            assert_eq!(answer(&of(sql)).await.as_deref(), Ok(expected), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! `sum` of whole numbers that do not wrap around; of everything else it is the engine's.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray};
+use arrow::compute::sum_checked;
+use arrow::datatypes::{ArrowNumericType, DataType, FieldRef, Int64Type, UInt64Type};
+use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
+use datafusion::functions_aggregate::sum::sum_udaf;
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF,
+    SetMonotonicity, Signature,
+};
+use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
+
+/// The function, by the name of the engine's.
+pub(crate) fn function() -> AggregateUDF {
+    AggregateUDF::new_from_impl(Sum { engine: sum_udaf() })
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Sum {
+    engine: Arc<AggregateUDF>,
+}
+
+fn overflow() -> datafusion::common::DataFusionError {
+    exec_datafusion_err!(
+        "Overflow: a sum does not fit its type; sum(CAST(… AS DOUBLE)) or AS DECIMAL(38, 0) has more room"
+    )
+}
+
+impl AggregateUDFImpl for Sum {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.engine.signature()
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.engine.return_type(arg_types)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        self.engine.state_fields(args)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(match (args.is_distinct, args.return_field.data_type()) {
+            (false, DataType::Int64) => Box::new(Total::<Int64Type>::default()),
+            (false, DataType::UInt64) => Box::new(Total::<UInt64Type>::default()),
+            _ => return self.engine.accumulator(args),
+        })
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(match (args.is_distinct, args.return_field.data_type()) {
+            (false, DataType::Int64) => Box::new(Total::<Int64Type>::default()),
+            (false, DataType::UInt64) => Box::new(Total::<UInt64Type>::default()),
+            _ => return self.engine.create_sliding_accumulator(args),
+        })
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        self.engine.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        match args.return_field.data_type() {
+            DataType::Int64 => Ok(totals::<Int64Type>(&DataType::Int64)),
+            DataType::UInt64 => Ok(totals::<UInt64Type>(&DataType::UInt64)),
+            _ => self.engine.create_groups_accumulator(args),
+        }
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.engine.documentation()
+    }
+
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        self.engine.inner().set_monotonicity(data_type)
+    }
+}
+
+/// The sum of one group, or of the rows of a window, which come before others leave: wide enough for both.
+#[derive(Debug)]
+struct Total<T> {
+    total: i128,
+    value_count: usize,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Default for Total<T> {
+    fn default() -> Self {
+        Self { total: 0, value_count: 0, kind: PhantomData }
+    }
+}
+
+impl<T: ArrowNumericType<Native: Into<i128>>> Total<T> {
+    /// Sum and number of the values of columns.
+    fn of(columns: &[ArrayRef]) -> (i128, usize) {
+        let columns = columns.iter().map(|column| {
+            let column = column.as_primitive::<T>();
+            let sum = match sum_checked(column) {
+                Ok(sum) => sum.map_or(0, Into::into),
+                Err(_) => column.iter().flatten().map(Into::into).sum(),
+            };
+            (sum, column.len() - column.null_count())
+        });
+        columns.fold((0, 0), |(total, all), (sum, count)| (total + sum, all + count))
+    }
+}
+
+impl<T: ArrowNumericType<Native: Into<i128> + TryFrom<i128>> + Debug> Accumulator for Total<T> {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let (sum, count) = Self::of(values);
+        self.total += sum;
+        self.value_count += count;
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let (sum, count) = Self::of(values);
+        self.total -= sum;
+        self.value_count -= count;
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    /// A sum of sums is null where all are.
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let total = match self.value_count {
+            0 => None,
+            _ => Some(T::Native::try_from(self.total).map_err(|_| overflow())?),
+        };
+        ScalarValue::new_primitive::<T>(total, &T::DATA_TYPE)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+/// The sums of many groups: the engine's, with an addition of ours.
+struct Totals<A> {
+    engine: A,
+    overflowed: Arc<AtomicBool>,
+}
+
+fn totals<T: ArrowNumericType + Send>(kind: &DataType) -> Box<dyn GroupsAccumulator> {
+    let overflowed = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&overflowed);
+    let engine =
+        PrimitiveGroupsAccumulator::<T, _>::new(kind, move |total, value| match total.add_checked(value) {
+            Ok(sum) => *total = sum,
+            Err(_) => told.store(true, Ordering::Relaxed),
+        });
+    Box::new(Totals { engine, overflowed })
+}
+
+impl<A> Totals<A> {
+    fn check(&self) -> Result<()> {
+        if self.overflowed.load(Ordering::Relaxed) { Err(overflow()) } else { Ok(()) }
+    }
+}
+
+impl<A: GroupsAccumulator> GroupsAccumulator for Totals<A> {
+    fn update_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.engine.update_batch(values, group_indices, opt_filter, total_num_groups)?;
+        self.check()
+    }
+
+    fn merge_batch(
+        &mut self,
+        values: &[ArrayRef],
+        group_indices: &[usize],
+        opt_filter: Option<&BooleanArray>,
+        total_num_groups: usize,
+    ) -> Result<()> {
+        self.engine.merge_batch(values, group_indices, opt_filter, total_num_groups)?;
+        self.check()
+    }
+
+    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
+        self.engine.evaluate(emit_to)
+    }
+
+    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
+        self.engine.state(emit_to)
+    }
+
+    fn convert_to_state(
+        &self,
+        values: &[ArrayRef],
+        opt_filter: Option<&BooleanArray>,
+    ) -> Result<Vec<ArrayRef>> {
+        self.engine.convert_to_state(values, opt_filter)
+    }
+
+    fn supports_convert_to_state(&self) -> bool {
+        self.engine.supports_convert_to_state()
+    }
+
+    fn size(&self) -> usize {
+        self.engine.size()
+    }
+}
