@@ -105,9 +105,9 @@ impl FlightSql {
         let time = TimeLimit::Whole(self.runtime.time_max());
         let answer = self.runtime.run(asker, self.session.clone(), Question::new(sql), time).await;
         let batches = answer.map_err(|failure| failure_status(&failure))?;
-        let schema = nullable(&batches.schema());
+        let (schema, ending) = (nullable(&batches.schema()), batches.ending());
         let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure_status(&failure))));
-        Ok(encode(schema, batches).map(|data| self.runtime.answer_in_parts(data).boxed()))
+        Ok(encode(schema, batches).map(|data| self.runtime.answer_in_parts(ending, data).boxed()))
     }
 
     async fn schemas(&self) -> Result<Vec<(String, Arc<dyn SchemaProvider>)>, Status> {
@@ -150,7 +150,14 @@ fn failure_status(failure: &QueryFailure) -> Status {
         QueryFailure::TimedOut(_) => Status::deadline_exceeded(failure.to_string()),
         QueryFailure::TooManyRows(_) => Status::out_of_range(failure.to_string()),
         QueryFailure::Busy | QueryFailure::NoThreads => Status::unavailable(failure.to_string()),
+        QueryFailure::Stalled => Status::resource_exhausted(failure.to_string()),
         QueryFailure::BrokenOff => Status::internal(failure.to_string()),
+    }
+}
+
+impl From<QueryFailure> for Status {
+    fn from(failure: QueryFailure) -> Self {
+        failure_status(&failure)
     }
 }
 

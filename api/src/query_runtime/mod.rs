@@ -12,12 +12,12 @@
 //! the crate `query` says.
 
 mod asker;
+mod parts;
 mod places;
 mod stream;
 mod threads;
 
 use std::fmt;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
-use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, TryStreamExt};
 use seislake_query::{QueryError, Question};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tracing::Instrument;
 
 pub use asker::Asker;
@@ -35,6 +35,7 @@ pub(crate) use asker::{door_of, in_its_name};
 pub use stream::{QueryStream, TimeLimit};
 pub use threads::HeldThreads;
 
+pub(crate) use parts::Ending;
 use places::Places;
 use stream::Part;
 use threads::{Generation, Statement, ThreadSettings, Threads};
@@ -98,6 +99,11 @@ pub enum QueryFailure {
     /// It has more rows than an answer may have.
     #[error("the answer has more than {0} rows (query.row_count)")]
     TooManyRows(u64),
+    /// Its reader took nothing while other statements needed the memory.
+    #[error(
+        "the answer was not read while other statements needed the memory that it held: read faster, or ask for less"
+    )]
+    Stalled,
     /// Nothing can run any more.
     #[error("all threads of statements are held by statements that cannot be stopped")]
     NoThreads,
@@ -138,14 +144,14 @@ struct Kind {
     threads: Threads,
     places: Arc<Places>,
     /// Deep statements work one after the other: each may touch hundreds of megabytes of stack.
-    deep: Arc<Semaphore>,
+    deep: Arc<Places>,
 }
 
 impl Kind {
     fn start(name: &'static str, niceness: i32, limits: &QueryLimits) -> std::io::Result<Arc<Self>> {
         let threads = Threads::start(limits.threads(name, niceness))?;
         let places = Places::new(limits.concurrency, limits.waiting_max);
-        Ok(Arc::new(Self { threads, places, deep: Arc::new(Semaphore::new(1)) }))
+        Ok(Arc::new(Self { threads, places, deep: Places::new(1, limits.waiting_max) }))
     }
 }
 
@@ -193,20 +199,14 @@ impl QueryRuntime {
         self.0.answers.finish(work).await
     }
 
-    /// The same for an answer in many parts, of which one is made ahead of the reader.
-    pub(crate) fn answer_in_parts<T: Send + 'static>(
+    /// The same for an answer in many parts, of which one is made ahead of the reader; it ends as `ending` says.
+    pub(crate) fn answer_in_parts<T: Send + 'static, E: From<QueryFailure> + Send + 'static>(
         &self,
-        parts: impl Stream<Item = T> + Send + 'static,
-    ) -> impl Stream<Item = T> + Send + 'static {
+        ending: Ending,
+        parts: impl Stream<Item = Result<T, E>> + Send + 'static,
+    ) -> impl Stream<Item = Result<T, E>> + Send + 'static {
         let (out, made) = mpsc::channel(1);
-        let task = self.0.answers.begin(async move {
-            let mut parts = pin!(parts);
-            while let Some(part) = parts.next().await {
-                if out.send(part).await.is_err() {
-                    return;
-                }
-            }
-        });
+        let task = self.0.answers.begin(parts::hand_over(parts, ending, out));
         futures::stream::unfold((made, task), |(mut made, task)| async move {
             let part = made.recv().await?;
             Some((part, (made, task)))
@@ -323,8 +323,8 @@ impl Work {
         let asked = seislake_query::parse(session, question)?;
         if asked.is_deep() {
             self.statement.keep(None);
-            let turn = Arc::clone(&self.kind.deep).acquire_owned().await;
-            self.statement.keep_turn(turn.map_err(|_| QueryFailure::BrokenOff)?);
+            let turn = self.kind.deep.take(&self.statement.asker).await;
+            self.statement.keep_turn(turn.map_err(|_| QueryFailure::Busy)?);
             self.take_place().await?;
         }
         let plan = asked.plan().await?;

@@ -9,10 +9,12 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::{Stream, StreamExt};
+use seislake_query::Stop;
 use tokio::sync::mpsc;
 use tokio::time::Sleep;
 
 use super::QueryFailure;
+use super::parts::Ending;
 use super::threads::Statement;
 
 /// What a statement's task sends.
@@ -67,6 +69,14 @@ impl QueryStream {
         match std::future::poll_fn(|context| task.poll(context)).await? {
             Part::Schema(schema) => Ok(Self { schema, source: Source::Task(task) }),
             Part::Batch(_) | Part::End => Ok(Self { schema: Schema::empty().into(), source: Source::Ended }),
+        }
+    }
+
+    /// When the answer ends although its reader has not taken all of it.
+    pub(crate) fn ending(&self) -> Ending {
+        match &self.source {
+            Source::Task(task) => Ending { stop: task.statement.stop.clone(), time: task.clock.end() },
+            Source::Here(_) | Source::Ended => Ending { stop: Stop::default(), time: None },
         }
     }
 
@@ -154,6 +164,11 @@ impl Clock {
             TimeLimit::Waiting(limit) => (limit, None),
         };
         Self { limit, whole, left: limit, waiting: None }
+    }
+
+    /// The end of the time from the question to the last row, and how long that is.
+    fn end(&self) -> Option<(tokio::time::Instant, Duration)> {
+        self.whole.map(|end| (end.into(), self.limit))
     }
 
     fn is_over(&self) -> bool {

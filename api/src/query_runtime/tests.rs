@@ -6,9 +6,13 @@ use arrow::datatypes::DataType;
 use datafusion::catalog::MemoryCatalogProvider;
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use futures::StreamExt;
-use seislake_query::SessionSettings;
+use seislake_query::{CountingAllocator, SessionSettings, Stop};
 
 use super::*;
+
+/// As in the binary: memory of statements is counted where it is allocated.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator<std::alloc::System> = CountingAllocator(std::alloc::System);
 
 fn runtime(limits: QueryLimits) -> (QueryRuntime, SessionContext) {
     let runtime = QueryRuntime::start(limits).unwrap();
@@ -139,6 +143,51 @@ async fn deep_statements_run_beside_each_other() {
     assert_eq!((both.0.unwrap(), both.1.unwrap()), (1, 1));
 }
 
+/// A limit that is only looked at when the reader asks for more does not hold for one that never does.
+#[tokio::test]
+async fn the_time_of_an_answer_ends_although_nobody_reads_it() {
+    let (runtime, session) = runtime(QueryLimits::default());
+    let pool = Arc::clone(&session.runtime_env().memory_pool);
+    let sql = "SELECT a.value FROM range(0, 600000) AS a JOIN range(0, 600000) AS b ON a.value = b.value";
+    let time = TimeLimit::Whole(Duration::from_secs(6));
+    let answer = runtime.run(asker(), session.clone(), Question::new(sql), time).await.unwrap();
+    let mut parts = Box::pin(runtime.answer_in_parts(answer.ending(), answer));
+    parts.next().await.unwrap().unwrap();
+    assert!(pool.reserved() > 0, "the join holds nothing");
+    wait_until("its memory is given back", || pool.reserved() == 0).await;
+    let rest: Vec<_> = parts.collect().await;
+    assert!(matches!(rest.last(), Some(Err(QueryFailure::TimedOut(_)))), "{} parts", rest.len());
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_leave_memory_to_others() {
+    let runtime = QueryRuntime::start(QueryLimits::default()).unwrap();
+    // Each is small, so that none is ended for what it holds itself.
+    let settings =
+        SessionSettings { memory_bytes_max: 8 << 20, batch_size: 256, ..SessionSettings::default() };
+    let session = seislake_query::session(Arc::new(MemoryCatalogProvider::new()), &settings).unwrap();
+    let sql = "SELECT repeat('x', 500) || value FROM range(0, 1000000)";
+    let mut unread = Vec::new();
+    for _ in 0..80 {
+        let time = TimeLimit::Whole(Duration::from_secs(600));
+        let answer = runtime.run(asker(), session.clone(), Question::new(sql), time).await.unwrap();
+        unread.push((answer.ending(), Box::pin(runtime.answer_in_parts(answer.ending(), answer))));
+    }
+    wait_until("memory is left", || unread.iter().all(|(ending, _)| !ending.stop.is_short_of_memory())).await;
+    let mut ended = 0;
+    for (_, mut parts) in unread {
+        for _ in 0..6 {
+            match parts.next().await {
+                Some(Err(QueryFailure::Stalled)) => ended += 1,
+                Some(part) => drop(part.unwrap()),
+                None => break,
+            }
+        }
+    }
+    assert!(ended > 0, "nobody was ended");
+    assert_eq!(rows(&runtime, &session, "SELECT * FROM range(0, 1000)").await.unwrap(), 1000);
+}
+
 const SHORT_GRACE: Duration = Duration::from_millis(100);
 
 #[tokio::test]
@@ -213,8 +262,9 @@ async fn answers_are_written_on_threads_of_their_own_and_end_with_who_waits() {
     let (runtime, _) = runtime(QueryLimits::default());
     let name = runtime.answer(async { std::thread::current().name().map(str::to_owned) }).await;
     assert_eq!(name.as_deref(), Some("answers"));
-    let parts = runtime.answer_in_parts(futures::stream::iter(0..1000));
-    assert_eq!(parts.count().await, 1000);
+    let ending = Ending { stop: Stop::default(), time: None };
+    let parts = futures::stream::iter((0..1000).map(Ok::<_, QueryFailure>));
+    assert_eq!(runtime.answer_in_parts(ending, parts).count().await, 1000);
     let (alive, gone) = tokio::sync::oneshot::channel::<()>();
     let endless = runtime.answer(async move {
         let _alive = alive;

@@ -14,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use seislake_query::Stop;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -97,7 +96,7 @@ struct OfStatement {
     generation: Option<Arc<Generation>>,
     place: Option<Place>,
     /// The turn of a deep statement.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Option<Place>,
     stopped_at: Option<Instant>,
     lost: bool,
 }
@@ -124,7 +123,7 @@ impl Statement {
     }
 
     /// Keeps the turn of a deep statement, until it is done.
-    pub(super) fn keep_turn(&self, turn: OwnedSemaphorePermit) {
+    pub(super) fn keep_turn(&self, turn: Place) {
         self.state().turn = Some(turn);
     }
 

@@ -143,7 +143,9 @@ pub(crate) fn query_failure(what: &str, problem: &QueryFailure) -> ApiError {
             ApiError::new(ErrorCode::PageTooLarge, message)
                 .hint("ask for less: a shorter time range, a smaller area or page")
         }
-        QueryFailure::NoThreads => ApiError::new(ErrorCode::Unavailable, problem.to_string()),
+        QueryFailure::NoThreads | QueryFailure::Stalled => {
+            ApiError::new(ErrorCode::Unavailable, problem.to_string())
+        }
         QueryFailure::BrokenOff => ApiError::internal(&format!("read {what}"), problem),
     }
 }

@@ -98,6 +98,12 @@ impl Account {
         Err(DataFusionError::ResourcesExhausted(format!("{own} bytes of {all} that all statements hold")))
     }
 
+    /// Whether the session holds more than it may.
+    pub(crate) fn is_short(&self) -> bool {
+        let session = self.books().session.clone();
+        session.is_some_and(|session| session.bytes.load(Ordering::Relaxed) > session.bytes_max)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.books().bytes
     }

@@ -1,5 +1,5 @@
-//! Whether a statement is still wanted, how many threads work on it, and what memory they hold for it. Who asked drops the flag's other end or raises it;
-//! operators look at it where they would otherwise go on for long without asking anybody. A thread that still works on a
+//! Whether a statement is still wanted, how many threads work on it, and what memory they hold for it. Who asked drops the
+//! flag's other end or raises it; operators look at it where they would otherwise go on for long without asking anybody. A thread that still works on a
 //! statement long after it was stopped is in the middle of a call that asks nobody: who owns the threads can tell so.
 
 use std::any::Any;
@@ -63,6 +63,17 @@ impl Stop {
     /// While it lives, what this thread allocates counts for the statement.
     pub(crate) fn counting(&self) -> Counting {
         Counting::begin(Arc::clone(self.account()))
+    }
+
+    /// What `call` allocates counts for the statement.
+    pub fn on_account<T>(&self, call: impl FnOnce() -> T) -> T {
+        let _counting = self.counting();
+        call()
+    }
+
+    /// Whether the statements of its session hold more than they may.
+    pub fn is_short_of_memory(&self) -> bool {
+        self.account().is_short()
     }
 
     /// `work` on the statement: threads that poll or drop it are counted, and those of the tasks that the engine spawns
