@@ -133,14 +133,14 @@ impl Lake {
             catalog.list_namespaces(None).await.doing(what)?.into_iter().collect();
         let namespaces: BTreeSet<_> =
             TABLES.iter().map(|table| NamespaceIdent::new(table.namespace.to_owned())).collect();
-        // Namespaces come before the first file. Where they are there, files without a table are those of tables whose
-        // making was cut off, or that the catalog has lost.
-        let new = known.is_empty() && !namespaces.is_subset(&there);
+        // Namespaces come before the first file, with the place of the warehouse. Where they are there, files without a
+        // table are those of tables whose making was cut off, or that the catalog has lost.
+        let new = known.is_empty() && !self.are_of_this_place(&namespaces, &there).await?;
         if new {
             self.refuse_foreign_files().await?;
         }
         for namespace in namespaces.difference(&there) {
-            match catalog.create_namespace(namespace, HashMap::new()).await {
+            match catalog.create_namespace(namespace, self.place()).await {
                 // Another process created it meanwhile.
                 Err(error) if error.kind() == iceberg::ErrorKind::NamespaceAlreadyExists => {}
                 created => drop(created.doing(|| format!("create namespace \"{namespace}\""))?),
@@ -157,6 +157,35 @@ impl Lake {
             future::join_all(made).await.into_iter().collect::<Result<()>>()?;
         }
         Ok(new)
+    }
+
+    /// What a namespace of ours says of where its tables lie.
+    fn place(&self) -> HashMap<String, String> {
+        HashMap::from([("location".to_owned(), self.catalog().warehouse().base().to_owned())])
+    }
+
+    /// Whether all `namespaces` are `there`, and were made for this warehouse.
+    async fn are_of_this_place(
+        &self,
+        namespaces: &BTreeSet<NamespaceIdent>,
+        there: &BTreeSet<NamespaceIdent>,
+    ) -> Result<bool> {
+        if !namespaces.is_subset(there) {
+            return Ok(false);
+        }
+        for name in namespaces {
+            let made =
+                self.catalog().get_namespace(name).await.doing(|| format!("read namespace \"{name}\""))?;
+            // Those of an earlier version do not say it.
+            if made
+                .properties()
+                .get("location")
+                .is_some_and(|location| location != self.catalog().warehouse().base())
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn create(&self, table: &'static TableDef) -> Result<()> {

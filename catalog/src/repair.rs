@@ -61,25 +61,29 @@ impl Lake {
     /// # Errors
     /// What keeps a file from being read: it is not told as damage.
     pub async fn check(settings: &LakeSettings) -> Result<(Vec<LakeFinding>, Offsets)> {
-        Doctor::visit(settings, Mode::Check).await
+        let mut found = Vec::new();
+        let covered = Doctor::visit(settings, Mode::Check, &mut |finding| found.push(finding)).await?;
+        Ok((found, covered))
     }
 
-    /// Mends what [`Lake::check`] finds, and tells it, with the offsets that the tables cover afterwards.
+    /// Mends what [`Lake::check`] finds, and tells each thing before it is changed; gives the offsets that the tables cover
+    /// afterwards.
     ///
     /// # Errors
     /// What keeps a file from being read or written: only what was read and found wrong is damage, and is changed. Files
     /// of one table in the folder of another.
-    pub async fn repair(settings: &LakeSettings) -> Result<(Vec<LakeFinding>, Offsets)> {
+    pub async fn repair(
+        settings: &LakeSettings,
+        tell: &mut (dyn FnMut(LakeFinding) + Send),
+    ) -> Result<Offsets> {
         // Whatever keeps a file from being read is met before anything is changed.
-        let (found, covered) = Doctor::visit(settings, Mode::Check).await?;
+        let (found, covered) = Self::check(settings).await?;
         if found.is_empty() {
-            return Ok((found, covered));
+            return Ok(covered);
         }
-        let (mut findings, _) = Doctor::visit(settings, Mode::Repair).await?;
+        Doctor::visit(settings, Mode::Repair, tell).await?;
         // What came to light behind what was mended.
-        let (left, covered) = Doctor::visit(settings, Mode::Repair).await?;
-        findings.extend(left);
-        Ok((findings, covered))
+        Doctor::visit(settings, Mode::Repair, tell).await
     }
 }
 
@@ -87,7 +91,7 @@ struct Doctor<'a> {
     settings: &'a LakeSettings,
     mode: Mode,
     warehouse: Warehouse,
-    findings: Vec<LakeFinding>,
+    tell: &'a mut (dyn FnMut(LakeFinding) + Send),
     /// The catalog of before the first change is kept.
     kept: bool,
 }
@@ -102,31 +106,32 @@ struct Sound {
     moved: bool,
 }
 
-impl Doctor<'_> {
-    async fn visit(settings: &LakeSettings, mode: Mode) -> Result<(Vec<LakeFinding>, Offsets)> {
+impl<'a> Doctor<'a> {
+    async fn visit(
+        settings: &'a LakeSettings,
+        mode: Mode,
+        tell: &'a mut (dyn FnMut(LakeFinding) + Send),
+    ) -> Result<Offsets> {
         let create = mode == Mode::Repair;
-        let mut findings = Vec::new();
         if settings.is_local() && !FilePath::new(&settings.warehouse).is_dir() {
-            findings.push(LakeFinding {
+            tell(LakeFinding {
                 object: settings.warehouse.clone(),
                 damage: "the folder of the warehouse is not there".into(),
                 lost: "all rows".into(),
                 remedy: "it is made anew, empty; what the log holds comes in again at the next start".into(),
             });
             if mode == Mode::Check {
-                return Ok((findings, Offsets::default()));
+                return Ok(Offsets::default());
             }
         }
         let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, create)?;
         warehouse.require_credentials().await?;
-        let mut doctor = Doctor { settings, mode, warehouse, findings, kept: false };
-        let covered = doctor.examine().await?;
-        Ok((doctor.findings, covered))
+        Doctor { settings, mode, warehouse, tell, kept: false }.examine().await
     }
 
     fn find(&mut self, object: impl Into<String>, damage: String, lost: impl Into<String>, remedy: &str) {
         let (object, lost, remedy) = (object.into(), lost.into(), remedy.to_owned());
-        self.findings.push(LakeFinding { object, damage, lost, remedy });
+        (self.tell)(LakeFinding { object, damage, lost, remedy });
     }
 
     async fn examine(&mut self) -> Result<Offsets> {
@@ -220,7 +225,7 @@ impl Doctor<'_> {
         let damage = match damage_of(&catalog).await? {
             Some(damage) => damage,
             None => match Pointers::open(&catalog, true).await?.rows().await {
-                Ok(known) if !known.is_empty() || !self.holds_metadata().await? => return Ok(Some(known)),
+                Ok(known) if !known.is_empty() || !self.holds_rows().await? => return Ok(Some(known)),
                 Ok(_) => "it names no table, while the warehouse holds some".to_owned(),
                 Err(error) => said(&error.damage()?),
             },
@@ -234,9 +239,11 @@ impl Doctor<'_> {
         Ok(None)
     }
 
-    async fn holds_metadata(&self) -> Result<bool> {
-        for table in TABLES {
-            if !metadata_files(&self.warehouse, &table.ident()).await?.is_empty() {
+    /// Tables without rows are those of a home whose making was cut off: it goes on by itself.
+    async fn holds_rows(&self) -> Result<bool> {
+        for ident in TABLES.iter().map(TableDef::ident) {
+            let files = metadata_files(&self.warehouse, &ident).await?;
+            if newest_with_rows(&self.warehouse, &ident, &files).await?.is_some() {
                 return Ok(true);
             }
         }
@@ -436,10 +443,11 @@ impl Doctor<'_> {
             return Ok(());
         }
         let definition = table_def(&table.identifier().to_string());
-        let (lake, mut saved) = match (self.mode, definition) {
-            (Mode::Repair, Some(_)) => (Some(Lake::open(self.settings.clone()).await?), Vec::new()),
-            _ => (None, Vec::new()),
+        let lake = match (self.mode, definition) {
+            (Mode::Repair, Some(_)) => Some(Lake::open(self.settings.clone()).await?),
+            _ => None,
         };
+        let mut files = Vec::new();
         for (file, damage) in &damaged {
             let rows = match (&lake, definition) {
                 (Some(_), Some(definition)) => self.readable(definition, file).await?,
@@ -454,12 +462,12 @@ impl Doctor<'_> {
             );
             let remedy = "the file is taken out of the table; rows of it that can still be read are put back";
             self.find(file.file_path(), damage.clone(), lost, remedy);
-            saved.extend(rows);
+            if let (Some(lake), Some(definition), true) = (&lake, definition, count > 0) {
+                files.extend(write_files(lake, definition, &rows).await?);
+            }
         }
         if let (Some(lake), Some(definition)) = (lake, definition) {
             let paths = damaged.iter().map(|(file, _)| file.file_path().to_owned()).collect();
-            let files =
-                if saved.is_empty() { Vec::new() } else { write_files(&lake, definition, &saved).await? };
             let none = Offsets::default();
             let replaced = Replaced::Files { paths, operation: Operation::Overwrite };
             let change = Change { table: definition, files, replaced, covered: &none, seen: &none };

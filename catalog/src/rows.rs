@@ -64,7 +64,8 @@ impl Lake {
     ) -> Result<u64> {
         let table = defined(table)?;
         let loaded = self.load(&table.ident()).await?;
-        let (mut paths, mut kept, mut dropped) = (BTreeSet::new(), Vec::new(), 0);
+        // Of one file after the other: all rows of a table may be more than memory holds.
+        let (mut paths, mut files, mut dropped) = (BTreeSet::new(), Vec::new(), 0);
         for (_, file) in self.data_files(&loaded).await? {
             let rows = self.rows_of_file(table, file.file_path()).await?;
             let mut kept_of_file = Vec::new();
@@ -77,14 +78,15 @@ impl Lake {
             if dropped_of_file > 0 {
                 dropped += dropped_of_file;
                 paths.insert(file.file_path().to_owned());
-                kept.extend(kept_of_file);
+                kept_of_file.retain(|batch| batch.num_rows() > 0);
+                if !kept_of_file.is_empty() {
+                    files.extend(write_files(self, table, &kept_of_file).await?);
+                }
             }
         }
         if paths.is_empty() {
             return Ok(0);
         }
-        kept.retain(|batch| batch.num_rows() > 0);
-        let files = if kept.is_empty() { Vec::new() } else { write_files(self, table, &kept).await? };
         let none = Offsets::default();
         let replaced = Replaced::Files { paths, operation: Operation::Overwrite };
         commit(self, Change { table, files, replaced, covered: &none, seen: &none }).await?;

@@ -91,29 +91,39 @@ impl fmt::Display for LogFinding {
 /// # Errors
 /// Files that cannot be read for other reasons than damage.
 pub fn check(home: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
-    visit(home, covered, |_, _| Ok(()))
+    let mut findings = Vec::new();
+    visit(home, covered, |_, finding| {
+        findings.push(finding);
+        Ok(())
+    })?;
+    Ok(findings)
 }
 
-/// Mends what [`check`] finds, and returns it.
+/// Mends what [`check`] finds, and tells each thing before it is changed.
 ///
 /// # Errors
 /// Files that cannot be read or written.
-pub fn repair(home: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
-    visit(home, covered, mend)
+pub fn repair(home: &Path, covered: &Offsets, mut tell: impl FnMut(LogFinding)) -> Result<(), Error> {
+    visit(home, covered, |directory, finding| {
+        tell(finding.clone());
+        mend(directory, &finding)
+    })
 }
 
 fn visit(
     home: &Path,
     covered: &Offsets,
-    mend: impl Fn(&Path, &LogFinding) -> Result<(), Error>,
-) -> Result<Vec<LogFinding>, Error> {
+    mut each: impl FnMut(&Path, LogFinding) -> Result<(), Error>,
+) -> Result<(), Error> {
     let log = home.join("log");
-    let mut findings = strays(&log)?;
-    for finding in &findings {
+    // Those that lie in the wrong folder are put back before holes are looked for.
+    for finding in strays(&log)? {
         let directory = log.join(&finding.topic).join(finding.partition.to_string());
-        mend(&directory, finding)?;
+        each(&directory, finding)?;
     }
-    findings.extend(missing_topics(&log, covered)?);
+    for finding in missing_topics(&log, covered)? {
+        each(&log.join(&finding.topic), finding)?;
+    }
     for topic in folders(&log)? {
         let directory = log.join(&topic);
         let topic_file = directory.join("topic.json");
@@ -121,21 +131,18 @@ fn visit(
             let damage = LogDamage::TopicFile;
             let finding =
                 LogFinding { topic: topic.clone(), partition: 0, file: topic_file, damage, lost: 0..0 };
-            mend(&directory, &finding)?;
-            findings.push(finding);
+            each(&directory, finding)?;
         }
         let mut partitions: BTreeSet<u32> = partition_folders(&directory)?.into_iter().collect();
         partitions.extend(0..stored_partitions(&directory)?.unwrap_or(0));
         for partition in partitions {
             let place = Place { topic: &topic, partition, directory: directory.join(partition.to_string()) };
-            let found = place.findings(covered.get(&topic, partition))?;
-            for finding in &found {
-                mend(&place.directory, finding)?;
+            for finding in place.findings(covered.get(&topic, partition))? {
+                each(&place.directory, finding)?;
             }
-            findings.extend(found);
         }
     }
-    Ok(findings)
+    Ok(())
 }
 
 /// Topics that a start makes, and that are not there although tables hold records of them or the log those of others: all

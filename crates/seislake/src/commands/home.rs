@@ -44,28 +44,63 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
     if !path.is_dir() {
         bail!("there is no home \"{}\"", path.display());
     }
-    let told = |findings: &[Finding]| print_result(&text(findings, args.action, args.json)?);
     match args.action {
         DamageAction::Check => {
             let findings = check(path, &settings).await?;
-            told(&findings)?;
+            print_result(&text(&findings, args.action, args.json)?)?;
             match findings.len() {
                 0 => Ok(()),
                 count => bail!("{count} things are damaged; `seislake home repair` mends them"),
             }
         }
         DamageAction::Repair => {
-            let repaired = repair(path, &settings).await?;
-            told(&repaired.findings)?;
+            let mut told = Told::new(!args.json);
+            let repaired = repair(path, &settings, &mut told).await;
+            // What was mended is told, also by a repair that does not come to its end.
+            told.end()?;
             // Only what was told is forgotten.
-            repaired.forget(&settings).await.context("lost records are not forgotten yet: repair once more")
+            repaired?.forget(&settings).await.context("lost records are not forgotten yet: repair once more")
+        }
+    }
+}
+
+/// What is found. A repair tells each thing before it changes it: nobody could find it afterwards.
+struct Told {
+    at_once: bool,
+    findings: Vec<Finding>,
+    failure: Option<anyhow::Error>,
+}
+
+impl Told {
+    const fn new(at_once: bool) -> Self {
+        Self { at_once, findings: Vec::new(), failure: None }
+    }
+
+    fn tell(&mut self, finding: Finding) {
+        if self.at_once && self.failure.is_none() {
+            let text = text(std::slice::from_ref(&finding), DamageAction::Repair, false);
+            self.failure = text.and_then(|text| print_result(&text)).err();
+        }
+        self.findings.push(finding);
+    }
+
+    fn tell_all(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.tell(finding));
+    }
+
+    /// # Errors
+    /// What kept something from being told.
+    fn end(self) -> anyhow::Result<()> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None if self.at_once && !self.findings.is_empty() => Ok(()),
+            None => print_result(&text(&self.findings, DamageAction::Repair, !self.at_once)?),
         }
     }
 }
 
 /// A home that is mended but for the records that are lost, and was not given out of hand yet.
 struct Repaired {
-    findings: Vec<Finding>,
     lost: rows::Lost,
     whole: Home,
     shares: Vec<Home>,
@@ -84,19 +119,27 @@ impl Repaired {
 }
 
 async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
-    let found = examine(path, settings, DamageAction::Check).await?;
+    let examined = async || {
+        let mut told = Told::new(false);
+        examine(path, settings, DamageAction::Check, &mut told).await?;
+        anyhow::Ok(told.findings)
+    };
+    let found = examined().await?;
     if found.is_empty() || !home::in_use(path) {
         return Ok(found);
     }
     // Beside a running server files come and go: what is damaged is so the second time, too.
-    let again = examine(path, settings, DamageAction::Check).await?;
+    let again = examined().await?;
     Ok(again.into_iter().filter(|finding| found.contains(finding)).collect())
 }
 
-async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Repaired> {
+async fn repair(path: &Path, settings: &Settings, told: &mut Told) -> anyhow::Result<Repaired> {
     let strange = if home::in_use(path) { Vec::new() } else { home::strange(path) };
-    for found in strange.iter().filter(|found| found.removable) {
-        home::put_aside(found)?;
+    for found in &strange {
+        told.tell(of_strange(found));
+        if found.removable {
+            home::put_aside(found)?;
+        }
     }
     // All locks are held until the end, also of forgetting.
     let whole = Home::open(path)?;
@@ -108,22 +151,18 @@ async fn repair(path: &Path, settings: &Settings) -> anyhow::Result<Repaired> {
         let (share, of) = numbers.with_context(|| format!("\"{}\" is no share", share.display()))?;
         shares.push(Home::open_share(path, share, of)?);
     }
-    let mut findings: Vec<Finding> = strange.iter().map(of_strange).collect();
-    findings.extend(examine(path, settings, DamageAction::Repair).await?);
+    examine(path, settings, DamageAction::Repair, told).await?;
     mend_logs(&whole, &shares, settings).await?;
     let mut lost = rows::Lost::default();
     if path.join(home::CATALOG_FILE).exists() {
         let lakehouse = Lakehouse::open(&whole, settings).await?;
-        // A table that went back for a damage is older than it was: that was told.
-        if !findings.iter().any(|finding| finding.part == LAKE) {
-            findings.extend(of_states(&TableStates::read(path)?, &lakehouse).await?);
-        }
+        of_states(&TableStates::read(path)?, &lakehouse, told).await?;
         let of_rows = of_rows(path, &lakehouse, DamageAction::Repair).await?;
-        findings.extend(of_rows.0);
+        told.tell_all(of_rows.0);
         lost = of_rows.1;
         lakehouse.table_states().await?.write(path)?;
     }
-    Ok(Repaired { findings, lost, whole, shares })
+    Ok(Repaired { lost, whole, shares })
 }
 
 /// Makes again what is lost of the logs and the state of a home and its shares.
@@ -135,15 +174,25 @@ async fn mend_logs(whole: &Home, shares: &[Home], settings: &Settings) -> anyhow
         }
         engine::mend_log(home, settings).await?;
         // Where the log goes on behind what it lost, the hole is told of once.
-        topic::repair(home.path(), &Offsets::default())?;
+        topic::repair(home.path(), &Offsets::default(), |_| ())?;
     }
     Ok(())
 }
 
-/// Tables that are older than they were when the home was last used.
-async fn of_states(before: &TableStates, lakehouse: &Lakehouse) -> anyhow::Result<Vec<Finding>> {
+/// Tables that are older than they were when the home was last used. One that went back for a damage is so, too: that was
+/// told.
+async fn of_states(before: &TableStates, lakehouse: &Lakehouse, told: &mut Told) -> anyhow::Result<()> {
     let older = before.older(&lakehouse.table_states().await?);
-    Ok(older.into_iter().map(of_older).collect())
+    let of_lake: Vec<_> = told.findings.iter().filter(|finding| finding.part == LAKE).collect();
+    let is_told = |table: &str| {
+        let name = format!("table \"{table}\"");
+        of_lake.iter().any(|finding| {
+            [&finding.object, &finding.damage, &finding.lost].iter().any(|text| text.contains(&name))
+        })
+    };
+    let news: Vec<_> = older.into_iter().filter(|older| !is_told(&older.table)).map(of_older).collect();
+    told.tell_all(news);
+    Ok(())
 }
 
 fn of_older(Older { table, commits, commits_before }: Older) -> Finding {
@@ -204,34 +253,56 @@ fn has_log(place: &Path) -> anyhow::Result<bool> {
     Ok(!home::folders(&place.join("log"))?.is_empty())
 }
 
-async fn examine(path: &Path, settings: &Settings, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
-    let mut findings: Vec<Finding> = home::strange(path).iter().map(of_strange).collect();
+async fn examine(
+    path: &Path,
+    settings: &Settings,
+    action: DamageAction,
+    told: &mut Told,
+) -> anyhow::Result<()> {
+    let strange = home::strange(path);
     // Reading on might never end.
-    if !findings.is_empty() {
-        return Ok(findings);
+    if !strange.is_empty() {
+        told.tell_all(strange.iter().map(of_strange));
+        return Ok(());
     }
-    small_files(path, action, &mut findings)?;
+    small_files(path, action, told)?;
     let lake = lake_settings(path, settings)?;
     let begun = path.join(home::CATALOG_FILE).exists() || home::is_begun(path);
-    let (of_lake, covered) = match action {
-        _ if !begun => (Vec::new(), Offsets::default()),
-        DamageAction::Check => Lake::check(&lake).await?,
-        DamageAction::Repair => Lake::repair(&lake).await?,
+    // Before anything goes back: what is older now was put back.
+    if begun {
+        put_back_by_hand(path, settings, told).await?;
+    }
+    let covered = match action {
+        _ if !begun => Offsets::default(),
+        DamageAction::Check => {
+            let (found, covered) = Lake::check(&lake).await?;
+            told.tell_all(found.into_iter().map(of_lake_finding));
+            covered
+        }
+        DamageAction::Repair => Lake::repair(&lake, &mut |found| told.tell(of_lake_finding(found))).await?,
     };
-    findings.extend(of_lake.into_iter().map(of_lake_finding));
     for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
         let share = (place != path).then(|| place.file_name()?.to_str()).flatten();
-        log(&place, share, &covered, action, &mut findings)?;
+        log(&place, share, &covered, action, told)?;
     }
     // Where files are damaged, rows are missing: a repair tells which it puts back.
-    if action == DamageAction::Check && findings.is_empty() && path.join(home::CATALOG_FILE).exists() {
-        // Read before the tables, which a server moves on meanwhile.
-        let before = TableStates::read(path)?;
+    if action == DamageAction::Check && told.findings.is_empty() && path.join(home::CATALOG_FILE).exists() {
         let lakehouse = Lakehouse::open_for_reading(path, settings).await?;
-        findings.extend(of_states(&before, &lakehouse).await?);
-        findings.extend(of_rows(path, &lakehouse, action).await?.0);
+        told.tell_all(of_rows(path, &lakehouse, action).await?.0);
     }
-    Ok(findings)
+    Ok(())
+}
+
+/// Tables that are older than they were, as far as a lake with damages can be read.
+async fn put_back_by_hand(path: &Path, settings: &Settings, told: &mut Told) -> anyhow::Result<()> {
+    // Read before the tables, which a server moves on meanwhile.
+    let before = TableStates::read(path)?;
+    if let Ok(lakehouse) = Lakehouse::open_for_reading(path, settings).await
+        && let Err(error) = of_states(&before, &lakehouse, told).await
+    {
+        tracing::debug!(error = format!("{error:#}"), "how far the tables have come cannot be told");
+    }
+    Ok(())
 }
 
 fn of_lake_finding(found: LakeFinding) -> Finding {
@@ -240,13 +311,14 @@ fn of_lake_finding(found: LakeFinding) -> Finding {
 }
 
 /// Files that say what the home is: each is small and can be made anew.
-fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -> anyhow::Result<()> {
+fn small_files(path: &Path, action: DamageAction, told: &mut Told) -> anyhow::Result<()> {
     let sound = |text: &str| serde_json::from_str::<Purpose>(text).is_ok();
     let remedy = match home::listed_shares(path)?.len() {
         0 => "it is taken away: the next import settles anew what the home is for".to_owned(),
         shares => format!("it is made anew: an archive in {shares} shares"),
     };
     if let Some(file) = damaged(&path.join(PURPOSE_FILE), sound)? {
+        told.tell(small(&file, "what the home is for", &remedy));
         match (action, home::listed_shares(path)?.len()) {
             (DamageAction::Check, _) => {}
             (DamageAction::Repair, 0) => set_aside(&file)?,
@@ -257,28 +329,27 @@ fn small_files(path: &Path, action: DamageAction, findings: &mut Vec<Finding>) -
                 Purpose::Archive { shards: u32::try_from(shares)? }.write(&file, path)?;
             }
         }
-        findings.push(small(&file, "what the home is for", &remedy));
     }
     let sound = |text: &str| text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("warehouse"));
     if let Some(file) = damaged(&path.join(PLACE_FILE), sound)? {
-        if action == DamageAction::Repair {
-            set_aside(&file)?;
-        }
-        findings.push(small(
+        told.tell(small(
             &file,
             "where the warehouse is",
             "it is taken away: name the warehouse once more by lake.warehouse (--config)",
         ));
-    }
-    if let Some(file) = damaged(&path.join(velocity_model::FILE), velocity_model::is_sound)? {
         if action == DamageAction::Repair {
             set_aside(&file)?;
         }
-        findings.push(small(
+    }
+    if let Some(file) = damaged(&path.join(velocity_model::FILE), velocity_model::is_sound)? {
+        told.tell(small(
             &file,
             "the velocity model of the home",
             "it is taken away: the configured model is used until one is imported again",
         ));
+        if action == DamageAction::Repair {
+            set_aside(&file)?;
+        }
     }
     Ok(())
 }
@@ -315,7 +386,7 @@ fn log(
     share: Option<&str>,
     covered: &Offsets,
     action: DamageAction,
-    findings: &mut Vec<Finding>,
+    told: &mut Told,
 ) -> anyhow::Result<()> {
     let raw = share.map_or_else(|| WAVEFORMS_RAW.to_owned(), |share| format!("{WAVEFORMS_RAW}@{share}"));
     // Other shares have logs of their own.
@@ -323,7 +394,7 @@ fn log(
     let covered = &Offsets(covered.0.clone().into_iter().filter(|(topic, _)| own(topic)).collect());
     let records: u64 = covered.0.get(&raw).into_iter().flatten().map(|(_, next)| next).sum();
     if !has_log(place)? && records > 0 {
-        findings.push(Finding {
+        told.tell(Finding {
             part: "log",
             object: place.join("log").display().to_string(),
             damage: "the log is not there".into(),
@@ -331,25 +402,25 @@ fn log(
             remedy: "it goes on behind them; records that the tables hold are not taken a second time".into(),
         });
     }
-    let found = match action {
-        DamageAction::Check => topic::check(place, covered)?,
-        DamageAction::Repair => topic::repair(place, covered)?,
-    };
-    findings.extend(found.into_iter().map(of_log));
+    match action {
+        DamageAction::Check => told.tell_all(topic::check(place, covered)?.into_iter().map(of_log)),
+        DamageAction::Repair => topic::repair(place, covered, |found| told.tell(of_log(found)))?,
+    }
     if action == DamageAction::Check && home::in_use(place) {
         return Ok(());
     }
-    let state = seislake_streams::state_damages(place)?;
-    if action == DamageAction::Repair {
-        state.iter().try_for_each(|(file, _)| seislake_streams::put_state_aside(file))?;
+    for (file, damage) in seislake_streams::state_damages(place)? {
+        told.tell(Finding {
+            part: "state",
+            object: file.display().to_string(),
+            damage,
+            lost: "nothing".into(),
+            remedy: "it is made again from the log and the tables".into(),
+        });
+        if action == DamageAction::Repair {
+            seislake_streams::put_state_aside(&file)?;
+        }
     }
-    findings.extend(state.into_iter().map(|(file, damage)| Finding {
-        part: "state",
-        object: file.display().to_string(),
-        damage,
-        lost: "nothing".into(),
-        remedy: "it is made again from the log and the tables".into(),
-    }));
     Ok(())
 }
 
@@ -403,12 +474,12 @@ mod tests {
         std::fs::write(&file, "{whole").unwrap();
         // The new one cannot be written.
         std::fs::create_dir(&new).unwrap();
-        let mut findings = Vec::new();
-        assert!(small_files(path, DamageAction::Repair, &mut findings).is_err());
+        let mut told = Told::new(false);
+        assert!(small_files(path, DamageAction::Repair, &mut told).is_err());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{whole");
         std::fs::remove_dir(&new).unwrap();
-        small_files(path, DamageAction::Repair, &mut findings).unwrap();
+        small_files(path, DamageAction::Repair, &mut told).unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"archive":{"shards":1}}"#);
-        assert_eq!(findings.len(), 1);
+        assert_eq!(told.findings.len(), 2, "told before each try");
     }
 }

@@ -21,12 +21,13 @@ use datafusion::common::JoinType;
 use datafusion::prelude::{SessionContext, col, ident};
 use futures::TryStreamExt;
 use seislake_catalog::{TABLES, TableDef, encode, table_def};
-use seislake_model::{Offsets, Rows, Timestamp};
+use seislake_model::{ErrorKind, Offsets, Rows, Timestamp};
 use seislake_streams::message::{
     LOCATIONS, MAGNITUDES, PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_letter_topic,
 };
 use seislake_streams::runtime::rows_of;
 use seislake_streams::topic::{Record, scan};
+use tokio::runtime::Handle;
 
 use super::Finding;
 use crate::command_line::DamageAction;
@@ -43,6 +44,11 @@ const SEGMENT_CONTENT: [&str; 8] =
     ["source_id", "start_ns", "end_ns", "sample_rate_hz", "encoding", "quality", "samples", "samples_float"];
 /// Bytes of rows that are put back at once.
 const ROW_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of records of which rows are made at once.
+const RECORD_BYTES_MAX: usize = 64 << 20;
+/// Bytes of rows that are compared with a table at once.
+const COMPARED_BYTES_MAX: usize = 64 << 20;
 
 /// Rows that are there twice.
 pub(super) async fn doubled(lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
@@ -119,6 +125,12 @@ pub(super) async fn missing(
     Ok(missing.told.into_iter().map(|(table, told)| told.finding(&table)).collect())
 }
 
+/// What keeps rows from being compared or put back, on the way through the log.
+fn of_tables(error: impl Into<anyhow::Error>) -> seislake_streams::Error {
+    let error = error.into();
+    seislake_streams::Error::new(ErrorKind::Internal, format!("{error:#}"))
+}
+
 fn topics(place: &Path) -> anyhow::Result<Vec<String>> {
     let folders = home::folders(&place.join("log"))?;
     let name = |folder: &PathBuf| Some(folder.file_name()?.to_str()?.to_owned());
@@ -191,6 +203,8 @@ impl Missing<'_> {
         let spans = Spans::read(&session).await?;
         let (mut of_packets, mut of_segments) = (Pieces::new(), Pieces::new());
         let mut in_log = KnownOffsets::default();
+        let mut piece_bytes = 0;
+        let now = Handle::current();
         let mut candidates = |partition: u32, records: Vec<Record>| {
             for record in records.into_iter().filter(|record| record.key.as_ref() != WATERMARK_KEY) {
                 in_log.add(partition, record.offset);
@@ -202,11 +216,25 @@ impl Missing<'_> {
                 let segment = timed
                     && record.offset < next(1, partition)
                     && !spans.hold(header.source_id(), header.start_ns, header.last_sample_ns());
+                if packet || segment {
+                    piece_bytes += record.value.len();
+                }
                 if packet {
                     of_packets.entry(partition).or_default().push(record.clone());
                 }
                 if segment {
                     of_segments.entry(partition).or_default().push(record);
+                }
+            }
+            // All of a long log may be missing.
+            if piece_bytes > RECORD_BYTES_MAX {
+                piece_bytes = 0;
+                let pieces = [
+                    (std::mem::take(&mut of_packets), PACKETS),
+                    (std::mem::take(&mut of_segments), SEGMENTS),
+                ];
+                for (pieces, table) in pieces {
+                    now.block_on(self.make_again(topic, table, pieces)).map_err(of_tables)?;
                 }
             }
             Ok(())
@@ -237,29 +265,44 @@ impl Missing<'_> {
 
     async fn messages(&mut self, place: &Path, topic: &str, tables: &[&str]) -> anyhow::Result<()> {
         let covered = self.covered(tables).await?;
+        let session = self.lakehouse.pinned_session().await?;
         let mut found: BTreeMap<&str, Vec<RecordBatch>> = BTreeMap::new();
-        let mut rows = Vec::new();
+        let mut found_bytes = 0;
+        let now = Handle::current();
         let mut make = |partition: u32, mut records: Vec<Record>| {
             let next = covered.iter().map(|covered| covered.get(topic, partition)).min().unwrap_or(0);
             records.retain(|record| record.offset < next);
-            rows.extend(rows_of(topic, partition, records));
+            for rows in rows_of(topic, partition, records) {
+                if let Some(table) = tables.iter().find(|table| **table == rows.table()) {
+                    let batch = encode(&rows).map_err(of_tables)?;
+                    found_bytes += batch.get_array_memory_size();
+                    found.entry(table).or_default().push(batch);
+                }
+            }
+            if found_bytes > COMPARED_BYTES_MAX {
+                found_bytes = 0;
+                now.block_on(self.keep_absent(&session, std::mem::take(&mut found))).map_err(of_tables)?;
+            }
             Ok(())
         };
         tokio::task::block_in_place(|| scan(place, topic, &mut make)).context("cannot read the log")?;
-        for rows in rows {
-            if let Some(table) = tables.iter().find(|table| **table == rows.table()) {
-                found.entry(table).or_default().push(encode(&rows)?);
-            }
-        }
-        let session = self.lakehouse.pinned_session().await?;
+        self.keep_absent(&session, found).await
+    }
+
+    /// Keeps those rows that the tables do not have.
+    async fn keep_absent(
+        &mut self,
+        session: &SessionContext,
+        found: BTreeMap<&str, Vec<RecordBatch>>,
+    ) -> anyhow::Result<()> {
         for (table, batches) in found {
             for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
-                for batch in absent(&session, table, batch).await? {
+                for batch in absent(session, table, batch).await? {
                     self.keep(table, batch, None);
                 }
             }
         }
-        Ok(())
+        if self.row_bytes > ROW_BYTES_MAX { self.put_back().await } else { Ok(()) }
     }
 
     fn take(&mut self, rows: &Rows) -> anyhow::Result<()> {
