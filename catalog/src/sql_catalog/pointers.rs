@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use iceberg::{NamespaceIdent, TableIdent};
 use seislake_model::ErrorKind;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, Sqlite, SqlitePool};
+use tokio::runtime::Handle;
 
 use super::level;
 use crate::error::{Doing, Error, Result};
@@ -67,9 +70,14 @@ fn code(error: &sqlx::Error) -> Option<u32> {
     code.map(|code| code & 0xff)
 }
 
+type Statement = Query<'static, Sqlite, SqliteArguments<'static>>;
+
 #[derive(Debug)]
 pub(crate) struct Pointers {
     pool: SqlitePool,
+    /// Where its reading is done. Statements run on threads that their own calls may hold for long: a connection taken there
+    /// would not come back, and all others would wait for it.
+    runtime: Handle,
     /// Where the catalog could only be read as a copy.
     _copy: Option<Copy>,
 }
@@ -175,9 +183,15 @@ impl Pointers {
                         .doing(|| format!("read catalog \"{}\" through a copy", database.display()))?;
                     let options = SqliteConnectOptions::new().filename(copy.database());
                     let pool = connect(options, true).await.doing(what)?;
-                    return Ok(Self { pool, _copy: Some(copy) });
+                    return Ok(Self { pool, runtime: Handle::current(), _copy: Some(copy) });
                 }
-                connected => return Ok(Self { pool: connected.doing(what)?, _copy: None }),
+                connected => {
+                    return Ok(Self {
+                        pool: connected.doing(what)?,
+                        runtime: Handle::current(),
+                        _copy: None,
+                    });
+                }
             }
         }
     }
@@ -187,15 +201,22 @@ impl Pointers {
         self.pool.close().await;
     }
 
+    /// The rows of a reading statement, whichever threads ask for them.
+    async fn read(&self, statement: Statement, what: impl FnOnce() -> String) -> Result<Vec<SqliteRow>> {
+        let pool = self.pool.clone();
+        let read = self.runtime.spawn(async move { statement.fetch_all(&pool).await });
+        match read.await {
+            Ok(rows) => rows.doing(what),
+            Err(error) => Err(Error::new(ErrorKind::Internal, format!("{}: {error}", what()))),
+        }
+    }
+
     pub(crate) async fn namespaces(&self) -> Result<Vec<String>> {
-        let rows = sqlx::query(
+        let statement = sqlx::query(
             "SELECT namespace FROM iceberg_namespace_properties WHERE catalog_name = ?1
              UNION SELECT table_namespace FROM iceberg_tables WHERE catalog_name = ?1 ORDER BY 1",
-        )
-        .bind(CATALOG_NAME)
-        .fetch_all(&self.pool)
-        .await
-        .doing(|| "list namespaces")?;
+        );
+        let rows = self.read(statement.bind(CATALOG_NAME), || "list namespaces".to_owned()).await?;
         rows.iter().map(|row| text(row, 0)).collect()
     }
 
@@ -240,16 +261,12 @@ impl Pointers {
     }
 
     pub(crate) async fn namespace_properties(&self, name: &str) -> Result<HashMap<String, String>> {
-        let rows = sqlx::query(
+        let statement = sqlx::query(
             "SELECT property_key, property_value FROM iceberg_namespace_properties
              WHERE catalog_name = ? AND namespace = ? AND property_key <> ?",
-        )
-        .bind(CATALOG_NAME)
-        .bind(name)
-        .bind(EXISTS)
-        .fetch_all(&self.pool)
-        .await
-        .doing(|| format!("read namespace \"{name}\""))?;
+        );
+        let statement = statement.bind(CATALOG_NAME).bind(name.to_owned()).bind(EXISTS);
+        let rows = self.read(statement, || format!("read namespace \"{name}\"")).await?;
         rows.iter().map(|row| Ok((text(row, 0)?, text(row, 1)?))).collect()
     }
 
@@ -264,32 +281,26 @@ impl Pointers {
     }
 
     pub(crate) async fn tables(&self, namespace: Option<&str>) -> Result<Vec<TableIdent>> {
-        let rows = sqlx::query(
+        let statement = sqlx::query(
             "SELECT table_namespace, table_name FROM iceberg_tables
              WHERE catalog_name = ?1 AND (?2 IS NULL OR table_namespace = ?2)
              ORDER BY table_namespace, table_name",
-        )
-        .bind(CATALOG_NAME)
-        .bind(namespace)
-        .fetch_all(&self.pool)
-        .await
-        .doing(|| "list tables")?;
+        );
+        let statement = statement.bind(CATALOG_NAME).bind(namespace.map(str::to_owned));
+        let rows = self.read(statement, || "list tables".to_owned()).await?;
         rows.iter().map(ident_of).collect()
     }
 
     /// Location of the current metadata of a table.
     pub(crate) async fn location(&self, ident: &TableIdent) -> Result<Option<String>> {
-        let row = sqlx::query(
+        let statement = sqlx::query(
             "SELECT metadata_location FROM iceberg_tables
              WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?",
-        )
-        .bind(CATALOG_NAME)
-        .bind(level(ident.namespace()))
-        .bind(ident.name())
-        .fetch_optional(&self.pool)
-        .await
-        .doing(|| format!("find table \"{ident}\""))?;
-        let Some(row) = row else { return Ok(None) };
+        );
+        let statement =
+            statement.bind(CATALOG_NAME).bind(level(ident.namespace())).bind(ident.name().to_owned());
+        let rows = self.read(statement, || format!("find table \"{ident}\"")).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
         let location: Option<String> = row.try_get(0).doing(|| format!("find table \"{ident}\""))?;
         location.map(Some).ok_or_else(|| points_nowhere(ident))
     }
@@ -305,14 +316,11 @@ impl Pointers {
 
     /// The same as the rows say it, one of which may name no file.
     pub(crate) async fn rows(&self) -> Result<Vec<(TableIdent, Option<String>)>> {
-        let rows = sqlx::query(
+        let statement = sqlx::query(
             "SELECT table_namespace, table_name, metadata_location FROM iceberg_tables
              WHERE catalog_name = ? ORDER BY table_namespace, table_name",
-        )
-        .bind(CATALOG_NAME)
-        .fetch_all(&self.pool)
-        .await
-        .doing(|| "list tables")?;
+        );
+        let rows = self.read(statement.bind(CATALOG_NAME), || "list tables".to_owned()).await?;
         rows.iter()
             .map(|row| Ok((ident_of(row)?, row.try_get(2).doing(|| "read a row of the catalog")?)))
             .collect()

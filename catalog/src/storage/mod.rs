@@ -26,6 +26,7 @@ use iceberg::io::{
 };
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::buffered::BufWriter;
+use object_store::client::SpawnedReqwestConnector;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -33,6 +34,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use seislake_model::ErrorKind;
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
+use tokio::runtime::Handle;
 
 use self::checked::{CheckedStore, Kind};
 use self::checksums::{BlockSums, seal_avro, seal_json, seal_parquet};
@@ -194,6 +196,10 @@ fn directory(path: &str, create: bool) -> Result<PathBuf> {
 
 fn s3(bucket: &str, options: &BTreeMap<String, String>) -> Result<AmazonS3Builder> {
     let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    // Connections outlive the statement that opened them; on its threads they would stand still with its longest call.
+    if let Ok(runtime) = Handle::try_current() {
+        builder = builder.with_http_connector(SpawnedReqwestConnector::new(runtime));
+    }
     for (key, value) in options {
         let key: AmazonS3ConfigKey =
             key.parse().doing(|| format!("read the object store option \"{key}\""))?;

@@ -1,5 +1,7 @@
 //! Opening, the definitions in Iceberg's hands, and the inventory.
 
+use std::time::Duration;
+
 use iceberg::spec::NestedFieldRef;
 use iceberg::{Catalog, NamespaceIdent};
 use seislake_model::{
@@ -92,6 +94,40 @@ async fn a_lake_whose_making_was_cut_off_is_made_to_the_end() {
         pool.close().await;
         assert_eq!(lake(home.path()).await.tables().await.unwrap().len(), TABLES.len());
     }
+}
+
+/// A statement may hold all threads on which statements of its kind run: nothing that others need may wait there.
+#[test]
+fn the_catalog_answers_while_the_threads_of_who_asked_before_are_held() {
+    let home = tempfile::tempdir().unwrap();
+    let runtime = |threads| {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(threads).enable_all().build().unwrap()
+    };
+    let (own, of_statements) = (runtime(2), runtime(1));
+    let lake = own.block_on(lake(home.path()));
+    let asked_at_once = || (0..8).map(|_| lake.tables());
+    own.block_on(futures::future::join_all(asked_at_once()));
+    let (held, begun) = std::sync::mpsc::channel();
+    let releases: Vec<_> = (0..8)
+        .map(|_| {
+            let (release, released) = std::sync::mpsc::channel::<()>();
+            let (asked, held) = (lake.clone(), held.clone());
+            of_statements.spawn(async move {
+                asked.tables().await.unwrap();
+                held.send(()).unwrap();
+                // The only thread does not come back, while others have asked and not been answered.
+                let _ = released.recv();
+            });
+            release
+        })
+        .collect();
+    begun.recv().unwrap();
+    let others = own.block_on(async {
+        tokio::time::timeout(Duration::from_secs(10), futures::future::join_all(asked_at_once())).await
+    });
+    drop(releases);
+    assert!(others.is_ok(), "nobody is answered");
 }
 
 #[tokio::test]

@@ -52,6 +52,29 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     /// Measure, beside a peer where there is one.
     Bench(BenchArgs),
+    /// What a shell needs to complete this command line.
+    Completions(CompletionsArgs),
+    /// The man pages: one of the whole and one of each command.
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: seislake completions bash > ~/.local/share/bash-completion/completions/seislake
+          seislake completions fish > ~/.config/fish/completions/seislake.fish"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples: seislake man --output ~/.local/share/man/man1
+          seislake man | man -l -")]
+pub(crate) struct ManArgs {
+    /// Folder for all pages; without it the page of the whole goes to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

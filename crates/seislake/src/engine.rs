@@ -69,9 +69,6 @@ impl Workload {
 
 const BULK_RECENT_BYTES: usize = 32 << 20;
 
-/// SIGXFSZ on Linux and macOS.
-const FILE_SIZE_SIGNAL: i32 = 25;
-
 /// While files are imported, tables are committed this often: fewer, larger files.
 const BULK_COMMIT_INTERVAL: Duration = Duration::from_secs(20);
 const BULK_COMMIT_ROWS: usize = 1_000_000;
@@ -131,7 +128,6 @@ impl Engine {
         stations: Inventory,
         travel_time: Option<Arc<dyn TravelTime>>,
     ) -> anyhow::Result<Self> {
-        outlive_small_limits();
         let lakehouse = Lakehouse::open(home, settings).await?;
         let lake = lakehouse.lake();
         let inventory =
@@ -195,15 +191,6 @@ impl Engine {
         self.pipeline.shutdown().await?;
         self.lakehouse.remember_states(&self.home).await;
         Ok(())
-    }
-}
-
-/// A file that may not grow (`ulimit -f`) is an error like a full disk: without somebody who listens, the signal that
-/// comes with it ends the process.
-fn outlive_small_limits() {
-    use tokio::signal::unix::{SignalKind, signal};
-    if let Err(error) = signal(SignalKind::from_raw(FILE_SIZE_SIGNAL)) {
-        tracing::debug!(%error, "SIGXFSZ keeps its meaning");
     }
 }
 

@@ -10,6 +10,7 @@ mod home;
 mod import;
 mod inspect;
 mod maintain;
+mod pages;
 pub(crate) mod quality;
 mod query;
 mod serve;
@@ -36,6 +37,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
     }
 }
 
@@ -57,12 +60,27 @@ async fn aside(work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> an
     tokio::task::spawn_blocking(work).await.context("the work was lost")?
 }
 
+/// SIGXFSZ on Linux and macOS.
+const FILE_SIZE_SIGNAL: i32 = 25;
+
+/// A file that may not grow (`ulimit -f`) is an error like a full disk: without somebody who listens, the signal that
+/// comes with it ends the process.
+fn outlive_small_limits() {
+    use tokio::signal::unix::{SignalKind, signal};
+    if let Err(error) = signal(SignalKind::from_raw(FILE_SIZE_SIGNAL)) {
+        tracing::debug!(%error, "SIGXFSZ keeps its meaning");
+    }
+}
+
 fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let done = runtime.block_on(work);
+    let done = runtime.block_on(async {
+        outlive_small_limits();
+        work.await
+    });
     // The process ends now. Commands have stopped in order what must be; to take down the runtime would wait for reads
     // that nobody needs any more, and log those it cancels as failures.
     std::mem::forget(runtime);

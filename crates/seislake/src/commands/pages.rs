@@ -1,0 +1,40 @@
+//! `seislake completions` and `seislake man`: what the declarations of the command line say, for shells and readers.
+
+use anyhow::Context;
+use clap::CommandFactory;
+
+use crate::command_line::{CommandLine, CompletionsArgs, ManArgs};
+use crate::terminal::print_result;
+
+pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut CommandLine::command(), "seislake", &mut script);
+    print_result(&String::from_utf8(script)?)
+}
+
+pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
+    let Some(folder) = &args.output else {
+        let mut page = Vec::new();
+        clap_mangen::Man::new(CommandLine::command()).render(&mut page)?;
+        return print_result(&String::from_utf8(page)?);
+    };
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(CommandLine::command(), folder))
+        .with_context(|| format!("cannot write man pages to \"{}\"", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_page_for_each_command() {
+        let folder = tempfile::tempdir().unwrap();
+        man(&ManArgs { output: Some(folder.path().to_owned()) }).unwrap();
+        let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(page("seislake.1").contains("A lakehouse for seismic networks"));
+        for command in CommandLine::command().get_subcommands() {
+            assert!(page(&format!("seislake-{}.1", command.get_name())).contains("seislake"));
+        }
+    }
+}
