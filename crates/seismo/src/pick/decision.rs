@@ -5,6 +5,7 @@
 //! in time the strongest stands. Decisions are made once the watermark has passed everything they look at, so what a
 //! decision sees never depends on when it is made. An S that its polarisation alone would not betray is read too
 //! where it is the strongest arrival on the horizontals after a P; that decision waits for the end of the S window.
+//! On channels below 40 Hz noise strays farther, and the thresholds are higher ([`super::narrowness`]).
 
 use std::collections::BTreeMap;
 
@@ -52,6 +53,11 @@ pub(super) struct Candidate {
     uncertainty_s: f64,
     #[serde(with = "exact::scalar")]
     snr: f64,
+    /// How many times thresholds in decades of the ratio and of rises are taken in the bands of this channel.
+    #[serde(with = "exact::scalar", default = "whole_band")]
+    snr_factor: f64,
+    #[serde(with = "exact::scalar", default = "whole_band")]
+    rise_factor: f64,
     polarity: Polarity,
     onset: Onset,
     /// Polarisation, once it can be told.
@@ -74,6 +80,11 @@ struct Look {
     rise_level: Decades,
 }
 
+/// States of before slow channels had thresholds of their own.
+fn whole_band() -> f64 {
+    1.0
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 struct Decades(#[serde(with = "exact::scalar")] f64);
 
@@ -91,6 +102,8 @@ impl Candidate {
             time,
             uncertainty_s: refined.uncertainty_s,
             snr: refined.snr,
+            snr_factor: refined.snr_factor,
+            rise_factor: refined.rise_factor,
             polarity: refined.polarity,
             onset: refined.onset,
             look: None,
@@ -118,6 +131,12 @@ impl Candidate {
 
     fn rise_level(&self) -> f64 {
         self.look.map_or(0.0, |look| look.rise_level.0)
+    }
+
+    /// Is the signal-to-noise ratio as rare in noise as this one in the whole band?
+    fn stands_out(&self, snr_min: f64) -> bool {
+        let needed = if self.snr_factor > 1.0 { snr_min.powf(self.snr_factor) } else { snr_min };
+        self.snr >= needed
     }
 
     fn near(&self, other: &Self, seconds: f64) -> bool {
@@ -427,20 +446,20 @@ const S_RISE_UP_MIN: f64 = 0.3;
 
 fn looks_like_p(settings: &PickSettings, candidate: &Candidate) -> bool {
     vertical(&candidate.source_id)
-        && candidate.snr >= settings.p_snr_min
-        && candidate.rise_up() >= RISE_UP_MIN
+        && candidate.stands_out(settings.p_snr_min)
+        && candidate.rise_up() >= RISE_UP_MIN * candidate.rise_factor
         && candidate.reading().is_none_or(|score| score < settings.s_horizontal_ratio.log10())
 }
 
 fn looks_like_s(settings: &PickSettings, candidate: &Candidate) -> bool {
     horizontal(&candidate.source_id)
-        && candidate.snr >= s_snr_min(settings, candidate)
-        && candidate.rise_level() >= RISE_LEVEL_MIN
+        && candidate.stands_out(s_snr_min(settings, candidate))
+        && candidate.rise_level() >= RISE_LEVEL_MIN * candidate.rise_factor
         && candidate.reading().is_some_and(|score| score >= settings.s_horizontal_ratio.log10())
 }
 
 fn could_be_s(settings: &PickSettings, candidate: &Candidate) -> bool {
-    candidate.snr >= settings.s_snr_min.max(settings.weak_s_snr_min)
+    candidate.stands_out(settings.s_snr_min.max(settings.weak_s_snr_min))
         && (candidate.reading().is_none() || horizontal(&candidate.source_id))
 }
 
@@ -448,7 +467,7 @@ fn could_be_s(settings: &PickSettings, candidate: &Candidate) -> bool {
 /// shakes the vertical too.
 fn s_snr_min(settings: &PickSettings, candidate: &Candidate) -> f64 {
     match candidate.detector {
-        Detector::Rise if candidate.rise_up() < S_RISE_UP_MIN => {
+        Detector::Rise if candidate.rise_up() < S_RISE_UP_MIN * candidate.rise_factor => {
             settings.s_snr_min.max(settings.weak_s_snr_min)
         }
         Detector::Rise | Detector::Trigger => settings.s_snr_min,
@@ -505,6 +524,8 @@ mod tests {
             index: 0,
             uncertainty_s: 0.1,
             snr,
+            snr_factor: 1.0,
+            rise_factor: 1.0,
             polarity: Polarity::Undecidable,
             onset: Onset::Emergent,
         };

@@ -6,6 +6,7 @@ use seislake_model::{Response, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::amplitude::Second;
+use super::narrowness::Comparison;
 use super::onset::{OnsetFilters, Refined, SETTLE_S, Search, refine};
 use super::{FilterPicker, PickSettings};
 use crate::signal::exact::{self, ExactList};
@@ -32,8 +33,11 @@ const RISE_AFTER: usize = 5;
 const RISE_BEFORE: usize = 10;
 const RISE_NEIGHBOURS: usize = 3;
 const RISE_BINS: usize = RISE_BEFORE + RISE_AFTER + 2 * RISE_NEIGHBOURS + 1;
-/// Smallest ratio of energies of a rise.
+/// Smallest ratio of energies of a rise where the band is whole.
 const RISE_MIN: f64 = 2.5;
+/// The same as a comparison of noise with noise.
+const RISE: Comparison =
+    Comparison { after_s: RISE_AFTER as f64 / 10.0, before_s: RISE_BEFORE as f64 / 10.0, ratio: RISE_MIN };
 
 /// What made a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -116,6 +120,9 @@ pub(super) struct Lane {
     /// Made with the first detection.
     #[serde(skip)]
     onset_filters: Option<OnsetFilters>,
+    /// How many times thresholds of rises in decades are taken in the band that the rate leaves; made with the first bin.
+    #[serde(skip)]
+    rise_factor: Option<f64>,
 }
 
 /// A portion of samples behind the filters; empty between two calls.
@@ -131,8 +138,7 @@ struct Portion {
 
 impl Lane {
     pub(super) fn new(settings: &PickSettings, start: Timestamp, rate_hz: f64) -> Self {
-        let high_hz = BAND_HIGH_HZ.min(NYQUIST_PART * rate_hz);
-        let pass = Band::BandPass { low_hz: BAND_LOW_HZ, high_hz };
+        let pass = Band::BandPass { low_hz: BAND_LOW_HZ, high_hz: band_high_hz(rate_hz) };
         let band = butterworth(2, pass, rate_hz).unwrap_or_else(|_| SectionFilter::new(vec![]));
         Self {
             rate_hz,
@@ -155,6 +161,7 @@ impl Lane {
             warm_up_count: (settings.warm_up_s * rate_hz).round() as u64,
             portion: Portion::default(),
             onset_filters: None,
+            rise_factor: None,
         }
     }
 
@@ -375,11 +382,17 @@ impl Lane {
         }
         let newer = (0..RISE_NEIGHBOURS).all(|back| ratio(back) <= centre);
         let older = (RISE_NEIGHBOURS + 1..=2 * RISE_NEIGHBOURS).all(|back| ratio(back) < centre);
-        if newer && older {
+        if newer && older && centre >= RISE_MIN.powf(self.rise_factor()) {
             let index = self.bin_starts[RISE_BINS - RISE_NEIGHBOURS - RISE_AFTER];
             let ready_at = self.count;
             self.pending.push(Pending { detector: Detector::Rise, index, ready_at });
         }
+    }
+
+    fn rise_factor(&mut self) -> f64 {
+        let rate_hz = self.rate_hz;
+        let bandwidth_hz = |rate_hz: f64| band_high_hz(rate_hz) - BAND_LOW_HZ;
+        *self.rise_factor.get_or_insert_with(|| RISE.factor(bandwidth_hz, rate_hz))
     }
 
     /// Refines the pending detections that are ready at sample `now`; the ring holds what comes before `end`.
@@ -419,10 +432,16 @@ impl Lane {
         let window = self.remembered(begin..end);
         let detection = pending.index.checked_sub(begin)? as usize;
         let filters = self.onset_filters.get_or_insert_with(|| OnsetFilters::new(rate_hz));
-        let refined = refine(&window, detection, rate_hz, search, filters)?;
+        let mut refined = refine(&window, detection, rate_hz, search, filters)?;
+        refined.rise_factor = self.rise_factor();
         let time = self.time_of(begin + refined.index as u64);
         Some(Found::Onset { detector: pending.detector, time, refined })
     }
+}
+
+/// Upper end of the band of energies.
+fn band_high_hz(rate_hz: f64) -> f64 {
+    BAND_HIGH_HZ.min(NYQUIST_PART * rate_hz)
 }
 
 /// The newest last; the oldest goes.

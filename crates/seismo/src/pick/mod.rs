@@ -20,6 +20,7 @@ mod channel;
 mod decision;
 mod filter_picker;
 mod lane;
+mod narrowness;
 mod onset;
 mod settings;
 mod station;

@@ -6,6 +6,7 @@ use std::ops::Range;
 use seislake_model::{Onset, Polarity};
 
 use super::aic::Minimum;
+use super::narrowness::Comparison;
 use crate::signal::{Band, OnePoleHighPass, SectionFilter, butterworth};
 
 /// An onset in a window of samples.
@@ -16,6 +17,10 @@ pub(super) struct Refined {
     /// One standard deviation.
     pub(super) uncertainty_s: f64,
     pub(super) snr: f64,
+    /// How many times a threshold of the ratio is taken in decades, in the band in which it was measured.
+    pub(super) snr_factor: f64,
+    /// The same of rises of energy on this channel.
+    pub(super) rise_factor: f64,
     pub(super) polarity: Polarity,
     pub(super) onset: Onset,
 }
@@ -36,8 +41,11 @@ const HIGH_PASS_HZ: f64 = 1.0;
 const NOISY_LOW_HZ: f64 = 3.0;
 const NOISY_HIGH_HZ: f64 = 16.0;
 const NOISY_GAIN: f64 = 1.5;
+const NYQUIST_PART: f64 = 0.4;
 const NOISE_S: f64 = 1.5;
 const SIGNAL_S: f64 = 0.5;
+/// A signal-to-noise ratio of two as a comparison of the energies of noise and noise.
+const TWICE: Comparison = Comparison { after_s: SIGNAL_S, before_s: NOISE_S, ratio: 4.0 };
 /// Second look: a window this long before and after the first minimum.
 const SECOND_BEFORE_S: f64 = 0.6;
 const SECOND_AFTER_S: f64 = 0.3;
@@ -63,12 +71,12 @@ pub(super) fn refine(
     // The mild filter keeps the onset sharp; the strong one wins where slow or fast noise hides it.
     let mut mild = filters.mild.clone();
     let mildly: Vec<f64> = raw.iter().map(|x| mild.step(*x)).collect();
-    let sharp = Break::find(&mildly, begin..end, rate_hz)?;
+    let sharp = Break::find(&mildly, begin..end, rate_hz, filters.mild_factor)?;
     let Some(mut strong) = filters.strong.clone() else { return Some(sharp.refined(&mildly, rate_hz)) };
     let mut strongly: Vec<f64> = raw.iter().map(|x| x - raw[0]).collect();
     strong.apply(&mut strongly);
-    let blunt = Break::find(&strongly, begin..end, rate_hz);
-    Some(match blunt.filter(|blunt| blunt.snr > NOISY_GAIN * sharp.snr) {
+    let blunt = Break::find(&strongly, begin..end, rate_hz, filters.strong_factor);
+    Some(match blunt.filter(|blunt| blunt.whole_band_snr() > NOISY_GAIN * sharp.whole_band_snr()) {
         Some(blunt) => blunt.refined(&strongly, rate_hz),
         None => sharp.refined(&mildly, rate_hz),
     })
@@ -80,13 +88,21 @@ pub(super) struct OnsetFilters {
     mild: OnePoleHighPass,
     /// `None` where the sample rate leaves no band.
     strong: Option<SectionFilter>,
+    /// How many times thresholds of the ratio are taken in decades behind each of them.
+    mild_factor: f64,
+    strong_factor: f64,
 }
 
 impl OnsetFilters {
     pub(super) fn new(rate_hz: f64) -> Self {
-        let high_hz = NOISY_HIGH_HZ.min(0.4 * rate_hz);
-        let pass = Band::BandPass { low_hz: NOISY_LOW_HZ, high_hz };
-        Self { mild: OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz), strong: butterworth(2, pass, rate_hz).ok() }
+        let high_hz = |rate_hz: f64| NOISY_HIGH_HZ.min(NYQUIST_PART * rate_hz);
+        let pass = Band::BandPass { low_hz: NOISY_LOW_HZ, high_hz: high_hz(rate_hz) };
+        Self {
+            mild: OnePoleHighPass::new(HIGH_PASS_HZ, rate_hz),
+            strong: butterworth(2, pass, rate_hz).ok(),
+            mild_factor: TWICE.factor(|rate_hz| rate_hz / 2.0 - HIGH_PASS_HZ, rate_hz),
+            strong_factor: TWICE.factor(|rate_hz| high_hz(rate_hz) - NOISY_LOW_HZ, rate_hz),
+        }
     }
 }
 
@@ -97,11 +113,12 @@ struct Break {
     minimum: Minimum,
     noise: f64,
     snr: f64,
+    snr_factor: f64,
 }
 
 impl Break {
     /// AIC looks at `range` of the window.
-    fn find(filtered: &[f64], range: Range<usize>, rate_hz: f64) -> Option<Self> {
+    fn find(filtered: &[f64], range: Range<usize>, rate_hz: f64, snr_factor: f64) -> Option<Self> {
         let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
         let margin = counts(0.1).max(3);
         let first = range.start + Minimum::of(&filtered[range.clone()], margin)?.index;
@@ -112,7 +129,12 @@ impl Break {
         let noise = rms(&filtered[index.saturating_sub(counts(NOISE_S))..index]);
         let signal = &filtered[index..(index + counts(SIGNAL_S)).min(filtered.len())];
         let usable = !spike(signal) && noise > 0.0;
-        usable.then(|| Self { index, minimum, noise, snr: rms(signal) / noise })
+        usable.then(|| Self { index, minimum, noise, snr: rms(signal) / noise, snr_factor })
+    }
+
+    /// The ratio that says as much in the whole band.
+    fn whole_band_snr(&self) -> f64 {
+        if self.snr_factor > 1.0 { self.snr.powf(1.0 / self.snr_factor) } else { self.snr }
     }
 
     fn refined(&self, filtered: &[f64], rate_hz: f64) -> Refined {
@@ -120,7 +142,8 @@ impl Break {
         let onset = if uncertainty_s <= IMPULSIVE_UNCERTAINTY_S { Onset::Impulsive } else { Onset::Emergent };
         let motion_count = ((FIRST_MOTION_S * rate_hz).round() as usize).max(3);
         let polarity = first_motion(filtered, self.index, motion_count, self.noise);
-        Refined { index: self.index, uncertainty_s, snr: self.snr, polarity, onset }
+        let (index, snr, snr_factor) = (self.index, self.snr, self.snr_factor);
+        Refined { index, uncertainty_s, snr, snr_factor, rise_factor: 1.0, polarity, onset }
     }
 }
 
