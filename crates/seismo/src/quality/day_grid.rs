@@ -6,6 +6,8 @@
 //! as NaN. Where pieces overlap, the one that comes first is kept; of several versions of a day the best is placed first
 //! ([`DayGrid::next_version`]), and the others fill what it lacks.
 
+use std::ops::Range;
+
 use super::continuity::{Piece, Window};
 
 /// Highest sample rate of a grid: 1000 Hz are 86.4 million samples, 690 MB.
@@ -183,11 +185,15 @@ impl DayGrid {
         count.saturating_sub(self.repeated_count)
     }
 
-    /// Windows of `window_s` from the begin of the day on, as places of the grid; a rest that fills no window is
-    /// left out.
+    /// Samples of the windows of `window_s` from the begin of the day on; a rest that fills no window is left out.
     pub(crate) fn windows(&self, window_s: f64) -> impl Iterator<Item = &[f64]> {
+        self.window_places(window_s).map(|places| self.values.get(places).unwrap_or_default())
+    }
+
+    /// The same as places of the grid.
+    pub(crate) fn window_places(&self, window_s: f64) -> impl Iterator<Item = Range<usize>> {
         let count = (self.day.seconds() / window_s + ON_GRID).floor() as usize;
         let boundary = move |index: usize| (index as f64 * window_s * self.sample_rate_hz).round() as usize;
-        (0..count).map(move |index| self.values.get(boundary(index)..boundary(index + 1)).unwrap_or_default())
+        (0..count).map(move |index| boundary(index)..boundary(index + 1))
     }
 }

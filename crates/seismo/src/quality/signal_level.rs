@@ -3,12 +3,17 @@
 //! | word | rule |
 //! |---|---|
 //! | dead | one value holds for [`DEAD_FRACTION`] of the samples without a change |
-//! | flat top | at least [`FLAT_TOP_MIN`] equal samples at the day's extreme, reached or left in a jump (a smooth peak is not one) |
+//! | flat top | at least [`FLAT_TOP_MIN`] equal samples at the day's extreme, reached or left in a jump, or longer than its flanks allow (a smooth peak is neither) |
 //! | spike | one sample far from both neighbours, which agree with theirs; far: [`SPIKE_FACTOR`] times the usual |
+//!
+//! The peak of a smooth wave looks flat while it stays within one step: a parabola that does so for n samples falls by eight
+//! steps in the n samples behind. What falls much further on both sides was cut. Limits of spikes are those of a window
+//! of five minutes, the neighbours of a sample those it has, in whatever window they lie.
 //!
 //! A day of few distinct values is never clipped: noise of some counts stands at its extremes all the time.
 
 use std::collections::HashSet;
+use std::ops::Range as Places;
 
 use seislake_model::{Condition, SignalLevel, SourceId, Timestamp};
 
@@ -19,8 +24,10 @@ use super::statistics::median;
 const DEAD_FRACTION: f64 = 0.95;
 /// Equal samples at the extreme that make a flat top.
 const FLAT_TOP_MIN: usize = 5;
-/// The jumps into and out of a flat top together, as part of the range.
+/// The jumps into and out of a flat top together, or the fall of each flank, as part of the range.
 const FLAT_TOP_JUMP: f64 = 0.02;
+/// The fall of a flank as long as its top in smallest steps: twice that of a smooth peak.
+const FLANK_STEPS: f64 = 16.0;
 /// A day with fewer distinct values is not called clipped.
 const DISTINCT_MIN: usize = 100;
 /// A spike stands out by so many times the median deviation of samples from the mean of their neighbours.
@@ -47,12 +54,11 @@ pub fn signal_level(source_id: SourceId, day: Timestamp, grid: &DayGrid) -> Opti
         if !first.is_nan() {
             square_sum += (first - range.mean).powi(2) * length as f64;
             still_count += length as u64 - 1;
-            let before = start.checked_sub(1).and_then(|index| samples.get(index));
-            runs.add(*first, length, &range, [before, samples.get(start + length)]);
+            runs.add(samples, start..start + length, &range);
         }
         start += length;
     }
-    let spike_count = grid.windows(WINDOW_S).map(|window| spikes(window, range.step)).sum();
+    let spike_count = grid.window_places(WINDOW_S).map(|window| spikes(samples, window, range.step)).sum();
     let condition = match () {
         () if still_count as f64 >= DEAD_FRACTION * range.count.saturating_sub(1).max(1) as f64 => {
             Condition::Dead
@@ -123,22 +129,39 @@ struct Runs {
 }
 
 impl Runs {
-    fn add(&mut self, value: f64, length: usize, range: &Range, neighbours: [Option<&f64>; 2]) {
+    /// A run of equal samples.
+    fn add(&mut self, samples: &[f64], run: Places<usize>, range: &Range) {
+        let Some(value) = samples.get(run.start).copied() else { return };
+        let length = run.len();
         self.longest = self.longest.max(length);
-        let height = range.maximum - range.minimum;
         let extreme = value == range.maximum || value == range.minimum;
         if !extreme || length < FLAT_TOP_MIN || range.distinct < DISTINCT_MIN {
             return;
         }
-        let jumps = neighbours.into_iter().flatten().filter(|neighbour| !neighbour.is_nan());
-        if jumps.map(|neighbour| (neighbour - value).abs()).sum::<f64>() >= FLAT_TOP_JUMP * height {
+        // As many samples as the run has, the nearest first, as far as there is no gap.
+        let before = samples.get(run.start.saturating_sub(length)..run.start).unwrap_or_default();
+        let behind = samples.get(run.end..(run.end + length).min(samples.len())).unwrap_or_default();
+        let flanks: [&mut dyn Iterator<Item = &f64>; 2] = [&mut before.iter().rev(), &mut behind.iter()];
+        let (mut jumps, mut falls, mut known) = (0.0, 0, 0);
+        let far = FLAT_TOP_JUMP * (range.maximum - range.minimum);
+        for flank in flanks {
+            let mut flank = flank.take_while(|sample| !sample.is_nan()).map(|sample| (sample - value).abs());
+            let Some(jump) = flank.next() else { continue };
+            let fall = flank.fold(jump, f64::max);
+            jumps += jump;
+            known += 1;
+            falls += usize::from(fall >= far.max(FLANK_STEPS * range.step));
+        }
+        if jumps >= far || (known > 0 && falls == known) {
             self.clipped_count += length as u64;
         }
     }
 }
 
-/// Lone samples of a window that stand out.
-fn spikes(window: &[f64], step: f64) -> u64 {
+/// Lone samples of a window that stand out of it.
+fn spikes(samples: &[f64], places: Places<usize>, step: f64) -> u64 {
+    const NEIGHBOURS: usize = 2;
+    let window = samples.get(places.clone()).unwrap_or_default();
     let deviation = |triple: &[f64]| (triple[1] - (triple[0] + triple[2]) / 2.0).abs();
     let usual = window.windows(3).step_by(DEVIATION_STRIDE).map(deviation);
     let mut usual: Vec<f64> = usual.filter(|deviation| !deviation.is_nan()).collect();
@@ -152,5 +175,7 @@ fn spikes(window: &[f64], step: f64) -> u64 {
         let calm = |one: f64, other: f64| (one - other).abs() < SPIKE_CALM * height;
         height > limit && calm(five[1], five[3]) && calm(five[0], five[1]) && calm(five[3], five[4])
     };
-    window.windows(5).filter(lone).count() as u64
+    let with_neighbours =
+        places.start.saturating_sub(NEIGHBOURS)..(places.end + NEIGHBOURS).min(samples.len());
+    samples.get(with_neighbours).unwrap_or_default().windows(5).filter(lone).count() as u64
 }

@@ -88,6 +88,38 @@ fn lone_samples_are_spikes_and_strong_motion_is_not() {
 }
 
 #[test]
+fn a_spike_is_one_wherever_it_stands_in_its_window() {
+    let window = (300.0 * RATE_HZ) as usize;
+    for late in [0, 1, 2, 3_000, window - 2, window - 1] {
+        let mut spiky =
+            noisy(14 * window).into_iter().map(|value| (value / 500.0).round()).collect::<Vec<_>>();
+        for index in 1..=12 {
+            spiky[index * window + late] = 50_000.0;
+        }
+        let level = level_of(&spiky);
+        assert_eq!((level.spike_count, level.condition), (12, Condition::Spiky), "{late} samples late");
+    }
+}
+
+#[test]
+fn slow_waves_are_clipped_where_their_tops_are_longer_than_their_flanks_allow() {
+    let full_scale = 8_388_607.0;
+    for period_s in [5.0, 20.0, 100.0] {
+        // No whole number of samples: the waves take many values.
+        let period = 1.0037 * period_s * RATE_HZ;
+        let wave = |part: f64| sine(12_000, period, part * full_scale);
+        let smooth = level_of(&wave(0.99));
+        assert_eq!((smooth.clipped_count, smooth.condition), (0, Condition::Good), "{period_s} s");
+        let clipped: Vec<f64> =
+            wave(2.0).into_iter().map(|value| value.clamp(-full_scale - 1.0, full_scale)).collect();
+        let at_the_end = |value: &&f64| **value == full_scale || **value == -full_scale - 1.0;
+        let level = level_of(&clipped);
+        assert_eq!(level.clipped_count, clipped.iter().filter(at_the_end).count() as u64, "{period_s} s");
+        assert_eq!(level.condition, Condition::Clipped);
+    }
+}
+
+#[test]
 fn no_samples_no_row() {
     let grid = DayGrid::new(day(), RATE_HZ).unwrap();
     assert_eq!(signal_level(channel(), day_start(), &grid), None);
