@@ -57,7 +57,9 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
             let mut told = Told::new(!args.json);
             let repaired = repair(path, &settings, &mut told).await;
             // What was mended is told, also by a repair that does not come to its end.
-            told.end()?;
+            if repaired.is_ok() || !told.findings.is_empty() {
+                told.end()?;
+            }
             // Only what was told is forgotten.
             repaired?.forget(&settings).await.context("lost records are not forgotten yet: repair once more")
         }
