@@ -30,11 +30,20 @@ pub(super) fn of_function(name: &str) -> Option<Size> {
             })
         },
         "translate" => |of| of.rows(|row| row.bytes(0).saturating_mul(4)),
-        "concat_ws" | "array_to_string" => |of| {
+        // The separator comes first.
+        "concat_ws" => |of| {
             of.rows(|row| {
                 let parts = row.elements().saturating_add(row.width() as u64);
-                let between = row.bytes(0).max(row.bytes(1)).max(row.bytes(2));
-                row.all_bytes().saturating_add(parts.saturating_mul(between))
+                row.all_bytes().saturating_add(parts.saturating_mul(row.bytes(0)))
+            })
+        },
+        // The list comes first, then the separator and what stands for nulls. Lists in the list are of so many bytes at
+        // most as they have elements.
+        "array_to_string" => |of| {
+            of.rows(|row| {
+                let parts = if row.is_nested(0) { row.bytes(0) } else { row.elements_of(0) };
+                let part = row.bytes(1).saturating_add(row.bytes(2)).saturating_add(NUMBER_LETTERS);
+                row.bytes(0).saturating_add(parts.saturating_mul(part))
             })
         },
         "concat" | "make_array" | "array_concat" | "array_append" | "array_prepend" | "array_union"
@@ -57,6 +66,9 @@ pub(super) fn of_function(name: &str) -> Option<Size> {
     };
     Some(size)
 }
+
+/// Letters of a number or a time as text at most.
+const NUMBER_LETTERS: u64 = 40;
 
 /// Bytes of a constant.
 pub(super) fn constant_bytes(value: &ScalarValue) -> usize {
@@ -159,6 +171,15 @@ impl Row<'_> {
             Some(ColumnarValue::Scalar(ScalarValue::List(list))) => list.values().len() as u64,
             Some(ColumnarValue::Scalar(ScalarValue::LargeList(list))) => list.values().len() as u64,
             _ => 0,
+        }
+    }
+
+    /// An argument is a list of lists, or of others that hold several values.
+    fn is_nested(&self, column: usize) -> bool {
+        let Some(value) = self.value(column) else { return false };
+        match value.data_type() {
+            DataType::List(element) | DataType::LargeList(element) => element.data_type().is_nested(),
+            _ => true,
         }
     }
 

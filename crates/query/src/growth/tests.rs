@@ -34,6 +34,17 @@ async fn what_would_grow_beyond_the_memory_is_refused_before_it_is_made() {
     }
 }
 
+#[tokio::test]
+async fn a_list_as_text_is_measured_by_its_elements() {
+    for (sql, expected) in [
+        ("SELECT length(array_to_string(range(0, 100000), ',')) FROM range(0, 2)", "588889;588889"),
+        ("SELECT array_to_string(make_array(range(0, 2), range(5, 7)), ' + ', '*')", "0 + 1 + 5 + 6"),
+        ("SELECT length(array_to_string(make_array(NULL, repeat('x', 9), NULL), ',', repeat('y', 9)))", "29"),
+    ] {
+        assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+    }
+}
+
 /// Two texts of megabytes, in constants and in rows.
 #[tokio::test]
 async fn what_would_take_days_in_one_call_is_refused_before_it_begins() {
