@@ -117,7 +117,7 @@ def test_B32_records_without_believable_times_are_dead_letters_by_every_way_in(h
     (folder / "good.mseed").write_bytes(good())
     home.succeed("import", folder)
     assert home.count("waveform.packets") == 1
-    assert home.count("waveform.segments", "end_time - start_time > INTERVAL '1 day'") == 0
+    assert home.count("waveform.segments", "end_time - start_time > INTERVAL '24 hours'") == 0
     assert home.count("stream.dead_letters") == len(absurd())
     assert home.count("stream.dead_letters", "reason = ''") == 0
     server = home.serve()

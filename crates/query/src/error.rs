@@ -90,12 +90,19 @@ fn without_tree(message: &str) -> String {
     }
 }
 
+/// What the engine says of a part of the syntax tree that it has no plan for, without the tree.
+fn not_answered(message: &str) -> Option<String> {
+    let tree = message.strip_prefix("Unsupported ast node ")?.trim_start_matches("in sqltorel: ");
+    let name: String = tree.chars().take_while(char::is_ascii_alphanumeric).collect();
+    Some(format!("{} is not answered here", name.to_uppercase()))
+}
+
 /// The first line of the root cause, without the engine's own prefixes, and what it proposes instead.
 fn message(error: &DataFusionError) -> String {
     let text = match error.find_root() {
         DataFusionError::External(cause) => cause.to_string(),
         DataFusionError::ResourcesExhausted(_) => {
-            "the statement needs more memory than the session may use: ask for less, or raise the limit"
+            "the statement needs more memory than the session may use: ask for less, or raise query.memory_bytes"
                 .to_owned()
         }
         DataFusionError::SQL(cause, _) => cause.to_string(),
@@ -114,7 +121,7 @@ fn message(error: &DataFusionError) -> String {
     ];
     let bare = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
     let said = bare.trim_end_matches('.');
-    let said = without_tree(said);
+    let said = not_answered(said).unwrap_or_else(|| without_tree(said));
     let said = match lines.next().filter(|next| next.starts_with("Did you mean")) {
         Some(proposal) => format!("{said}; did you mean{}", proposal.trim_start_matches("Did you mean")),
         None => said,

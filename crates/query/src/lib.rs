@@ -4,6 +4,8 @@
 //! topics nor Iceberg: tables come in as a [`CatalogProvider`](datafusion::catalog::CatalogProvider).
 #![warn(missing_docs)]
 
+mod clauses;
+mod comparisons;
 mod deep_stack;
 mod dialect;
 mod error;
@@ -12,6 +14,8 @@ mod growth;
 mod integers;
 mod list_memory;
 mod memory;
+mod named_windows;
+mod names;
 mod panics;
 mod pass_through;
 mod projections;

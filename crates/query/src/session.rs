@@ -8,6 +8,7 @@ use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackCons
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::comparisons::CompareValues;
 use crate::error::Result;
 use crate::functions::{AGGREGATES, FUNCTIONS, WINDOWS};
 use crate::growth::{self, Growth, GuardGrowth};
@@ -18,7 +19,7 @@ use crate::projections::MarkProjections;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
-use crate::times::WideTimes;
+use crate::times::{self, WideTimes};
 
 /// Name of the lake in SQL: `seislake.bulletin.events`; it is the default and may be left out.
 pub const CATALOG_NAME: &str = "seislake";
@@ -72,6 +73,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     // Before the engine gives types.
     let mut analyzer = planning::analyzer_rules();
     analyzer.insert(0, Arc::new(WideTimes));
+    analyzer.insert(1, Arc::new(CompareValues));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
@@ -93,6 +95,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     for function in FUNCTIONS {
         context.register_udf(function());
     }
+    context.register_udf(times::zones::function());
     for function in AGGREGATES {
         context.register_udaf(function());
     }

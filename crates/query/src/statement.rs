@@ -28,7 +28,7 @@ use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::panics::{Calls, Caught};
 use crate::shape::{Parsed, not_reading};
 use crate::stop::Stop;
-use crate::{standard, time_literals};
+use crate::{clauses, names, standard, time_literals};
 
 /// A statement that needs more stack than this is called deep: few of them should run at a time.
 const DEEP_BYTES: usize = 64 << 20;
@@ -143,6 +143,7 @@ async fn planned(asked: Asked) -> Result<Plan> {
     let gone =
         || QueryError { kind: ErrorKind::Internal, message: "the statement is gone".into(), source: None };
     let mut statement = statement.take().ok_or_else(gone)?;
+    clauses::check(&statement, &state)?;
     standard::settle(&mut statement)?;
     time_literals::widen(&mut statement);
     let mut plan = state.statement_to_plan(statement).await?;
@@ -155,6 +156,7 @@ async fn planned(asked: Asked) -> Result<Plan> {
         let statement = said.rsplit_once("not supported: ").map_or(said.as_str(), |(_, name)| name);
         not_reading(statement)
     })?;
+    let plan = names::numbered(plan)?;
     Ok(Plan { state, plan: Deep::new(plan, bytes), batch_rows, calls })
 }
 

@@ -7,6 +7,7 @@
 //!         ├ casts to nanoseconds, `to_timestamp`: microseconds  start_time::TIMESTAMP
 //!         ├ a day beside a span: microseconds                  DATE '2599-01-01' + INTERVAL '6 hours'
 //!         └ `date_trunc`, `date_bin`: our own ([`truncation`], [`bins`])
+//! x AT TIME ZONE 'Asia/Tokyo'  ──►  our own `timezone` ([`zones`])
 //! ```
 //! Microseconds are the unit of the columns and reach over 290 000 years. Nanoseconds stay where nothing else stands
 //! beside them. The rule works before the engine's own rules for types, on everything that compares or joins values:
@@ -16,6 +17,7 @@ mod bins;
 mod calendar;
 mod microseconds;
 mod truncation;
+pub(crate) mod zones;
 
 use std::sync::Arc;
 

@@ -103,7 +103,7 @@ impl Growth {
         if all > bytes_max {
             return Err(DataFusionError::Execution(format!(
                 "\"{name}\" would make about {bytes} bytes of its arguments; this session allows {} bytes at a time: \
-                 ask for less, or raise the limit",
+                 ask for less, or raise query.memory_bytes",
                 bytes_max
             )));
         }
@@ -131,7 +131,7 @@ impl Growth {
         }
         Err(DataFusionError::Execution(format!(
             "\"{name}\" would compare about {steps} letters or elements of its arguments and could not be stopped; this \
-             session allows {} at a time: ask for less, or raise the limit",
+             session allows {} at a time: ask for less, or raise query.memory_bytes",
             self.call_bytes_max.saturating_mul(steps::STEPS_OF_BYTE)
         )))
     }

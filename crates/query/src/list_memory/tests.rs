@@ -40,7 +40,7 @@ async fn lists_beyond_the_memory_of_the_session_end_the_statement_with_a_sentenc
     let error = run(&context, SQL).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     let sentence =
-        "the statement needs more memory than the session may use: ask for less, or raise the limit";
+        "the statement needs more memory than the session may use: ask for less, or raise query.memory_bytes";
     assert_eq!(error.message, sentence);
     // What a call held is given back: a smaller statement has its turn.
     assert!(run(&context, "SELECT rms([1.0, 2.0, 3.0])").await.is_ok());

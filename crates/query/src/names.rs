@@ -1,0 +1,186 @@
+//! Columns of one name: the first keeps it, those behind it are numbered (`count(*)`, `count(*)_1`), as in DuckDB.
+//!
+//! ```text
+//! SELECT count(*), count(*)      ──►  SELECT count(*), count(*) AS "count(*)_1"     the engine refuses equal columns
+//! SELECT event_id, * FROM t      ──►  SELECT event_id AS "event_id_1", * FROM t
+//! SELECT a.*, b.* FROM a, b      ──►  the answer's columns numbered: formats like JSON keep one of a name only
+//! ```
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::common::{Column, Result};
+use datafusion::logical_expr::{Expr as PlannedExpr, LogicalPlan, Projection};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
+    WildcardAdditionalOptions,
+};
+
+/// Gives names to columns of a statement that stand in their query already.
+pub(crate) fn number_columns(statement: &mut Statement) {
+    let _: ControlFlow<()> = statement.visit(&mut NumberColumns);
+}
+
+struct NumberColumns;
+
+impl VisitorMut for NumberColumns {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        of_body(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
+
+fn of_body(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => of_select(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            of_body(left);
+            of_body(right);
+        }
+        _ => {}
+    }
+}
+
+fn of_select(select: &mut Select) {
+    let all = select.projection.iter().any(|item| {
+        let SelectItem::Wildcard(options) = item else { return false };
+        let WildcardAdditionalOptions { opt_exclude, opt_except, opt_replace, .. } = options;
+        opt_exclude.is_none() && opt_except.is_none() && opt_replace.is_none()
+    });
+    let mut taken: HashSet<String> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::ExprWithAlias { alias, .. } => Some(alias.value.clone()),
+            _ => None,
+        })
+        .collect();
+    let mut seen: HashSet<String> = HashSet::new();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expression) = item else { continue };
+        let column = column_name(expression);
+        let known = match &column {
+            // `x` and `t.x` may be the same column, `t.x` and `u.x` are none.
+            Some(name) => {
+                let written = text(expression);
+                let unqualified = matches!(expression, Expr::Identifier(_));
+                let known = all
+                    || seen.contains(&written)
+                    || seen.contains(&format!("column {name}"))
+                    || unqualified && seen.contains(&format!("qualified {name}"));
+                seen.insert(written);
+                seen.insert(if unqualified { format!("column {name}") } else { format!("qualified {name}") });
+                known
+            }
+            None => !seen.insert(text(expression)),
+        };
+        if known {
+            let name = free(&column.unwrap_or_else(|| expression.to_string()), &mut taken);
+            let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
+            *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+        }
+    }
+}
+
+/// Name of the column that an expression is.
+fn column_name(expression: &Expr) -> Option<String> {
+    let name = match expression {
+        Expr::Identifier(name) => name,
+        Expr::CompoundIdentifier(names) => names.last()?,
+        Expr::Nested(inner) => return column_name(inner),
+        _ => return None,
+    };
+    Some(if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() })
+}
+
+/// An expression as text; what has no quotes is the same in small and capital letters.
+fn text(expression: &Expr) -> String {
+    if let Expr::Nested(inner) = expression {
+        return text(inner);
+    }
+    let text = expression.to_string();
+    if text.contains(['"', '\'']) { text } else { text.to_lowercase() }
+}
+
+/// The name with the first number that nothing has.
+fn free(name: &str, taken: &mut HashSet<String>) -> String {
+    let mut number = 1;
+    loop {
+        let numbered = format!("{name}_{number}");
+        if taken.insert(numbered.clone()) {
+            return numbered;
+        }
+        number += 1;
+    }
+}
+
+/// A plan whose columns have different names.
+///
+/// # Errors
+/// Never for a plan that has columns.
+pub(crate) fn numbered(plan: LogicalPlan) -> Result<LogicalPlan> {
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut given: HashSet<&str> = HashSet::new();
+    let schema = Arc::clone(plan.schema());
+    let doubled = schema.fields().iter().any(|field| !taken.insert(field.name().clone()));
+    if !doubled {
+        return Ok(plan);
+    }
+    let columns = schema.iter().map(|(qualifier, field)| {
+        let column = PlannedExpr::Column(Column::new(qualifier.cloned(), field.name()));
+        if given.insert(field.name()) { column } else { column.alias(free(field.name(), &mut taken)) }
+    });
+    let columns = columns.collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::asking::{answer, small_session};
+
+    async fn names(sql: &str) -> String {
+        let plan = crate::plan(&small_session(), sql).await.unwrap();
+        let schema = plan.schema().unwrap();
+        schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn columns_of_one_name_are_answered_and_numbered() {
+        const T: &str = "(VALUES (2, 'b'), (1, 'a')) AS t(n, s)";
+        const U: &str = "(VALUES (1, 'c')) AS u(n, v)";
+        for (sql, columns, rows) in [
+            ("SELECT n, n FROM T ORDER BY n", "n n_1", "1,1;2,2"),
+            ("SELECT n, t.n, N FROM T ORDER BY n", "n n_1 n_2", "1,1,1;2,2,2"),
+            ("SELECT t.n, n FROM T ORDER BY n", "n n_1", "1,1;2,2"),
+            ("SELECT n, * FROM T ORDER BY n", "n_1 n s", "1,1,a;2,2,b"),
+            ("SELECT *, n FROM T ORDER BY n", "n s n_1", "1,a,1;2,b,2"),
+            ("SELECT *, n AS n_1, n FROM T ORDER BY n", "n s n_1 n_2", "1,a,1,1;2,b,2,2"),
+            ("SELECT * EXCLUDE (n), n FROM T ORDER BY n", "s n", "a,1;b,2"),
+            ("SELECT DISTINCT n, n FROM T ORDER BY n", "n n_1", "1,1;2,2"),
+            ("SELECT t.*, u.* FROM T JOIN U ON t.n = u.n", "n s n_1 v", "1,a,1,c"),
+            ("SELECT * FROM T JOIN U ON t.n = u.n", "n s n_1 v", "1,a,1,c"),
+            ("SELECT t.n, u.n FROM T, U ORDER BY t.n DESC LIMIT 1", "n n_1", "2,1"),
+            (
+                "SELECT s, s, count(*), COUNT(*) FROM T GROUP BY s ORDER BY s",
+                "s s_1 count(*) COUNT(*)_1",
+                "a,a,1,1;b,b,1,1",
+            ),
+            ("SELECT * FROM (SELECT n, n FROM T) AS v ORDER BY n_1", "n n_1", "1,1;2,2"),
+        ] {
+            let sql = sql.replace(" T", &format!(" {T}")).replace(" U", &format!(" {U}"));
+            assert_eq!(names(&sql).await, columns, "{sql}");
+            assert_eq!(answer(&sql).await.as_deref(), Ok(rows), "{sql}");
+        }
+        for (sql, rows) in [
+            ("SELECT 1, 1", "1,1"),
+            ("SELECT 1, 1 UNION ALL SELECT 2, 3", "1,1;2,3"),
+            ("SELECT 'a', 'A', 'a'", "a,A,a"),
+            ("SELECT count(*), count(*) FROM range(0, 3)", "3,3"),
+        ] {
+            assert_eq!(answer(sql).await.as_deref(), Ok(rows), "{sql}");
+        }
+    }
+}
