@@ -27,7 +27,9 @@ impl From<DataFusionError> for QueryError {
 }
 
 fn kind(error: &DataFusionError) -> ErrorKind {
-    match error.find_root() {
+    let root = error.find_root();
+    match root {
+        DataFusionError::ParquetError(_) if of_condition(&root.to_string()).is_some() => ErrorKind::Invalid,
         DataFusionError::SQL(..)
         | DataFusionError::Plan(_)
         | DataFusionError::SchemaError(..)
@@ -90,6 +92,13 @@ fn without_tree(message: &str) -> String {
     }
 }
 
+/// What is wrong with a condition that was calculated while a file was read: no fault of the file.
+fn of_condition(message: &str) -> Option<&str> {
+    let (_, error) = message.split_once("Error evaluating filter predicate: ")?;
+    let (_, said) = error.split_once("(\"")?;
+    said.split_once("\")").map(|(said, _)| said)
+}
+
 /// What the engine says of a part of the syntax tree that it has no plan for, without the tree.
 fn not_answered(message: &str) -> Option<String> {
     let tree = message.strip_prefix("Unsupported ast node ")?.trim_start_matches("in sqltorel: ");
@@ -108,6 +117,7 @@ fn message(error: &DataFusionError) -> String {
         DataFusionError::SQL(cause, _) => cause.to_string(),
         root => root.strip_backtrace(),
     };
+    let text = of_condition(&text).map_or(text.as_str(), |said| said);
     let mut lines = text.lines();
     let line = lines.next().unwrap_or_default();
     let prefixes = [
@@ -131,6 +141,9 @@ fn message(error: &DataFusionError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use arrow::error::ArrowError;
+    use datafusion::parquet::errors::ParquetError;
+
     use super::*;
 
     #[test]
@@ -144,6 +157,16 @@ mod tests {
             "é".repeat(5000)
         )));
         assert!(error.message.starts_with("no \"éé") && error.message.ends_with("ask otherwise"), "{error}");
+    }
+
+    #[test]
+    fn a_condition_that_fails_is_no_damage() {
+        let said = "Cannot cast string 'D009' to value of Int64 type";
+        let inner = DataFusionError::ArrowError(Box::new(ArrowError::CastError(said.to_owned())), None);
+        let compute = ArrowError::ComputeError(format!("Error evaluating filter predicate: {inner:?}"));
+        let error = DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(compute))));
+        let error = QueryError::from(error);
+        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Invalid, said));
     }
 
     #[test]

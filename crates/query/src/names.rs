@@ -13,8 +13,8 @@ use std::sync::Arc;
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Expr as PlannedExpr, LogicalPlan, Projection};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, SetExpr, Statement, VisitMut, VisitorMut,
-    WildcardAdditionalOptions,
+    Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, VisitMut,
+    VisitorMut, WildcardAdditionalOptions,
 };
 
 /// Gives names to columns of a statement that stand in their query already.
@@ -47,9 +47,20 @@ fn of_body(body: &mut SetExpr) {
 fn of_select(select: &mut Select) {
     let all = select.projection.iter().any(|item| {
         let SelectItem::Wildcard(options) = item else { return false };
-        let WildcardAdditionalOptions { opt_exclude, opt_except, opt_replace, .. } = options;
-        opt_exclude.is_none() && opt_except.is_none() && opt_replace.is_none()
+        is_whole(options)
     });
+    let tables: HashSet<String> = select
+        .projection
+        .iter()
+        .filter_map(|item| match item {
+            SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(table), options)
+                if is_whole(options) =>
+            {
+                Some(table.to_string().to_lowercase())
+            }
+            _ => None,
+        })
+        .collect();
     let mut taken: HashSet<String> = select
         .projection
         .iter()
@@ -67,7 +78,9 @@ fn of_select(select: &mut Select) {
             Some(name) => {
                 let written = text(expression);
                 let unqualified = matches!(expression, Expr::Identifier(_));
+                let table = written.rsplit_once('.').map_or("", |(table, _)| table);
                 let known = all
+                    || tables.contains(table)
                     || seen.contains(&written)
                     || seen.contains(&format!("column {name}"))
                     || unqualified && seen.contains(&format!("qualified {name}"));
@@ -83,6 +96,11 @@ fn of_select(select: &mut Select) {
             *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
         }
     }
+}
+
+fn is_whole(options: &WildcardAdditionalOptions) -> bool {
+    let WildcardAdditionalOptions { opt_exclude, opt_except, opt_replace, .. } = options;
+    opt_exclude.is_none() && opt_except.is_none() && opt_replace.is_none()
 }
 
 /// Name of the column that an expression is.
@@ -158,6 +176,8 @@ mod tests {
             ("SELECT n, * FROM T ORDER BY n", "n_1 n s", "1,1,a;2,2,b"),
             ("SELECT *, n FROM T ORDER BY n", "n s n_1", "1,a,1;2,b,2"),
             ("SELECT *, n AS n_1, n FROM T ORDER BY n", "n s n_1 n_2", "1,a,1,1;2,b,2,2"),
+            ("SELECT t.n, t.* FROM T ORDER BY t.n", "n_1 n s", "1,1,a;2,2,b"),
+            ("SELECT t.n, u.* FROM T JOIN U ON t.n = u.n", "n n_1 v", "1,1,c"),
             ("SELECT * EXCLUDE (n), n FROM T ORDER BY n", "s n", "a,1;b,2"),
             ("SELECT DISTINCT n, n FROM T ORDER BY n", "n n_1", "1,1;2,2"),
             ("SELECT t.*, u.* FROM T JOIN U ON t.n = u.n", "n s n_1 v", "1,a,1,c"),
