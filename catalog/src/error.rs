@@ -59,6 +59,11 @@ impl Error {
         if self.is_damage() { Ok(self) } else { Err(self) }
     }
 
+    /// The file that was read and must not be used.
+    pub(crate) fn damaged_file(&self) -> Option<&Damaged> {
+        causes(self).find_map(|error| error.downcast_ref())
+    }
+
     /// A file was not there: of a snapshot that somebody else let go meanwhile, or lost.
     pub(crate) fn misses_a_file(&self) -> bool {
         causes(self).any(names_no_object)
@@ -139,6 +144,12 @@ impl Kind for object_store::Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             other => of_store(other).unwrap_or(ErrorKind::Unavailable),
         }
+    }
+}
+
+impl Kind for Damaged {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Corrupt
     }
 }
 

@@ -16,6 +16,7 @@ use seislake_model::Offsets;
 
 use crate::error::{Doing, Result};
 use crate::lake::Lake;
+use crate::own;
 use crate::sink::offsets;
 use crate::sql_catalog::require_own;
 use crate::storage::Warehouse;
@@ -70,14 +71,9 @@ pub(crate) async fn open_at(warehouse: &Warehouse, ident: &TableIdent, location:
 
 /// Live data files of a snapshot.
 pub(crate) async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Vec<DataFile>> {
-    let what = || format!("read the manifest list of table \"{}\"", table.identifier());
-    let list = table.manifest_list_reader(snapshot).load().await.doing(what)?;
     let mut files = Vec::new();
-    // The iterator itself must not be kept while a manifest is read.
-    let manifests: Vec<_> = list.consume_entries().into_iter().collect();
-    for manifest in manifests {
-        let what = || format!("read manifest \"{}\"", manifest.manifest_path);
-        let loaded = manifest.load_manifest(table.file_io()).await.doing(what)?;
+    for manifest in own::manifests(table, snapshot).await? {
+        let loaded = own::entries(table, &manifest).await?;
         if manifest.content == ManifestContentType::Data {
             let live = loaded.entries().iter().filter(|entry| entry.is_alive());
             files.extend(live.map(|entry| entry.data_file().clone()));
@@ -156,8 +152,7 @@ impl Lake {
     /// Looks once for states that the catalog does not know of, and warns of them.
     pub(crate) async fn look_for_hidden(&self) -> Result<Hidden> {
         let mut hidden = Hidden::new();
-        let catalog = self.catalog();
-        let warehouse = catalog.warehouse();
+        let warehouse = &self.catalog().warehouse().unremembered();
         for ident in TABLES.iter().map(TableDef::ident) {
             let current = self.load(&ident).await?;
             let Some(pointer) = current.metadata_location() else { continue };
@@ -191,8 +186,7 @@ impl Lake {
 
     /// The metadata file from which a table that the catalog does not name is taken back: its newest with rows.
     pub(crate) async fn forgotten(&self, ident: &TableIdent) -> Result<Option<String>> {
-        let catalog = self.catalog();
-        let warehouse = catalog.warehouse();
+        let warehouse = &self.catalog().warehouse().unremembered();
         let files = metadata_files(warehouse, ident).await?;
         let found = newest_with_rows(warehouse, ident, &files).await?;
         Ok(found.and_then(|table| table.metadata_location().map(str::to_owned)))

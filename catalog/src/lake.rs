@@ -376,6 +376,8 @@ impl Lake {
             if of_table.as_ref().is_some_and(|files| !files.contains(&location)) {
                 warehouse.forget_damage(&path);
                 damages.remove(&path);
+            } else {
+                warehouse.confirm_missing(&path);
             }
         }
         damages

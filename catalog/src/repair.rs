@@ -19,13 +19,14 @@ use iceberg::table::Table;
 use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStoreExt;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
-use seislake_model::{ErrorKind, Offsets};
+use seislake_model::{ErrorKind, Offsets, free_name};
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
 use crate::hidden::{files_of, hides, metadata_files, newer, newest_with_rows, open_at};
 use crate::lake::Lake;
 use crate::maintain::conform;
+use crate::own::OwnColumns;
 use crate::settings::LakeSettings;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
 use crate::sql_catalog::{Pointers, damage_of, made_here, other_than};
@@ -126,6 +127,7 @@ impl<'a> Doctor<'a> {
         }
         let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, create)?;
         warehouse.require_credentials().await?;
+        let warehouse = warehouse.unremembered();
         Doctor { settings, mode, warehouse, tell, kept: false }.examine().await
     }
 
@@ -149,11 +151,7 @@ impl<'a> Doctor<'a> {
             let pointer = known.iter().flatten().find(|(known, _)| *known == ident);
             let pointer = pointer.map(|(_, location)| location.clone());
             if let Some(found) = self.state_of(&ident, pointer, known.is_some()).await? {
-                for (topic, partitions) in offsets(found.table.metadata()).0 {
-                    for (partition, next) in partitions {
-                        covered.set(&topic, partition, next.max(covered.get(&topic, partition)));
-                    }
-                }
+                covered.extend(&offsets(found.table.metadata()));
                 sound.push(found);
             }
         }
@@ -435,7 +433,7 @@ impl<'a> Doctor<'a> {
         let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(()) };
         let mut damaged = Vec::new();
         for file in files_of(table, snapshot).await? {
-            if let Err(error) = self.read_whole(&file).await {
+            if let Err(error) = self.read_whole(table, &file).await {
                 damaged.push((file, said(&error.damage()?)));
             }
         }
@@ -450,7 +448,7 @@ impl<'a> Doctor<'a> {
         let mut files = Vec::new();
         for (file, damage) in &damaged {
             let rows = match (&lake, definition) {
-                (Some(_), Some(definition)) => self.readable(definition, file).await?,
+                (Some(_), Some(definition)) => self.readable(table, definition, file).await?,
                 _ => Vec::new(),
             };
             let count: usize = rows.iter().map(RecordBatch::num_rows).sum();
@@ -477,7 +475,7 @@ impl<'a> Doctor<'a> {
     }
 
     /// Reads every byte of a file, which compares them with their sums.
-    async fn read_whole(&self, file: &DataFile) -> Result<()> {
+    async fn read_whole(&self, table: &Table, file: &DataFile) -> Result<()> {
         let what = || format!("read data file \"{}\"", file.file_path());
         let path = self.warehouse.path(file.file_path()).doing(what)?;
         let store = self.warehouse.store();
@@ -493,15 +491,22 @@ impl<'a> Doctor<'a> {
             first = last;
         }
         // Files without sums are at least read as what they are.
-        let reader = ParquetObjectReader::new(store, path);
-        ParquetRecordBatchStreamBuilder::new(reader).await.doing(what).map(drop)
+        let reader = ParquetObjectReader::new(store, path.clone());
+        let opened = ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)?;
+        OwnColumns::of(&self.warehouse, table).require(&path, opened.metadata()).doing(what)
     }
 
     /// Rows of the row groups that are not damaged.
-    async fn readable(&self, table: &TableDef, file: &DataFile) -> Result<Vec<RecordBatch>> {
+    async fn readable(
+        &self,
+        table: &Table,
+        definition: &TableDef,
+        file: &DataFile,
+    ) -> Result<Vec<RecordBatch>> {
         let what = || format!("read data file \"{}\"", file.file_path());
         let path = self.warehouse.path(file.file_path()).doing(what)?;
-        let schema = table.arrow_schema()?;
+        let schema = definition.arrow_schema()?;
+        let columns = OwnColumns::of(&self.warehouse, table);
         let open = async || {
             let reader = ParquetObjectReader::new(self.warehouse.store(), path.clone());
             ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)
@@ -512,6 +517,7 @@ impl<'a> Doctor<'a> {
             batches.iter().map(|batch| conform(batch, &schema)).collect()
         };
         let groups = match open().await {
+            Ok(builder) if columns.require(&path, builder.metadata()).is_err() => 0,
             Ok(builder) => builder.metadata().num_row_groups(),
             Err(error) => error.damage().map(|_| 0)?,
         };
@@ -561,15 +567,14 @@ fn said(error: &Error) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A name beside a file, under which nothing is kept yet.
-fn kept_name(file: &FilePath) -> Result<PathBuf> {
-    const NAMES_MAX: u32 = 1000;
+/// A name beside a damaged file, under which nothing is kept yet.
+///
+/// # Errors
+/// `Invalid` where all names are taken.
+pub fn kept_name(file: &FilePath) -> Result<PathBuf> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let first = format!("{}.damaged-{}", file.display(), since.as_secs());
-    let names =
-        std::iter::once(first.clone()).chain((1..NAMES_MAX).map(|number| format!("{first}-{number}")));
-    let free = |name: &PathBuf| name.symlink_metadata().is_err();
-    names.map(PathBuf::from).find(free).ok_or_else(|| {
+    let first = PathBuf::from(format!("{}.damaged-{}", file.display(), since.as_secs()));
+    free_name(&first, |name| name.symlink_metadata().is_ok()).ok_or_else(|| {
         Error::new(ErrorKind::Invalid, format!("too many files are kept beside \"{}\"", file.display()))
     })
 }

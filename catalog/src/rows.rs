@@ -14,6 +14,7 @@ use seislake_model::{ErrorKind, Offsets};
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::maintain::conform;
+use crate::own::OwnColumns;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
 use crate::tables::TableDef;
 
@@ -98,8 +99,11 @@ impl Lake {
         let catalog = self.catalog();
         let warehouse = catalog.warehouse();
         let path = warehouse.path(location).doing(what)?;
-        let reader = ParquetObjectReader::new(warehouse.store(), path);
-        let stream = ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)?.build().doing(what)?;
+        let reader = ParquetObjectReader::new(warehouse.store(), path.clone());
+        let opened = ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)?;
+        let loaded = self.load(&table.ident()).await?;
+        OwnColumns::of(warehouse, &loaded).require(&path, opened.metadata()).doing(what)?;
+        let stream = opened.build().doing(what)?;
         let rows: Vec<RecordBatch> = stream.try_collect().await.doing(what)?;
         let schema = table.arrow_schema()?;
         rows.iter().map(|batch| conform(batch, &schema)).collect()

@@ -16,12 +16,13 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::Int64Type;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use iceberg::spec::{DataFile, Literal, ManifestContentType, ManifestFile, Operation, PrimitiveLiteral};
+use iceberg::spec::{DataFile, Literal, ManifestContentType, Operation, PrimitiveLiteral};
 use iceberg::table::Table;
 use seislake_model::{ErrorKind, Offsets, Rows, SnapshotId, SourceId, Timestamp};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
+use crate::own;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
 use crate::tables::{TableDef, encode};
 
@@ -245,15 +246,11 @@ async fn live_files(table: &Table, after: u64) -> Result<Vec<DataFile>> {
     let mut files = Vec::new();
     let newer = |sequence: i64| u64::try_from(sequence).unwrap_or(0) > after;
     let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(files) };
-    let list = table.manifest_list_reader(snapshot).load().await;
-    let list = list.doing(|| format!("read the manifest list of table \"{}\"", table.identifier()))?;
-    let manifests: Vec<ManifestFile> = list.consume_entries().into_iter().collect();
-    for manifest in manifests {
+    for manifest in own::manifests(table, snapshot).await? {
         if manifest.content != ManifestContentType::Data || !newer(manifest.sequence_number) {
             continue;
         }
-        let what = || format!("read manifest \"{}\"", manifest.manifest_path);
-        let loaded = manifest.load_manifest(table.file_io()).await.doing(what)?;
+        let loaded = own::entries(table, &manifest).await?;
         for entry in loaded.entries().iter().filter(|entry| entry.is_alive()) {
             if newer(entry.sequence_number().unwrap_or(manifest.sequence_number)) {
                 files.push(entry.data_file().clone());

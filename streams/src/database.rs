@@ -1,13 +1,21 @@
 //! Small databases below `state/`. What they hold can be made again from the log: a file that cannot be read, or whose
 //! checksums are wrong, is put aside and begun anew.
 
+mod overlay;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, StorageError};
-use seislake_model::silently;
+use seislake_model::{ErrorKind, Offsets, silently};
 
+use self::overlay::Overlay;
 use crate::Error;
+use crate::gate;
+use crate::runtime::CheckpointStore;
+
+/// The index of records seen.
+const INDEX: &str = "seen.redb";
 
 /// Which existing databases are verified as a whole when they are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +46,7 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> R
         std::fs::create_dir_all(directory)
             .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
     }
-    let reason = match without_panic(|| verified(&builder, path, verify)) {
+    let reason = match without_panic(|| created(&builder, path, verify)) {
         Ok(Ok(database)) => return Ok(database),
         Ok(Err(error)) if !is_damage(&error) => return Err(Error::state(context(), error)),
         Ok(Err(error)) => error.to_string(),
@@ -52,45 +60,65 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> R
     builder.create(path).map_err(|e| Error::state(context(), e))
 }
 
-/// Databases below `state/` of `home` that are lost although there is a log, or damaged, with the reason. Nothing is changed:
-/// their copies are looked at. Nobody else may have them open.
+/// What the databases below `state/` say.
+#[derive(Debug, Default)]
+pub struct StateFound {
+    /// Those that are lost although there is a log, or damaged, with the reason.
+    pub damages: Vec<(PathBuf, String)>,
+    /// How far the others know the log.
+    pub known: Offsets,
+}
+
+/// Looks at the databases below `state/` of `home`, whose topics end with `suffix` (empty but for a share). Nothing is
+/// changed. Nobody else may have them open.
 ///
 /// # Errors
-/// Files that cannot be copied, or read for other reasons than damage.
-pub fn state_damages(home: &Path) -> Result<Vec<(PathBuf, String)>, Error> {
-    let mut found = Vec::new();
+/// Files that cannot be read for other reasons than damage.
+pub fn state_of(home: &Path, suffix: &str) -> Result<StateFound, Error> {
+    let mut found = StateFound::default();
     let begun = std::fs::read_dir(home.join("log")).is_ok_and(|mut topics| topics.next().is_some());
-    for name in ["seen.redb", "checkpoints.redb"] {
+    for name in [INDEX, "checkpoints.redb"] {
         let path = home.join("state").join(name);
         let looked_for = path.try_exists();
         if !looked_for.map_err(|e| Error::io(format!("look for \"{}\"", path.display()), e))? {
             if begun {
-                found.push((path, "it is not there".to_owned()));
+                found.damages.push((path, "it is not there".to_owned()));
             }
             continue;
         }
-        let copy = std::env::temp_dir().join(format!("seislake-check-{}-{name}", std::process::id()));
-        std::fs::copy(&path, &copy).map_err(|e| Error::io(format!("copy \"{}\"", path.display()), e))?;
-        let looked_at = without_panic(|| verified(&Database::builder(), &copy, Verify::All));
-        let _ = std::fs::remove_file(&copy);
+        let opened =
+            Overlay::over(&path).map_err(|e| Error::io(format!("open \"{}\"", path.display()), e))?;
+        let looked_at = without_panic(|| {
+            let database = Database::builder().create_with_backend(opened)?;
+            let database = verified(database, 0, Verify::All)?;
+            Ok::<_, DatabaseError>(match name {
+                INDEX => gate::known_offsets(&database, suffix),
+                _ => CheckpointStore::over(database).inputs(),
+            })
+        });
         match looked_at {
-            Ok(Ok(_)) => {}
+            Ok(Ok(Ok(known))) => found.known.extend(&known),
+            Ok(Ok(Err(error))) if error.kind == ErrorKind::Corrupt => {
+                found.damages.push((path, error.chain()))
+            }
+            Ok(Ok(Err(error))) => return Err(error),
             Ok(Err(error)) if !is_damage(&error) => {
                 return Err(Error::state(format!("check \"{}\"", path.display()), error));
             }
-            Ok(Err(error)) => found.push((path, error.to_string())),
-            Err(reason) => found.push((path, reason)),
+            Ok(Err(error)) => found.damages.push((path, error.to_string())),
+            Err(reason) => found.damages.push((path, reason)),
         }
     }
     Ok(found)
 }
 
-/// Renames a damaged database, so that the next start makes it again.
+/// Renames a damaged database, so that the next start makes it again. One that was kept before stays.
 ///
 /// # Errors
 /// A file that cannot be renamed.
 pub fn put_state_aside(path: &Path) -> Result<(), Error> {
-    match std::fs::rename(path, path.with_extension("redb.damaged")) {
+    let kept = free_name(&path.with_extension("redb.damaged"))?;
+    match std::fs::rename(path, kept) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io(format!("put \"{}\" aside", path.display()), error))
         }
@@ -98,9 +126,14 @@ pub fn put_state_aside(path: &Path) -> Result<(), Error> {
     }
 }
 
-fn verified(builder: &redb::Builder, path: &Path, verify: Verify) -> Result<Database, DatabaseError> {
-    let mut database = builder.create(path)?;
-    let file_bytes = std::fs::metadata(path).map_err(StorageError::Io)?.len();
+/// `path`, or the next name beside it that is not taken.
+pub(crate) fn free_name(path: &Path) -> Result<PathBuf, Error> {
+    seislake_model::free_name(path, |name| name.symlink_metadata().is_ok()).ok_or_else(|| {
+        Error::new(ErrorKind::Invalid, format!("too many files beside \"{}\"", path.display()))
+    })
+}
+
+fn verified(mut database: Database, file_bytes: u64, verify: Verify) -> Result<Database, DatabaseError> {
     let whole = match verify {
         Verify::UpTo(limit) => file_bytes <= limit,
         Verify::All => true,
@@ -110,6 +143,11 @@ fn verified(builder: &redb::Builder, path: &Path, verify: Verify) -> Result<Data
         database.check_integrity()?;
     }
     Ok(database)
+}
+
+fn created(builder: &redb::Builder, path: &Path, verify: Verify) -> Result<Database, DatabaseError> {
+    let database = builder.create(path)?;
+    verified(database, std::fs::metadata(path).map_err(StorageError::Io)?.len(), verify)
 }
 
 /// Whether the file is to blame, and not the disk or another process.
@@ -125,7 +163,8 @@ fn is_damage(error: &DatabaseError) -> bool {
 
 /// The library panics at some damaged files: that becomes a reason, and prints nothing.
 fn without_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    silently(|| catch_unwind(AssertUnwindSafe(work))).map_err(|panic| panic_text(&*panic))
+    silently(|| catch_unwind(AssertUnwindSafe(work)))
+        .map_err(|panic| format!("its pages make no sense ({})", panic_text(&*panic)))
 }
 
 /// What a panic said.
@@ -158,7 +197,7 @@ mod tests {
         let samples = bytes.windows(100).position(|window| window == [7; 100]).unwrap();
         bytes[samples + 50] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        let looked_at = |verify| without_panic(|| verified(&Database::builder(), &path, verify).map(drop));
+        let looked_at = |verify| without_panic(|| created(&Database::builder(), &path, verify).map(drop));
         assert!(matches!(looked_at(Verify::UpTo(bytes.len() as u64 - 1)), Ok(Ok(()))));
         for verify in [Verify::UpTo(bytes.len() as u64), Verify::All] {
             assert!(!matches!(looked_at(verify), Ok(Ok(()))), "{verify:?}");

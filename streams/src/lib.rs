@@ -16,5 +16,5 @@ pub mod source;
 pub mod stages;
 pub mod topic;
 
-pub use database::{put_state_aside, state_damages};
+pub use database::{StateFound, put_state_aside, state_of};
 pub use error::Error;

@@ -696,6 +696,67 @@ def test_D8_samples_that_only_their_originals_hold_are_made_again_from_them(tmp_
     assert samples_of(home) == before
 
 
+def lose_rows_and_log(home: Home) -> None:
+    for path in [*files(home, "warehouse/waveform/*/data/**/*.parquet"), *segments(home)]:
+        path.unlink()
+
+
+def lose_rows_and_cut_the_log(home: Home) -> None:
+    for path in files(home, "warehouse/waveform/*/data/**/*.parquet"):
+        path.unlink()
+    for path in segments(home):
+        cut(path, path.stat().st_size * 2 // 5)
+
+
+@pytest.mark.parametrize("damage", [lose_rows_and_log, lose_rows_and_cut_the_log])
+def test_D8_records_whose_rows_are_lost_with_the_log_are_taken_when_they_come_again(filled, damage):
+    home = filled.restore()
+    damage(home)
+    told = findings(home)
+    assert not any("the last append is not whole" in finding["damage"] and "nothing" in finding["lost"] for finding in told), told
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert samples_by_station(home) == dict.fromkeys(STATIONS, "6000")
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+
+
+def test_D8_what_was_put_aside_before_is_kept(filled):
+    home = filled.restore()
+    for content in (b"one", b"two"):
+        (home.path / "state" / "seen.redb").write_bytes(content)
+        home.succeed("home", "repair")
+    kept = {path.read_bytes() for path in home.path.glob("state/seen.redb.damaged*")}
+    assert {b"one", b"two"} <= kept, kept
+
+
+@pytest.mark.parametrize("text", ["", "[3]"])
+def test_D8_a_damaged_note_of_how_far_the_tables_had_come_is_told(filled, text):
+    home = filled.restore()
+    note = home.path / "state" / "tables.json"
+    before = json.loads(note.read_text())
+    note.write_text(text)
+    assert any("tables.json" in finding["object"] for finding in findings(home))
+    mended(filled)
+    assert json.loads(note.read_text()).keys() == before.keys()
+
+
+def test_D8_arrivals_whose_picks_are_nowhere_are_told(home):
+    home.succeed("demo", "--exit", "--minutes", "10", timeout=400)
+    assert home.count("bulletin.arrivals") > 0
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    for path in files(home, "warehouse/bulletin/picks/data/**/*.parquet"):
+        path.unlink()
+    for path in segments(home, "waveforms.phase_picks"):
+        path.write_bytes(b"")
+    home.succeed("home", "repair")
+    told = [finding for finding in findings(home) if finding["object"] == 'table "bulletin.arrivals"']
+    assert len(told) == 1 and f"{home.count('bulletin.arrivals')} rows" in told[0]["damage"], told
+    assert "import" in told[0]["remedy"] and "picks" in told[0]["lost"], told
+
+
 # ---------------------------------------------------------------- killed at work
 
 @pytest.mark.parametrize("command", ["check", "repair"])
@@ -870,6 +931,64 @@ def test_D8_folders_of_two_tables_that_were_swapped_are_told_by_both_names_and_n
     assert '"waveform.segments"' in message and "is not there" in message, message
     swap(*folders)
     assert home.succeed("home", "check") == "nothing is damaged\n"
+
+
+def copy_over(home: Home, pattern: str) -> list:
+    """Files of waveform.segments under the names of those of waveform.packets."""
+    named = files(home, f"warehouse/waveform/packets/{pattern}")
+    for path in named:
+        shutil.copy(files(home, f"warehouse/waveform/segments/{pattern}")[-1], path)
+    return named
+
+
+@pytest.mark.parametrize("pattern", ["metadata/snap-*.avro", "metadata/*-m0.avro", "data/**/*.parquet"])
+def test_D8_files_of_another_table_are_damage_and_never_rows(filled, pattern):
+    home = filled.restore()
+    named = copy_over(home, pattern)
+    message = home.fail("query", "SELECT source_id, sha256 FROM waveform.packets")
+    assert "damaged" in message and any(path.name in message for path in named), message
+    if pattern.startswith("metadata"):
+        assert "of another table" in message, message
+    told = findings(home)
+    assert any(path.name in finding["object"] + finding["damage"] for path in named for finding in told), told
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+    assert samples_by_station(home) == dict.fromkeys(STATIONS, "6000")
+
+
+def test_D8_a_home_without_some_tables_is_checked_and_read(filled):
+    """It is older than they are, or was killed while they were made."""
+    home = filled.restore()
+    for namespace, table in [("quality", "timing"), ("quality", "latency"), ("bulletin", "arrivals")]:
+        rows_of_catalog(home, "DELETE FROM iceberg_tables WHERE table_name = ?", table)
+        shutil.rmtree(home.path / "warehouse" / namespace / table)
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    message = home.fail("query", "SELECT count(*) FROM quality.timing")
+    assert 'no table "quality.timing" yet' in message and "seislake import" in message, message
+    assert home.query(PACKETS) == filled.packets
+    assert home.succeed("home", "repair") == "nothing is damaged\n"
+    assert home.count("quality.timing") == 0
+
+
+def test_D10_readiness_tells_of_files_that_are_gone(filled):
+    """A data file that was read before, and a manifest that was not."""
+    samples = "/fdsnws/dataselect/1/query?starttime=2024-01-01&endtime=2024-01-02"
+    for lost, is_read in [("data/**/*.parquet", True), ("metadata/*-m0.avro", False)]:
+        home = filled.restore()
+        server = home.serve()
+        if is_read:
+            assert server.get(samples).status_code == 200
+        assert server.get("/readyz").status_code == 200
+        gone = files(home, f"warehouse/waveform/segments/{lost}")
+        for path in gone:
+            path.unlink()
+        assert server.get(samples).status_code >= 500
+        ready = server.get("/readyz")
+        assert ready.status_code == 503 and "waveform.segments" in ready.text and "not there" in ready.text, ready.text
+        wait_until(lambda: any(path.name in server.log() for path in gone))
+        server.kill()
 
 
 @pytest.mark.parametrize("table", ["segments", "picks", "stations"])

@@ -369,3 +369,16 @@ def test_D11_readyz_names_the_runner_that_waits_and_livez_stays(home):
     wait_until(lambda: server.ingest(good("2024-01-03T00:00:00")).status_code == 200)
     wait_until(lambda: server.sql("SELECT count(*) FROM waveform.packets")[0][0] == 3)
     assert server.stop() == 0
+
+
+def test_folders_behind_links_are_imported_and_circles_end(home):
+    disk, folder = home.folder / "disk", home.folder / "archive"
+    (disk / "D002").mkdir(parents=True)
+    (folder / "D001").mkdir(parents=True)
+    (folder / "D001" / "a.mseed").write_bytes(good("2024-01-01T00:00:00"))
+    (disk / "D002" / "b.mseed").write_bytes(good("2024-01-02T00:00:00"))
+    (folder / "2024").symlink_to(disk)
+    (disk / "up").symlink_to(folder)
+    report = json.loads(home.succeed("import", "--archive-only", "--json", folder))
+    assert report["accepted_records"] == 2 and home.count("waveform.packets") == 2
+    assert "b.mseed" in home.succeed("inspect", folder)

@@ -28,6 +28,7 @@ use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
+use crate::own::OwnColumns;
 use crate::sink::{Change, DataFileWriter, Replaced, commit, gathered_rows, sorted, writer_properties};
 use crate::tables::{ColumnType, SortBy, TableDef, compacted};
 
@@ -148,9 +149,10 @@ impl Lake {
     /// Live files of the current snapshot, each with the id of its partition spec.
     pub(crate) async fn data_files(&self, table: &Table) -> Result<Vec<(i32, DataFile)>> {
         let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(Vec::new()) };
-        let mut files = Vec::new();
-        for manifest in self.manifests().list(table, snapshot).await?.iter() {
-            let live = self.manifests().files(table, manifest).await?;
+        let (mut files, catalog) = (Vec::new(), self.catalog());
+        let warehouse = catalog.warehouse();
+        for manifest in self.manifests().list(warehouse, table, snapshot).await?.iter() {
+            let live = self.manifests().files(warehouse, table, manifest).await?;
             files.extend(live.iter().map(|file| (manifest.partition_spec_id, file.clone())));
         }
         Ok(files)
@@ -286,9 +288,11 @@ impl Rewriter {
         let what = || format!("read data file \"{}\"", file.file_path());
         let catalog = self.lake.catalog();
         let path: Path = catalog.warehouse().path(file.file_path()).doing(what)?;
-        let reader = ParquetObjectReader::new(catalog.warehouse().store(), path)
+        let reader = ParquetObjectReader::new(catalog.warehouse().store(), path.clone())
             .with_file_size(file.file_size_in_bytes());
-        ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)
+        let opened = ParquetRecordBatchStreamBuilder::new(reader).await.doing(what)?;
+        OwnColumns::of(catalog.warehouse(), &self.loaded).require(&path, opened.metadata()).doing(what)?;
+        Ok(opened)
     }
 
     async fn write(&self, chunks: Vec<Chunk>) -> Result<Vec<DataFile>> {

@@ -77,10 +77,12 @@ impl Lake {
         let mut snapshots: Vec<SnapshotRef> = loaded.metadata().snapshots().cloned().collect();
         snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence_number()));
         let mut read = HashSet::new();
+        let catalog = self.catalog();
+        let warehouse = catalog.warehouse();
         for snapshot in snapshots {
             let mut files = HashSet::new();
-            for manifest in self.manifests().list(&loaded, &snapshot).await?.iter() {
-                let data = self.manifests().files(&loaded, manifest).await?;
+            for manifest in self.manifests().list(warehouse, &loaded, &snapshot).await?.iter() {
+                let data = self.manifests().files(warehouse, &loaded, manifest).await?;
                 files.extend(data.iter().map(|file| file.file_path().to_owned()));
             }
             files.retain(|file| read.insert(file.clone()));

@@ -205,11 +205,13 @@ impl Lake {
         snapshot: &SnapshotRef,
         files: &mut BTreeSet<String>,
     ) -> Result<()> {
-        let manifests = self.manifests().list(table, snapshot).await?;
+        let catalog = self.catalog();
+        let warehouse = catalog.warehouse();
+        let manifests = self.manifests().list(warehouse, table, snapshot).await?;
         files.insert(snapshot.manifest_list().to_owned());
         for manifest in manifests.iter() {
             if !files.contains(&manifest.manifest_path) {
-                let data = self.manifests().files(table, manifest).await?;
+                let data = self.manifests().files(warehouse, table, manifest).await?;
                 files.extend(data.iter().map(|file| file.file_path().to_owned()));
                 files.insert(manifest.manifest_path.clone());
             }

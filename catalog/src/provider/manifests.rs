@@ -7,7 +7,9 @@ use iceberg::spec::{DataFile, ManifestContentType, ManifestFile, SnapshotRef};
 use iceberg::table::Table;
 use seislake_model::ErrorKind;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Error, Result};
+use crate::own;
+use crate::storage::Warehouse;
 
 /// Data files held by the cache before it is emptied; about 2 kB each.
 const CACHED_FILES_MAX: usize = 50_000;
@@ -31,16 +33,17 @@ struct Cached {
 impl ManifestCache {
     /// Manifests of a snapshot; refuses snapshots with delete files. Lists are cached, too: whoever holds a state of the
     /// tables reads on in it when another process has let it go.
-    pub(crate) async fn list(&self, table: &Table, snapshot: &SnapshotRef) -> Result<Arc<Vec<ManifestFile>>> {
+    pub(crate) async fn list(
+        &self,
+        warehouse: &Warehouse,
+        table: &Table,
+        snapshot: &SnapshotRef,
+    ) -> Result<Arc<Vec<ManifestFile>>> {
         if let Some(list) = self.lock().lists.get(snapshot.manifest_list()) {
             return Ok(Arc::clone(list));
         }
-        let list = table
-            .manifest_list_reader(snapshot)
-            .load()
-            .await
-            .doing(|| format!("read the manifest list of table \"{}\"", table.identifier()))?;
-        let manifests: Vec<ManifestFile> = list.consume_entries().into_iter().collect();
+        let manifests =
+            own::manifests(table, snapshot).await.inspect_err(|error| remember(warehouse, error))?;
         if manifests.iter().any(|manifest| manifest.content == ManifestContentType::Deletes) {
             let message = format!(
                 "table \"{}\" at snapshot {} has delete files, which this reader does not apply",
@@ -59,15 +62,17 @@ impl ManifestCache {
     }
 
     /// Live data files of a manifest.
-    pub(crate) async fn files(&self, table: &Table, manifest: &ManifestFile) -> Result<Arc<Vec<DataFile>>> {
+    pub(crate) async fn files(
+        &self,
+        warehouse: &Warehouse,
+        table: &Table,
+        manifest: &ManifestFile,
+    ) -> Result<Arc<Vec<DataFile>>> {
         let path = &manifest.manifest_path;
         if let Some(files) = self.lock().manifests.get(path) {
             return Ok(Arc::clone(files));
         }
-        let loaded = manifest
-            .load_manifest(table.file_io())
-            .await
-            .doing(|| format!("read manifest \"{path}\" of table \"{}\"", table.identifier()))?;
+        let loaded = own::entries(table, manifest).await.inspect_err(|error| remember(warehouse, error))?;
         let alive = loaded.entries().iter().filter(|entry| entry.is_alive());
         let files: Arc<Vec<DataFile>> = Arc::new(alive.map(|entry| entry.data_file().clone()).collect());
         let mut cached = self.lock();
@@ -81,5 +86,11 @@ impl ManifestCache {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Cached> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn remember(warehouse: &Warehouse, error: &Error) {
+    if let Some(damaged) = error.damaged_file() {
+        warehouse.remember(damaged);
     }
 }

@@ -28,7 +28,7 @@ use table::LakeTable;
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::leases::SnapshotSet;
-use crate::tables::TableDef;
+use crate::tables::{TABLES, TableDef};
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
 
@@ -168,6 +168,18 @@ impl Lake {
     }
 }
 
+/// What is said of a table of ours that a lake has not.
+fn not_made(namespace: &str, name: &str) -> Option<Error> {
+    let name = name.split_once('@').map_or(name, |(name, _)| name);
+    let table = view::find(namespace, name).map_or(name, |view| view.table);
+    let table = TABLES.iter().find(|ours| ours.namespace == namespace && ours.name == table)?.full_name();
+    let message = format!(
+        "the home has no table \"{table}\" yet: its first import was interrupted, or it is older than the table; run \
+         `seislake import` again"
+    );
+    Some(Error::new(ErrorKind::NotFound, message))
+}
+
 /// The lake as a DataFusion catalog.
 #[derive(Debug)]
 pub struct LakeCatalogProvider {
@@ -209,7 +221,9 @@ impl CatalogProvider for LakeCatalogProvider {
     }
 
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
-        let known = self.schema_names().iter().any(|known| known == name);
+        // Those of ours also where no table of theirs is made yet.
+        let known = self.schema_names().iter().any(|known| known == name)
+            || TABLES.iter().any(|table| table.namespace == name);
         let schema = LakeSchemaProvider {
             lake: self.lake.clone(),
             state: self.state.clone(),
@@ -247,8 +261,10 @@ impl SchemaProvider for LakeSchemaProvider {
         };
         match found {
             Ok(table) => Ok(Some(table)),
-            // A missing table is for DataFusion to report, a missing snapshot for us.
-            Err(error) if error.kind == ErrorKind::NotFound && !self.table_exist(name) => Ok(None),
+            // A missing table is for DataFusion to report, a missing snapshot for us, and a table of ours that is not made.
+            Err(error) if error.kind == ErrorKind::NotFound && !self.table_exist(name) => {
+                not_made(&self.namespace, name).map_or(Ok(None), |error| Err(error.into()))
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -12,7 +12,7 @@ use datafusion::datasource::physical_plan::parquet::metadata::DFParquetMetadata;
 use datafusion::datasource::physical_plan::parquet::{
     ParquetAccessPlan, ParquetFileMetrics, RowGroupAccessPlanFilter,
 };
-use datafusion::error::Result as DataFusionResult;
+use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::cache::cache_manager::FileMetadataCache;
 use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
@@ -22,6 +22,7 @@ use parquet::arrow::parquet_to_arrow_schema;
 use parquet::file::metadata::RowGroupMetaData;
 
 use super::field_ids::with_names_of;
+use crate::own::OwnColumns;
 
 /// More files than this are spread as files: reading their footers first would hold up the query.
 const FILES_MAX: usize = 32;
@@ -39,6 +40,7 @@ struct Run {
 pub(super) struct Footers {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) cache: Arc<dyn FileMetadataCache>,
+    pub(super) columns: Arc<OwnColumns>,
 }
 
 /// The files in at most `partitions` groups of about the same work.
@@ -90,6 +92,8 @@ async fn row_groups(
         .with_file_metadata_cache(Some(Arc::clone(&footers.cache)))
         .fetch_metadata()
         .await?;
+    let own = footers.columns.require(&file.object_meta.location, &metadata);
+    own.map_err(|error| DataFusionError::External(Box::new(error)))?;
     let parquet_schema = metadata.file_metadata().schema_descr();
     let file_schema = with_names_of(schema, &parquet_to_arrow_schema(parquet_schema, None)?);
     let groups = metadata.row_groups();

@@ -6,10 +6,12 @@
 
 use std::any::Any;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
+use bytes::Bytes;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PrunableStatistics;
 use datafusion::common::stats::Precision;
@@ -27,11 +29,17 @@ use datafusion::physical_optimizer::pruning::PruningPredicate;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::physical_plan::metrics::ExecutionPlanMetricsSet;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use iceberg::arrow::schema_to_arrow_schema;
 use iceberg::spec::{DataFile, ManifestFile, SnapshotRef};
 use iceberg::table::Table;
 use object_store::ObjectMeta;
+use object_store::path::Path;
+use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
+use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ParquetMetaData;
 
 use super::field_ids::FieldIds;
 use super::row_groups::{Footers, spread};
@@ -39,6 +47,7 @@ use super::statistics;
 use crate::error::{Doing, Result};
 use crate::lake::Lake;
 use crate::leases::Lease;
+use crate::own::OwnColumns;
 
 /// Compressed bytes of rows read at once, about.
 const BATCH_BYTES: usize = 1 << 20;
@@ -95,13 +104,14 @@ impl LakeTable {
     /// Files that may hold rows that pass.
     async fn files(&self, predicate: Option<&PruningPredicate>) -> DataFusionResult<Vec<DataFile>> {
         let Some(snapshot) = &self.snapshot else { return Ok(Vec::new()) };
-        let cache = self.lake.manifests();
-        let manifests = cache.list(&self.table, snapshot).await?;
+        let (cache, catalog) = (self.lake.manifests(), self.lake.catalog());
+        let warehouse = catalog.warehouse();
+        let manifests = cache.list(warehouse, &self.table, snapshot).await?;
         let described = manifests.iter().map(|manifest| self.describe(manifest)).collect();
         let wanted = self.may_match(predicate, described)?;
         let mut found = Vec::new();
         for (manifest, _) in manifests.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
-            let files = cache.files(&self.table, manifest).await?;
+            let files = cache.files(warehouse, &self.table, manifest).await?;
             let described = files.iter().map(|file| statistics::for_pruning(file, &self.schema)).collect();
             let wanted = self.may_match(predicate, described)?;
             found
@@ -160,6 +170,7 @@ impl LakeTable {
 #[derive(Debug)]
 struct LeasedReaders {
     readers: CachedParquetFileReaderFactory,
+    columns: Arc<OwnColumns>,
     _lease: Arc<Lease>,
 }
 
@@ -171,7 +182,38 @@ impl ParquetFileReaderFactory for LeasedReaders {
         metadata_size_hint: Option<usize>,
         metrics: &ExecutionPlanMetricsSet,
     ) -> DataFusionResult<Box<dyn AsyncFileReader + Send>> {
-        self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)
+        let (path, columns) = (file.object_meta.location.clone(), Arc::clone(&self.columns));
+        let reader = self.readers.create_reader(partition_index, file, metadata_size_hint, metrics)?;
+        Ok(Box::new(OwnReader { reader, path, columns }))
+    }
+}
+
+/// Reads a data file that has the columns of the table.
+struct OwnReader {
+    reader: Box<dyn AsyncFileReader + Send>,
+    path: Path,
+    columns: Arc<OwnColumns>,
+}
+
+impl AsyncFileReader for OwnReader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ParquetResult<Bytes>> {
+        self.reader.get_bytes(range)
+    }
+
+    fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, ParquetResult<Vec<Bytes>>> {
+        self.reader.get_byte_ranges(ranges)
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        options: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, ParquetResult<Arc<ParquetMetaData>>> {
+        let read = async move {
+            let metadata = self.reader.get_metadata(options).await?;
+            let own = self.columns.require(&self.path, &metadata);
+            own.map(|()| metadata).map_err(|error| ParquetError::External(Box::new(error)))
+        };
+        read.boxed()
     }
 }
 
@@ -242,8 +284,12 @@ impl TableProvider for LakeTable {
         let warehouse = catalog.warehouse();
         let runtime = state.runtime_env();
         runtime.register_object_store(warehouse.store_url().as_ref(), warehouse.store());
-        let footers =
-            Footers { store: warehouse.store(), cache: runtime.cache_manager.get_file_metadata_cache() };
+        let columns = Arc::new(OwnColumns::of(warehouse, &self.table));
+        let footers = Footers {
+            store: warehouse.store(),
+            cache: runtime.cache_manager.get_file_metadata_cache(),
+            columns: Arc::clone(&columns),
+        };
         let partitions = state.config().target_partitions();
         let groups = spread(files, partitions, &self.schema, predicate.as_ref(), &footers).await?;
         if groups.is_empty() {
@@ -261,6 +307,7 @@ impl TableProvider for LakeTable {
             .with_table_parquet_options(options)
             .with_parquet_file_reader_factory(Arc::new(LeasedReaders {
                 readers: CachedParquetFileReaderFactory::new(footers.store, footers.cache),
+                columns,
                 _lease: Arc::clone(&self.lease),
             }));
         let config = FileScanConfigBuilder::new(warehouse.store_url().clone(), Arc::new(source))

@@ -11,6 +11,7 @@ use seislake_model::{ErrorKind, SnapshotId};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
+use crate::own;
 
 /// Manifests of this length are not merged again.
 const MERGED_BYTES: i64 = 4 << 20;
@@ -66,16 +67,11 @@ impl Removal<'_> {
 /// Manifests of the current snapshot that have live files.
 pub(super) async fn current(base: &Table) -> Result<Vec<ManifestFile>> {
     let Some(snapshot) = base.metadata().current_snapshot() else { return Ok(Vec::new()) };
-    let list = base
-        .manifest_list_reader(snapshot)
-        .load()
-        .await
-        .doing(|| format!("read the manifest list of table \"{}\"", base.identifier()))?;
     let counted = |count: Option<u32>| count.is_none_or(|count| count > 0);
     let alive = |manifest: &ManifestFile| {
         counted(manifest.added_files_count) || counted(manifest.existing_files_count)
     };
-    Ok(list.consume_entries().into_iter().filter(alive).collect())
+    Ok(own::manifests(base, snapshot).await?.into_iter().filter(alive).collect())
 }
 
 async fn writer(base: &Table, snapshot_id: SnapshotId, spec_id: i32) -> Result<ManifestWriter> {
@@ -117,7 +113,7 @@ pub(super) async fn without(
     let what = || format!("rewrite manifests of table \"{}\"", base.identifier());
     let mut kept = Kept::default();
     for manifest in before {
-        let loaded = manifest.load_manifest(base.file_io()).await.doing(what)?;
+        let loaded = own::entries(base, &manifest).await?;
         let mut alive = loaded.entries().iter().filter(|entry| entry.is_alive());
         if !alive.any(|entry| removal.takes(entry.data_file())) {
             kept.manifests.push(manifest);
@@ -167,7 +163,7 @@ pub(super) async fn merged(
     for spec_id in specs {
         let mut writer = writer(base, snapshot_id, spec_id).await?;
         for manifest in small.iter().filter(|manifest| manifest.partition_spec_id == spec_id) {
-            let loaded = manifest.load_manifest(base.file_io()).await.doing(what)?;
+            let loaded = own::entries(base, manifest).await?;
             copy(manifest, &loaded, &mut writer, |_| Entries::Existing).doing(what)?;
         }
         kept.written(writer.write_manifest_file().await.doing(what)?);

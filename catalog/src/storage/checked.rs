@@ -43,6 +43,13 @@ pub(crate) struct Damaged {
     damage: Damage,
 }
 
+impl Damaged {
+    /// A file that is sound and of another table.
+    pub(crate) fn foreign(path: Path, why: String) -> Self {
+        Self { path, damage: Damage::Foreign(why) }
+    }
+}
+
 /// How a file carries its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -69,7 +76,17 @@ pub(super) struct CheckedStore {
     /// Of a local warehouse: a pipe in the place of a file would be read for ever.
     directory: Option<PathBuf>,
     known: Mutex<Known>,
-    damages: Mutex<BTreeMap<String, String>>,
+    damages: Mutex<BTreeMap<String, Wrong>>,
+    /// Whether what is found is remembered.
+    remembers: bool,
+}
+
+/// What is wrong with a file.
+#[derive(Clone, Debug)]
+struct Wrong {
+    what: String,
+    /// One that is not there may have been let go: it is told of when it is known to be needed.
+    is_told: bool,
 }
 
 /// Sums of Parquet files looked at, whose contents never change; `None` for those without.
@@ -93,7 +110,13 @@ impl fmt::Display for CheckedStore {
 
 impl CheckedStore {
     pub(super) fn new(inner: Arc<dyn ObjectStore>) -> Self {
-        Self { inner, directory: None, known: Mutex::default(), damages: Mutex::default() }
+        let (known, damages) = (Mutex::default(), Mutex::default());
+        Self { inner, directory: None, known, damages, remembers: true }
+    }
+
+    /// The same files, and nothing found in them is remembered.
+    pub(super) fn unremembered(&self) -> Self {
+        Self { directory: self.directory.clone(), remembers: false, ..Self::new(Arc::clone(&self.inner)) }
     }
 
     /// The same over a directory of this machine.
@@ -115,24 +138,54 @@ impl CheckedStore {
 
     /// Files found damaged or missing so far, with what is wrong.
     pub(super) fn damages(&self) -> BTreeMap<String, String> {
-        self.damages.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.lock_damages().iter().map(|(path, wrong)| (path.clone(), wrong.what.clone())).collect()
+    }
+
+    fn lock_damages(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Wrong>> {
+        self.damages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody needs the file any more.
     pub(super) fn forget_damage(&self, path: &str) {
-        self.damages.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        self.lock_damages().remove(path);
     }
 
-    fn note(&self, path: &Path, what: &str) {
-        let mut damages = self.damages.lock().unwrap_or_else(PoisonError::into_inner);
-        if damages.len() < DAMAGES_MAX && damages.insert(path.to_string(), what.to_owned()).is_none() {
-            metrics::counter!("seislake_damaged_files_total").increment(1);
-            tracing::error!(file = %path, what, "a file of the warehouse cannot be used");
+    /// A file that is not there is needed: that is told.
+    pub(super) fn confirm_missing(&self, path: &str) {
+        if let Some(wrong) = self.lock_damages().get_mut(path).filter(|wrong| !wrong.is_told) {
+            wrong.is_told = true;
+            tell(path, &wrong.what);
         }
     }
 
+    fn note(&self, path: &Path, what: &str, is_told: bool) {
+        let mut damages = self.lock_damages();
+        if !self.remembers || damages.len() >= DAMAGES_MAX || damages.contains_key(path.as_ref()) {
+            return;
+        }
+        damages.insert(path.to_string(), Wrong { what: what.to_owned(), is_told });
+        if is_told {
+            tell(path.as_ref(), what);
+        }
+    }
+
+    /// Remembers a file that is not there, whoever looked for it.
+    fn noted<T>(&self, path: &Path, got: Result<T>) -> Result<T> {
+        if let Err(object_store::Error::NotFound { .. }) = &got
+            && Kind::of(path) != Kind::Other
+        {
+            self.note(path, "it is not there", false);
+        }
+        got
+    }
+
+    /// Remembers what others found.
+    pub(super) fn remember(&self, found: &Damaged) {
+        self.note(&found.path, &found.damage.to_string(), true);
+    }
+
     fn damaged(&self, path: &Path, damage: Damage) -> object_store::Error {
-        self.note(path, &damage.to_string());
+        self.note(path, &damage.to_string(), true);
         let source = Box::new(Damaged { path: path.clone(), damage });
         object_store::Error::Generic { store: STORE, source }
     }
@@ -147,13 +200,7 @@ impl CheckedStore {
             return Ok(known.clone());
         }
         let tail = GetOptions::new().with_range(Some(GetRange::Suffix(TAIL_BYTES)));
-        let got = match self.inner.get_opts(path, tail).await {
-            Err(error @ object_store::Error::NotFound { .. }) => {
-                self.note(path, "it is not there");
-                return Err(error);
-            }
-            got => got?,
-        };
+        let got = self.inner.get_opts(path, tail).await?;
         let meta = got.meta.clone();
         let tail = got.bytes().await?;
         let found = self.parse(path, &meta, tail).await?;
@@ -242,6 +289,11 @@ impl CheckedStore {
     }
 }
 
+fn tell(path: &str, what: &str) {
+    metrics::counter!("seislake_damaged_files_total").increment(1);
+    tracing::error!(file = path, what, "a file of the warehouse cannot be used");
+}
+
 fn whole(bytes: Bytes, meta: ObjectMeta, range: Range<u64>) -> GetResult {
     let payload = GetResultPayload::Stream(futures::stream::once(async { Ok(bytes) }).boxed());
     GetResult { payload, meta, range, attributes: Default::default() }
@@ -276,8 +328,10 @@ impl ObjectStore for CheckedStore {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         self.refuse_strange(location)?;
-        match Kind::of(location) {
-            _ if options.head => self.inner.get_opts(location, options).await,
+        if options.head {
+            return self.inner.get_opts(location, options).await;
+        }
+        let got = match Kind::of(location) {
             Kind::Parquet => self.get_parquet(location, options).await,
             Kind::Avro if options.range.is_none() => {
                 self.get_whole(location, options, checksums::check_avro).await
@@ -286,18 +340,22 @@ impl ObjectStore for CheckedStore {
                 self.get_whole(location, options, checksums::check_json).await
             }
             Kind::Avro | Kind::Json | Kind::Other => self.inner.get_opts(location, options).await,
-        }
+        };
+        self.noted(location, got)
     }
 
     async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.refuse_strange(location)?;
-        if Kind::of(location) != Kind::Parquet {
-            return self.inner.get_ranges(location, ranges).await;
-        }
-        match self.sealed(location).await? {
-            Some((sealed, _)) => self.checked_ranges(location, &sealed, ranges).await,
-            None => self.inner.get_ranges(location, ranges).await,
-        }
+        let got = async {
+            if Kind::of(location) != Kind::Parquet {
+                return self.inner.get_ranges(location, ranges).await;
+            }
+            match self.sealed(location).await? {
+                Some((sealed, _)) => self.checked_ranges(location, &sealed, ranges).await,
+                None => self.inner.get_ranges(location, ranges).await,
+            }
+        };
+        self.noted(location, got.await)
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {

@@ -139,6 +139,21 @@ impl Warehouse {
         self.store.damages()
     }
 
+    /// The same, for looking at what may be damaged: that is told by whoever looks, and remembered nowhere.
+    pub(crate) fn unremembered(&self) -> Self {
+        Self { store: Arc::new(self.store.unremembered()), ..self.clone() }
+    }
+
+    /// Remembers a file that was found damaged by what it says.
+    pub(crate) fn remember(&self, found: &Damaged) {
+        self.store.remember(found);
+    }
+
+    /// Files that are needed and not there are told of.
+    pub(crate) fn confirm_missing(&self, path: &str) {
+        self.store.confirm_missing(path);
+    }
+
     /// Nobody needs this file any more.
     pub(crate) fn forget_damage(&self, path: &str) {
         self.store.forget_damage(path);

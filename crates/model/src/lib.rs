@@ -7,6 +7,7 @@
 
 mod catalogue;
 mod event;
+mod free_name;
 mod inventory;
 mod panics;
 mod pick;
@@ -24,6 +25,7 @@ pub use event::{
     Amplitude, AmplitudeTrace, Arrival, Association, Event, EventStatus, Location, Magnitude,
     MagnitudeResult, Origin,
 };
+pub use free_name::free_name;
 pub use inventory::{
     Channel, Coordinates, InputUnit, Inventory, InventoryError, PolesZeros, Response, Station,
 };

@@ -31,6 +31,15 @@ impl Offsets {
     pub fn set(&mut self, topic: &str, partition: u32, next: Offset) {
         self.0.entry(topic.to_owned()).or_default().insert(partition, next);
     }
+
+    /// Takes the later of its own and `more`'s offset of each partition.
+    pub fn extend(&mut self, more: &Self) {
+        for (topic, partitions) in &more.0 {
+            for (partition, next) in partitions {
+                self.set(topic, *partition, self.get(topic, *partition).max(*next));
+            }
+        }
+    }
 }
 
 /// Rows of one table.

@@ -4,7 +4,7 @@
 //! and state, over the one lake of the home. What a home is for is settled by its first import (`purpose.json`).
 
 mod state_files;
-mod table_states;
+pub(crate) mod table_states;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -56,16 +56,18 @@ impl Purpose {
     /// `beginnings` is the folder, of the same file system, where it is written first.
     pub(crate) fn write(self, file: &Path, beginnings: &Path) -> anyhow::Result<()> {
         let new = beginnings.join("purpose.json.new");
-        let text = serde_json::to_string(&self)?;
-        let written = || {
-            let mut begun = File::create(&new)?;
-            begun.write_all(text.as_bytes())?;
-            begun.sync_all()?;
-            fs::rename(&new, file)?;
-            file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-        };
-        written().context("cannot write purpose.json")
+        replace(file, &new, &serde_json::to_string(&self)?).context("cannot write purpose.json")
     }
+}
+
+/// Puts `text` into the place of what `file` says, by way of `new`: at any moment, also after a crash, it says the one or
+/// the other.
+pub(crate) fn replace(file: &Path, new: &Path, text: &str) -> std::io::Result<()> {
+    let mut begun = File::create(new)?;
+    begun.write_all(text.as_bytes())?;
+    begun.sync_all()?;
+    fs::rename(new, file)?;
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A home directory that this process may write.
@@ -293,19 +295,4 @@ pub(crate) fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
         }
     }
     Ok(found)
-}
-
-/// Names that are tried for what is put aside.
-const NAMES_MAX: u32 = 1000;
-
-/// A free name beside a damaged file, under which it is kept.
-pub(crate) fn beside(file: &Path) -> anyhow::Result<PathBuf> {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let name = format!("{}.damaged-{}", file.display(), since.as_secs());
-    let mut names = (1..NAMES_MAX).map(|number| PathBuf::from(format!("{name}-{number}")));
-    let free = |path: &PathBuf| path.symlink_metadata().is_err();
-    let first = std::iter::once(PathBuf::from(&name)).find(free);
-    first
-        .or_else(|| names.find(free))
-        .with_context(|| format!("too many files beside \"{}\"", file.display()))
 }

@@ -247,9 +247,7 @@ impl Place {
         if known.is_ok_and(|known| known == text) {
             return Ok(());
         }
-        std::fs::write(&new, text)
-            .and_then(|()| std::fs::rename(&new, &file))
-            .with_context(|| format!("cannot write \"{}\"", file.display()))
+        home::replace(&file, &new, &text).with_context(|| format!("cannot write \"{}\"", file.display()))
     }
 
     fn object_store_options(&self) -> BTreeMap<String, String> {

@@ -41,6 +41,7 @@ use check::{Checked, check};
 use seen::{PartitionState, Seen};
 
 pub use live::LiveSettings;
+pub(crate) use seen::known_offsets;
 
 /// Stage named in dead letters of the gate.
 const STAGE: &str = "ingest";

@@ -16,12 +16,12 @@ use redb::{
     Database, Durability, ReadOnlyTable, ReadableDatabase, ReadableTable, StorageError, Table,
     TableDefinition,
 };
-use seislake_model::{ErrorKind, Offset, Timestamp};
+use seislake_model::{ErrorKind, Offset, Offsets, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::database::{self, Verify};
-use crate::message::Watermark;
+use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic};
 
 /// What identifies a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl Seen {
         let path = directory.map(|directory| directory.join("state").join("seen.redb"));
         let database = database::open(path.as_deref(), CACHE_BYTES, verify)?;
         let mut seen = Self { database, state: SeenState::default(), held: None, writes_since_sync: 0 };
-        match seen.stored_state() {
+        match stored_state(&seen.database) {
             Ok(Some(state)) => seen.state = state,
             Ok(None) => seen.create_tables()?,
             Err(error) if error.kind == ErrorKind::Corrupt => {
@@ -265,17 +265,31 @@ impl Seen {
         transaction.open_table(STATE).map_err(|e| Error::state(WRITE, e))?;
         transaction.commit().map_err(|e| Error::state(WRITE, e))
     }
+}
 
-    fn stored_state(&self) -> Result<Option<SeenState>, Error> {
-        let transaction = self.database.begin_read().map_err(|e| Error::state(READ, e))?;
-        let table = match transaction.open_table(STATE) {
-            Ok(table) => table,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
-            Err(error) => return Err(Error::state(READ, error)),
-        };
-        let Some(value) = table.get(()).map_err(|e| Error::state(READ, e))? else { return Ok(None) };
-        rmp_serde::from_slice(value.value()).map(Some).map_err(|e| Error::caused(ErrorKind::Corrupt, READ, e))
+fn stored_state(database: &Database) -> Result<Option<SeenState>, Error> {
+    let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
+    let table = match transaction.open_table(STATE) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(Error::state(READ, error)),
+    };
+    let Some(value) = table.get(()).map_err(|e| Error::state(READ, e))? else { return Ok(None) };
+    rmp_serde::from_slice(value.value()).map(Some).map_err(|e| Error::caused(ErrorKind::Corrupt, READ, e))
+}
+
+/// How far an index knows `waveforms.raw` and its dead letters, of a home or share whose topics end with `suffix`.
+///
+/// # Errors
+/// An index that cannot be read.
+pub(crate) fn known_offsets(database: &Database, suffix: &str) -> Result<Offsets, Error> {
+    let state = stored_state(database)?.unwrap_or_default();
+    let mut known = Offsets::default();
+    for (partition, state) in (0..).zip(&state.partitions) {
+        known.set(&format!("{WAVEFORMS_RAW}{suffix}"), partition, state.covered);
     }
+    known.set(&format!("{}{suffix}", dead_letter_topic(WAVEFORMS_RAW)), 0, state.letters_covered);
+    Ok(known)
 }
 
 /// Adds the entries of one bucket behind those that are there.

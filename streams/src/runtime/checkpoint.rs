@@ -49,10 +49,14 @@ impl CheckpointStore {
         Ok(Self { path: Some(path), database: Arc::new(Mutex::new(Some(database))) })
     }
 
+    /// Those of a database that is open.
+    pub(crate) fn over(database: Database) -> Self {
+        Self { path: None, database: Arc::new(Mutex::new(Some(database))) }
+    }
+
     /// Keeps checkpoints in memory: for tests.
     pub fn memory() -> Result<Self, Error> {
-        let database = database::open(None, CACHE_BYTES, Verify::AT_START)?;
-        Ok(Self { path: None, database: Arc::new(Mutex::new(Some(database))) })
+        database::open(None, CACHE_BYTES, Verify::AT_START).map(Self::over)
     }
 
     /// Works on the database. After a failure it must be closed and opened again: the library asks for that.
@@ -90,7 +94,7 @@ impl CheckpointStore {
     }
 
     /// How far stages have read their topics, as far as checkpoints can be read.
-    pub(super) fn inputs(&self) -> Result<Offsets, Error> {
+    pub(crate) fn inputs(&self) -> Result<Offsets, Error> {
         let mut inputs = Offsets::default();
         for (key, value) in self.entries()? {
             let mut parts = key.splitn(2, '/').skip(1);

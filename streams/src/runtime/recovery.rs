@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use seislake_model::{Offsets, Sink};
+use seislake_model::Sink;
 
 use super::CheckpointStore;
 use super::pipeline::Topics;
@@ -29,7 +29,7 @@ pub async fn continue_log(
     let topics = Topics::open(log, raw_partitions)?;
     let mut known = checkpoints.inputs()?;
     for sink in sinks.values_mut() {
-        merge(&mut known, &sink.committed().await?);
+        known.extend(&sink.committed().await?);
     }
     let mut raw_is_lost = false;
     for topic in topics.all() {
@@ -51,12 +51,4 @@ pub async fn continue_log(
         }
     }
     Ok(raw_is_lost)
-}
-
-fn merge(known: &mut Offsets, more: &Offsets) {
-    for (topic, partitions) in &more.0 {
-        for (partition, next) in partitions {
-            known.set(topic, *partition, known.get(topic, *partition).max(*next));
-        }
-    }
 }

@@ -1,8 +1,10 @@
 //! Which files paths stand for: files as they are named, directories with all that lies in them.
 //!
-//! Links to files are followed, links to directories only where they are named: a walk ends.
+//! Links are followed: archives often lie on several disks. Each directory is walked once, whatever links lead to it, so
+//! that a walk ends; by its own path where the walk comes to that, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use seislake_model::ErrorKind;
@@ -44,29 +46,65 @@ impl Candidate {
 /// `NotFound` for a path that does not exist, `Unavailable` for a directory that cannot be listed, `Invalid` for one
 /// that is too deep.
 pub fn walk(paths: &[PathBuf]) -> Result<Vec<Candidate>, Error> {
-    let mut found = BTreeMap::new();
+    let mut found = Walk::default();
     for path in paths {
-        visit(path, true, 0, &mut found)?;
+        found.visit(path, true, 0)?;
     }
-    Ok(found.into_iter().map(|(path, named)| Candidate { path, named }).collect())
+    // Links last: what they lead to may have a path of its own.
+    while let Some((path, depth)) = found.links.pop_first() {
+        found.list(&path, depth)?;
+    }
+    Ok(found.files.into_iter().map(|(path, named)| Candidate { path, named }).collect())
 }
 
-fn visit(path: &Path, named: bool, depth: usize, found: &mut BTreeMap<PathBuf, bool>) -> Result<(), Error> {
-    let failed = |error| Error::io(format!("cannot read \"{}\"", path.display()), error);
-    let metadata = if named { path.metadata() } else { path.symlink_metadata() }.map_err(failed)?;
-    if metadata.is_dir() {
+#[derive(Default)]
+struct Walk {
+    /// And whether the user named them.
+    files: BTreeMap<PathBuf, bool>,
+    /// Device and inode of the directories that were listed.
+    listed: HashSet<(u64, u64)>,
+    /// Links to directories that are to be followed, with their depth.
+    links: BTreeMap<PathBuf, usize>,
+}
+
+impl Walk {
+    fn visit(&mut self, path: &Path, named: bool, depth: usize) -> Result<(), Error> {
+        let failed = |error| Error::io(format!("cannot read \"{}\"", path.display()), error);
+        let is_link = !named && path.symlink_metadata().map_err(failed)?.is_symlink();
+        let metadata = match path.metadata() {
+            Err(error) if is_link => {
+                let (link, error) = (path.display(), error.to_string());
+                tracing::warn!(%link, error, "a link leads nowhere, or in a circle: it is passed over");
+                return Ok(());
+            }
+            metadata => metadata.map_err(failed)?,
+        };
+        if metadata.is_file() {
+            *self.files.entry(path.to_owned()).or_default() |= named;
+        } else if metadata.is_dir() && is_link {
+            self.links.insert(path.to_owned(), depth);
+        } else if metadata.is_dir() {
+            self.list(path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, path: &Path, depth: usize) -> Result<(), Error> {
+        let failed = |error| Error::io(format!("cannot read \"{}\"", path.display()), error);
         if depth > DIRECTORY_DEPTH_MAX {
             let message =
                 format!("\"{}\" lies more than {DIRECTORY_DEPTH_MAX} directories deep", path.display());
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        for entry in path.read_dir().map_err(failed)? {
-            visit(&entry.map_err(failed)?.path(), false, depth + 1, found)?;
+        let metadata = path.metadata().map_err(failed)?;
+        if !self.listed.insert((metadata.dev(), metadata.ino())) {
+            return Ok(());
         }
-    } else if metadata.is_file() || (metadata.is_symlink() && path.is_file()) {
-        *found.entry(path.to_owned()).or_default() |= named;
+        for entry in path.read_dir().map_err(failed)? {
+            self.visit(&entry.map_err(failed)?.path(), false, depth + 1)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -102,6 +140,43 @@ mod tests {
             ("c.mseed", false, true),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn directories_behind_links_are_walked_once_by_their_own_path_if_they_have_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, disk) = (folder.path().join("archive"), folder.path().join("disk"));
+        for path in [disk.join("SY/a.mseed"), root.join("2026/b.mseed")] {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let link = |to: &Path, at: PathBuf| std::os::unix::fs::symlink(to, at).unwrap();
+        link(&disk, root.join("2025"));
+        link(&disk, root.join("2025-once-more"));
+        link(&root.join("2026"), root.join("0-this-year"));
+        link(&root, disk.join("SY/up"));
+        link(&folder.path().join("gone"), root.join("gone"));
+        link(&root.join("self"), root.join("self"));
+        let found = walk(std::slice::from_ref(&root)).unwrap();
+        let paths: Vec<_> =
+            found.iter().map(|candidate| candidate.path.strip_prefix(&root).unwrap()).collect();
+        assert_eq!(paths, [Path::new("2025/SY/a.mseed"), Path::new("2026/b.mseed")]);
+    }
+
+    #[test]
+    fn links_that_branch_again_and_again_end() {
+        let folder = tempfile::tempdir().unwrap();
+        for level in 0..20 {
+            let directory = folder.path().join(format!("{level}"));
+            std::fs::create_dir(&directory).unwrap();
+            for link in 0..10 {
+                let next = folder.path().join(format!("{}", level + 1));
+                std::os::unix::fs::symlink(next, directory.join(format!("{link}"))).unwrap();
+            }
+        }
+        std::fs::write(folder.path().join("20"), "").unwrap();
+        let found = walk(&[folder.path().join("0")]).unwrap();
+        assert_eq!(found.len(), 10);
     }
 
     #[test]

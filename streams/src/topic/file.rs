@@ -22,7 +22,7 @@ use super::{
     Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
     no_partition, push_lost, wait_beyond,
 };
-use crate::Error;
+use crate::{Error, database};
 
 /// Partitions that a topic may have: twice what settings allow, and room for its dead letters.
 pub(super) const PARTITIONS_MAX: u32 = 512;
@@ -177,7 +177,7 @@ fn bases_in_place(directory: &Path, place: BatchPlace) -> Result<Vec<Offset>, Er
             kept.push(base);
             continue;
         }
-        let aside = free_name(&path.with_extension(MISPLACED))?;
+        let aside = database::free_name(&path.with_extension(MISPLACED))?;
         tracing::warn!(
             segment = %path.display(), kept = %aside.display(),
             "a log segment lies in the wrong place: its records are not read; `seislake home repair` puts it back"
@@ -191,16 +191,6 @@ fn bases_in_place(directory: &Path, place: BatchPlace) -> Result<Vec<Offset>, Er
 
 /// Ending of segments that were set aside because they belong elsewhere.
 pub(super) const MISPLACED: &str = "log.misplaced";
-/// Names that are tried for what is set aside.
-const NAMES_MAX: u32 = 1000;
-
-/// `path`, or the first of `path-1`, `path-2` … that is not taken.
-pub(super) fn free_name(path: &Path) -> Result<PathBuf, Error> {
-    let numbered = (1..NAMES_MAX).map(|number| PathBuf::from(format!("{}-{number}", path.display())));
-    std::iter::once(path.to_owned()).chain(numbered).find(|name| name.symlink_metadata().is_err()).ok_or_else(
-        || Error::new(ErrorKind::Invalid, format!("too many files beside \"{}\"", path.display())),
-    )
-}
 
 /// A topic of the embedded log.
 #[derive(Debug)]

@@ -16,12 +16,13 @@ use seislake_model::{ErrorKind, Offset, Offsets};
 
 use super::batch::BatchPlace;
 use super::file::{
-    MISPLACED, free_name, partition_folders, segment_bases, small_file, store_partitions, stored_partitions,
+    MISPLACED, partition_folders, segment_bases, small_file, store_partitions, stored_partitions,
     sync_directory, told_partitions,
 };
 use super::rewrite::rewrite;
 use super::segment::{Verify, Walk, file_name, misplaced};
 use crate::Error;
+use crate::database::free_name;
 use crate::message::{TOPICS, dead_letter_topic};
 
 const GAPS_FILE: &str = "gaps.json";
@@ -41,7 +42,7 @@ pub enum LogDamage {
     TopicFile,
     /// The folder of a topic is lost. The next start makes it, and goes on behind what is known of it.
     TopicMissing,
-    /// The tables hold rows of records that the log does not have any more.
+    /// Tables, stages or the index of records seen know of records that the log does not have any more.
     BehindTables,
 }
 
@@ -54,7 +55,7 @@ impl fmt::Display for LogDamage {
             Self::Misplaced => "the records of this segment belong elsewhere",
             Self::TopicFile => "topic.json is lost, damaged, or says what cannot be",
             Self::TopicMissing => "the folder of this topic is not there",
-            Self::BehindTables => "the log ends before the records that the tables hold",
+            Self::BehindTables => "the log ends before records that the tables or the state know of",
         })
     }
 }
@@ -85,8 +86,9 @@ impl fmt::Display for LogFinding {
     }
 }
 
-/// What is wrong with the log below `home` (or below a share of it). `covered` is what the tables hold. All checksums are
-/// verified; nothing is changed. Holes that a repair has noted are not told of again.
+/// What is wrong with the log below `home` (or below a share of it). `covered` is what the tables hold, and what the state
+/// knows ([`crate::state_of`]). All checksums are verified; nothing is changed. Holes that a repair has noted are not told
+/// of again.
 ///
 /// # Errors
 /// Files that cannot be read for other reasons than damage.
@@ -99,13 +101,17 @@ pub fn check(home: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
     Ok(findings)
 }
 
-/// Mends what [`check`] finds, and tells each thing before it is changed.
+/// Mends what [`check`] finds, and tells each thing before it is changed: what `tell` fails at is not mended.
 ///
 /// # Errors
-/// Files that cannot be read or written.
-pub fn repair(home: &Path, covered: &Offsets, mut tell: impl FnMut(LogFinding)) -> Result<(), Error> {
+/// Files that cannot be read or written; those of `tell`.
+pub fn repair(
+    home: &Path,
+    covered: &Offsets,
+    mut tell: impl FnMut(LogFinding) -> Result<(), Error>,
+) -> Result<(), Error> {
     visit(home, covered, |directory, finding| {
-        tell(finding.clone());
+        tell(finding.clone())?;
         mend(directory, &finding)
     })
 }
@@ -344,8 +350,12 @@ impl Place<'_> {
             end = walk.next;
             let last = index + 1 == bases.len();
             if walk.torn_bytes > 0 {
-                let damage = if last { LogDamage::TornTail } else { LogDamage::DamagedBatches };
-                findings.push(self.finding(&path, damage, end..end));
+                let (damage, known) = match last {
+                    // What was known of an append that is not whole was whole once.
+                    true => (LogDamage::TornTail, covered.max(end)),
+                    false => (LogDamage::DamagedBatches, end),
+                };
+                findings.push(self.finding(&path, damage, end..known));
             }
         }
         if covered > end {

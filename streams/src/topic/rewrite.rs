@@ -20,10 +20,11 @@ use std::path::{Path, PathBuf};
 use seislake_model::{ErrorKind, Offset};
 
 use super::batch::BatchPlace;
-use super::file::{free_name, segment_bases, sync_directory};
+use super::file::{segment_bases, sync_directory};
 use super::repair::{LogDamage, LogFinding, note_gap};
 use super::segment::{Verify, Walk, file_name};
 use crate::Error;
+use crate::database::free_name;
 
 /// Bytes copied at once.
 const COPY_BYTES: u64 = 1 << 20;

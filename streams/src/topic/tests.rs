@@ -375,7 +375,11 @@ async fn a_repair_tells_what_is_wrong_mends_it_and_finds_nothing_the_next_time()
     ];
     assert_eq!(found, wrong, "{last_bytes} {batch_bytes}");
     let mut mended = Vec::new();
-    repair(home.path(), &covered(45), |finding| mended.push(finding)).unwrap();
+    repair(home.path(), &covered(45), |finding| {
+        mended.push(finding);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(mended, told);
     assert_eq!(check(home.path(), &covered(45)).unwrap(), []);
     assert!(segments[0].with_extension("log.damaged").exists(), "the damaged file is kept");
@@ -461,7 +465,7 @@ async fn whatever_happens_to_its_files_a_log_opens_and_gives_only_what_was_writt
         let before = survivors().await;
         let mut covered = seislake_model::Offsets::default();
         covered.set("t", 0, 40);
-        repair(home.path(), &covered, |_| ()).unwrap();
+        repair(home.path(), &covered, |_| Ok(())).unwrap();
         assert_eq!(check(home.path(), &covered).unwrap(), [], "seed {seed}");
         assert_eq!(survivors().await, before, "seed {seed}");
     }

@@ -11,15 +11,16 @@ mod rows;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use seislake_catalog::{Lake, LakeFinding};
+use seislake_catalog::{Lake, LakeFinding, kept_name};
 use seislake_model::Offsets;
-use seislake_streams::message::WAVEFORMS_RAW;
+use seislake_streams::message::{WAVEFORMS_RAW, dead_letter_topic};
 use seislake_streams::topic::{self, LogDamage, LogFinding};
+use seislake_streams::{StateFound, put_state_aside, state_of};
 use serde::Serialize;
 
 use crate::command_line::{DamageAction, DamageArgs};
 use crate::engine;
-use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates};
+use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates, table_states};
 use crate::lakehouse::{Lakehouse, PLACE_FILE, lake_settings};
 use crate::settings::Settings;
 use crate::terminal::print_result;
@@ -36,6 +37,20 @@ struct Finding {
     damage: String,
     lost: String,
     remedy: String,
+}
+
+impl Finding {
+    fn names_table(&self, table: &str) -> bool {
+        self.says(&format!("table \"{table}\""))
+    }
+
+    fn names_any_table(&self) -> bool {
+        self.says("table \"")
+    }
+
+    fn says(&self, words: &str) -> bool {
+        [&self.object, &self.damage, &self.lost].iter().any(|text| text.contains(words))
+    }
 }
 
 pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
@@ -176,7 +191,7 @@ async fn mend_logs(whole: &Home, shares: &[Home], settings: &Settings) -> anyhow
         }
         engine::mend_log(home, settings).await?;
         // Where the log goes on behind what it lost, the hole is told of once.
-        topic::repair(home.path(), &Offsets::default(), |_| ())?;
+        topic::repair(home.path(), &Offsets::default(), |_| Ok(()))?;
     }
     Ok(())
 }
@@ -185,13 +200,8 @@ async fn mend_logs(whole: &Home, shares: &[Home], settings: &Settings) -> anyhow
 /// told.
 async fn of_states(before: &TableStates, lakehouse: &Lakehouse, told: &mut Told) -> anyhow::Result<()> {
     let older = before.older(&lakehouse.table_states().await?);
-    let of_lake: Vec<_> = told.findings.iter().filter(|finding| finding.part == LAKE).collect();
-    let is_told = |table: &str| {
-        let name = format!("table \"{table}\"");
-        of_lake.iter().any(|finding| {
-            [&finding.object, &finding.damage, &finding.lost].iter().any(|text| text.contains(&name))
-        })
-    };
+    let is_told =
+        |table: &str| told.findings.iter().any(|finding| finding.part == LAKE && finding.names_table(table));
     let news: Vec<_> = older.into_iter().filter(|older| !is_told(&older.table)).map(of_older).collect();
     told.tell_all(news);
     Ok(())
@@ -218,9 +228,11 @@ async fn of_rows(
 ) -> anyhow::Result<(Vec<Finding>, rows::Lost)> {
     let mut findings = rows::doubled(lakehouse, action).await?;
     let mut lost = rows::Lost::default();
-    for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
-        findings.extend(rows::missing(&place, lakehouse, action, &mut lost).await?);
+    let places: Vec<PathBuf> = home::listed_shares(path)?.into_iter().chain([path.to_owned()]).collect();
+    for place in &places {
+        findings.extend(rows::missing(place, lakehouse, action, &mut lost).await?);
     }
+    findings.extend(rows::without_picks(lakehouse, &places).await?);
     findings.extend(lost.findings());
     Ok((findings, lost))
 }
@@ -268,6 +280,13 @@ async fn examine(
         return Ok(());
     }
     small_files(path, action, told)?;
+    let mut places = Vec::new();
+    for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
+        let place = Place::of(place, path);
+        // Before a repair puts indexes aside, which are then not lost.
+        let state = place.state(action)?;
+        places.push((place, state));
+    }
     let lake = lake_settings(path, settings)?;
     let begun = path.join(home::CATALOG_FILE).exists() || home::is_begun(path);
     // Before anything goes back: what is older now was put back.
@@ -281,11 +300,24 @@ async fn examine(
             told.tell_all(found.into_iter().map(of_lake_finding));
             covered
         }
-        DamageAction::Repair => Lake::repair(&lake, &mut |found| told.tell(of_lake_finding(found))).await?,
+        DamageAction::Repair => {
+            let mut not_forgotten = None;
+            let tell = &mut |found| {
+                let found = of_lake_finding(found);
+                // Rows of records that nothing else holds may be lost: the index would keep them from coming in again.
+                if found.names_table(rows::PACKETS) || !found.names_any_table() {
+                    let failed = places.iter().find_map(|(place, _)| place.forget_seen().err());
+                    not_forgotten = not_forgotten.take().or(failed);
+                }
+                told.tell(found);
+            };
+            let covered = Lake::repair(&lake, tell).await?;
+            not_forgotten.map_or(Ok(()), Err)?;
+            covered
+        }
     };
-    for place in home::listed_shares(path)?.into_iter().chain([path.to_owned()]) {
-        let share = (place != path).then(|| place.file_name()?.to_str()).flatten();
-        log(&place, share, &covered, action, told)?;
+    for (place, state) in places {
+        place.log(state, &covered, action, told)?;
     }
     // Where files are damaged, rows are missing: a repair tells which it puts back.
     if action == DamageAction::Check && told.findings.is_empty() && path.join(home::CATALOG_FILE).exists() {
@@ -326,7 +358,7 @@ fn small_files(path: &Path, action: DamageAction, told: &mut Told) -> anyhow::Re
             (DamageAction::Repair, 0) => set_aside(&file)?,
             (DamageAction::Repair, shares) => {
                 // The damaged one stays in its place until the new one takes it: a home without any is not found damaged.
-                std::fs::copy(&file, home::beside(&file)?)
+                std::fs::copy(&file, kept_name(&file)?)
                     .with_context(|| format!("cannot keep \"{}\" aside", file.display()))?;
                 Purpose::Archive { shards: u32::try_from(shares)? }.write(&file, path)?;
             }
@@ -348,6 +380,16 @@ fn small_files(path: &Path, action: DamageAction, told: &mut Told) -> anyhow::Re
             &file,
             "the velocity model of the home",
             "it is taken away: the configured model is used until one is imported again",
+        ));
+        if action == DamageAction::Repair {
+            set_aside(&file)?;
+        }
+    }
+    if let Some(file) = damaged(&path.join(table_states::FILE), TableStates::is_sound)? {
+        told.tell(small(
+            &file,
+            "how far the tables had come: one that was put back before now is not told of",
+            "it is taken away, and written again as the tables are now",
         ));
         if action == DamageAction::Repair {
             set_aside(&file)?;
@@ -378,58 +420,95 @@ fn damaged(file: &Path, sound: impl Fn(&str) -> bool) -> anyhow::Result<Option<P
 
 /// Keeps a damaged file out of the way.
 fn set_aside(file: &Path) -> anyhow::Result<()> {
-    std::fs::rename(file, home::beside(file)?)
+    std::fs::rename(file, kept_name(file)?)
         .with_context(|| format!("cannot set \"{}\" aside", file.display()))
 }
 
-/// The log and the state of a home or of one of its shares.
-fn log(
-    place: &Path,
-    share: Option<&str>,
-    covered: &Offsets,
-    action: DamageAction,
-    told: &mut Told,
-) -> anyhow::Result<()> {
-    let raw = share.map_or_else(|| WAVEFORMS_RAW.to_owned(), |share| format!("{WAVEFORMS_RAW}@{share}"));
-    // Other shares have logs of their own.
-    let own = |topic: &str| topic.split_once('@').map(|(_, share)| share) == share;
-    let covered = &Offsets(covered.0.clone().into_iter().filter(|(topic, _)| own(topic)).collect());
-    let records: u64 = covered.0.get(&raw).into_iter().flatten().map(|(_, next)| next).sum();
-    if !has_log(place)? && records > 0 {
-        told.tell(Finding {
-            part: "log",
-            object: place.join("log").display().to_string(),
-            damage: "the log is not there".into(),
-            lost: format!("{records} records; the tables hold them"),
-            remedy: "it goes on behind them; records that the tables hold are not taken a second time".into(),
-        });
+/// A home, or one of its shares: what has a log and a state of its own.
+struct Place {
+    path: PathBuf,
+    /// What its topics end with.
+    suffix: String,
+}
+
+impl Place {
+    fn of(path: PathBuf, home: &Path) -> Self {
+        let share = path.file_name().filter(|_| path != home);
+        let suffix = share.map_or_else(String::new, |share| format!("@{}", share.to_string_lossy()));
+        Self { path, suffix }
     }
-    match action {
-        DamageAction::Check => told.tell_all(topic::check(place, covered)?.into_iter().map(of_log)),
-        DamageAction::Repair => topic::repair(place, covered, |found| told.tell(of_log(found)))?,
-    }
-    if action == DamageAction::Check && home::in_use(place) {
-        return Ok(());
-    }
-    for (file, damage) in seislake_streams::state_damages(place)? {
-        told.tell(Finding {
-            part: "state",
-            object: file.display().to_string(),
-            damage,
-            lost: "nothing".into(),
-            remedy: "it is made again from the log and the tables".into(),
-        });
-        if action == DamageAction::Repair {
-            seislake_streams::put_state_aside(&file)?;
+
+    /// What the databases say; nothing beside a running server, which has them open.
+    fn state(&self, action: DamageAction) -> anyhow::Result<StateFound> {
+        match action == DamageAction::Check && home::in_use(&self.path) {
+            true => Ok(StateFound::default()),
+            false => Ok(state_of(&self.path, &self.suffix)?),
         }
     }
-    Ok(())
+
+    /// Puts the index of records seen aside. It is made again from log and tables: what neither holds is new to it.
+    fn forget_seen(&self) -> Result<(), seislake_streams::Error> {
+        put_state_aside(&self.path.join("state").join("seen.redb"))
+    }
+
+    fn log(
+        &self,
+        state: StateFound,
+        covered: &Offsets,
+        action: DamageAction,
+        told: &mut Told,
+    ) -> anyhow::Result<()> {
+        let (path, raw) = (&self.path, format!("{WAVEFORMS_RAW}{}", self.suffix));
+        let letters = format!("{}{}", dead_letter_topic(WAVEFORMS_RAW), self.suffix);
+        // Other shares have logs of their own.
+        let own = |topic: &str| topic.split_at(topic.find('@').unwrap_or(topic.len())).1 == self.suffix;
+        let mut known = Offsets(covered.0.clone().into_iter().filter(|(topic, _)| own(topic)).collect());
+        let records: u64 = known.0.get(&raw).into_iter().flatten().map(|(_, next)| next).sum();
+        known.extend(&state.known);
+        if !has_log(path)? && records > 0 {
+            told.tell(Finding {
+                part: "log",
+                object: path.join("log").display().to_string(),
+                damage: "the log is not there".into(),
+                lost: format!("up to {records} records, but for those that the tables hold"),
+                remedy: "it goes on behind them; records that the tables hold are not taken a second time"
+                    .into(),
+            });
+            if action == DamageAction::Repair {
+                self.forget_seen()?;
+            }
+        }
+        match action {
+            DamageAction::Check => told.tell_all(topic::check(path, &known)?.into_iter().map(of_log)),
+            DamageAction::Repair => topic::repair(path, &known, |found| {
+                // Before it is mended: afterwards nobody could tell that records are lost which the index knows.
+                if [&raw, &letters].contains(&&found.topic) {
+                    self.forget_seen()?;
+                }
+                told.tell(of_log(found));
+                Ok(())
+            })?,
+        }
+        for (file, damage) in state.damages {
+            told.tell(Finding {
+                part: "state",
+                object: file.display().to_string(),
+                damage,
+                lost: "nothing".into(),
+                remedy: "it is made again from the log and the tables".into(),
+            });
+            if action == DamageAction::Repair {
+                put_state_aside(&file)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn of_log(found: LogFinding) -> Finding {
     let lost = match found.lost.end.saturating_sub(found.lost.start) {
         0 if found.damage == LogDamage::TopicMissing => "records that no stage has read yet".to_owned(),
-        0 => "nothing that was acknowledged".to_owned(),
+        0 => "nothing that the tables or the state know of".to_owned(),
         count => format!("up to {count} records, but for those that the tables hold"),
     };
     Finding {
@@ -439,7 +518,11 @@ fn of_log(found: LogFinding) -> Finding {
         lost,
         remedy: match found.damage {
             LogDamage::TopicMissing => "it is made again, and goes on behind what tables and stages have had",
-            _ => "the log is read past it and goes on behind it",
+            LogDamage::Misplaced | LogDamage::TopicFile => "the log is read past it and goes on behind it",
+            _ => {
+                "the log is read past it and goes on behind it; what nothing holds any more is taken when it comes \
+                 again: import its files"
+            }
         }
         .into(),
     }

@@ -43,7 +43,7 @@ pub(crate) async fn run(mut args: QueryArgs) -> anyhow::Result<()> {
     let answer = runtime.run(asker, lakehouse.session()?, question, TimeLimit::Whole(limit)).await;
     match answer {
         Ok(answer) => print(answer, &args).await,
-        Err(failure) => Err(with_hint(failure, &lakehouse, &args).await),
+        Err(failure) => Err(sentence(&failure, args.timeout_s.unwrap_or_default())),
     }
 }
 
@@ -133,20 +133,6 @@ fn sentence(failure: &QueryFailure, limit_s: f64) -> anyhow::Error {
         }
         other => anyhow::anyhow!("{other}"),
     }
-}
-
-/// Says why a table may be missing.
-async fn with_hint(failure: QueryFailure, lakehouse: &Lakehouse, args: &QueryArgs) -> anyhow::Error {
-    let missing = lakehouse.missing_tables().await.unwrap_or_default();
-    let message = failure.to_string();
-    let Some(table) = missing.iter().find(|table| message.contains(table.as_str())) else {
-        return sentence(&failure, args.timeout_s.unwrap_or_default());
-    };
-    anyhow::anyhow!(
-        "the home \"{}\" has no table \"{table}\" yet: its first import was interrupted, or it is older than the table; \
-         run `seislake import` again",
-        args.home.home.display()
-    )
 }
 
 /// Names of computed columns, such as `max(a, b)`, may hold commas and quotes.

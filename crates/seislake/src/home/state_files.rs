@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use seislake_catalog::kept_name;
 
 use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE, table_states};
 use crate::velocity_model;
@@ -84,7 +85,7 @@ fn refuse(found: Vec<Strange>) -> anyhow::Result<()> {
 
 /// Puts what is strange out of the way.
 pub(crate) fn put_aside(found: &Strange) -> anyhow::Result<()> {
-    let kept = super::beside(&found.path)?;
+    let kept = kept_name(&found.path)?;
     fs::rename(&found.path, &kept).with_context(|| format!("cannot put \"{}\" aside", found.path.display()))
 }
 

@@ -34,10 +34,20 @@ impl TableStates {
     /// # Errors
     /// What keeps the file from being read.
     pub(crate) fn read(home: &Path) -> anyhow::Result<Self> {
+        Self::stored(home).map(Option::unwrap_or_default)
+    }
+
+    /// Whether a file says how far the tables have come.
+    pub(crate) fn is_sound(text: &str) -> bool {
+        serde_json::from_str::<Self>(text).is_ok()
+    }
+
+    /// What a home says; `None` where that cannot be read.
+    fn stored(home: &Path) -> anyhow::Result<Option<Self>> {
         let file = home.join(FILE);
         match std::fs::read(&file) {
-            Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(Self::default())),
             Err(error) => Err(error).with_context(|| format!("cannot read \"{}\"", file.display())),
         }
     }
@@ -47,14 +57,19 @@ impl TableStates {
         let (file, new) = (home.join(FILE), home.join(format!("{FILE}.new-{}", std::process::id())));
         let named = || format!("cannot write \"{}\"", file.display());
         std::fs::create_dir_all(home.join("state")).with_context(named)?;
-        std::fs::write(&new, serde_json::to_string(self)?)
-            .and_then(|()| std::fs::rename(&new, &file))
-            .with_context(named)
+        super::replace(&file, &new, &serde_json::to_string(self)?).with_context(named)
     }
 
     /// Keeps the later of these and those of before: what is older is told of until a repair has told it.
     pub(crate) fn remember(mut self, home: &Path) -> anyhow::Result<()> {
-        let before = Self::read(home)?;
+        let before = Self::stored(home)?.unwrap_or_else(|| {
+            let file = home.join(FILE);
+            tracing::warn!(
+                file = %file.display(),
+                "how far the tables had come cannot be read: it is kept anew, and a table that was put back is not told of"
+            );
+            Self::default()
+        });
         for (table, commits) in &before.0 {
             let now = self.0.entry(table.clone()).or_default();
             *now = (*now).max(*commits);

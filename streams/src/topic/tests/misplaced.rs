@@ -89,7 +89,7 @@ async fn segments_that_were_swapped_give_no_record_of_others_and_a_repair_puts_t
             let none = seislake_model::Offsets::default();
             let told = check(home.path(), &none).unwrap();
             assert!(told.iter().any(|finding| finding.damage == LogDamage::Misplaced), "{what}: {told:?}");
-            repair(home.path(), &none, |_| ()).unwrap();
+            repair(home.path(), &none, |_| Ok(())).unwrap();
             assert_eq!(check(home.path(), &none).unwrap(), [], "{what}");
             assert_eq!((all(&log, "a").await, all(&log, "b").await), (a, b), "{what}");
         }
@@ -161,7 +161,7 @@ async fn a_description_that_says_what_cannot_be_is_not_believed() {
         let topic = Log::open(home.path(), small()).topic("t", 3).unwrap();
         assert_eq!((topic.partitions(), topic.end_offset(2).unwrap()), (3, 2), "{text}");
         fs::write(&path, text).unwrap();
-        repair(home.path(), &none, |_| ()).unwrap();
+        repair(home.path(), &none, |_| Ok(())).unwrap();
         assert_eq!(check(home.path(), &none).unwrap(), [], "{text}");
         assert_eq!(stored(&path), 3);
     }
@@ -177,7 +177,7 @@ async fn a_description_that_says_what_cannot_be_is_not_believed() {
     covered.set("t", 2, 2);
     let told = check(home.path(), &covered).unwrap();
     assert_eq!(told.iter().map(|finding| finding.damage).collect::<Vec<_>>(), [LogDamage::BehindTables]);
-    repair(home.path(), &covered, |_| ()).unwrap();
+    repair(home.path(), &covered, |_| Ok(())).unwrap();
     assert_eq!(check(home.path(), &covered).unwrap(), []);
     assert_eq!(Log::open(home.path(), small()).topic("t", 3).unwrap().end_offset(2).unwrap(), 2);
 }

@@ -62,7 +62,7 @@ async fn a_repair_killed_between_any_two_steps_loses_no_record_and_goes_on_later
                 assert_eq!(topic.append(0, vec![record("more")]).await.unwrap().base, 40, "{case}");
                 drop(topic);
                 right.push(Some("more".to_owned()));
-                repair(home.path(), &none, |_| ()).unwrap();
+                repair(home.path(), &none, |_| Ok(())).unwrap();
                 assert_eq!(read(home.path()).await, right, "{case}");
                 assert_eq!(check(home.path(), &none).unwrap(), [], "{case}");
                 let kept = fs::read(path.with_extension("log.damaged")).unwrap();
@@ -83,10 +83,10 @@ async fn a_second_damage_keeps_the_copy_of_the_first() {
     let (home, path) = in_one_file().await;
     flip(&path, 2);
     let first = fs::read(&path).unwrap();
-    repair(home.path(), &Offsets::default(), |_| ()).unwrap();
+    repair(home.path(), &Offsets::default(), |_| Ok(())).unwrap();
     flip(&path, 0);
     let second = fs::read(&path).unwrap();
-    repair(home.path(), &Offsets::default(), |_| ()).unwrap();
+    repair(home.path(), &Offsets::default(), |_| Ok(())).unwrap();
     assert_eq!(fs::read(path.with_extension("log.damaged")).unwrap(), first);
     assert_eq!(fs::read(path.with_extension("log.damaged-1")).unwrap(), second);
 }
@@ -101,7 +101,7 @@ async fn the_damaged_end_of_a_segment_that_another_follows_is_kept() {
     bytes[last] ^= 1;
     fs::write(&segments[0], &bytes).unwrap();
     let before = read(home.path()).await;
-    repair(home.path(), &Offsets::default(), |_| ()).unwrap();
+    repair(home.path(), &Offsets::default(), |_| Ok(())).unwrap();
     assert_eq!(fs::read(segments[0].with_extension("log.damaged")).unwrap(), bytes);
     assert_eq!(read(home.path()).await, before);
     assert_eq!(check(home.path(), &Offsets::default()).unwrap(), []);

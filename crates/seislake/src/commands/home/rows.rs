@@ -36,8 +36,10 @@ use crate::lakehouse::Lakehouse;
 
 pub(super) use lost::Lost;
 
-const PACKETS: &str = "waveform.packets";
+pub(super) const PACKETS: &str = "waveform.packets";
 const SEGMENTS: &str = "waveform.segments";
+const PICKS: &str = "bulletin.picks";
+const ARRIVALS: &str = "bulletin.arrivals";
 const LETTERS: &str = "stream.dead_letters";
 /// What makes two segments the same, wherever their records stood.
 const SEGMENT_CONTENT: [&str; 8] =
@@ -53,12 +55,16 @@ const COMPARED_BYTES_MAX: usize = 64 << 20;
 /// Rows that are there twice.
 pub(super) async fn doubled(lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
     let session = lakehouse.pinned_session().await?;
+    let not_made = lakehouse.missing_tables().await?;
     let mut findings = Vec::new();
     let mut keys: Vec<(&TableDef, Vec<&str>)> =
         TABLES.iter().map(|table| (table, table.identity.to_vec())).collect();
     keys.extend(table_def(PACKETS).map(|packets| (packets, vec!["sha256"])));
     for (table, key) in keys {
         let name = table.full_name();
+        if not_made.contains(&name) {
+            continue;
+        }
         let quoted: Vec<String> = key.iter().map(|column| format!("\"{column}\"")).collect();
         let sql = format!(
             "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {name} GROUP BY {} HAVING count(*) > 1)",
@@ -100,15 +106,22 @@ pub(super) async fn missing(
     action: DamageAction,
     lost: &mut Lost,
 ) -> anyhow::Result<Vec<Finding>> {
-    let mut missing =
-        Missing { lakehouse, action, told: BTreeMap::new(), rows: BTreeMap::new(), row_bytes: 0, lost };
+    let mut missing = Missing {
+        lakehouse,
+        not_made: lakehouse.missing_tables().await?,
+        action,
+        told: BTreeMap::new(),
+        rows: BTreeMap::new(),
+        row_bytes: 0,
+        lost,
+    };
     for topic in topics(place)? {
         let (name, _) = topic.split_once('@').unwrap_or((&topic, ""));
         match name {
             WAVEFORMS_RAW => missing.raw(place, &topic).await?,
-            PHASE_PICKS => missing.messages(place, &topic, &["bulletin.picks"]).await?,
+            PHASE_PICKS => missing.messages(place, &topic, &[PICKS]).await?,
             LOCATIONS => {
-                let tables = ["bulletin.origins", "bulletin.arrivals", "bulletin.events"];
+                let tables = ["bulletin.origins", ARRIVALS, "bulletin.events"];
                 missing.messages(place, &topic, &tables).await?;
             }
             MAGNITUDES => {
@@ -123,6 +136,52 @@ pub(super) async fn missing(
     }
     missing.put_back().await?;
     Ok(missing.told.into_iter().map(|(table, told)| told.finding(&table)).collect())
+}
+
+/// Arrivals that name picks which are nowhere. Where some picks are still on their way from the log into their table, nothing
+/// is told: others may be theirs.
+pub(super) async fn without_picks(
+    lakehouse: &Lakehouse,
+    places: &[PathBuf],
+) -> anyhow::Result<Option<Finding>> {
+    let not_made = lakehouse.missing_tables().await?;
+    if [PICKS, ARRIVALS].iter().any(|table| not_made.iter().any(|name| name == table)) {
+        return Ok(None);
+    }
+    let session = lakehouse.pinned_session().await?;
+    let sql = format!(
+        "SELECT count(*) FROM {ARRIVALS} AS a LEFT JOIN {PICKS} AS p ON a.pick_id = p.pick_id WHERE p.pick_id IS NULL"
+    );
+    let count = number(&session, &sql).await.context("cannot compare arrivals with picks")?;
+    if count == 0 {
+        return Ok(None);
+    }
+    let covered = lakehouse.lake().covered(PICKS).await?;
+    let mut are_on_their_way = false;
+    for place in places {
+        for topic in topics(place)?.iter().filter(|topic| topic.split('@').next() == Some(PHASE_PICKS)) {
+            tokio::task::block_in_place(|| {
+                scan(place, topic, &mut |partition: u32, records: Vec<Record>| {
+                    let next = covered.get(topic, partition);
+                    are_on_their_way |= records.iter().any(|record| record.offset >= next);
+                    Ok(())
+                })
+            })
+            .context("cannot read the log")?;
+        }
+    }
+    let finding = || {
+        Finding {
+        part: "rows",
+        object: format!("table \"{ARRIVALS}\""),
+        damage: format!("{count} rows name picks that neither \"{PICKS}\" nor the log holds"),
+        lost: "those picks: their times, amplitudes and uncertainties".into(),
+        remedy: "nothing: no repair makes picks again. Origins and events stay as they are; importing the same records \
+                 into a new home picks them again"
+            .into(),
+    }
+    };
+    Ok((!are_on_their_way).then(finding))
 }
 
 /// What keeps rows from being compared or put back, on the way through the log.
@@ -176,6 +235,8 @@ impl Told {
 
 struct Missing<'a> {
     lakehouse: &'a Lakehouse,
+    /// Tables of which no row can be missing: of a home whose making was cut off, or that is older than they are.
+    not_made: Vec<String>,
     action: DamageAction,
     told: BTreeMap<String, Told>,
     /// To be put back, by table.
@@ -185,6 +246,10 @@ struct Missing<'a> {
 }
 
 impl Missing<'_> {
+    fn is_not_made(&self, table: &str) -> bool {
+        self.not_made.iter().any(|name| name == table)
+    }
+
     async fn covered(&self, tables: &[&str]) -> anyhow::Result<Vec<Offsets>> {
         let mut covered = Vec::new();
         for table in tables {
@@ -194,6 +259,9 @@ impl Missing<'_> {
     }
 
     async fn raw(&mut self, place: &Path, topic: &str) -> anyhow::Result<()> {
+        if [PACKETS, SEGMENTS].iter().any(|table| self.is_not_made(table)) {
+            return Ok(());
+        }
         // Offsets first: what is committed in between is then there.
         let covered = self.covered(&[PACKETS, SEGMENTS]).await?;
         let next =
@@ -264,7 +332,8 @@ impl Missing<'_> {
     }
 
     async fn messages(&mut self, place: &Path, topic: &str, tables: &[&str]) -> anyhow::Result<()> {
-        let covered = self.covered(tables).await?;
+        let tables: Vec<&str> = tables.iter().copied().filter(|table| !self.is_not_made(table)).collect();
+        let covered = self.covered(&tables).await?;
         let session = self.lakehouse.pinned_session().await?;
         let mut found: BTreeMap<&str, Vec<RecordBatch>> = BTreeMap::new();
         let mut found_bytes = 0;
