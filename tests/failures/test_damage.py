@@ -946,9 +946,10 @@ def test_D8_files_of_another_table_are_damage_and_never_rows(filled, pattern):
     home = filled.restore()
     named = copy_over(home, pattern)
     message = home.fail("query", "SELECT source_id, sha256 FROM waveform.packets")
-    assert "damaged" in message and any(path.name in message for path in named), message
+    assert any(path.name in message for path in named), message
+    # A data file is not as long as its manifest says.
     if pattern.startswith("metadata"):
-        assert "of another table" in message, message
+        assert "damaged" in message and "of another table" in message, message
     told = findings(home)
     assert any(path.name in finding["object"] + finding["damage"] for path in named for finding in told), told
     home.succeed("home", "repair")
