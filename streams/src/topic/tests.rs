@@ -370,7 +370,7 @@ async fn a_repair_tells_what_is_wrong_mends_it_and_finds_nothing_the_next_time()
         (LogDamage::DamagedBatches, 0..4),
         (LogDamage::Hole, missing..third),
         (LogDamage::DamagedBatches, third..third + 4),
-        (LogDamage::TornTail, 36..36),
+        (LogDamage::TornTail, 36..45),
         (LogDamage::BehindTables, 36..45),
     ];
     assert_eq!(found, wrong, "{last_bytes} {batch_bytes}");
