@@ -75,9 +75,9 @@ pub(super) struct ChannelNode {
     latitude: Option<f64>,
     /// Degrees east, WGS84.
     longitude: Option<f64>,
-    /// Metres above sea level, of the surface.
+    /// Metres above sea level, of the sensor; the ground above it is `depthM` higher.
     elevation_m: Option<f64>,
-    /// Burial depth.
+    /// Metres from the ground down to the sensor.
     depth_m: Option<f64>,
     /// Degrees clockwise from north.
     azimuth: Option<f64>,

@@ -97,7 +97,8 @@ struct StationBody {
     channels: Vec<ChannelBody>,
 }
 
-/// One channel epoch; coordinates are those of the station where they are not given.
+/// One channel epoch; coordinates are those of the station where they are not given. Its elevation is that of the sensor:
+/// where it is not given, `depth_m` below the station.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChannelBody {
@@ -210,7 +211,7 @@ impl StationBody {
                     source_id,
                     latitude: channel.latitude.unwrap_or(self.latitude),
                     longitude: channel.longitude.unwrap_or(self.longitude),
-                    elevation_m: channel.elevation_m.unwrap_or(self.elevation_m),
+                    elevation_m: channel.elevation_m.unwrap_or(self.elevation_m - channel.depth_m),
                     depth_m: channel.depth_m,
                     azimuth: channel.azimuth,
                     dip: channel.dip,

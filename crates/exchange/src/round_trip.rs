@@ -70,7 +70,7 @@ fn channel() -> impl Strategy<Value = Channel> {
     let codes = ("(|[A-Z0-9]{1,8})", "([A-Z0-9]{1,3}|H_GPS_|_T_|H__Z)");
     let numbers = (
         -500.0..3_000.0_f64,
-        prop::option::of(-360.0..=360.0_f64),
+        prop::option::of(0.0..360.0_f64),
         prop::option::of(-90.0..=90.0_f64),
         prop::option::of(1e-6..1e6_f64),
     );
@@ -79,7 +79,8 @@ fn channel() -> impl Strategy<Value = Channel> {
             source_id: SourceId::from_nslc("XX", "S", &location, &code),
             latitude: place.0,
             longitude: place.1,
-            elevation_m: place.2,
+            // The ground above the sensor must be some, too.
+            elevation_m: place.2.clamp(-11_000.0, 9_000.0),
             depth_m: numbers.0,
             azimuth: numbers.1,
             dip: numbers.2,

@@ -267,12 +267,15 @@ impl Columns {
         let start_time = epoch_start(row.cell(self.start)).map_err(bad_time)?;
         let end_time = epoch_end(row.cell(self.end)).map_err(bad_time)?;
         let has_channel = !codes.channel.is_empty();
+        let depth = self.depth.filter(|_| has_channel);
+        let depth_m = row.optional_number(depth, "burial depth")?.unwrap_or(0.0);
         let station = Station {
             network: codes.network.clone(),
             station: codes.station.clone(),
             latitude,
             longitude,
-            elevation_m,
+            // A channel's elevation is that of its sensor, a station's that of the ground.
+            elevation_m: elevation_m + depth_m,
             site_name: text(self.site),
             // A station's epoch is not that of one of its channels.
             start_time: start_time.filter(|_| !has_channel),
@@ -295,7 +298,7 @@ impl Columns {
             latitude,
             longitude,
             elevation_m,
-            depth_m: row.optional_number(self.depth, "burial depth")?.unwrap_or(0.0),
+            depth_m,
             azimuth: row.optional_number(self.azimuth, "azimuth")?,
             dip: row.optional_number(self.dip, "dip")?,
             sample_rate_hz: sample_rate_hz.filter(|rate_hz| *rate_hz != 0.0),

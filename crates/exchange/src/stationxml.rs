@@ -5,6 +5,8 @@
 //! <Station>  ─┼─ one at a time ────┤
 //! <Channel>  ─┘                    └─► the element as it was (`original`), written again as it was
 //! ```
+//! Numbers and dates that the schema does not allow and we read (longitudes beyond 180, azimuths west of north, days of the
+//! year) are written as it wants them: one of them makes a document that ObsPy reads nothing of.
 //! Of a response the overall sensitivity and the first analogue poles-and-zeros stage are part of the model, where they
 //! tell it: a response with a stage that is a list of values or a polynomial, or whose sensor cannot be read, is none
 //! there, for sensitivity alone would be off by orders of magnitude. [`response_stages`] reads all stages from the original. Everything else of a document (equipment, comments, elements
@@ -26,7 +28,7 @@ pub(crate) use networks::{group_networks, with_begin};
 pub use original::{
     NetworkSummary, RestrictedStatus, Sensitivity, network_summary, restricted_status, sensitivity,
 };
-pub(crate) use original::{stated_date, summary_of as network_summary_of};
+pub(crate) use original::{azimuth, stated_date, summary_of as network_summary_of};
 pub(crate) use response::of_sensitivity;
 pub use response::response_problem;
 pub use stages::response_stages;
@@ -38,6 +40,8 @@ use crate::xml::{Element, Token, XmlReader, decode};
 use crate::{Parsed, ReadError, epoch_end, epoch_start, excerpt};
 
 const FORMAT: &str = "StationXML";
+/// Name of the root element.
+const ROOT: &str = "FDSNStationXML";
 
 /// How much a document says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +70,7 @@ impl std::str::FromStr for Level {
     }
 }
 
-/// Reads a document.
+/// Reads a document, or several one behind the other.
 ///
 /// # Errors
 /// Where the bytes are not well-formed XML (line and column are named) or not StationXML.
@@ -74,7 +78,7 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
     let text = decode(bytes);
     let mut reader = XmlReader::new(FORMAT, &text);
     match reader.next()? {
-        Token::Start(root) if root.name == "FDSNStationXML" => {}
+        Token::Start(root) if root.name == ROOT => {}
         Token::Start(root) => {
             let found = format!("the root element is <{}>", excerpt(&root.name));
             return Err(ReadError::OtherFormat { expected: FORMAT, found });
@@ -85,7 +89,14 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
     }
     let mut parts = Parts::default();
     loop {
+        let outside = reader.is_outside();
         match reader.next()? {
+            // Another document in the same bytes, as `cat` joins them.
+            Token::Start(root) if outside && root.name == ROOT => {}
+            Token::Start(root) if outside => {
+                let name = excerpt(&root.name);
+                return Err(reader.broken(&format!("behind the document stands another one, <{name}>")));
+            }
             Token::Start(element) if element.name == "Network" => parts.network = Network::new(element),
             Token::Start(element) if element.name == "Station" => parts.read_station(&mut reader, element)?,
             Token::Start(element) => {
@@ -215,14 +226,14 @@ struct ChannelHead {
     response_original: Option<Arc<str>>,
 }
 
-/// A station at the place of a channel.
+/// A station on the ground above a channel.
 fn station_of(channel: &Channel) -> Station {
     Station {
         network: channel.source_id.network().to_owned(),
         station: channel.source_id.station().to_owned(),
         latitude: channel.latitude,
         longitude: channel.longitude,
-        elevation_m: channel.elevation_m,
+        elevation_m: channel.elevation_m + channel.depth_m,
         site_name: None,
         start_time: channel.start_time,
         end_time: channel.end_time,
@@ -304,15 +315,18 @@ fn numbers(source_id: SourceId, station: Option<&Station>, element: &Element) ->
         Some(samples / element.number(&["SampleRateRatio", "NumberSeconds"])?)
     };
     let sensor = ["Description", "Model", "Type"].iter().find_map(|name| element.text_of(&["Sensor", name]));
-    let elevation_m = number(&["Elevation"])?.or_else(|| station.map(|station| station.elevation_m));
-    let (depth_m, azimuth, dip) = (number(&["Depth"])?, number(&["Azimuth"])?, number(&["Dip"])?);
+    let (depth_m, azimuth, dip) =
+        (number(&["Depth"])?.unwrap_or(0.0), number(&["Azimuth"])?, number(&["Dip"])?);
+    // The elevation of a channel is its sensor's, that of a station the ground's.
+    let below_station = || station.map(|station| station.elevation_m - depth_m);
+    let elevation_m = number(&["Elevation"])?.or_else(below_station);
     // Channels of logs and of the state of health have the rate 0.
     let sample_rate_hz = number(&["SampleRate"])?.or_else(ratio).filter(|rate_hz| *rate_hz != 0.0);
     Ok(Channel {
         latitude,
         longitude,
         elevation_m: elevation_m.unwrap_or(0.0),
-        depth_m: depth_m.unwrap_or(0.0),
+        depth_m,
         azimuth,
         dip,
         sample_rate_hz,

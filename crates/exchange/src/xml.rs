@@ -236,7 +236,18 @@ impl<'a> XmlReader<'a> {
             }
             Event::Eof if self.depth > 0 => return Err(self.broken("the document ends too early")),
             Event::Eof => return Ok(Some(Token::Eof)),
-            Event::Text(part) => push(text, &String::from_utf8_lossy(&part)),
+            Event::Text(part) => {
+                let part = String::from_utf8_lossy(&part);
+                // Documents that were joined bring their marks of byte order along.
+                let blank = |c: char| c.is_whitespace() || c == '\u{FEFF}';
+                if self.depth == 0 && !part.chars().all(blank) {
+                    return Err(self.outside_of_the_root());
+                }
+                push(text, &part);
+            }
+            Event::CData(_) | Event::GeneralRef(_) if self.depth == 0 => {
+                return Err(self.outside_of_the_root());
+            }
             Event::CData(part) => push(text, &String::from_utf8_lossy(&part)),
             Event::GeneralRef(reference) => {
                 let resolved = resolve(&reference);
@@ -304,6 +315,15 @@ impl<'a> XmlReader<'a> {
         while self.namespaces.last().is_some_and(|(depth, ..)| *depth > self.depth) {
             self.namespaces.pop();
         }
+    }
+
+    fn outside_of_the_root(&self) -> ReadError {
+        self.broken("text that stands in no element")
+    }
+
+    /// Whether all elements are closed.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.depth == 0
     }
 
     /// Line of the current position.

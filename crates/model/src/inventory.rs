@@ -18,7 +18,7 @@ pub struct Coordinates {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
-    /// Height of the sensor above sea level (elevation minus burial depth).
+    /// Height of the sensor above sea level.
     pub elevation_m: f64,
 }
 
@@ -58,9 +58,9 @@ pub struct Channel {
     pub latitude: f64,
     /// Degrees east.
     pub longitude: f64,
-    /// Metres above sea level, of the surface.
+    /// Metres above sea level, of the sensor, as in StationXML 1.2 and FDSN text; the ground above it is `depth_m` higher.
     pub elevation_m: f64,
-    /// Burial depth.
+    /// Metres from the ground down to the sensor.
     pub depth_m: f64,
     /// Degrees clockwise from north.
     pub azimuth: Option<f64>,
@@ -143,7 +143,7 @@ impl Inventory {
             return Some(Coordinates {
                 latitude: channel.latitude,
                 longitude: channel.longitude,
-                elevation_m: channel.elevation_m - channel.depth_m,
+                elevation_m: channel.elevation_m,
             });
         }
         let (network, station) = (source_id.network(), source_id.station());
@@ -296,6 +296,16 @@ mod tests {
             original: None,
             response_original: None,
         }
+    }
+
+    #[test]
+    fn the_elevation_of_a_channel_is_that_of_its_sensor_however_deep_it_is() {
+        let elevation_m = |depth_m| {
+            let borehole = Channel { elevation_m: 1671.0, depth_m, ..channel() };
+            let inventory = Inventory { stations: vec![], channels: vec![borehole] };
+            inventory.coordinates(&channel().source_id, Timestamp::from_nanos(0)).map(|at| at.elevation_m)
+        };
+        assert_eq!((elevation_m(0.0), elevation_m(145.0)), (Some(1671.0), Some(1671.0)));
     }
 
     #[test]

@@ -220,3 +220,11 @@ fn station_text_and_back_is_the_same_inventory() {
     assert_eq!(read(write(&inventory, Level::Station).as_bytes(), None).unwrap().value, inventory);
     assert!(write(&inventory, Level::Network).ends_with("XX||2001-02-03T04:05:06.000||1\n"));
 }
+
+#[test]
+fn a_station_that_only_its_channels_name_stands_on_the_ground_above_them() {
+    let text = "#Network | Station | Location | Channel | Latitude | Longitude | Elevation | Depth\n\
+                IU|ANMO|00|BHZ|34.9|-106.5|1671.0|145.0\n";
+    let inventory = read(text.as_bytes(), None).unwrap().value;
+    assert_eq!((inventory.stations[0].elevation_m, inventory.channels[0].elevation_m), (1816.0, 1671.0));
+}

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use seislake_model::Inventory;
 
 use crate::epochs::{Side, date_text};
-use crate::stationxml::{Level, group_networks, network_summary_of, sensitivity, unit_name};
+use crate::stationxml::{Level, azimuth, group_networks, network_summary_of, sensitivity, unit_name};
 use crate::xml::number;
 
 /// FDSN station text at a level; `Response` is not expressible and written as `Channel`.
@@ -94,7 +94,7 @@ fn write_channels(inventory: &Inventory) -> String {
             c.longitude,
             c.elevation_m,
             c.depth_m,
-            optional(c.azimuth),
+            optional(c.azimuth.map(azimuth)),
             optional(c.dip),
             field(c.sensor.as_ref()),
             optional(c.sample_rate_hz),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use seislake_model::Timestamp;
 
 use crate::epochs::Side;
-use crate::xml::{Element, Token, XmlReader, XmlWriter};
-use crate::{epoch_end, epoch_start};
+use crate::xml::{Element, Token, XmlReader, XmlWriter, number};
+use crate::{epoch_end, epoch_start, wrapped};
 
 /// Elements of version 1.0 that version 1.2 has no place for.
 const GONE: [&str; 1] = ["StorageFormat"];
@@ -31,6 +31,60 @@ pub(super) fn element_of(text: &str) -> Option<Element> {
     };
     element.children.retain(kept);
     Some(element)
+}
+
+/// The element with its dates and directions as the schema wants them, where it has them otherwise.
+pub(super) fn valid(mut element: Element) -> Element {
+    for attribute in &mut element.attributes {
+        if matches!(attribute.name.as_str(), "startDate" | "endDate")
+            && !is_date_time(&attribute.value)
+            && let Ok(date) = Timestamp::rewritten(&attribute.value)
+        {
+            attribute.value = date;
+        }
+    }
+    for child in element.children.iter_mut().filter(|child| child.foreign.is_none()) {
+        let Ok(angle) = child.text.parse::<f64>() else { continue };
+        let valid = match child.name.as_str() {
+            "Longitude" => wrapped(angle),
+            // From 0 to below 360 degrees.
+            "Azimuth" => azimuth(angle),
+            _ => continue,
+        };
+        if valid != angle {
+            child.text = number(valid);
+        }
+    }
+    element
+}
+
+/// A direction of up to a turn either way as one from 0 to below 360 degrees.
+pub(crate) fn azimuth(angle: f64) -> f64 {
+    // What lies so little below zero that the sum is a whole turn is north, and north is no negative zero.
+    let turned = angle.rem_euclid(360.0);
+    if turned < 360.0 { turned + 0.0 } else { 0.0 }
+}
+
+/// Whether the text is an `xs:dateTime`: date, time and perhaps a fraction and a zone.
+fn is_date_time(text: &str) -> bool {
+    const FORM: &str = "0000-00-00T00:00:00";
+    let Some((head, tail)) = text.split_at_checked(FORM.len()) else { return false };
+    let is_digit = |c: char| c.is_ascii_digit();
+    let fits = |form: char, c: char| if form == '0' { is_digit(c) } else { form == c };
+    let zone = match tail.strip_prefix('.') {
+        Some(fraction) if fraction.starts_with(is_digit) => fraction.trim_start_matches(is_digit),
+        Some(_) => return false,
+        None => tail,
+    };
+    let is_zone = |zone: &str| {
+        matches!(zone, "" | "Z")
+            || zone.len() == 6
+                && "+00:00"
+                    .chars()
+                    .zip(zone.chars())
+                    .all(|(form, c)| if form == '+' { matches!(c, '+' | '-') } else { fits(form, c) })
+    };
+    FORM.chars().zip(head.chars()).all(|(form, c)| fits(form, c)) && is_zone(zone)
 }
 
 /// Begin of an element, without what is inside.

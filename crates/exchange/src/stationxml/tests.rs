@@ -30,7 +30,7 @@ fn reads_any_prefix_hertz_and_nanometres() {
     let station = &parsed.value.stations[0];
     assert_eq!((station.site_name.as_deref(), station.end_time), (Some("A & B é"), None));
     let channel = &parsed.value.channels[0];
-    assert_eq!((channel.latitude, channel.elevation_m, channel.depth_m), (1.5, 100.0, 5.0));
+    assert_eq!((channel.latitude, channel.elevation_m, channel.depth_m), (1.5, 95.0, 5.0));
     let response = channel.response.as_ref().unwrap();
     assert_eq!((response.sensitivity, response.input_unit), (2e9, InputUnit::Velocity));
     let stage = response.poles_zeros.as_ref().unwrap();
@@ -314,4 +314,103 @@ fn documents_of_any_size_and_depth_are_read_or_refused_in_proportion() {
 
 fn one_station() -> String {
     station("code=\"XX\"", "AAA", "<Site><Name>Ærø</Name></Site>")
+}
+
+/// IU.ANMO, whose ground is 1820 m high: ObsPy 1.5 reads the channel with elevation 1671 m ("elevation of the sensor") and
+/// depth 145 m.
+#[test]
+fn elevations_of_channels_are_those_of_their_sensors_and_of_stations_those_of_the_ground() {
+    let document = |station: &str, elevation: &str| {
+        format!(
+            "<FDSNStationXML><Network code=\"IU\"><Station code=\"ANMO\">{station}<Channel code=\"BHZ\" locationCode=\"00\">\
+             <Latitude>34.9</Latitude><Longitude>-106.5</Longitude>{elevation}<Depth>145</Depth></Channel></Station></Network>\
+             </FDSNStationXML>"
+        )
+    };
+    let of_station = "<Latitude>34.9</Latitude><Longitude>-106.5</Longitude><Elevation>1820</Elevation>";
+    let of_channel = "<Elevation>1671</Elevation>";
+    let read = |station: &str, channel: &str| {
+        let inventory = read(document(station, channel).as_bytes()).unwrap().value;
+        (inventory.stations[0].elevation_m, inventory.channels[0].elevation_m)
+    };
+    assert_eq!(read(of_station, of_channel), (1820.0, 1671.0));
+    assert_eq!(read(of_station, ""), (1820.0, 1675.0), "145 m below the ground");
+}
+
+/// ObsPy 1.5 refuses a whole document for one longitude beyond 180 or one azimuth outside of 0 to 360; the schema wants
+/// azimuths below 360 and dates with month and day.
+#[test]
+fn what_the_schema_does_not_allow_is_written_as_it_wants_it() {
+    let document = |longitude: &str, azimuth: &str, date: &str| {
+        format!(
+            "<FDSNStationXML><Network code=\"XX\" startDate=\"{date}\"><Station code=\"A\" startDate=\"{date}\"><Latitude>1</Latitude>\
+             <Longitude unit=\"DEGREES\">{longitude}</Longitude><Elevation>3</Elevation><Channel code=\"BHZ\" locationCode=\"\" \
+             startDate=\"{date}\" endDate=\"2599-365T23:59:59\"><Latitude>1</Latitude><Longitude>{longitude}</Longitude>\
+             <Elevation>3</Elevation><Depth>0</Depth><Azimuth plusError=\"2\">{azimuth}</Azimuth><Dip>0</Dip></Channel></Station>\
+             </Network></FDSNStationXML>"
+        )
+    };
+    for (longitude, azimuth, date, written) in [
+        ("237.5", "-90", "2020-001T00:00:00", ["-122.5", "270", "2020-01-01T00:00:00.000Z"]),
+        ("-190", "360", "2020-01-01", ["170", "0", "2020-01-01T00:00:00.000Z"]),
+        ("360", "-360.0", "20200101T000000", ["0", "0", "2020-01-01T00:00:00.000Z"]),
+        // What is allowed stays as it was written.
+        ("180.0", "-0.0", "2020-01-01T00:00:00", ["180.0", "-0.0", "2020-01-01T00:00:00"]),
+        ("1e1", "359.50", "2020-01-01T00:00:00.5+08:00", ["1e1", "359.50", "2020-01-01T00:00:00.5+08:00"]),
+    ] {
+        let parsed = read(document(longitude, azimuth, date).as_bytes()).unwrap();
+        assert_eq!(parsed.problems, []);
+        let text = write(&parsed.value, Level::Response, Timestamp::from_nanos(0));
+        let [longitude, azimuth, date] = written;
+        for (part, count) in [
+            (format!("<Longitude unit=\"DEGREES\">{longitude}</Longitude>"), 1),
+            (format!("<Longitude>{longitude}</Longitude>"), 1),
+            (format!("<Azimuth plusError=\"2\">{azimuth}</Azimuth>"), 1),
+            (format!(" startDate=\"{date}\""), 3),
+            (" endDate=\"2599-12-31T23:59:59.000Z\"".to_owned(), 1),
+        ] {
+            assert_eq!(text.matches(&part).count(), count, "{part} in {text}");
+        }
+        // The same of what has no original.
+        let mut bare = parsed.value;
+        bare.stations.iter_mut().for_each(|station| station.original = None);
+        bare.channels.iter_mut().for_each(|channel| channel.original = None);
+        let text = write(&bare, Level::Response, Timestamp::from_nanos(0));
+        let numbers: Vec<f64> = ["Longitude", "Azimuth"]
+            .iter()
+            .map(|name| {
+                let (_, rest) = text.split_once(&format!("<{name}>")).unwrap();
+                rest.split_once('<').unwrap().0.parse().unwrap()
+            })
+            .collect();
+        assert!((-180.0..=180.0).contains(&numbers[0]) && (0.0..360.0).contains(&numbers[1]), "{text}");
+    }
+}
+
+#[test]
+fn documents_one_behind_the_other_are_all_read_and_junk_is_told() {
+    let document = |code: &str| {
+        format!(
+            "\u{FEFF}<?xml version=\"1.0\"?>\n<FDSNStationXML xmlns=\"http://www.fdsn.org/xml/station/1\"><Network code=\"XX\">\
+             <Station code=\"{code}\"><Latitude>1</Latitude><Longitude>2</Longitude></Station></Network></FDSNStationXML>\n"
+        )
+    };
+    let (a, b) = (document("A"), document("B"));
+    let codes = |text: &str| {
+        let parsed = read(text.as_bytes())?;
+        assert_eq!(parsed.problems, []);
+        Ok(parsed.value.stations.into_iter().map(|station| station.station).collect::<Vec<_>>())
+    };
+    assert_eq!(codes(&format!("{a}{b}")), Ok(vec!["A".to_owned(), "B".to_owned()]));
+    for (text, reason) in [
+        (format!("{a}junk"), "line 3, column 5: text that stands in no element"),
+        (format!("{a}&amp;"), "text that stands in no element"),
+        (format!("{a}<html></html>"), "behind the document stands another one, <html>"),
+        (format!("{a}<Network code=\"YY\"></Network>"), "behind the document stands another one, <Network>"),
+        (format!("{a}<FDSNStationXML>"), "the document ends too early"),
+    ] {
+        let error: Result<Vec<String>, ReadError> = codes(&text);
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains(reason), "{said}");
+    }
 }

@@ -1,7 +1,7 @@
 //! StationXML 1.2 out: originals as they were read, everything else from what is known of it.
 //!
 //! An element that was read is written again with its attributes and children; only counts of a former selection are
-//! left out, and availability is that of our own data. Channels come after what their station says of itself.
+//! left out, dates and directions are made valid, and availability is that of our own data. Channels come after what their station says of itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use seislake_model::{Channel, InputUnit, Inventory, Response, Station, Timestamp};
 
 use super::networks::set_attribute;
-use super::original::{element_of, text_of};
+use super::original::{azimuth, element_of, text_of, valid};
 use super::{Level, group_networks, station_of, unit_name};
 use crate::epochs::Side;
 use crate::xml::{Element, XmlWriter};
@@ -49,7 +49,7 @@ pub fn write_document(inventory: &Inventory, document: &Document<'_>) -> String 
     let stations = stations_with_channels(inventory);
     for network in group_networks(stations.iter().map(|(station, _)| station)) {
         match &network.element {
-            Some(element) => open_with_children(&mut xml, element),
+            Some(element) => open_with_children(&mut xml, &valid(element.clone())),
             None => xml.open("Network", &[("code", &network.code)]),
         }
         if document.level >= Level::Station {
@@ -120,7 +120,7 @@ fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], 
     match station.original.as_deref().and_then(element_of) {
         Some(mut element) => {
             set_attribute(&mut element, "code", Some(&station.station));
-            open_with_children(xml, &with_start(element, station.start_time));
+            open_with_children(xml, &valid(with_start(element, station.start_time)));
         }
         None => open_station(xml, station),
     }
@@ -180,7 +180,7 @@ fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>
         Some(mut element) => {
             set_attribute(&mut element, "code", Some(&channel.source_id.channel()));
             set_attribute(&mut element, "locationCode", Some(channel.source_id.location()));
-            let element = with_start(element, channel.start_time);
+            let element = valid(with_start(element, channel.start_time));
             open_channel_read(xml, &element, document.availability.is_some(), held);
         }
         None => open_channel(xml, channel, held),
@@ -241,9 +241,11 @@ fn open_channel(xml: &mut XmlWriter, channel: &Channel, held: Option<(Timestamp,
     xml.number("Longitude", channel.longitude);
     xml.number("Elevation", channel.elevation_m);
     xml.number("Depth", channel.depth_m);
-    for (name, value) in
-        [("Azimuth", channel.azimuth), ("Dip", channel.dip), ("SampleRate", channel.sample_rate_hz)]
-    {
+    for (name, value) in [
+        ("Azimuth", channel.azimuth.map(azimuth)),
+        ("Dip", channel.dip),
+        ("SampleRate", channel.sample_rate_hz),
+    ] {
         if let Some(value) = value {
             xml.number(name, value);
         }
