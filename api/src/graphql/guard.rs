@@ -16,6 +16,7 @@ use async_graphql::parser::parse_query;
 use async_graphql::parser::types::{ExecutableDocument, FragmentDefinition, Selection, SelectionSet};
 use async_graphql::{Request, Value, Variables};
 
+use super::variables;
 use crate::error::{ApiError, ErrorCode};
 
 /// Longest document. The query that tools send to learn the schema has 2 kB.
@@ -48,11 +49,18 @@ const INTROSPECTION_LISTS: [(&str, u64); 8] = [
     ("possibleTypes", 4),
 ];
 
-/// Parses the document of a request and refuses it where it is too large in any way. The request keeps the document, so that
-/// it is not parsed again.
-pub(super) fn check(request: &mut Request, depth_max: usize) -> Result<(), ApiError> {
+/// Whether the answer of a request holds stand-ins for fields that were skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StandIns {
+    None,
+    Some,
+}
+
+/// Parses the document of a request and refuses it where it is too large in any way, or its variables do not fit. The
+/// request keeps the document, so that it is not parsed again.
+pub(super) fn check(request: &mut Request, depth_max: usize) -> Result<StandIns, ApiError> {
     check_variables(&request.variables)?;
-    let document = parse(&request.query)?;
+    let mut document = parse(&request.query)?;
     let size = measure(&document)?;
     if size.depth > depth_max {
         let message =
@@ -60,8 +68,10 @@ pub(super) fn check(request: &mut Request, depth_max: usize) -> Result<(), ApiEr
         return Err(ApiError::new(ErrorCode::QueryTooDeep, message)
             .hint("ask for the inner objects in a second query by their id"));
     }
+    variables::coerce(request, &document)?;
+    let stand_ins = if variables::add_stand_ins(&mut document) { StandIns::Some } else { StandIns::None };
     request.set_parsed_query(document);
-    Ok(())
+    Ok(stand_ins)
 }
 
 fn too_complex(message: String) -> ApiError {

@@ -1,7 +1,7 @@
 //! GraphQL over the lake: events with what stands behind them, picks, stations, waveform segments.
 //!
 //! ```text
-//! request ─ guard, cost ─ root field ─► View (session as of one snapshot) ─► one statement per field
+//! request ─ guard, variables, cost ─ root field ─► View (session as of one snapshot) ─► one statement per field
 //!                                         └─ loader: children of all parents of a level in one statement
 //! ```
 //! Lists are Relay connections. A cursor holds the snapshot it was made of, so paging sees one state of the lake however
@@ -16,6 +16,7 @@ mod order;
 mod query;
 mod scalars;
 mod serve;
+mod variables;
 mod view;
 mod waveform;
 
@@ -45,7 +46,7 @@ pub(crate) fn schema(state: AppState, limits: HttpLimits) -> ApiSchema {
 /// # Errors
 /// It is no GraphQL document, or too large in any way.
 pub fn check_document(text: &str) -> Result<(), ApiError> {
-    guard::check(&mut Request::new(text), HttpLimits::default().query_depth_max)
+    guard::check(&mut Request::new(text), HttpLimits::default().query_depth_max).map(|_| ())
 }
 
 /// The schema as text: what `api/schema.graphql` holds.

@@ -13,6 +13,8 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::get;
 use seislake_query::shortened;
 
+use super::guard::StandIns;
+use super::variables::remove_stand_ins;
 use super::view::RequestViews;
 use super::{ApiSchema, guard, schema};
 use crate::error::{ApiError, ErrorCode, retry_after};
@@ -60,10 +62,16 @@ impl GraphqlState {
 
     /// Executes a request whose document is within bounds.
     async fn execute(&self, mut request: Request, sent: Sent) -> HttpResponse {
-        let checked =
-            guard::check(&mut request, self.depth_max).and_then(|()| check_method(&mut request, sent));
+        let checked = guard::check(&mut request, self.depth_max);
+        let checked = checked.and_then(|stand_ins| check_method(&mut request, sent).map(|()| stand_ins));
         match checked {
-            Ok(()) => answer(execute(self, request).await),
+            Ok(stand_ins) => {
+                let mut response = execute(self, request).await;
+                if stand_ins == StandIns::Some {
+                    remove_stand_ins(&mut response.data);
+                }
+                answer(response)
+            }
             Err(error) => refused(&error),
         }
     }

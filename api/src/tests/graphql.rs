@@ -293,6 +293,63 @@ async fn wrong_queries_have_a_code_each() {
 }
 
 #[tokio::test]
+async fn variables_are_coerced_before_anything_looks_at_them() {
+    let house = House::furnished().await;
+    let ask = async |query: &str, variables: Value| {
+        let body = json!({ "query": query, "variables": variables }).to_string();
+        let (status, text) = house.post("/graphql", "application/json", body).await;
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let keys = async |query: &str, variables: Value| {
+        let (status, answer) = ask(query, variables).await;
+        assert_eq!((status, &answer["errors"]), (StatusCode::OK, &Value::Null), "{query}");
+        let node = &answer["data"]["events"]["nodes"][0];
+        node.as_object().unwrap_or_else(|| panic!("{query}: {answer}")).keys().cloned().collect::<Vec<_>>()
+    };
+    let events = |definition: &str, fields: &str| {
+        format!("query({definition}) {{ events(first: 1) {{ nodes {{ {fields} }} }} }}")
+    };
+    // Defaults decide, and what is sent decides against them.
+    let included = events("$i: Boolean = true", "magnitude eventId @include(if: $i)");
+    assert_eq!(keys(&included, json!({})).await, ["eventId", "magnitude"]);
+    assert_eq!(keys(&included, json!({"i": false})).await, ["magnitude"]);
+    let skipped = events("$s: Boolean = true", "magnitude eventId @skip(if: $s)");
+    assert_eq!(keys(&skipped, json!({})).await, ["magnitude"]);
+    assert_eq!(keys(&skipped, json!({"s": false})).await, ["eventId", "magnitude"]);
+    // An object all of whose fields are skipped is empty, not null.
+    for fields in
+        ["eventId @skip(if: $s)", "... @skip(if: $s) { eventId }", "... on Event { eventId @skip(if: $s) }"]
+    {
+        assert_eq!(keys(&events("$s: Boolean = true", fields), json!({})).await, [""; 0], "{fields}");
+        assert_eq!(keys(&events("$s: Boolean = true", fields), json!({"s": false})).await, ["eventId"]);
+    }
+    let nothing = "query($s: Boolean!) { events(first: 1) @skip(if: $s) { totalCount } }";
+    assert_eq!(ask(nothing, json!({"s": true})).await.1["data"], json!({}));
+    let first = "query($n: Int!) { events(first: $n) { nodes { eventId } } }";
+    let by_id = |definition: &str| format!("query({definition}) {{ event(id: $v) {{ eventId }} }}");
+    for (query, variables, message) in [
+        (nothing, json!({}), "Variable \"$s\" of required type \"Boolean!\" was not provided."),
+        (first, json!({}), "Variable \"$n\" of required type \"Int!\" was not provided."),
+        (first, json!({"n": null}), "Variable \"$n\" of non-null type \"Int!\" must not be null."),
+        (first, json!({"n": "one"}), "Variable \"$n\" got invalid value \"one\"; Expected type \"Int\"."),
+        (first, json!({"n": [1]}), "Variable \"$n\" got invalid value [1]; Expected type \"Int\"."),
+        (
+            nothing,
+            json!({"s": "yes"}),
+            "Variable \"$s\" got invalid value \"yes\"; Expected type \"Boolean\".",
+        ),
+        (&by_id("$v: [String!]!"), json!({"v": ["a", null]}), "not to be null."),
+        (&by_id("$v: [String!]!"), json!({"v": "a"}), "expected type \"String\""),
+        (&by_id("$v: [String!]!"), json!({"v": ["a"]}), "expected type \"String\""),
+    ] {
+        let (status, answer) = ask(query, variables).await;
+        let said = answer["errors"][0]["message"].as_str().unwrap_or_default();
+        assert!(status == StatusCode::BAD_REQUEST && said.contains(message), "{query}: {answer}");
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "INVALID_QUERY");
+    }
+}
+
+#[tokio::test]
 async fn queries_go_by_get_too_and_introspection_is_answered() {
     let house = House::furnished().await;
     let (status, answer) = house.get_json("/graphql?query=%7Bevents%28first%3A1%29%7BtotalCount%7D%7D").await;
