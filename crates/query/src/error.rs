@@ -66,6 +66,13 @@ const TREE_WORDS: [&str; 14] = [
     "ScalarSubquery(",
 ];
 
+/// Names that the engine gives to what it makes of subqueries.
+const ENGINE_NAMES: [&str; 3] = ["__correlated_sq", "__scalar_sq", "__always_true"];
+
+/// What is wrong with a subquery of which the engine can make no join.
+pub(crate) const SUBQUERY_ELSEWHERE: &str =
+    "a subquery cannot stand here: put its value into a column of a subquery in FROM, or join it";
+
 /// A sentence short enough for a client: its begin and, where something was left out, its end.
 #[must_use]
 pub fn shortened(message: &str) -> String {
@@ -117,6 +124,9 @@ fn message(error: &DataFusionError) -> String {
         DataFusionError::SQL(cause, _) => cause.to_string(),
         root => root.strip_backtrace(),
     };
+    if ENGINE_NAMES.iter().any(|name| text.contains(name)) {
+        return SUBQUERY_ELSEWHERE.to_owned();
+    }
     let text = of_condition(&text).map_or(text.as_str(), |said| said);
     let mut lines = text.lines();
     let line = lines.next().unwrap_or_default();

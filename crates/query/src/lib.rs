@@ -4,6 +4,7 @@
 //! topics nor Iceberg: tables come in as a [`CatalogProvider`](datafusion::catalog::CatalogProvider).
 #![warn(missing_docs)]
 
+mod cases;
 mod clauses;
 mod comparisons;
 mod deep_stack;
@@ -14,6 +15,8 @@ mod growth;
 mod integers;
 mod list_memory;
 mod memory;
+mod merged_keys;
+mod multisets;
 mod named_windows;
 mod names;
 mod panics;
@@ -27,6 +30,7 @@ mod standard;
 mod statement;
 mod stop;
 mod stoppable;
+mod subqueries;
 mod table_functions;
 mod time_literals;
 mod times;

@@ -6,18 +6,22 @@ use datafusion::catalog::CatalogProvider;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
+use crate::cases::{KeepCases, KeepJoinCases};
 use crate::comparisons::CompareValues;
 use crate::error::Result;
-use crate::functions::{AGGREGATES, FUNCTIONS, WINDOWS};
+use crate::functions::{AGGREGATES, AGGREGATES_INSTEAD, FUNCTIONS, WINDOWS};
 use crate::growth::{self, Growth, GuardGrowth};
-use crate::integers::{self, CheckIntegers};
+use crate::integers::CheckIntegers;
 use crate::list_memory::ListMemory;
 use crate::memory::SessionMemory;
+use crate::multisets::CountEqualRows;
 use crate::projections::MarkProjections;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
+use crate::subqueries::{RefuseWhatIsLeft, Subqueries};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 use crate::times::{self, WideTimes};
 
@@ -61,6 +65,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_batch_size(settings.batch_size);
     // The default of 50 refuses calls that people write; the stack of a statement is sized for this one.
     config.options_mut().sql_parser.recursion_limit = NESTING_MAX;
+    // It refuses statements whose CASE is never null by one of the engine's two ways to see it.
+    config.options_mut().execution.skip_physical_aggregate_schema_check = true;
     if settings.target_partitions > 0 {
         config = config.with_target_partitions(settings.target_partitions);
     }
@@ -72,16 +78,23 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
     // Before the engine gives types.
     let mut analyzer = planning::analyzer_rules();
-    analyzer.insert(0, Arc::new(WideTimes));
-    analyzer.insert(1, Arc::new(CompareValues));
+    let before: [Arc<dyn AnalyzerRule + Send + Sync>; 4] =
+        [Arc::new(CountEqualRows), Arc::new(Subqueries), Arc::new(WideTimes), Arc::new(CompareValues)];
+    analyzer.splice(0..0, before);
+    let mut optimizer = planning::optimizer_rules();
+    let joined = optimizer.iter().position(|rule| rule.name() == "scalar_subquery_to_join");
+    optimizer.insert(joined.map_or(0, |index| index + 1), Arc::new(RefuseWhatIsLeft));
+    let physical =
+        planning::physical_rules().into_iter().map(|rule| Arc::new(KeepJoinCases(rule)) as _).collect();
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
         .with_analyzer_rules(analyzer)
-        .with_optimizer_rules(planning::optimizer_rules())
-        .with_physical_optimizer_rules(planning::physical_rules())
+        .with_optimizer_rules(optimizer)
+        .with_physical_optimizer_rules(physical)
         .with_analyzer_rule(Arc::new(CheckIntegers))
+        .with_analyzer_rule(Arc::new(KeepCases))
         .with_analyzer_rule(Arc::new(GuardGrowth))
         .with_analyzer_rule(Arc::new(MarkProjections))
         .with_physical_optimizer_rule(Arc::new(AskWhetherWanted))
@@ -96,10 +109,9 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         context.register_udf(function());
     }
     context.register_udf(times::zones::function());
-    for function in AGGREGATES {
+    for function in AGGREGATES.iter().chain(AGGREGATES_INSTEAD) {
         context.register_udaf(function());
     }
-    context.register_udaf(integers::sum::function());
     for function in WINDOWS {
         context.register_udwf(function());
     }

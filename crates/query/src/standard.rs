@@ -19,6 +19,7 @@ use datafusion::sql::sqlparser::ast::{
 use seislake_model::{ErrorKind, Timestamp};
 
 use crate::error::{QueryError, Result};
+use crate::merged_keys;
 use crate::recursion::name_first_rows;
 use crate::{named_windows, names};
 
@@ -33,6 +34,7 @@ pub(crate) fn settle(statement: &mut Statement) -> Result<()> {
             named_windows::write_out(statement).map_err(refused)?;
             names::number_columns(statement);
             name_first_rows(statement);
+            merged_keys::write_out(statement).map_err(refused)?;
             let settled = visit_expressions_mut(statement.as_mut(), |expression| match settled(expression) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(message) => ControlFlow::Break(message),

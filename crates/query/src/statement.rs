@@ -28,6 +28,7 @@ use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::panics::{Calls, Caught};
 use crate::shape::{Parsed, not_reading};
 use crate::stop::Stop;
+use crate::subqueries::refuse_what_is_left;
 use crate::{clauses, names, standard, time_literals};
 
 /// A statement that needs more stack than this is called deep: few of them should run at a time.
@@ -175,24 +176,23 @@ impl fmt::Debug for Plan {
 }
 
 impl Plan {
-    /// Columns of its answer. Types are settled by the engine's analyzer: before, a branch without decimals would speak for
-    /// those that have some.
+    /// Columns of its answer. Types are settled by the whole of the planner: before, a branch without decimals would speak for
+    /// those that have some, and `round(x, 1 + 1)` for any number of digits.
     ///
     /// # Errors
     /// Its types do not fit together.
     pub fn schema(&self) -> Result<SchemaRef> {
         let bytes = self.plan.bytes;
-        self.calls.caught(|| on_stack(bytes, || self.analyzed_schema()))?
+        self.calls.caught(|| on_stack(bytes, || self.settled_schema()))?
     }
 
-    fn analyzed_schema(&self) -> Result<SchemaRef> {
+    fn settled_schema(&self) -> Result<SchemaRef> {
         let gone =
             || QueryError { kind: ErrorKind::Internal, message: "the plan is gone".into(), source: None };
-        let plan = self.plan.get().ok_or_else(gone)?.clone();
         let _planning = Planning::begin();
-        let analyzed =
-            self.state.analyzer().execute_and_check(plan, self.state.config_options(), |_, _| {})?;
-        Ok(SchemaRef::clone(analyzed.schema().inner()))
+        let optimized = self.state.optimize(self.plan.get().ok_or_else(gone)?)?;
+        refuse_what_is_left(&optimized)?;
+        Ok(SchemaRef::clone(optimized.schema().inner()))
     }
 
     /// Runs it; where it reads lists, in batches of few rows.
@@ -214,6 +214,7 @@ async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
     let planning = Planning::begin();
     let optimized = state.optimize(plan.get().ok_or_else(gone)?)?;
     drop(planning);
+    refuse_what_is_left(&optimized)?;
     if batch_rows == BatchRows::FewOfLists && reads_lists(&optimized)? {
         let execution = &mut state.config_mut().options_mut().execution;
         execution.batch_size = execution.batch_size.min(LIST_ROWS_MAX);

@@ -8,6 +8,7 @@ mod distance_km;
 mod filters;
 mod measures;
 mod ntile;
+mod percentiles;
 mod remove_response;
 mod resampling;
 pub(crate) mod spectra;
@@ -51,3 +52,7 @@ pub const AGGREGATES: &[fn() -> AggregateUDF] = &[continuity::function];
 
 /// Constructors of window functions of the engine that are ours.
 pub(crate) const WINDOWS: &[fn() -> WindowUDF] = &[ntile::function];
+
+/// Constructors of aggregates of the engine that are ours.
+pub(crate) const AGGREGATES_INSTEAD: &[fn() -> AggregateUDF] =
+    &[percentiles::median, percentiles::percentile_cont, crate::integers::sum::function];

@@ -15,6 +15,7 @@ mod concat;
 mod sizes;
 mod steps;
 mod unnest;
+mod weights;
 mod widths;
 mod windows;
 
@@ -302,7 +303,7 @@ impl ExtensionOptions for Growth {
 pub(crate) struct GuardGrowth;
 
 impl AnalyzerRule for GuardGrowth {
-    fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
+    fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
         let guarded = plan.transform_up_with_subqueries(|node| {
             let names = NamePreserver::new(&node);
             let rows = match &node {
@@ -312,7 +313,11 @@ impl AnalyzerRule for GuardGrowth {
             let node = node.map_expressions(|expression| {
                 let name = names.save(&expression);
                 let guarded = expression.transform_up(|part| match &rows {
-                    Some(rows) => guard(part)?.transform_data(|part| windows::without_filter(part, rows)),
+                    Some(rows) => {
+                        let guarded =
+                            guard(part)?.transform_data(|part| windows::without_filter(part, rows))?;
+                        Ok(guarded.update_data(|part| weights::weighed(part, options)))
+                    }
                     None => guard(part),
                 });
                 Ok(guarded?.update_data(|expression| name.restore(expression)))

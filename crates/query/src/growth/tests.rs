@@ -202,3 +202,27 @@ async fn a_call_on_fewer_rows_is_tried_before_it_is_refused() {
     let sql = "SELECT count(s), max(length(s)) FROM (SELECT repeat(CAST(value AS VARCHAR), 4000) AS s FROM range(1, 20000))";
     assert_eq!(answer(sql).await.as_deref(), Ok("19999,20000"));
 }
+
+#[tokio::test]
+async fn what_an_aggregate_over_a_window_gathers_is_counted() {
+    // Blocks of 9 kB, too small to be counted where they are allocated.
+    let wide = "arrow_cast(arrow_cast(CAST(value AS VARCHAR) || repeat('x', 9000), 'Binary'), 'FixedSizeBinary(9005)')";
+    let sql = format!(
+        "SELECT max(c) FROM (SELECT count(DISTINCT {wide}) OVER (ORDER BY value) AS c FROM range(10000, 30000))"
+    );
+    let refused = answer(&sql).await;
+    assert!(refused.as_ref().is_err_and(|refused| refused.contains("more memory")), "{sql}: {refused:?}");
+    for (sql, expected) in [
+        (format!("SELECT max(c) FROM (SELECT count(DISTINCT {wide}) OVER (ORDER BY value) AS c FROM range(10000, 10300))"), "300"),
+        (format!("SELECT max(c) FROM (SELECT count(DISTINCT {wide}) OVER (PARTITION BY value % 40 ORDER BY value) AS c FROM range(10000, 30000))"), "500"),
+        ("SELECT max(c) FROM (SELECT count(DISTINCT value % 7) OVER (ORDER BY value) AS c FROM range(0, 100000))".to_owned(), "7"),
+        (
+            "SELECT max(c) FROM (SELECT count(DISTINCT value) OVER (ORDER BY value ROWS 9 PRECEDING) AS c FROM range(0, 100000))"
+                .to_owned(),
+            "10",
+        ),
+        ("SELECT c FROM (SELECT value, median(value) OVER (ORDER BY value DESC) AS c FROM range(0, 1000)) WHERE value = 0".to_owned(), "499.5"),
+    ] {
+        assert_eq!(answer(&sql).await.as_deref(), Ok(expected), "{sql}");
+    }
+}

@@ -87,3 +87,30 @@ async fn a_statement_that_needs_too_much_memory_says_so() {
     let error = QueryError::from(outcome.unwrap_err());
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
 }
+
+#[tokio::test]
+async fn the_schema_that_is_told_is_that_of_the_rows() {
+    let context = empty_session();
+    for sql in [
+        "SELECT round(2.345::decimal(5,3), 2)",
+        "SELECT round(x, 1 + 1) FROM (VALUES (2.345::decimal(5,3))) AS t(x)",
+        "SELECT trunc(x, 1) FROM (VALUES (2.345)) AS t(x)",
+        "SELECT CASE WHEN x > 1 THEN 1 ELSE 1.5 END, x || 'a', now() FROM (VALUES (2)) AS t(x)",
+        "SELECT (SELECT count(*) FROM (VALUES (2)) AS u(y) WHERE y = x), x IN (SELECT 1) FROM (VALUES (2)) AS t(x)",
+        "SELECT 1 UNION ALL SELECT 1.5 UNION ALL SELECT NULL",
+    ] {
+        let told = crate::plan(&context, sql).await.unwrap().schema().unwrap();
+        let batches: Vec<_> = query(&context, sql).await.unwrap().try_collect().await.unwrap();
+        let kinds = |schema: &arrow::datatypes::Schema| {
+            schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&told), kinds(&batches[0].schema()), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn aggregates_of_nested_cases_are_answered() {
+    let sql = "SELECT sum(CASE WHEN (CASE WHEN (a > 1 AND b < 3) THEN a ELSE 0 END) BETWEEN 1 AND 2 THEN 1 ELSE 0 END)
+               FROM (VALUES (1, 2), (2, 1), (2, 5), (NULL, 1)) AS t(a, b)";
+    assert_eq!(crate::asking::answer(sql).await.as_deref(), Ok("1"));
+}

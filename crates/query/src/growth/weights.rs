@@ -1,0 +1,251 @@
+//! What an aggregate over a window gathers is counted: `count(DISTINCT x) OVER (ORDER BY t)` gives a number for every row, and
+//! keeps all values to do so, in blocks too small to be counted where they are allocated.
+//!
+//! ```text
+//! aggregate over a window that keeps what it reads ──► the same, which takes its size from the memory of the session
+//! ```
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Expr, ReversedUDAF, SetMonotonicity,
+    Signature, WindowFunctionDefinition,
+};
+
+use crate::list_memory::ListMemory;
+
+/// Aggregates that keep some numbers or one value, however much they read.
+const SMALL: [&str; 36] = [
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "first_value",
+    "last_value",
+    "max",
+    "mean",
+    "min",
+    "nth_value",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "sum",
+    "var",
+    "var_pop",
+    "var_samp",
+];
+
+/// Values after which an aggregate is asked for its size, and then once it has read this part more: asking looks at all of
+/// them.
+const VALUES_AT_FIRST: usize = 256;
+const PART_MORE: usize = 4;
+
+/// An aggregate over a window that keeps what it reads, counted by the pool of the session.
+pub(super) fn weighed(expression: Expr, options: &ConfigOptions) -> Expr {
+    let Expr::WindowFunction(mut window) = expression else { return expression };
+    let memory = options.extensions.get::<ListMemory>();
+    if let (WindowFunctionDefinition::AggregateUDF(function), Some(memory)) = (&window.fun, memory)
+        && (window.params.distinct || !SMALL.contains(&function.name()))
+        && !function.inner().as_any().is::<Weighed>()
+    {
+        let weighed = Weighed { engine: Arc::clone(function), pool: Arc::clone(&memory.pool) };
+        window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(weighed)));
+    }
+    Expr::WindowFunction(window)
+}
+
+struct Weighed {
+    engine: Arc<AggregateUDF>,
+    pool: Arc<dyn MemoryPool>,
+}
+
+impl fmt::Debug for Weighed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Weighed").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Weighed {
+    fn eq(&self, other: &Self) -> bool {
+        self.engine == other.engine
+    }
+}
+
+impl Eq for Weighed {}
+
+impl Hash for Weighed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.engine.hash(state);
+    }
+}
+
+impl Weighed {
+    fn weighing(&self, gathered: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
+        let consumer = MemoryConsumer::new(format!("{} over a window", self.engine.name()));
+        let taken = consumer.register(&self.pool);
+        Box::new(Weighing { gathered, taken, value_count: 0, next_count: VALUES_AT_FIRST })
+    }
+}
+
+impl AggregateUDFImpl for Weighed {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &str {
+        self.engine.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.engine.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.engine.signature()
+    }
+
+    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
+        self.engine.coerce_types(arg_types)
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        self.engine.return_type(arg_types)
+    }
+
+    fn return_field(&self, arg_fields: &[FieldRef]) -> Result<FieldRef> {
+        self.engine.return_field(arg_fields)
+    }
+
+    fn is_nullable(&self) -> bool {
+        self.engine.is_nullable()
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        self.engine.default_value(data_type)
+    }
+
+    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
+        self.engine.state_fields(args)
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(self.weighing(self.engine.accumulator(args)?))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        Ok(self.weighing(self.engine.create_sliding_accumulator(args)?))
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        match self.engine.inner().reverse_expr() {
+            ReversedUDAF::Reversed(engine) => {
+                let weighed = Self { engine, pool: Arc::clone(&self.pool) };
+                ReversedUDAF::Reversed(Arc::new(AggregateUDF::new_from_impl(weighed)))
+            }
+            other => other,
+        }
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        self.engine.order_sensitivity()
+    }
+
+    fn supports_null_handling_clause(&self) -> bool {
+        self.engine.supports_null_handling_clause()
+    }
+
+    fn supports_within_group_clause(&self) -> bool {
+        self.engine.supports_within_group_clause()
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.engine.documentation()
+    }
+
+    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
+        self.engine.inner().set_monotonicity(data_type)
+    }
+}
+
+/// What one partition of a window gathers, and the memory that it takes from the pool until it is dropped.
+#[derive(Debug)]
+struct Weighing {
+    gathered: Box<dyn Accumulator>,
+    taken: MemoryReservation,
+    /// Values that it was given and that have not left it.
+    value_count: usize,
+    /// Values with which it is asked again.
+    next_count: usize,
+}
+
+impl Weighing {
+    fn given(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.value_count = self.value_count.saturating_add(values.first().map_or(0, |values| values.len()));
+        if self.value_count < self.next_count {
+            return Ok(());
+        }
+        self.next_count = self.value_count + (self.value_count / PART_MORE).max(VALUES_AT_FIRST);
+        self.taken.try_resize(self.gathered.size())
+    }
+}
+
+impl Accumulator for Weighing {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.gathered.update_batch(values)?;
+        self.given(values)
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.gathered.merge_batch(states)
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        self.value_count = self.value_count.saturating_sub(values.first().map_or(0, |values| values.len()));
+        self.gathered.retract_batch(values)
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        self.gathered.supports_retract_batch()
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        self.gathered.state()
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        self.gathered.evaluate()
+    }
+
+    fn size(&self) -> usize {
+        self.gathered.size()
+    }
+}

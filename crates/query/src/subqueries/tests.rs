@@ -1,0 +1,175 @@
+use crate::asking::answer;
+
+/// `t(k, x)` with four rows, `u(k, y)` with two rows for 2, one for 3, none for 1 and a null.
+const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (1, 10), (2, 20), (3, 30), (4, 40)) AS v(k, x)),
+    u AS (SELECT * FROM (VALUES (2, 5), (2, 6), (3, 7), (9, 8)) AS v(k, y)),
+    n AS (SELECT * FROM (VALUES (1), (2), (NULL)) AS v(k))";
+
+async fn check(cases: &[(&str, &str)]) {
+    let mut wrong = vec![];
+    for (sql, expected) in cases {
+        let said = answer(&format!("{WITH} {sql}")).await;
+        if said.as_deref() != Ok(expected) {
+            wrong.push(format!("{sql}: {said:?}, not {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+async fn refused(cases: &[(&str, &str)]) {
+    let mut wrong = vec![];
+    for (sql, part) in cases {
+        let said = answer(&format!("{WITH} {sql}")).await;
+        if !said.as_ref().is_err_and(|said| said.contains(part) && !said.contains("__")) {
+            wrong.push(format!("{sql}: {said:?}, not {part:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn a_subquery_without_rows_is_null() {
+    check(&[
+        ("SELECT (SELECT x FROM t WHERE k = 7) IS NULL", "true"),
+        ("SELECT coalesce((SELECT x FROM t WHERE k = 7), -1)", "-1"),
+        ("SELECT coalesce((SELECT x FROM t WHERE k = 7 LIMIT 1), -1)", "-1"),
+        ("SELECT (SELECT x FROM t WHERE k = 7) AS a, k FROM t WHERE k = 1", ",1"),
+        ("SELECT count(*) FROM t WHERE (SELECT x FROM t WHERE k = 7) IS NULL", "4"),
+        ("SELECT count(*) FROM t WHERE coalesce((SELECT x FROM t WHERE k = 7), 9) = 9", "4"),
+        ("SELECT CASE WHEN (SELECT 's' FROM t WHERE k = 7) IS NULL THEN 1 ELSE 2 END", "1"),
+        ("SELECT (SELECT count(*) FROM t HAVING count(*) > 9) IS NULL", "true"),
+        ("SELECT count(*) FROM t WHERE (SELECT count(*) FROM t HAVING count(*) > 9) IS NULL", "4"),
+        (
+            "SELECT (SELECT max(x) FROM t) AS a, (SELECT 7) AS b, (SELECT x FROM t WHERE k = 2) AS c",
+            "40,7,20",
+        ),
+        ("SELECT k FROM t WHERE x = (SELECT x FROM t ORDER BY x DESC LIMIT 1)", "4"),
+        ("SELECT (SELECT NULL) AS a, (SELECT k FROM n WHERE k IS NULL) IS NULL", ",true"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_subquery_with_several_rows_is_an_error() {
+    const SEVERAL: &str = "more than one row returned by a subquery used as an expression";
+    refused(&[
+        ("SELECT (SELECT x FROM t)", SEVERAL),
+        ("SELECT count(*) FROM t WHERE (SELECT x FROM t) > 5", SEVERAL),
+        ("SELECT k FROM t WHERE x > (SELECT x FROM t WHERE k > 2)", SEVERAL),
+        ("SELECT coalesce((SELECT x FROM t), 1)", SEVERAL),
+        ("SELECT (SELECT k FROM n WHERE k IS NULL OR k = 1)", SEVERAL),
+        ("SELECT k, (SELECT y FROM u WHERE u.k = t.k) FROM t", SEVERAL),
+        ("SELECT sum((SELECT x FROM t)) FROM u", SEVERAL),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_subquery_may_read_the_row_around_it() {
+    check(&[
+        ("SELECT k, (SELECT y FROM u WHERE u.k = t.k) FROM t WHERE k <> 2 ORDER BY k", "1,;3,7;4,"),
+        ("SELECT k, (SELECT DISTINCT y FROM u WHERE u.k = t.k) FROM t WHERE k <> 2 ORDER BY k", "1,;3,7;4,"),
+        ("SELECT k FROM t WHERE k <> 2 AND (SELECT y FROM u WHERE u.k = t.k) IS NULL ORDER BY k", "1;4"),
+        ("SELECT k, (SELECT count(*) FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,0;2,2;3,1;4,0"),
+        (
+            "SELECT k, (SELECT count(*) FROM u WHERE u.k = t.k) AS a, (SELECT count(*) FROM n WHERE n.k = t.k) AS b FROM t ORDER BY k",
+            "1,0,1;2,2,1;3,1,0;4,0,0",
+        ),
+        (
+            "SELECT k FROM t WHERE (SELECT count(*) FROM u WHERE u.k = t.k) = 0 AND (SELECT count(*) FROM n WHERE n.k = t.k) = 0",
+            "4",
+        ),
+        ("SELECT k, (SELECT count(*) + t.x FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,10;2,22;3,31;4,40"),
+        ("SELECT k, (SELECT approx_distinct(y) FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,0;2,2;3,1;4,0"),
+        ("SELECT k, (SELECT count(DISTINCT y) FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,0;2,2;3,1;4,0"),
+        ("SELECT k, (SELECT max(y) - min(y) FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,;2,1;3,0;4,"),
+        ("SELECT k, (SELECT coalesce(sum(y), -1) FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,-1;2,11;3,7;4,-1"),
+        ("SELECT k, (SELECT max(y) FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,;2,6;3,7;4,"),
+        ("SELECT k, (SELECT sum(y) FROM u WHERE u.k = t.k GROUP BY u.k) FROM t ORDER BY k", "1,;2,11;3,7;4,"),
+        (
+            "SELECT k, (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) <> 1) FROM t ORDER BY k",
+            "1,0;2,2;3,;4,0",
+        ),
+        (
+            "SELECT k FROM t WHERE (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) > 0) IS NULL ORDER BY k",
+            "1;4",
+        ),
+        ("SELECT k, (SELECT y FROM u WHERE u.k = t.k ORDER BY y DESC LIMIT 1) FROM t ORDER BY k", "1,;2,6;3,7;4,"),
+        ("SELECT k, (SELECT 10 - y FROM u WHERE u.k = t.k ORDER BY u.y LIMIT 1) FROM t ORDER BY k", "1,;2,5;3,3;4,"),
+        ("SELECT k FROM t WHERE (SELECT y FROM u WHERE u.k = t.k ORDER BY y DESC LIMIT 1) = 6", "2"),
+        ("SELECT sum((SELECT count(*) FROM u WHERE u.k = t.k)) FROM t", "3"),
+        ("SELECT k, (SELECT value FROM range(0, 3) WHERE value = k) AS r FROM t ORDER BY k", "1,1;2,2;3,;4,"),
+        ("SELECT k, (SELECT max(y) AS k FROM u WHERE u.k = t.k) AS r FROM t ORDER BY k", "1,;2,6;3,7;4,"),
+        ("SELECT (SELECT max(x) FROM t) - k AS d, count(*) FROM n GROUP BY (SELECT max(x) FROM t) - k ORDER BY 1", "38,1;39,1;,1"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn existence_is_of_rows() {
+    check(&[
+        ("SELECT k FROM t WHERE EXISTS (SELECT count(*) FROM u WHERE u.k = t.k) ORDER BY k", "1;2;3;4"),
+        ("SELECT count(*) FROM t WHERE NOT EXISTS (SELECT count(*) FROM u WHERE u.k = t.k)", "0"),
+        ("SELECT k FROM t WHERE EXISTS (SELECT count(*) FROM u WHERE u.k = t.k HAVING count(*) = 0) ORDER BY k", "1;4"),
+        ("SELECT k FROM t WHERE EXISTS (SELECT * FROM u WHERE u.k = t.k) ORDER BY k", "2;3"),
+        ("SELECT k FROM t WHERE EXISTS (SELECT * FROM u WHERE u.k = t.k) OR k = 1 ORDER BY k", "1;2;3"),
+        ("SELECT k FROM t WHERE NOT EXISTS (SELECT * FROM u WHERE u.k < t.k) ORDER BY k", "1;2"),
+        ("SELECT k, EXISTS (SELECT * FROM u WHERE u.k = t.k) FROM t ORDER BY k", "1,false;2,true;3,true;4,false"),
+        ("SELECT k, NOT EXISTS (SELECT * FROM u WHERE u.k = t.k LIMIT 1) FROM t ORDER BY k", "1,true;2,false;3,false;4,true"),
+        ("SELECT EXISTS (SELECT * FROM u) AS a, EXISTS (SELECT * FROM u WHERE k = 1) AS b", "true,false"),
+        ("SELECT CASE WHEN EXISTS (SELECT * FROM u WHERE u.k = t.k) THEN 'a' ELSE 'b' END FROM t ORDER BY k", "b;a;a;b"),
+        ("SELECT count(*) FILTER (WHERE EXISTS (SELECT * FROM u WHERE u.k = t.k)) FROM t", "2"),
+        ("SELECT k FROM t WHERE 0 IN (SELECT count(*) FROM u WHERE u.k = t.k) ORDER BY k", "1;4"),
+        ("SELECT k FROM t WHERE 0 NOT IN (SELECT count(*) FROM u WHERE u.k = t.k) ORDER BY k", "2;3"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn membership_of_a_null_is_unknown() {
+    check(&[
+        ("SELECT k, k IN (SELECT k FROM u) FROM t ORDER BY k", "1,false;2,true;3,true;4,false"),
+        ("SELECT k, k NOT IN (SELECT k FROM u) FROM t ORDER BY k", "1,true;2,false;3,false;4,true"),
+        ("SELECT k, k IN (SELECT k FROM n) FROM t ORDER BY k", "1,true;2,true;3,;4,"),
+        ("SELECT k, k NOT IN (SELECT k FROM n) FROM t ORDER BY k", "1,false;2,false;3,;4,"),
+        ("SELECT k, k IN (SELECT k FROM u) FROM n ORDER BY k", "1,false;2,true;,"),
+        ("SELECT k, k IN (SELECT k FROM u WHERE y > 99) FROM n ORDER BY k", "1,false;2,false;,false"),
+        ("SELECT k FROM t WHERE (k NOT IN (SELECT k FROM n)) IS NULL ORDER BY k", "3;4"),
+        ("SELECT k FROM t WHERE (k IN (SELECT k FROM n)) IS NOT TRUE ORDER BY k", "3;4"),
+        ("SELECT k FROM t WHERE k NOT IN (SELECT k FROM n) OR k = 3", "3"),
+        ("SELECT k FROM t WHERE NOT (k IN (SELECT k FROM n) OR k = 9)", ""),
+        ("SELECT k FROM t WHERE k NOT IN (SELECT k FROM n)", ""),
+        ("SELECT k FROM t WHERE NOT k IN (SELECT k FROM n)", ""),
+        ("SELECT k FROM t WHERE k NOT IN (SELECT k FROM u) ORDER BY k", "1;4"),
+        ("SELECT count(*) FROM n WHERE k NOT IN (SELECT k FROM u WHERE y > 99)", "3"),
+        ("SELECT count(*) FROM n WHERE k NOT IN (SELECT k FROM u WHERE u.k = n.k)", "2"),
+        ("SELECT k FROM t WHERE k IN (SELECT k FROM n) OR k = 4 ORDER BY k", "1;2;4"),
+        ("SELECT k FROM t WHERE k NOT IN (SELECT n.k FROM n WHERE n.k = t.k) ORDER BY k", "3;4"),
+        ("SELECT count(*) FILTER (WHERE k IN (SELECT k FROM u)) FROM t", "2"),
+        ("SELECT sum(CASE WHEN k IN (SELECT k FROM u) THEN x ELSE 0 END) FROM t", "50"),
+        (
+            "SELECT 5 IN (SELECT y FROM u) AS a, 55 NOT IN (SELECT y FROM u) AS b, NULL IN (SELECT y FROM u) AS c",
+            "true,true,",
+        ),
+        ("SELECT x + 1 IN (SELECT y * 3 FROM u) FROM t WHERE k IN (2, 3) ORDER BY k", "true;false"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_answered_is_refused_in_words() {
+    refused(&[
+        ("SELECT k, (SELECT max(y) FROM u WHERE u.k < t.k) FROM t", "write it as a join"),
+        ("SELECT k, EXISTS (SELECT 1 FROM u WHERE u.k < t.k) FROM t", "write it as a join"),
+        ("SELECT k, (SELECT y FROM u WHERE u.k = t.k ORDER BY y LIMIT 2) FROM t", "write it as a join"),
+        (
+            "SELECT t.k FROM t LEFT JOIN u ON t.k = u.k AND EXISTS (SELECT 1 FROM n WHERE n.k = u.k)",
+            "a subquery cannot stand here",
+        ),
+        ("SELECT k, sum(x) OVER (ORDER BY (SELECT max(y) FROM u)) FROM t", "a subquery cannot stand here"),
+    ])
+    .await;
+    let nested = format!("SELECT {}1{}", "NULL IN (SELECT ".repeat(12), ")".repeat(12));
+    let said = answer(&nested).await;
+    assert!(said.as_ref().is_err_and(|said| said.contains("too often")), "{nested}: {said:?}");
+}
