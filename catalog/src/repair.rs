@@ -75,7 +75,7 @@ impl Lake {
     /// of one table in the folder of another.
     pub async fn repair(
         settings: &LakeSettings,
-        tell: &mut (dyn FnMut(LakeFinding) + Send),
+        tell: &mut (dyn FnMut(LakeFinding) + Send + Sync),
     ) -> Result<Offsets> {
         // Whatever keeps a file from being read is met before anything is changed.
         let (found, covered) = Self::check(settings).await?;
@@ -92,7 +92,7 @@ struct Doctor<'a> {
     settings: &'a LakeSettings,
     mode: Mode,
     warehouse: Warehouse,
-    tell: &'a mut (dyn FnMut(LakeFinding) + Send),
+    tell: &'a mut (dyn FnMut(LakeFinding) + Send + Sync),
     /// The catalog of before the first change is kept.
     kept: bool,
 }
@@ -111,7 +111,7 @@ impl<'a> Doctor<'a> {
     async fn visit(
         settings: &'a LakeSettings,
         mode: Mode,
-        tell: &'a mut (dyn FnMut(LakeFinding) + Send),
+        tell: &'a mut (dyn FnMut(LakeFinding) + Send + Sync),
     ) -> Result<Offsets> {
         let create = mode == Mode::Repair;
         if settings.is_local() && !FilePath::new(&settings.warehouse).is_dir() {
