@@ -84,7 +84,9 @@ impl Lake {
         }
         Doctor::visit(settings, Mode::Repair, tell).await?;
         // What came to light behind what was mended.
-        Doctor::visit(settings, Mode::Repair, tell).await
+        let covered = Doctor::visit(settings, Mode::Repair, tell).await?;
+        Self::open(settings.clone()).await?.spare_originals().await?;
+        Ok(covered)
     }
 }
 

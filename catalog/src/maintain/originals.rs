@@ -6,6 +6,9 @@
 //! Objects are listed before rows are read, so what is committed in between is known as named; younger ones may belong
 //! to a commit under way. A block that is made again after a crash has the names it had: that is why an object's age is
 //! looked at once more before it goes.
+//!
+//! A repair that lost rows of the lake may have lost those that named records: what was stored before it stays, for the
+//! records may be nowhere else.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -13,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use arrow::array::AsArray;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
+use iceberg::Catalog;
 use iceberg::spec::SnapshotRef;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -28,6 +32,8 @@ use crate::tables::TableDef;
 const TABLE: &str = "waveform.packets";
 /// ... in this column.
 const COLUMN: &str = "object_uri";
+/// Property of the namespace of the table: seconds since 1970.
+const SPARED_UNTIL: &str = "seislake.originals-spared-until";
 
 impl Lake {
     /// Finds, and unless `dry_run` deletes, original records below `raw/` that no row of `waveform.packets` names and
@@ -35,7 +41,7 @@ impl Lake {
     /// where it holds old objects at all, one column of the table.
     pub async fn delete_orphan_originals(&self, age_min: Duration, dry_run: bool) -> Result<OrphanReport> {
         let youngest = SystemTime::now().checked_sub(age_min).unwrap_or(SystemTime::UNIX_EPOCH);
-        let mut orphans = self.old_originals(youngest).await?;
+        let mut orphans = self.old_originals(self.spared_until().await?, youngest).await?;
         if !orphans.is_empty() {
             self.spare_named(&mut orphans).await?;
         }
@@ -56,14 +62,34 @@ impl Lake {
         Ok(report)
     }
 
-    /// Objects of original records that are older than `youngest`, with their sizes.
-    async fn old_originals(&self, youngest: SystemTime) -> Result<BTreeMap<Path, u64>> {
+    /// From now on, what is below `raw/` is deleted by nobody but its owner.
+    pub(crate) async fn spare_originals(&self) -> Result<()> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let (catalog, namespace) = (self.catalog(), defined(TABLE)?.ident().namespace().clone());
+        let what = || format!("write namespace \"{namespace}\"");
+        let mut properties = catalog.get_namespace(&namespace).await.doing(what)?.properties().clone();
+        properties.insert(SPARED_UNTIL.to_owned(), now.as_secs().to_string());
+        catalog.update_namespace(&namespace, properties).await.doing(what)
+    }
+
+    /// When a repair last lost rows; original records that are older stay.
+    async fn spared_until(&self) -> Result<SystemTime> {
+        let namespace = defined(TABLE)?.ident().namespace().clone();
+        let what = || format!("read namespace \"{namespace}\"");
+        let found = self.catalog().get_namespace(&namespace).await.doing(what)?;
+        let seconds = found.properties().get(SPARED_UNTIL).and_then(|seconds| seconds.parse().ok());
+        Ok(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unwrap_or(0)))
+    }
+
+    /// Objects of original records that are younger than `spared` and older than `youngest`, with their sizes.
+    async fn old_originals(&self, spared: SystemTime, youngest: SystemTime) -> Result<BTreeMap<Path, u64>> {
         let catalog = self.catalog();
         let store = catalog.warehouse().store();
         let mut listed = store.list(Some(&Path::from(ORIGINALS_FOLDER)));
         let mut old = BTreeMap::new();
         while let Some(object) = listed.try_next().await.doing(|| "list the original records")? {
-            if SystemTime::from(object.last_modified) < youngest {
+            let stored = SystemTime::from(object.last_modified);
+            if stored > spared && stored < youngest {
                 old.insert(object.location, object.size);
             }
         }

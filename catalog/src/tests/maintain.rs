@@ -143,6 +143,21 @@ async fn original_records_that_no_row_names_go_once_they_are_old() {
     let settings = CompactSettings { everything: true, ..CompactSettings::default() };
     lake.compact("waveform.packets", settings).await.unwrap();
     assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap().files, 0);
+    // A repair may have lost the rows that named one: what was stored before it stays.
+    store.put(&stray, vec![0; 1024]).await.unwrap();
+    let file = std::fs::File::options().write(true).open(home.path().join("warehouse").join(&stray)).unwrap();
+    file.set_modified(hour_ago).unwrap();
+    assert_eq!(lake.delete_orphan_originals(old, true).await.unwrap().files, 1);
+    let pointed = lake.load(&crate::tables::table_def("waveform.packets").unwrap().ident()).await.unwrap();
+    let metadata = pointed.metadata_location().unwrap().trim_start_matches("file://").to_owned();
+    std::fs::write(metadata, "{").unwrap();
+    drop(lake);
+    let mut told = 0;
+    Lake::repair(&super::settings(home.path()), &mut |_| told += 1).await.unwrap();
+    assert!(told > 0, "nothing was damaged");
+    let lake = self::lake(home.path()).await;
+    assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap().files, 0);
+    assert!(there(&stray) && there(&named), "the last of these records are deleted");
     let mut originals = lake.originals();
     assert_eq!(originals.read(&format!("{}#bytes=512-1023", store.uri(&named))).await.unwrap().len(), 512);
 }
