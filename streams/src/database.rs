@@ -1,18 +1,19 @@
 //! Small databases below `state/`. What they hold can be made again from the log: a file that cannot be read, or whose
 //! checksums are wrong, is put aside and begun anew.
 
+mod header;
 mod overlay;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, DatabaseError, StorageError};
-use seislake_model::{ErrorKind, Offsets, silently};
+use seislake_model::{ErrorKind, Offsets, is_own_code, silently, take_panicking_file};
 
 use self::overlay::Overlay;
 use crate::Error;
 use crate::gate;
-use crate::runtime::CheckpointStore;
+use crate::runtime::checkpoint_inputs;
 
 /// The index of records seen.
 const INDEX: &str = "seen.redb";
@@ -32,13 +33,82 @@ impl Verify {
     pub(crate) const AT_START: Self = Self::UpTo(256 << 20);
 }
 
+/// An open database. Damage that no checksum covers (the library has none over the counts of its own tables) makes the
+/// library panic, at work or when it closes the file: it is put aside then as damaged ones are.
+#[derive(Debug)]
+pub(crate) struct StateDatabase {
+    /// `None` only while it is dropped.
+    database: Option<Database>,
+    /// `None`: in memory.
+    path: Option<PathBuf>,
+    damaged: bool,
+}
+
+impl StateDatabase {
+    fn new(database: Database, path: Option<&Path>) -> Self {
+        Self { database: Some(database), path: path.map(Path::to_owned), damaged: false }
+    }
+
+    /// Hands on how work on the database ended. Where it is [`ErrorKind::Corrupt`], the file is put aside when it is closed,
+    /// and whoever asked may ask again.
+    pub(crate) fn judged<T>(&mut self, done: Result<T, Error>) -> Result<T, Error> {
+        done.map_err(|error| {
+            self.damaged |= error.kind == ErrorKind::Corrupt;
+            let kind = if self.damaged { ErrorKind::Unavailable } else { error.kind };
+            Error { kind, ..error }
+        })
+    }
+}
+
+impl std::ops::Deref for StateDatabase {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.database.as_ref().expect("a database that is not dropped")
+    }
+}
+
+impl Drop for StateDatabase {
+    fn drop(&mut self) {
+        let closed = without_panic(|| drop(self.database.take()));
+        let reason = match &closed {
+            Err(reason) => reason,
+            Ok(()) if self.damaged => "the library failed at it",
+            Ok(()) => return,
+        };
+        let Some(path) = &self.path else { return };
+        tell_of_damage(path, reason);
+        if let Err(error) = put_state_aside(path) {
+            tracing::warn!(error = error.chain(), "a damaged state file stays");
+        }
+    }
+}
+
+/// Works on a database: a panic of the library becomes [`ErrorKind::Corrupt`], one of ours goes on.
+pub(crate) fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    silently(|| catch_unwind(AssertUnwindSafe(work))).unwrap_or_else(|panic| {
+        if is_own_code(&take_panicking_file()) {
+            resume_unwind(panic);
+        }
+        Err(Error::new(ErrorKind::Corrupt, format!("a state file makes no sense ({})", panic_text(&*panic))))
+    })
+}
+
+fn tell_of_damage(path: &Path, reason: &str) {
+    tracing::warn!(
+        file = %path.display(), reason,
+        "a state file is damaged: it is made again from the log, and kept as .damaged"
+    );
+}
+
 /// Opens or creates the database at `path`, in memory without one.
-pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> Result<Database, Error> {
+pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> Result<StateDatabase, Error> {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
     let Some(path) = path else {
         return builder
             .create_with_backend(redb::backends::InMemoryBackend::new())
+            .map(|database| StateDatabase::new(database, None))
             .map_err(|e| Error::state("create a database in memory", e));
     };
     let context = || format!("open \"{}\"", path.display());
@@ -47,17 +117,15 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> R
             .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
     }
     let reason = match without_panic(|| created(&builder, path, verify)) {
-        Ok(Ok(database)) => return Ok(database),
+        Ok(Ok(database)) => return Ok(StateDatabase::new(database, Some(path))),
         Ok(Err(error)) if !is_damage(&error) => return Err(Error::state(context(), error)),
         Ok(Err(error)) => error.to_string(),
         Err(reason) => reason,
     };
-    tracing::warn!(
-        file = %path.display(), reason,
-        "a state file is damaged: it is made again from the log, and kept as .damaged"
-    );
+    tell_of_damage(path, &reason);
     put_state_aside(path)?;
-    builder.create(path).map_err(|e| Error::state(context(), e))
+    let anew = builder.create(path).map_err(|e| Error::state(context(), e))?;
+    Ok(StateDatabase::new(anew, Some(path)))
 }
 
 /// What the databases below `state/` say.
@@ -89,11 +157,12 @@ pub fn state_of(home: &Path, suffix: &str) -> Result<StateFound, Error> {
         let opened =
             Overlay::over(&path).map_err(|e| Error::io(format!("open \"{}\"", path.display()), e))?;
         let looked_at = without_panic(|| {
+            header::check(&path)?;
             let database = Database::builder().create_with_backend(opened)?;
             let database = verified(database, 0, Verify::All)?;
             Ok::<_, DatabaseError>(match name {
                 INDEX => gate::known_offsets(&database, suffix),
-                _ => CheckpointStore::over(database).inputs(),
+                _ => checkpoint_inputs(&database),
             })
         });
         match looked_at {
@@ -146,6 +215,7 @@ fn verified(mut database: Database, file_bytes: u64, verify: Verify) -> Result<D
 }
 
 fn created(builder: &redb::Builder, path: &Path, verify: Verify) -> Result<Database, DatabaseError> {
+    header::check(path)?;
     let database = builder.create(path)?;
     verified(database, std::fs::metadata(path).map_err(StorageError::Io)?.len(), verify)
 }
@@ -202,6 +272,57 @@ mod tests {
         for verify in [Verify::UpTo(bytes.len() as u64), Verify::All] {
             assert!(!matches!(looked_at(verify), Ok(Ok(()))), "{verify:?}");
         }
+    }
+
+    #[test]
+    fn whatever_byte_is_changed_the_database_opens_takes_entries_and_closes() {
+        const TABLE: redb::TableDefinition<'static, &str, &[u8]> = redb::TableDefinition::new("t");
+        let write = |database: &mut StateDatabase| {
+            let written = guarded(|| {
+                let failed = |e: redb::Error| Error::state("write", e);
+                let transaction = database.begin_write().map_err(|e| failed(e.into()))?;
+                let mut table = transaction.open_table(TABLE).map_err(|e| failed(e.into()))?;
+                table.insert("key", [7; 100].as_slice()).map_err(|e| failed(e.into()))?;
+                drop(table);
+                transaction.commit().map_err(|e| failed(e.into()))
+            });
+            database.judged(written)
+        };
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state.redb");
+        let mut database = open(Some(&path), 1 << 20, Verify::All).unwrap();
+        write(&mut database).unwrap();
+        drop(database);
+        let sound = std::fs::read(&path).unwrap();
+        let filled: Vec<_> = (320..sound.len()).filter(|place| sound[*place] != 0).collect();
+        let places = (0..320).step_by(5).chain(filled.iter().copied().step_by(filled.len() / 20));
+        let patches: [&[u8]; 3] = [&[0x0a, 0x31, 0xff], &[0xff; 8], &[0x80]];
+        for (place, patch) in places.flat_map(|place| patches.map(|patch| (place, patch))) {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("state.redb");
+            let mut bytes = sound.clone();
+            bytes[place..place + patch.len()].copy_from_slice(patch);
+            std::fs::write(&path, &bytes).unwrap();
+            drop(open(Some(&path), 1 << 20, Verify::All).unwrap());
+            let mut database = open(Some(&path), 1 << 20, Verify::All).unwrap();
+            let written = write(&mut database);
+            drop(database);
+            let mut again = open(Some(&path), 1 << 20, Verify::All).unwrap();
+            assert!(written.is_ok() || write(&mut again).is_ok(), "byte {place}: {written:?}");
+        }
+    }
+
+    #[test]
+    fn a_database_that_fails_at_work_is_put_aside_when_it_is_closed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("state.redb");
+        let mut database = open(Some(&path), 1 << 20, Verify::All).unwrap();
+        // A panic in code of a registry, as those of the library are.
+        let failed = guarded(|| Ok(bytes::Buf::get_u64(&mut bytes::Bytes::new())));
+        assert_eq!(failed.as_ref().unwrap_err().kind, ErrorKind::Corrupt);
+        assert_eq!(database.judged(failed).unwrap_err().kind, ErrorKind::Unavailable);
+        drop(database);
+        assert!(path.with_extension("redb.damaged").exists() && !path.exists());
     }
 
     #[test]

@@ -160,6 +160,7 @@ impl Parts {
                 Token::Eof => return Err(reader.broken("the document ends too early")),
             }
         }
+        self.tell_repeated(&mut start);
         let network = self.network.code.clone();
         let station = match station(&network, &start) {
             Ok(station) => Some(station),
@@ -193,10 +194,21 @@ impl Parts {
         Ok(())
     }
 
+    fn tell_repeated(&mut self, element: &mut Element) {
+        let code = element.attribute("code").unwrap_or_default().to_owned();
+        for (name, line) in original::repeated(element) {
+            let (code, kind) = (excerpt(&code), element.name.to_lowercase());
+            self.gathered
+                .problem(line, format!("{kind} \"{code}\": <{name}> is stated before; the first one holds"));
+        }
+    }
+
     /// A channel as text, and as an element without the numbers that are not part of the model: most of a document is
     /// coefficients of digital filters.
     fn channel_head(&mut self, mut element: Element) -> ChannelHead {
-        let response = element.children.iter().position(|child| child.name == "Response");
+        self.tell_repeated(&mut element);
+        let is_response = |child: &Element| child.foreign.is_none() && child.name == "Response";
+        let response = element.children.iter().position(is_response);
         let response = response.map(|index| element.children.remove(index));
         let original = original::text_of(&element);
         let response_original = response.as_ref().map(|response| {

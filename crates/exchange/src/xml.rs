@@ -56,14 +56,18 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// Value of an attribute.
+    /// Value of an attribute. One of another namespace counts only where there is none of the document's.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|attribute| attribute.name == name).map(|found| found.value.as_str())
+        let named = || self.attributes.iter().filter(|attribute| attribute.name == name);
+        let found = named().find(|attribute| attribute.foreign.is_none()).or_else(|| named().next());
+        found.map(|found| found.value.as_str())
     }
 
-    /// First child of that name.
+    /// First child of that name. One of another namespace counts only where there is none of the document's.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find(|child| child.name == name)
+        let mut named = self.children.iter().filter(|child| child.name == name).peekable();
+        let first = named.peek().copied();
+        named.find(|child| child.foreign.is_none()).or(first)
     }
 
     /// All children of that name.

@@ -29,7 +29,7 @@ pub use free_name::free_name;
 pub use inventory::{
     Channel, Coordinates, InputUnit, Inventory, InventoryError, PolesZeros, Response, Station,
 };
-pub use panics::{is_silent, silently, take_panicking_file};
+pub use panics::{is_own_code, is_silent, silently, take_panicking_file};
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, Rows, Sink, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};

@@ -52,10 +52,15 @@ pub fn take_panicking_file() -> String {
     FILE.take()
 }
 
-/// Whether a panic in `file` is printed. Code that a registry or the toolchain brought has a path from the root, ours one
-/// in the repository.
+/// Whether `file` is of this house. Code that a registry or the toolchain brought has a path from the root, ours one in the
+/// repository.
+pub fn is_own_code(file: &str) -> bool {
+    Path::new(file).is_relative()
+}
+
+/// Whether a panic in `file` is printed.
 fn is_told(file: &str, silent: bool) -> bool {
-    !silent || Path::new(file).is_relative()
+    !silent || is_own_code(file)
 }
 
 #[cfg(test)]

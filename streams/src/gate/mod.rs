@@ -314,7 +314,7 @@ impl Known {
         let closed = || Error::new(ErrorKind::Unavailable, "the index of records seen is closed");
         let mut seen = self.seen.take().ok_or_else(closed)?;
         let worked = tokio::task::spawn_blocking(move || {
-            let done = work(&mut seen);
+            let done = seen.work(work);
             (seen, done)
         });
         let (seen, done) = worked.await.map_err(Error::task)?;

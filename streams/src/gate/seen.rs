@@ -20,7 +20,7 @@ use seislake_model::{ErrorKind, Offset, Offsets, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::database::{self, Verify};
+use crate::database::{self, StateDatabase, Verify};
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic};
 
 /// What identifies a record.
@@ -124,7 +124,7 @@ impl SeenState {
 /// The index.
 #[derive(Debug)]
 pub(super) struct Seen {
-    database: Database,
+    database: StateDatabase,
     /// State of what is written.
     state: SeenState,
     /// What the log holds and the index not yet.
@@ -146,9 +146,12 @@ impl Seen {
         let path = directory.map(|directory| directory.join("state").join("seen.redb"));
         let database = database::open(path.as_deref(), CACHE_BYTES, verify)?;
         let mut seen = Self { database, state: SeenState::default(), held: None, writes_since_sync: 0 };
-        match stored_state(&seen.database) {
-            Ok(Some(state)) => seen.state = state,
-            Ok(None) => seen.create_tables()?,
+        let stored = database::guarded(|| match stored_state(&seen.database)? {
+            None => seen.create_tables().map(|()| SeenState::default()),
+            Some(state) => Ok(state),
+        });
+        match stored {
+            Ok(state) => seen.state = state,
             Err(error) if error.kind == ErrorKind::Corrupt => {
                 tracing::warn!(error = error.chain(), "the index of records seen is made again from the log");
                 drop(seen);
@@ -166,6 +169,12 @@ impl Seen {
             database::put_state_aside(&directory.join("state").join("seen.redb"))?;
         }
         Self::open(directory, partitions, Verify::AT_START)
+    }
+
+    /// Works on the index. Where it is damaged, it is put aside when it is closed.
+    pub(super) fn work<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let done = database::guarded(|| work(self));
+        self.database.judged(done)
     }
 
     pub(super) fn state(&self) -> &SeenState {

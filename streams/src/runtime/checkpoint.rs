@@ -9,7 +9,7 @@ use seislake_model::{ErrorKind, Offset, Offsets};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::database::{self, Verify};
+use crate::database::{self, StateDatabase, Verify};
 
 const STAGES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("stages");
 /// Pages kept in memory: checkpoints are written, and read once at the start.
@@ -38,7 +38,7 @@ pub(super) struct Checkpoint {
 pub struct CheckpointStore {
     path: Option<PathBuf>,
     /// `None` after a failure: the next one to ask opens it again.
-    database: Arc<Mutex<Option<Database>>>,
+    database: Arc<Mutex<Option<StateDatabase>>>,
 }
 
 impl CheckpointStore {
@@ -49,24 +49,21 @@ impl CheckpointStore {
         Ok(Self { path: Some(path), database: Arc::new(Mutex::new(Some(database))) })
     }
 
-    /// Those of a database that is open.
-    pub(crate) fn over(database: Database) -> Self {
-        Self { path: None, database: Arc::new(Mutex::new(Some(database))) }
-    }
-
     /// Keeps checkpoints in memory: for tests.
     pub fn memory() -> Result<Self, Error> {
-        database::open(None, CACHE_BYTES, Verify::AT_START).map(Self::over)
+        let database = database::open(None, CACHE_BYTES, Verify::AT_START)?;
+        Ok(Self { path: None, database: Arc::new(Mutex::new(Some(database))) })
     }
 
     /// Works on the database. After a failure it must be closed and opened again: the library asks for that.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
         let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let database = match slot.take() {
+        let mut database = match slot.take() {
             Some(database) => database,
             None => database::open(self.path.as_deref(), CACHE_BYTES, Verify::All)?,
         };
-        let done = work(&database);
+        let done = database::guarded(|| work(&database));
+        let done = database.judged(done);
         // One in memory would be lost.
         if done.is_ok() || self.path.is_none() {
             *slot = Some(database);
@@ -74,45 +71,15 @@ impl CheckpointStore {
         done
     }
 
-    /// Keys and values, as they are kept.
-    fn entries(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        const READ: &str = "read the checkpoints";
-        self.with(|database| {
-            let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
-            let table = match transaction.open_table(STAGES) {
-                Ok(table) => table,
-                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-                Err(error) => return Err(Error::state(READ, error)),
-            };
-            let mut entries = Vec::new();
-            for entry in table.iter().map_err(|e| Error::state(READ, e))? {
-                let (key, value) = entry.map_err(|e| Error::state(READ, e))?;
-                entries.push((key.value().to_owned(), value.value().to_vec()));
-            }
-            Ok(entries)
-        })
-    }
-
     /// How far stages have read their topics, as far as checkpoints can be read.
-    pub(crate) fn inputs(&self) -> Result<Offsets, Error> {
-        let mut inputs = Offsets::default();
-        for (key, value) in self.entries()? {
-            let mut parts = key.splitn(2, '/').skip(1);
-            let place = parts.next().and_then(|place| place.rsplit_once('/'));
-            let Some((topic, partition)) = place else { continue };
-            let (Ok(partition), Ok(checkpoint)) =
-                (partition.parse(), rmp_serde::from_slice::<Checkpoint>(&value))
-            else {
-                continue;
-            };
-            inputs.set(topic, partition, checkpoint.input_next.max(inputs.get(topic, partition)));
-        }
-        Ok(inputs)
+    pub(super) fn inputs(&self) -> Result<Offsets, Error> {
+        self.with(checkpoint_inputs)
     }
 
     /// The checkpoint of a stage; `None` where there is none, or none that can be read.
     pub(super) fn load(&self, key: &str) -> Result<Option<Checkpoint>, Error> {
-        let value = self.entries()?.into_iter().find_map(|(stored, value)| (stored == key).then_some(value));
+        let value =
+            self.with(entries)?.into_iter().find_map(|(stored, value)| (stored == key).then_some(value));
         let Some(value) = value else { return Ok(None) };
         match rmp_serde::from_slice(&value) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
@@ -144,4 +111,38 @@ impl CheckpointStore {
             transaction.commit().map_err(|e| Error::state(context(), e))
         })
     }
+}
+
+/// Keys and values, as they are kept.
+fn entries(database: &Database) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    const READ: &str = "read the checkpoints";
+    let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
+    let table = match transaction.open_table(STAGES) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(Error::state(READ, error)),
+    };
+    let mut entries = Vec::new();
+    for entry in table.iter().map_err(|e| Error::state(READ, e))? {
+        let (key, value) = entry.map_err(|e| Error::state(READ, e))?;
+        entries.push((key.value().to_owned(), value.value().to_vec()));
+    }
+    Ok(entries)
+}
+
+/// [`CheckpointStore::inputs`] of a database.
+pub(crate) fn checkpoint_inputs(database: &Database) -> Result<Offsets, Error> {
+    let mut inputs = Offsets::default();
+    for (key, value) in entries(database)? {
+        let mut parts = key.splitn(2, '/').skip(1);
+        let place = parts.next().and_then(|place| place.rsplit_once('/'));
+        let Some((topic, partition)) = place else { continue };
+        let (Ok(partition), Ok(checkpoint)) =
+            (partition.parse(), rmp_serde::from_slice::<Checkpoint>(&value))
+        else {
+            continue;
+        };
+        inputs.set(topic, partition, checkpoint.input_next.max(inputs.get(topic, partition)));
+    }
+    Ok(inputs)
 }

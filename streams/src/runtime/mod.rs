@@ -21,6 +21,7 @@ mod tabulate;
 mod tests;
 
 pub use checkpoint::CheckpointStore;
+pub(crate) use checkpoint::checkpoint_inputs;
 pub use feed::FeedItem;
 pub use pipeline::{Lag, Mark, Pipeline, PipelineParts, PipelineSettings, TABLES};
 pub use recovery::continue_log;

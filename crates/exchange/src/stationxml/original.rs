@@ -1,5 +1,6 @@
 //! Elements as they were read: kept as text, and asked for what the model has no place for.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use seislake_model::Timestamp;
@@ -12,6 +13,42 @@ use crate::{epoch_end, epoch_start, wrapped};
 const GONE: [&str; 1] = ["StorageFormat"];
 /// Counts of what a former request selected.
 const OF_A_REQUEST: [&str; 2] = ["SelectedNumberStations", "SelectedNumberChannels"];
+
+/// Elements that a station or a channel states once.
+const ONCE: [&str; 21] = [
+    "Description",
+    "DataAvailability",
+    "Latitude",
+    "Longitude",
+    "Elevation",
+    "Depth",
+    "Azimuth",
+    "Dip",
+    "WaterLevel",
+    "SampleRate",
+    "SampleRateRatio",
+    "ClockDrift",
+    "CalibrationUnits",
+    "Sensor",
+    "PreAmplifier",
+    "DataLogger",
+    "Response",
+    "Site",
+    "Vault",
+    "Geology",
+    "CreationDate",
+];
+
+/// Takes what the element states a second time out of it: no reader could tell which of the two holds. Gives the name and
+/// the line of each.
+pub(super) fn repeated(element: &mut Element) -> Vec<(String, u64)> {
+    let mut stated = HashSet::new();
+    let is_second = |child: &mut Element| {
+        let is_single = child.foreign.is_none() && ONCE.contains(&child.name.as_str());
+        is_single && !stated.insert(child.name.clone())
+    };
+    element.children.extract_if(.., is_second).map(|child| (child.name, child.line)).collect()
+}
 
 /// The element with everything inside, as text.
 pub(super) fn text_of(element: &Element) -> Arc<str> {

@@ -49,6 +49,59 @@ fn written_documents_read_back_the_same() {
 }
 
 #[test]
+fn of_what_is_stated_twice_the_first_holds_and_the_second_is_told() {
+    let response = CHANNEL.split("<x:Response>").nth(1).unwrap().split("</x:Response>").next().unwrap();
+    let second = format!(
+        "</x:Response><x:Azimuth>7</x:Azimuth><x:SampleRate>40</x:SampleRate><x:Response>{response}</x:Response>"
+    );
+    let first_is_bad = second.replace("<x:Value>2<", "<x:Value>3<");
+    let text = CHANNEL.replacen("</x:Response>", &first_is_bad, 1).replacen(
+        "<x:Site>",
+        "<x:Elevation>7</x:Elevation><x:Site>",
+        1,
+    );
+    let parsed = read(text.as_bytes()).unwrap();
+    let told: Vec<_> = parsed.problems.iter().map(|problem| problem.reason.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "station \"AAA\": <Elevation> is stated before; the first one holds",
+            "channel \"BHZ\": <SampleRate> is stated before; the first one holds",
+            "channel \"BHZ\": <Response> is stated before; the first one holds"
+        ]
+    );
+    let channel = &parsed.value.channels[0];
+    assert_eq!((channel.sample_rate_hz, channel.azimuth), (Some(20.0), Some(7.0)));
+    assert_eq!(channel.response.as_ref().unwrap().sensitivity, 2e9);
+    // What is written is read without problems, and is the same.
+    let written = write(&parsed.value, Level::Response, Timestamp::from_nanos(0));
+    assert_eq!(read(written.as_bytes()).unwrap(), Parsed { value: parsed.value, problems: vec![] });
+    // A first one that is no response at all is not replaced by the second: the channel is refused.
+    let text = CHANNEL.replacen("<x:Value>2<", "<x:Value>two<", 1).replacen("</x:Response>", &second, 1);
+    let parsed = read(text.as_bytes()).unwrap();
+    assert!(parsed.value.channels.is_empty(), "{:?}", parsed.value);
+    assert!(
+        parsed.problems.iter().any(|problem| problem.reason.contains("left out")),
+        "{:?}",
+        parsed.problems
+    );
+}
+
+#[test]
+fn elements_and_attributes_of_other_namespaces_do_not_take_the_place_of_ours() {
+    let text = CHANNEL
+        .replacen("<x:Latitude>", "<o:Latitude xmlns:o=\"urn:o\">9</o:Latitude><x:Latitude>", 1)
+        .replacen("<x:Response>", "<o:Response xmlns:o=\"urn:o\">junk</o:Response><x:Response>", 1)
+        .replacen("code=\"AAA\"", "xmlns:o=\"urn:o\" o:code=\"BBB\" code=\"AAA\"", 1);
+    let parsed = read(text.as_bytes()).unwrap();
+    assert_eq!(parsed.problems, []);
+    assert_eq!((parsed.value.stations[0].station.as_str(), parsed.value.stations[0].latitude), ("AAA", 1.5));
+    assert_eq!(parsed.value.channels[0].response.as_ref().unwrap().sensitivity, 2e9);
+    let written = write(&parsed.value, Level::Response, Timestamp::from_nanos(0));
+    assert_eq!(read(written.as_bytes()).unwrap().value, parsed.value);
+}
+
+#[test]
 fn broken_documents_are_refused_with_their_position() {
     for (text, expected) in [
         (CHANNEL.replace("</x:Depth>", "</x:Dept>"), "line 6, column"),
