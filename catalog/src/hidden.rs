@@ -13,6 +13,7 @@ use iceberg::{Runtime, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use seislake_model::Offsets;
+use seislake_tables::{TABLES, TableDef};
 
 use crate::error::{Doing, Result};
 use crate::lake::Lake;
@@ -20,7 +21,7 @@ use crate::own;
 use crate::sink::offsets;
 use crate::sql_catalog::require_own;
 use crate::storage::Warehouse;
-use crate::tables::{TABLES, TableDef};
+use crate::tables::IcebergTable;
 
 /// Number of a metadata file, as its name begins.
 fn version(location: &str) -> u64 {

@@ -8,13 +8,13 @@ use std::time::Duration;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{SortColumn, SortOptions, concat_batches, lexsort_to_indices, take_record_batch};
 use datafusion::prelude::SessionContext;
-use seislake_model::{Channel, ErrorKind, Inventory, Offsets, Rows, SnapshotId, Station};
+use seislake_model::{Channel, ErrorKind, Inventory, Offsets, SnapshotId, Station};
+use seislake_tables::{SortBy, TableDef, TableRow, channels, decode_checked, encode, stations};
 
 use crate::error::{Doing, Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::rows::fitted;
 use crate::sink::{Change, Replaced, commit, write_files};
-use crate::tables::{SortBy, TableDef, decode_channels, decode_stations, encode};
 
 /// Attempts against other processes that add stations at the same time, and the pause after a lost one, times its number.
 const ATTEMPTS_MAX: u32 = 20;
@@ -24,9 +24,12 @@ impl Lake {
     /// The inventory as it stands in `network.stations` and `network.channels`. Times are to the microsecond. Rows that
     /// cannot be read are passed over: they stop no home.
     pub async fn inventory(&self) -> Result<Inventory> {
-        let (stations, _) = self.read_all(defined("network.stations")?).await?;
-        let (channels, _) = self.read_all(defined("network.channels")?).await?;
-        Ok(Inventory { stations: decode_stations(&stations).rows, channels: decode_channels(&channels).rows })
+        let (stations, _) = self.read_all(&stations::TABLE).await?;
+        let (channels, _) = self.read_all(&channels::TABLE).await?;
+        Ok(Inventory {
+            stations: readable(&stations, station_problem)?.0,
+            channels: readable(&channels, channel_problem)?.0,
+        })
     }
 
     /// Adds stations and channels; epochs of the same station or channel and start are replaced. Nothing is
@@ -54,38 +57,38 @@ impl Lake {
 
     /// One attempt; `Conflict` where somebody else changed a table meanwhile.
     async fn merge_inventory(&self, additions: Inventory) -> Result<()> {
-        let (stations, of_stations) = self.read_all(defined("network.stations")?).await?;
-        let (channels, of_channels) = self.read_all(defined("network.channels")?).await?;
-        let (read_stations, read_channels) = (decode_stations(&stations), decode_channels(&channels));
-        let before = Inventory { stations: read_stations.rows, channels: read_channels.rows };
+        let (stations, of_stations) = self.read_all(&stations::TABLE).await?;
+        let (channels, of_channels) = self.read_all(&channels::TABLE).await?;
+        let (read_stations, other_stations) = readable(&stations, station_problem)?;
+        let (read_channels, other_channels) = readable(&channels, channel_problem)?;
+        let before = Inventory { stations: read_stations, channels: read_channels };
         let mut after = before.clone();
         after.merge(additions);
         // Nothing can be made of some rows, but they are somebody's: they stay as they are.
-        let kept = rows_at(&stations, read_stations.unreadable)?;
-        self.replace(of_stations, Rows::Stations(before.stations), Rows::Stations(after.stations), &kept)
-            .await?;
-        let kept = rows_at(&channels, read_channels.unreadable)?;
-        self.replace(of_channels, Rows::Channels(before.channels), Rows::Channels(after.channels), &kept)
-            .await
+        let kept = rows_at(&stations, other_stations)?;
+        self.replace(of_stations, &before.stations, &after.stations, &kept).await?;
+        let kept = rows_at(&channels, other_channels)?;
+        self.replace(of_channels, &before.channels, &after.channels, &kept).await
     }
 
     /// Replaces all rows of a table but those that are kept, in one snapshot, if they differ from those of before, which are
     /// of snapshot `of`.
-    async fn replace(
+    async fn replace<R: TableRow>(
         &self,
         of: Option<SnapshotId>,
-        before: Rows,
-        after: Rows,
+        before: &[R],
+        after: &[R],
         kept: &RecordBatch,
     ) -> Result<()> {
-        let table = defined(after.table())?;
-        let (before, after) = (in_order(table, encode(&before)?)?, in_order(table, encode(&after)?)?);
+        let table = R::TABLE;
+        let encoded = |rows| encode(rows).doing(|| format!("encode rows of \"{table}\""));
+        let (before, after) = (in_order(table, encoded(before)?)?, in_order(table, encoded(after)?)?);
         if before == after {
             return Ok(());
         }
         let after = [after, fitted(table, kept)?];
         let what = || format!("join rows of \"{}\"", table.full_name());
-        let after = in_order(table, concat_batches(&table.arrow_schema()?, &after).doing(what)?)?;
+        let after = in_order(table, concat_batches(&table.arrow_schema(), &after).doing(what)?)?;
         let files = write_files(self, table, &[after]).await?;
         let none = Offsets::default();
         let change = Change { table, files, replaced: Replaced::Everything(of), covered: &none, seen: &none };
@@ -99,7 +102,7 @@ impl Lake {
         let (provider, snapshot) = self.current_table(table).await?;
         let batches = context.read_table(provider).doing(what)?.collect().await.doing(what)?;
         // A lake opened for reading may be older than the latest columns.
-        let schema = batches.first().map_or_else(|| table.arrow_schema(), |batch| Ok(batch.schema()))?;
+        let schema = batches.first().map_or_else(|| table.arrow_schema(), RecordBatch::schema);
         Ok((concat_batches(&schema, &batches).doing(what)?, snapshot))
     }
 }
@@ -112,6 +115,34 @@ fn check(additions: &Inventory) -> Result<()> {
         .chain(channels)
         .find_map(std::result::Result::err)
         .map_or(Ok(()), |error| Err(Error::new(ErrorKind::Invalid, format!("cannot store {error}"))))
+}
+
+fn station_problem(station: &Station) -> std::result::Result<(), String> {
+    if station.station.is_empty() {
+        return Err("a station without a code".to_owned());
+    }
+    station.check_numbers().map_err(|error| error.to_string())
+}
+
+fn channel_problem(channel: &Channel) -> std::result::Result<(), String> {
+    channel.check_numbers().map_err(|error| error.to_string())
+}
+
+/// The rows of a table that hold up, and the places of the others: whoever wrote them, they are passed over, told once and
+/// counted.
+fn readable<R: TableRow>(
+    batch: &RecordBatch,
+    check: impl Fn(&R) -> std::result::Result<(), String>,
+) -> Result<(Vec<R>, Vec<u32>)> {
+    let (table, decoded) = (R::TABLE.full_name(), decode_checked(batch, check));
+    let decoded = decoded.doing(|| format!("read rows of \"{table}\""))?;
+    if let Some(first) = decoded.unreadable.first() {
+        let count = decoded.unreadable.len() as u64;
+        tracing::warn!(table, count, reason = first.reason, "rows that cannot be read are passed over");
+        metrics::counter!("seislake_unreadable_rows_total", "table" => table).increment(count);
+    }
+    let places = decoded.unreadable.iter().map(|row| row.index as u32);
+    Ok((decoded.rows, places.collect()))
 }
 
 fn rows_at(batch: &RecordBatch, rows: Vec<u32>) -> Result<RecordBatch> {

@@ -12,7 +12,8 @@ use iceberg::table::Table;
 use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use seislake_model::{ErrorKind, Sink};
+use seislake_model::ErrorKind;
+use seislake_tables::{Sink, TABLES, TableDef, table_def};
 
 use crate::error::{Doing, Error, Result};
 use crate::hidden::Hidden;
@@ -23,7 +24,7 @@ use crate::settings::LakeSettings;
 use crate::sink::TableSink;
 use crate::sql_catalog::SharedCatalog;
 use crate::storage::Warehouse;
-use crate::tables::{TABLES, TableDef, table_def};
+use crate::tables::IcebergTable;
 use crate::{RetentionSettings, SqlCatalog, WriteSettings};
 
 /// Iceberg's property for the number of metadata files that the metadata log names.
@@ -411,10 +412,4 @@ pub(crate) fn defined(table: &str) -> Result<&'static TableDef> {
     table_def(table).ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("table \"{table}\" is not a table of the lake"))
     })
-}
-
-impl TableDef {
-    pub(crate) fn ident(&self) -> TableIdent {
-        TableIdent::new(NamespaceIdent::new(self.namespace.to_owned()), self.name.to_owned())
-    }
 }

@@ -6,8 +6,8 @@
 //! SQL, GraphQL, Flight ◄── provider (DataFusion, pruning, time travel) ◄───────────┘
 //! ```
 //!
-//! [`Lake`] is the front door. `tables` holds one definition per table, from which the Iceberg schema, partition spec,
-//! sort order, Arrow schema and the documentation are derived. The crate knows no stage and no topic beyond
+//! [`Lake`] is the front door. The crate `tables` declares what the tables hold; schema, partition spec and sort order of
+//! Iceberg follow from that. The crate knows no stage and no topic beyond
 //! [`seislake_model::Offsets`].
 #![warn(missing_docs)]
 
@@ -40,7 +40,6 @@ pub use repair::{LakeFinding, kept_name};
 pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;
 pub use sql_catalog::SqlCatalog;
-pub use tables::{Column, ColumnType, PartitionBy, SortBy, TABLES, TableDef, encode, table_def};
 pub use upkeep::{Channels, Upkeep};
 
 #[cfg(test)]

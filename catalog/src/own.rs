@@ -10,10 +10,11 @@ use iceberg::spec::{Manifest, ManifestFile, Schema, SnapshotRef, TableMetadata};
 use iceberg::table::Table;
 use object_store::path::Path;
 use parquet::file::metadata::ParquetMetaData;
+use seislake_tables::TABLES;
 
 use crate::error::{Doing, Result};
 use crate::storage::{Damaged, Warehouse};
-use crate::tables::TABLES;
+use crate::tables::IcebergTable;
 
 /// The manifests of a snapshot.
 ///
@@ -126,7 +127,7 @@ impl OwnColumns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tables::TableDef;
+    use seislake_tables::TableDef;
 
     #[test]
     fn no_table_of_ours_has_the_columns_of_another() {

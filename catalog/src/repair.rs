@@ -20,6 +20,7 @@ use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStoreExt;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use seislake_model::{ErrorKind, Offsets, free_name};
+use seislake_tables::{TABLES, TableDef, origins, picks, segments, table_def};
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
@@ -31,7 +32,7 @@ use crate::settings::LakeSettings;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
 use crate::sql_catalog::{Pointers, damage_of, made_here, other_than};
 use crate::storage::Warehouse;
-use crate::tables::{TABLES, TableDef, table_def};
+use crate::tables::IcebergTable;
 
 /// Bytes of a data file looked at in one piece.
 const CHECKED_BYTES: u64 = 8 << 20;
@@ -507,7 +508,7 @@ impl<'a> Doctor<'a> {
     ) -> Result<Vec<RecordBatch>> {
         let what = || format!("read data file \"{}\"", file.file_path());
         let path = self.warehouse.path(file.file_path()).doing(what)?;
-        let schema = definition.arrow_schema()?;
+        let schema = definition.arrow_schema();
         let columns = OwnColumns::of(&self.warehouse, table);
         let open = async || {
             let reader = ParquetObjectReader::new(self.warehouse.store(), path.clone());
@@ -545,7 +546,12 @@ fn rows_lost(rows: u64, saved: u64, mode: Mode) -> String {
 fn bounds(table: Option<&TableDef>, file: &DataFile) -> String {
     let Some(table) = table else { return String::new() };
     let mut text = String::new();
-    for name in ["source_id", "start_time", "pick_time", "origin_time"] {
+    for name in [
+        segments::names::source_id,
+        segments::names::start_time,
+        picks::names::pick_time,
+        origins::names::origin_time,
+    ] {
         let Some(column) = table.columns.iter().find(|column| column.name == name) else { continue };
         let (first, last) = (file.lower_bounds().get(&column.id), file.upper_bounds().get(&column.id));
         if let (Some(first), Some(last)) = (first, last) {

@@ -10,13 +10,14 @@ use futures::TryStreamExt;
 use iceberg::spec::Operation;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use seislake_model::{ErrorKind, Offsets};
+use seislake_tables::TableDef;
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::maintain::conform;
 use crate::own::OwnColumns;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
-use crate::tables::TableDef;
+use crate::tables::IcebergTable;
 
 impl Lake {
     /// Offsets that the rows of `table` cover: the next of each topic and partition.
@@ -105,7 +106,7 @@ impl Lake {
         OwnColumns::of(warehouse, &loaded).require(&path, opened.metadata()).doing(what)?;
         let stream = opened.build().doing(what)?;
         let rows: Vec<RecordBatch> = stream.try_collect().await.doing(what)?;
-        let schema = table.arrow_schema()?;
+        let schema = table.arrow_schema();
         rows.iter().map(|batch| conform(batch, &schema)).collect()
     }
 }
@@ -113,7 +114,7 @@ impl Lake {
 /// Rows in the schema of a table, found by the names of its columns: statements drop field ids.
 pub(crate) fn fitted(table: &TableDef, batch: &RecordBatch) -> Result<RecordBatch> {
     let what = || format!("fit rows to table \"{}\"", table.full_name());
-    let schema = table.arrow_schema()?;
+    let schema = table.arrow_schema();
     let mut columns = Vec::with_capacity(schema.fields().len());
     for field in schema.fields() {
         let column = batch.column_by_name(field.name()).ok_or_else(|| no_column(field.name()))?;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use seislake_model::{ErrorKind, SnapshotId, Timestamp};
+use seislake_tables::TABLES;
 
 use crate::error::Result;
 use crate::lake::{Lake, defined};
 use crate::provider::AsOf;
-use crate::tables::TABLES;
+use crate::tables::IcebergTable;
 
 /// Which snapshot an id means.
 #[derive(Clone, Debug, PartialEq, Eq)]

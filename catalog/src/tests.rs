@@ -12,9 +12,10 @@ mod write;
 use std::path::Path;
 
 use seislake_model::{
-    DeadLetter, Event, EventStatus, Offsets, Onset, Packet, Phase, Pick, Polarity, RecordPosition, Rows,
-    Samples, Segment, SourceId, Timestamp,
+    DeadLetter, Event, EventStatus, Offsets, Onset, Packet, Phase, Pick, Polarity, RecordPosition, Samples,
+    Segment, SourceId, Timestamp,
 };
+use seislake_tables::{TableBatch, TableRow};
 
 use crate::{Lake, LakeSettings};
 
@@ -71,7 +72,7 @@ fn packet(offset: u64) -> Packet {
         sample_count: 400,
         expected_count: 400,
         sample_rate_hz: 100.0,
-        encoding: "steim2",
+        encoding: "steim2".into(),
         quality: "D".into(),
         timing_quality: None,
         byte_count: 512,
@@ -122,8 +123,13 @@ fn dead_letter(offset: u64) -> DeadLetter {
     }
 }
 
-async fn append(lake: &Lake, rows: Rows, offsets: &Offsets) {
-    let mut sink = lake.sink(rows.table()).await.unwrap();
+/// Rows on their way to their table.
+fn table_rows<R: TableRow>(rows: Vec<R>) -> TableBatch {
+    TableBatch::of(rows).unwrap()
+}
+
+async fn append(lake: &Lake, rows: TableBatch, offsets: &Offsets) {
+    let mut sink = lake.sink(&rows.table.full_name()).await.unwrap();
     sink.write(rows).await.unwrap();
     sink.commit(offsets).await.unwrap();
 }

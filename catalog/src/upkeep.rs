@@ -18,13 +18,15 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use iceberg::spec::{DataFile, Literal, ManifestContentType, Operation, PrimitiveLiteral};
 use iceberg::table::Table;
-use seislake_model::{ErrorKind, Offsets, Rows, SnapshotId, SourceId, Timestamp};
+use seislake_model::{ErrorKind, Offsets, SnapshotId, SourceId, Timestamp};
+use seislake_tables::segments::names;
+use seislake_tables::{TableBatch, TableDef};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::own;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
-use crate::tables::{TableDef, encode};
+use crate::tables::IcebergTable;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 /// A sample may be due up to this long after its rounded time: rows may touch the day after.
@@ -134,9 +136,9 @@ impl Lake {
         if paths.is_empty() {
             return Ok(days);
         }
-        let columns: &[&str] = match source.columns.iter().any(|column| column.name == "end_ns") {
-            true => &["source_id", "start_ns", "end_ns"],
-            false => &["source_id", "start_ns"],
+        let columns: &[&str] = match source.columns.iter().any(|column| column.name == names::end_ns) {
+            true => &[names::source_id, names::start_ns, names::end_ns],
+            false => &[names::source_id, names::start_ns],
         };
         let provider = self.files_provider(source, snapshot, paths).await?;
         let rows = SessionContext::new().read_table(provider).doing(what)?;
@@ -166,9 +168,9 @@ impl Upkeep {
     /// Puts the rows of a touched day in the place of those that its touched channels (and the channels of the new
     /// rows) had. `rows` must hold all rows of these channels on the day and none of another day. Nothing is kept in
     /// memory but the names of files.
-    pub async fn replace_day(&mut self, day: Timestamp, rows: Rows) -> Result<()> {
-        if rows.table() != self.table.full_name() {
-            let message = format!("rows of \"{}\" for table \"{}\"", rows.table(), self.table.full_name());
+    pub async fn replace_day(&mut self, day: Timestamp, rows: TableBatch) -> Result<()> {
+        if rows.table.full_name() != self.table.full_name() {
+            let message = format!("rows of \"{}\" for table \"{}\"", rows.table, self.table);
             return Err(Error::new(ErrorKind::Internal, message));
         }
         let day = day.nanos().div_euclid(DAY_NS);
@@ -176,9 +178,8 @@ impl Upkeep {
             let message = format!("day {day} of table \"{}\" was not touched", self.table.full_name());
             return Err(Error::new(ErrorKind::Internal, message));
         };
-        let made = encode(&rows)?;
-        let mut batches = self.kept(day, channels, &made).await?;
-        batches.push(made);
+        let mut batches = self.kept(day, channels, &rows.rows).await?;
+        batches.extend(rows.rows);
         batches.retain(|batch| batch.num_rows() > 0);
         if !batches.is_empty() {
             self.added.extend(write_files(&self.lake, self.table, &batches).await?);
@@ -189,7 +190,7 @@ impl Upkeep {
     }
 
     /// Rows of a day's channels that were neither touched nor made.
-    async fn kept(&self, day: i64, channels: &Channels, made: &RecordBatch) -> Result<Vec<RecordBatch>> {
+    async fn kept(&self, day: i64, channels: &Channels, made: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
         let what = || format!("read table \"{}\"", self.table.full_name());
         let files = self.files.get(&day).map(Vec::as_slice).unwrap_or_default();
         let snapshot = match self.snapshot {
@@ -197,7 +198,7 @@ impl Upkeep {
             _ => return Ok(Vec::new()),
         };
         let key = self.table.identity.first().copied().unwrap_or_default();
-        let touched = if key == "source_id" { channels.clone() } else { channels.instruments() };
+        let touched = if key == names::source_id { channels.clone() } else { channels.instruments() };
         let paths = files.iter().map(|file| file.file_path().to_owned()).collect();
         let provider = self.lake.files_provider(self.table, snapshot, paths).await?;
         let rows = SessionContext::new().read_table(provider).doing(what)?;
@@ -206,9 +207,9 @@ impl Upkeep {
             let table = self.table.full_name();
             names.ok_or_else(|| Error::new(ErrorKind::Internal, format!("table \"{table}\" has no key")))
         };
-        let of_made = names(made)?;
-        let of_made: HashSet<&str> = of_made.iter().flatten().collect();
-        let schema = self.table.arrow_schema()?;
+        let of_made = made.iter().map(names).collect::<Result<Vec<_>>>()?;
+        let of_made: HashSet<&str> = of_made.iter().flat_map(|names| names.iter().flatten()).collect();
+        let schema = self.table.arrow_schema();
         let mut kept = Vec::new();
         for batch in rows.collect().await.doing(what)? {
             let names = names(&batch)?;
@@ -271,8 +272,9 @@ fn days_of_files(files: &[DataFile], source: &TableDef) -> BTreeMap<i64, Channel
     };
     let mut days = BTreeMap::new();
     for file in files {
-        let first = bound(file.lower_bounds(), "start_ns");
-        let last = bound(file.upper_bounds(), "end_ns").or_else(|| bound(file.upper_bounds(), "start_ns"));
+        let first = bound(file.lower_bounds(), names::start_ns);
+        let last =
+            bound(file.upper_bounds(), names::end_ns).or_else(|| bound(file.upper_bounds(), names::start_ns));
         let (Some(first), Some(last)) = (first, last) else { continue };
         days.extend(days_between(first, last).map(|day| (day, Channels::All)));
     }

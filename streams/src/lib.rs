@@ -1,10 +1,11 @@
 //! The shell through which records flow: logs, the gate in front of them, sources, stages and the runtime.
 //!
 //! ```text
-//! source::files ─► gate ─► waveforms.raw ─► stages ─► waveforms.* ─► runtime::SinkRunner ─► model::Sink
+//! source::files ─► gate ─► waveforms.raw ─► stages ─► waveforms.* ─► runtime::SinkRunner ─► tables::Sink
 //!                    └──► waveforms.raw.dlq ──────────────────────────────┘
 //! ```
-//! The crate knows topics and stages, never tables: rows leave through the [`seislake_model::Sink`] port.
+//! The crate knows topics and stages, and which rows they make; how tables lie on disk it does not know: rows leave
+//! through the [`seislake_tables::Sink`] port.
 
 mod database;
 mod error;

@@ -1,20 +1,24 @@
-//! The table of ARCHITECTURE.md: which room may use which.
+//! The table of ARCHITECTURE.md: which room uses which, no more and no less.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const MAY_USE: [(&str, &[&str]); 11] = [
+use seislake_tables::TABLES;
+
+const USES: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("mseed", &[]),
     ("seismo", &["model"]),
     ("spatial", &[]),
     ("exchange", &["model"]),
-    ("query", &["model", "mseed", "seismo", "spatial", "exchange"]),
-    ("streams", &["model", "mseed", "seismo", "spatial"]),
-    ("catalog", &["model", "spatial", "mseed"]),
-    ("api", &["model", "exchange", "query", "catalog", "streams", "mseed", "seismo"]),
+    ("tables", &["model"]),
+    ("query", &["model", "mseed", "seismo", "exchange", "tables"]),
+    ("streams", &["model", "mseed", "seismo", "spatial", "tables"]),
+    ("catalog", &["model", "spatial", "tables"]),
+    ("api", &["model", "exchange", "query", "catalog", "mseed", "seismo", "tables"]),
     ("recordings", &[]),
-    ("binary", &["model", "mseed", "seismo", "spatial", "exchange", "query", "streams", "catalog", "api"]),
+    ("binary", &["model", "mseed", "seismo", "exchange", "query", "streams", "catalog", "api", "tables"]),
 ];
 
 /// Libraries that only these rooms may see.
@@ -29,20 +33,45 @@ fn room(package: &str) -> &str {
     if package == "seislake" { "binary" } else { package.trim_start_matches("seislake-") }
 }
 
+/// All code of a package.
+fn sources(manifest: &Path) -> String {
+    files(manifest.with_file_name("src")).into_values().collect()
+}
+
+/// The files below a folder.
+fn files(folder: PathBuf) -> BTreeMap<PathBuf, String> {
+    let mut folders = vec![folder];
+    let mut files = BTreeMap::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("a text");
+                files.insert(path, text);
+            }
+        }
+    }
+    files
+}
+
 #[test]
-fn rooms_use_only_what_the_architecture_allows() {
+fn rooms_use_what_the_architecture_says() {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo runs");
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata is JSON");
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        MAY_USE.iter().map(|(room, uses)| (*room, uses.iter().copied().collect())).collect();
+    let table: BTreeMap<&str, BTreeSet<&str>> =
+        USES.iter().map(|(room, uses)| (*room, uses.iter().copied().collect())).collect();
     let mut seen = BTreeSet::new();
     for package in metadata["packages"].as_array().expect("packages") {
         let name = room(package["name"].as_str().expect("name"));
-        let allowed = allowed.get(name).unwrap_or_else(|| panic!("room \"{name}\" is not in the table"));
+        let stated = table.get(name).unwrap_or_else(|| panic!("room \"{name}\" is not in the table"));
+        let sources = sources(Path::new(package["manifest_path"].as_str().expect("a path")));
+        let mut used = BTreeSet::new();
         seen.insert(name.to_owned());
         for dependency in package["dependencies"].as_array().expect("dependencies") {
             if dependency["kind"].as_str() == Some("dev") {
@@ -50,12 +79,78 @@ fn rooms_use_only_what_the_architecture_allows() {
             }
             let dependency = dependency["name"].as_str().expect("name");
             if dependency.starts_with("seislake") {
-                assert!(allowed.contains(room(dependency)), "{name} must not use {dependency}");
+                assert!(
+                    sources.contains(&dependency.replace('-', "_")),
+                    "{name} names {dependency} and does not use it"
+                );
+                used.insert(room(dependency));
             }
             for (library, rooms) in SHELL_ONLY {
                 assert!(dependency != library || rooms.contains(&name), "{name} must not see {library}");
             }
         }
+        assert_eq!(used, *stated, "{name}");
     }
-    assert_eq!(seen.len(), MAY_USE.len(), "the table names a room that does not exist");
+    assert_eq!(seen.len(), USES.len(), "the table names a room that does not exist");
+}
+
+/// What a line of code names where a column is read: words of a statement, and arguments of calls. What stands in braces
+/// is the name of a constant.
+fn named(line: &str) -> BTreeSet<String> {
+    let code = line.split("//").next().unwrap_or_default();
+    // Texts that are shown to people are examples.
+    if !code.contains('"')
+        || ["example:", "after_help"].iter().any(|text| code.trim_start().starts_with(text))
+    {
+        return BTreeSet::new();
+    }
+    let code = code.replace("'\"'", "").replace("\\\"", " ");
+    let code = TABLES.iter().fold(code, |code, table| code.replace(&table.full_name(), ""));
+    let words = ["SELECT ", "WHERE ", "ORDER BY ", "GROUP BY ", " AND ", " >= ", " <= ", " < ", " > ", " = "];
+    let calls = ["column_by_name(", "column_with_name(", "col(", "ident(", "index_of(", "one_of("];
+    let reads = ["text(", "number(", "integer(", "count(", "nanos(", "source_id(", "list("];
+    let is_letter = |c: char| c.is_alphanumeric() || matches!(c, '_' | '{' | '}');
+    let mut named = BTreeSet::new();
+    let pieces: Vec<&str> = code.split('"').collect();
+    for pair in pieces.chunks(2) {
+        let [before, text] = pair else { continue };
+        if words.iter().any(|word| text.contains(word)) {
+            named.extend(text.split(|c| !is_letter(c)).map(str::to_owned));
+        }
+        let is_read = before.contains("row.") && reads.iter().any(|read| before.ends_with(read));
+        if is_read || calls.iter().any(|call| before.ends_with(call)) {
+            named.insert((*text).to_owned());
+        }
+    }
+    named
+}
+
+#[test]
+fn columns_are_named_where_their_table_is_declared_and_nowhere_else() {
+    assert!(named("let id = row.text(\"event_id\")?;").contains("event_id"));
+    assert!(named("\"SELECT event_id, {x} FROM t\"").contains("event_id"));
+    assert!(named("filter.and(col(\"event_id\"))").contains("event_id"));
+    assert!(!named("\"SELECT {event_id} FROM t\"").contains("event_id"));
+    assert!(!named("// \"SELECT event_id\"").contains("event_id"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let columns: BTreeSet<&str> =
+        TABLES.iter().flat_map(|table| table.columns.iter().map(|column| column.name)).collect();
+    // Of the SQL functions the documentation, with its examples, is written there.
+    let exempt = ["test", "/slt", "query/src/functions/"];
+    let mut found = Vec::new();
+    for folder in ["api/src", "catalog/src", "streams/src", "crates/query/src", "crates/seislake/src"] {
+        for (path, text) in files(root.join(folder)) {
+            let place = path.strip_prefix(&root).expect("below the root").to_string_lossy().into_owned();
+            if exempt.iter().any(|part| place.contains(part)) {
+                continue;
+            }
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+            for (number, line) in (1..).zip(code.lines()) {
+                for column in named(line).iter().filter(|name| columns.contains(name.as_str())) {
+                    found.push(format!("{place}:{number}: {column}: {}", line.trim()));
+                }
+            }
+        }
+    }
+    assert!(found.is_empty(), "use the constants of crates/tables:\n{}", found.join("\n"));
 }

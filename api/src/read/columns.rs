@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use seislake_model::{SourceId, Timestamp};
+use seislake_tables::{TableDef, TableRow, decode, listed};
 
 use crate::error::{ApiError, ErrorCode};
 
@@ -54,6 +55,29 @@ pub(crate) fn read<T: FromRow>(batches: &[RecordBatch]) -> Result<Vec<T>, ApiErr
         metrics::counter!("seislake_rows_passed_over_total").increment(passed_over);
     }
     Ok(rows)
+}
+
+/// The same for rows of a table: what is selected are all its columns.
+pub(crate) fn rows<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>, ApiError> {
+    let mut rows = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+    let mut unreadable = Vec::new();
+    for batch in batches {
+        let decoded = decode(batch)
+            .map_err(|error| ApiError::internal(&format!("read rows of \"{}\"", R::TABLE), &error))?;
+        rows.extend(decoded.rows);
+        unreadable.extend(decoded.unreadable);
+    }
+    if let Some(first) = unreadable.first() {
+        let (table, count) = (R::TABLE.full_name(), unreadable.len() as u64);
+        tracing::warn!(table, count, reason = first.reason, "rows that cannot be read are passed over");
+        metrics::counter!("seislake_rows_passed_over_total").increment(count);
+    }
+    Ok(rows)
+}
+
+/// All columns of a table, for `SELECT`.
+pub(crate) fn columns_of(table: &TableDef) -> String {
+    listed(&table.columns.iter().map(|column| column.name).collect::<Vec<_>>())
 }
 
 fn plain_type(kind: &DataType) -> Option<DataType> {
@@ -139,12 +163,6 @@ impl<'a> Row<'a> {
 
     pub(crate) fn count(self, name: &str) -> Result<u32, ApiError> {
         u32::try_from(self.integer(name)?).map_err(|_| unfit(name))
-    }
-
-    pub(crate) fn time(self, name: &str) -> Result<Timestamp, ApiError> {
-        let array = self.array(name)?.ok_or_else(|| unfit(name))?;
-        let micros = array.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(|| missing(name))?;
-        Ok(Timestamp::from_micros(micros.value(self.index)))
     }
 
     pub(crate) fn nanos(self, name: &str) -> Result<Timestamp, ApiError> {

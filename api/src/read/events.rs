@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use datafusion::prelude::SessionContext;
 use seislake_model::{Event, EventStatus, Origin, Timestamp};
 use seislake_seismo::geometry::distance_azimuth;
+use seislake_tables::events as events_table;
+use seislake_tables::events::names as column;
 
-use super::columns::{FromRow, Row, read};
+use super::columns::{FromRow, Row, columns_of, read, rows};
 use super::solutions::{Near, preferred_origins};
 use super::statement::Conditions;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 
 /// Revisions of one event lie at most this far apart in origin time. It lets a time filter reach the files below the
 /// choice of the newest revision.
@@ -76,7 +78,7 @@ impl Area {
     fn add_to(&self, conditions: &mut Conditions) {
         match *self {
             Self::Box { latitude, west, east } => {
-                between(conditions, "latitude", latitude);
+                between(conditions, column::latitude, latitude);
                 add_longitudes(conditions, west, east);
             }
             Self::Ring { latitude, longitude, radius } => {
@@ -87,7 +89,7 @@ impl Area {
                 // The band of latitudes prunes files and pages; the distance decides.
                 between(
                     conditions,
-                    "latitude",
+                    column::latitude,
                     Interval { min: Some(latitude - reach), max: Some(latitude + reach) },
                 );
                 let distance = distance(conditions, latitude, longitude, radius);
@@ -106,19 +108,19 @@ fn add_longitudes(conditions: &mut Conditions, west: Option<f64>, east: Option<f
         crosses || west.is_none_or(|west| west <= -180.0) || east.is_none_or(|east| east >= 180.0);
     let mut parts = Vec::new();
     if let Some(west) = west {
-        parts.push(format!("longitude >= {}", conditions.number(west)));
+        parts.push(format!("{} >= {}", column::longitude, conditions.number(west)));
     }
     if let Some(east) = east {
-        parts.push(format!("longitude <= {}", conditions.number(east)));
+        parts.push(format!("{} <= {}", column::longitude, conditions.number(east)));
     }
     if parts.is_empty() {
         return;
     }
     let mut clause = format!("({})", parts.join(if crosses { " OR " } else { " AND " }));
     if reaches_date_line {
-        clause.push_str(" OR abs(longitude) = 180");
+        clause.push_str(&format!(" OR abs({}) = 180", column::longitude));
     }
-    conditions.add(format!("({clause} OR abs(latitude) = 90)"));
+    conditions.add(format!("({clause} OR abs({}) = 90)", column::latitude));
 }
 
 /// Shortest kilometres of a degree of latitude on the ellipsoid (at the equator), rounded down.
@@ -127,13 +129,14 @@ const KM_PER_DEGREE_MIN: f64 = 110.5;
 /// Distance of an epicentre from a point, in the unit of `radius`.
 fn distance(conditions: &mut Conditions, latitude: f64, longitude: f64, radius: Radius) -> String {
     let (north, east) = (conditions.number(latitude), conditions.number(longitude));
+    let (row_north, row_east) = (column::latitude, column::longitude);
     match radius {
-        Radius::Km { .. } => format!("distance_km({north}, {east}, latitude, longitude)"),
+        Radius::Km { .. } => format!("distance_km({north}, {east}, {row_north}, {row_east})"),
         Radius::Degrees { .. } => {
             let cosine = conditions.number(latitude.to_radians().cos());
             format!(
-                "degrees(2.0 * asin(sqrt(least(1.0, power(sin(radians((latitude - {north}) / 2.0)), 2.0) + \
-                 {cosine} * cos(radians(latitude)) * power(sin(radians((longitude - {east}) / 2.0)), 2.0)))))"
+                "degrees(2.0 * asin(sqrt(least(1.0, power(sin(radians(({row_north} - {north}) / 2.0)), 2.0) + \
+                 {cosine} * cos(radians({row_north})) * power(sin(radians(({row_east} - {east}) / 2.0)), 2.0)))))"
             )
         }
     }
@@ -207,11 +210,11 @@ pub(crate) struct EventRow {
 const NO_MAGNITUDE: f64 = 1.0e6;
 
 impl EventOrder {
-    const fn key(self) -> &'static str {
+    fn key(self) -> String {
         match self {
-            Self::TimeDescending | Self::TimeAscending => "origin_time",
-            Self::MagnitudeDescending => "coalesce(magnitude, -1000000.0)",
-            Self::MagnitudeAscending => "coalesce(magnitude, 1000000.0)",
+            Self::TimeDescending | Self::TimeAscending => column::origin_time.to_owned(),
+            Self::MagnitudeDescending => format!("coalesce({}, -1000000.0)", column::magnitude),
+            Self::MagnitudeAscending => format!("coalesce({}, 1000000.0)", column::magnitude),
         }
     }
 
@@ -240,13 +243,14 @@ impl EventOrder {
             conditions.number(after.value)
         };
         let id = conditions.text(&after.id);
-        let (column, beyond) = (self.key(), if self.descending() { "<" } else { ">" });
-        conditions.add(format!("({column} {beyond} {key} OR ({column} = {key} AND event_id > {id}))"));
+        let (sorted, beyond) = (self.key(), if self.descending() { "<" } else { ">" });
+        let event_id = column::event_id;
+        conditions.add(format!("({sorted} {beyond} {key} OR ({sorted} = {key} AND {event_id} > {id}))"));
     }
 
     fn order_by(self) -> String {
         let direction = if self.descending() { "DESC" } else { "ASC" };
-        format!("{} {direction}, event_id ASC", self.key())
+        format!("{} {direction}, {} ASC", self.key(), column::event_id)
     }
 }
 
@@ -255,45 +259,44 @@ fn newest(filter: &EventFilter, conditions: &mut Conditions) -> String {
     let widened = |time: Timestamp, seconds: f64| time.add_seconds(seconds);
     if let Some(from) = filter.origin_time.min {
         let from = conditions.time(widened(from, -REVISION_SPREAD_S));
-        conditions.add(format!("origin_time >= {from}"));
+        conditions.add(format!("{} >= {from}", column::origin_time));
     }
     if let Some(to) = filter.origin_time.max {
         let to = conditions.time(widened(to, REVISION_SPREAD_S));
-        conditions.add(format!("origin_time <= {to}"));
+        conditions.add(format!("{} <= {to}", column::origin_time));
     }
-    conditions.one_of("event_id", filter.event_ids.iter().map(String::as_str));
+    conditions.one_of(column::event_id, filter.event_ids.iter().map(String::as_str));
     let rows = conditions.take_clauses();
     conditions.add("newest = 1");
-    conditions.add(format!("status <> '{}'", EventStatus::Deleted.as_str()));
+    conditions.add(format!("{} <> '{}'", column::status, EventStatus::Deleted.as_str()));
     if let Some(from) = filter.origin_time.min {
         let from = conditions.time(from);
-        conditions.add(format!("origin_time >= {from}"));
+        conditions.add(format!("{} >= {from}", column::origin_time));
     }
     if let Some(to) = filter.origin_time.max {
         let to = conditions.time(to);
-        conditions.add(format!("origin_time <= {to}"));
+        conditions.add(format!("{} <= {to}", column::origin_time));
     }
     for area in &filter.areas {
         area.add_to(conditions);
     }
-    between(conditions, "magnitude", filter.magnitude);
-    between(conditions, "depth_km", filter.depth_km);
+    between(conditions, column::magnitude, filter.magnitude);
+    between(conditions, column::depth_km, filter.depth_km);
     if let Some(kind) = &filter.magnitude_type {
         let kind = conditions.text(&kind.to_lowercase());
-        conditions.add(format!("lower(magnitude_type) = {kind}"));
+        conditions.add(format!("lower({}) = {kind}", column::magnitude_type));
     }
+    let (event_id, revision) = (column::event_id, column::revision);
     let known = conditions.texts(filter.known_revisions.iter().map(String::as_str));
     if !known.is_empty() {
-        conditions.add(format!("concat(event_id, '#', revision) NOT IN ({known})"));
+        conditions.add(format!("concat({event_id}, '#', {revision}) NOT IN ({known})"));
     }
     format!(
-        "(SELECT *, row_number() OVER (PARTITION BY event_id ORDER BY revision DESC) AS newest \
-         FROM bulletin.events WHERE {rows}) AS revisions"
+        "(SELECT *, row_number() OVER (PARTITION BY {event_id} ORDER BY {revision} DESC) AS newest \
+         FROM {} WHERE {rows}) AS revisions",
+        events_table::TABLE
     )
 }
-
-const EVENT_COLUMNS: &str = "event_id, revision, status, preferred_origin_id, preferred_magnitude_id, origin_ns, \
-     latitude, longitude, depth_km, magnitude, magnitude_type, origin_time";
 
 /// A page of events with their preferred origins.
 pub(crate) async fn events(
@@ -308,24 +311,22 @@ pub(crate) async fn events(
         order.add_after(&mut conditions, after);
     }
     let sql = format!(
-        "SELECT {EVENT_COLUMNS} FROM {from} WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
+        "SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
+        columns_of(&events_table::TABLE),
         conditions.joined(),
         order.order_by(),
         page.limit,
         page.offset,
     );
-    let mut rows: Vec<EventRow> = read(&conditions.run(context, "events", &sql).await?)?;
+    let events: Vec<Event> = rows(&conditions.run(context, "events", &sql).await?)?;
     // By a statement of their own: a join reads all origins there are, whatever the page.
-    let near = rows
-        .iter()
-        .map(|row| Near { id: row.event.preferred_origin_id.clone(), time: row.event.origin_time });
+    let near =
+        events.iter().map(|event| Near { id: event.preferred_origin_id.clone(), time: event.origin_time });
     let origins = preferred_origins(context, &near.collect::<Vec<_>>()).await?;
     let by_id: HashMap<String, Origin> =
         origins.into_iter().map(|origin| (origin.origin_id.clone(), origin)).collect();
-    for row in &mut rows {
-        row.origin = by_id.get(&row.event.preferred_origin_id).cloned();
-    }
-    Ok(rows)
+    let row = |event: Event| EventRow { origin: by_id.get(&event.preferred_origin_id).cloned(), event };
+    Ok(events.into_iter().map(row).collect())
 }
 
 /// A count.
@@ -345,32 +346,4 @@ pub(crate) async fn count_events(context: &SessionContext, filter: &EventFilter)
     let sql = format!("SELECT count(*) AS total FROM {from} WHERE {}", conditions.joined());
     let totals: Vec<Total> = read(&conditions.run(context, "events", &sql).await?)?;
     Ok(totals.first().map_or(0, |total| total.0))
-}
-
-fn status(word: &str) -> Result<EventStatus, ApiError> {
-    [EventStatus::Preliminary, EventStatus::Closed, EventStatus::Deleted]
-        .into_iter()
-        .find(|status| status.as_str() == word)
-        .ok_or_else(|| {
-            ApiError::new(ErrorCode::Corrupt, format!("column \"status\" holds the unknown word \"{word}\""))
-        })
-}
-
-impl FromRow for EventRow {
-    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        let event = Event {
-            event_id: row.text("event_id")?.to_owned(),
-            revision: row.count("revision")?,
-            status: status(row.text("status")?)?,
-            preferred_origin_id: row.text("preferred_origin_id")?.to_owned(),
-            preferred_magnitude_id: row.optional_text("preferred_magnitude_id")?.map(str::to_owned),
-            origin_time: row.nanos("origin_ns")?,
-            latitude: row.number("latitude")?,
-            longitude: row.number("longitude")?,
-            depth_km: row.number("depth_km")?,
-            magnitude: row.optional_number("magnitude")?,
-            magnitude_type: row.optional_text("magnitude_type")?.map(str::to_owned),
-        };
-        Ok(Self { event, origin: None })
-    }
 }

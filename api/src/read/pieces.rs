@@ -10,6 +10,8 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_model::{SourceId, TimeBase, Timestamp};
 use seislake_mseed::{Encoding, Quality};
+use seislake_tables::listed;
+use seislake_tables::segments::{TABLE, names};
 
 use super::columns::{FromRow, Row, read};
 use super::selection::{Selection, add_conditions};
@@ -56,7 +58,9 @@ pub(crate) struct SegmentsAt(String);
 impl SegmentsAt {
     /// The snapshot of this id; the newest where there is none.
     pub(crate) fn snapshot(id: Option<seislake_model::SnapshotId>) -> Self {
-        Self(id.map_or_else(|| "waveform.segments".to_owned(), |id| format!("waveform.\"segments@{id}\"")))
+        Self(
+            id.map_or_else(|| TABLE.full_name(), |id| format!("{}.\"{}@{id}\"", TABLE.namespace, TABLE.name)),
+        )
     }
 
     pub(crate) fn table(&self) -> &str {
@@ -77,16 +81,23 @@ pub(crate) async fn pieces(
     add_conditions(selections, &mut conditions);
     // Lakes of before lack the column until a writer opens them, and their past has it never.
     let table = context.table_provider(at.table()).await.map_err(|error| failure(WHAT, &error))?;
-    let quality = match table.schema().column_with_name("quality") {
-        Some(_) => "quality",
-        None => "CAST(NULL AS VARCHAR) AS quality",
+    let quality = match table.schema().column_with_name(names::quality) {
+        Some(_) => names::quality.to_owned(),
+        None => format!("CAST(NULL AS VARCHAR) AS {}", names::quality),
     };
-    let sql = format!(
-        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, {quality}, topic, \
-         CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\" FROM {} WHERE {}",
-        at.table(),
-        conditions.joined(),
-    );
+    let columns = [
+        names::source_id,
+        names::start_ns,
+        names::end_ns,
+        names::sample_rate_hz,
+        names::sample_count,
+        names::encoding,
+        names::topic,
+        names::partition,
+        names::offset,
+    ];
+    let sql =
+        format!("SELECT {}, {quality} FROM {} WHERE {}", listed(&columns), at.table(), conditions.joined(),);
     let mut batches = conditions.stream(context, WHAT, &sql).await?;
     let mut found = HashMap::<String, Vec<Piece>>::new();
     let mut count = 0;
@@ -121,9 +132,12 @@ pub(crate) async fn extents(
     let mut conditions = Conditions::default();
     add_conditions(selections, &mut conditions);
     let sql = format!(
-        "SELECT source_id, min(start_ns) AS first_ns, max(end_ns) AS last_ns FROM {} WHERE {} GROUP BY source_id",
+        "SELECT {id}, min({}) AS first_ns, max({}) AS last_ns FROM {} WHERE {} GROUP BY {id}",
+        names::start_ns,
+        names::end_ns,
         at.table(),
         conditions.joined(),
+        id = names::source_id,
     );
     let rows: Vec<Extent> = read(&conditions.run(context, WHAT, &sql).await?)?;
     Ok(rows.into_iter().map(|row| (row.source_id, (row.first, row.last))).collect())
@@ -137,7 +151,7 @@ struct Extent {
 
 impl FromRow for Extent {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        let source_id = row.source_id("source_id")?;
+        let source_id = row.source_id(names::source_id)?;
         Ok(Self { source_id, first: row.nanos("first_ns")?, last: row.nanos("last_ns")? })
     }
 }
@@ -175,19 +189,25 @@ fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, 
 fn gather(batch: &RecordBatch, found: &mut HashMap<String, Vec<Piece>>) -> Result<(), ApiError> {
     let texts = |name| column(batch, name, &DataType::Utf8);
     let longs = |name| column(batch, name, &DataType::Int64);
-    let (ids, encodings, qualities) = (texts("source_id")?, texts("encoding")?, texts("quality")?);
-    let rates = column(batch, "sample_rate_hz", &DataType::Float64)?;
+    let (ids, encodings, qualities) =
+        (texts(names::source_id)?, texts(names::encoding)?, texts(names::quality)?);
+    let rates = column(batch, names::sample_rate_hz, &DataType::Float64)?;
     let (ids, encodings) = (ids.as_string::<i32>(), encodings.as_string::<i32>());
     let qualities = qualities.as_string::<i32>();
-    let topics = texts("topic")?;
+    let topics = texts(names::topic)?;
     let topics = topics.as_string::<i32>();
     let quality = |row: usize| match qualities.is_valid(row) {
         true => qualities.value(row).parse().ok(),
         false => Some(Quality::Letter('D')),
     };
     let rates = rates.as_primitive::<Float64Type>().values();
-    let arrays =
-        [longs("start_ns")?, longs("end_ns")?, longs("sample_count")?, longs("partition")?, longs("offset")?];
+    let arrays = [
+        longs(names::start_ns)?,
+        longs(names::end_ns)?,
+        longs(names::sample_count)?,
+        longs(names::partition)?,
+        longs(names::offset)?,
+    ];
     let [starts, ends, counts, partitions, offsets] =
         arrays.each_ref().map(|array| array.as_primitive::<Int64Type>().values());
     let mut row = 0;

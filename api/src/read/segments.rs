@@ -2,6 +2,9 @@
 
 use datafusion::prelude::SessionContext;
 use seislake_model::{SourceId, Timestamp};
+use seislake_tables::listed;
+use seislake_tables::segments as table;
+use seislake_tables::segments::names as column;
 
 use super::columns::{FromRow, Row, read};
 use super::events::{Interval, Page, Total};
@@ -42,17 +45,22 @@ pub(crate) enum WithSamples {
 impl SegmentFilter {
     fn conditions(&self) -> Conditions {
         let mut conditions = Conditions::default();
-        conditions.one_of("source_id", [self.source_id.as_str()].into_iter());
+        conditions.one_of(column::source_id, [self.source_id.as_str()].into_iter());
         if let Some(from) = self.window.min {
             let from = conditions.time(from);
-            conditions.add(format!("end_time >= {from}"));
+            conditions.add(format!("{} >= {from}", column::end_time));
         }
         if let Some(to) = self.window.max {
             let to = conditions.time(to);
-            conditions.add(format!("start_time <= {to}"));
+            conditions.add(format!("{} <= {to}", column::start_time));
         }
         conditions
     }
+}
+
+/// Partition and offset, as [`SegmentRow::position`].
+fn position_of_row() -> String {
+    format!("concat(\"{}\", '/', \"{}\")", column::partition, column::offset)
 }
 
 /// A page of segments, oldest first.
@@ -66,19 +74,29 @@ pub(crate) async fn segments(
     if let Some(after) = &page.after {
         let (time, position) =
             (conditions.time(Timestamp::from_micros(after.micros)), conditions.text(&after.id));
-        conditions.add(format!(
-            "(start_time > {time} OR (start_time = {time} AND concat(\"partition\", '/', \"offset\") > {position}))"
-        ));
+        let start = column::start_time;
+        conditions
+            .add(format!("({start} > {time} OR ({start} = {time} AND {} > {position}))", position_of_row()));
     }
     let samples = match with_samples {
-        WithSamples::Yes => ", samples, samples_float",
-        WithSamples::No => "",
+        WithSamples::Yes => format!(", {}", listed(&[column::samples, column::samples_float])),
+        WithSamples::No => String::new(),
     };
+    let columns = [
+        column::source_id,
+        column::start_ns,
+        column::end_ns,
+        column::sample_rate_hz,
+        column::sample_count,
+        column::encoding,
+    ];
     let sql = format!(
-        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, encoding, \
-         concat(\"partition\", '/', \"offset\") AS position{samples} FROM waveform.segments WHERE {} \
-         ORDER BY start_time, position LIMIT {} OFFSET {}",
+        "SELECT {}, {} AS position{samples} FROM {} WHERE {} ORDER BY {}, position LIMIT {} OFFSET {}",
+        listed(&columns),
+        position_of_row(),
+        table::TABLE,
         conditions.joined(),
+        column::start_time,
         page.limit,
         page.offset
     );
@@ -91,26 +109,26 @@ pub(crate) async fn count_segments(
     filter: &SegmentFilter,
 ) -> Result<i64, ApiError> {
     let conditions = filter.conditions();
-    let sql = format!("SELECT count(*) AS total FROM waveform.segments WHERE {}", conditions.joined());
+    let sql = format!("SELECT count(*) AS total FROM {} WHERE {}", table::TABLE, conditions.joined());
     let totals: Vec<Total> = read(&conditions.run(context, "waveform segments", &sql).await?)?;
     Ok(totals.first().map_or(0, |total| total.0))
 }
 
 impl FromRow for SegmentRow {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        let samples = if row.has("samples") {
-            let integers = row.optional_list("samples")?;
-            if integers.is_some() { integers } else { row.optional_list("samples_float")? }
+        let samples = if row.has(column::samples) {
+            let integers = row.optional_list(column::samples)?;
+            if integers.is_some() { integers } else { row.optional_list(column::samples_float)? }
         } else {
             None
         };
         Ok(Self {
-            source_id: row.source_id("source_id")?,
-            start_time: row.nanos("start_ns")?,
-            end_time: row.nanos("end_ns")?,
-            sample_rate_hz: row.number("sample_rate_hz")?,
-            sample_count: row.count("sample_count")?,
-            encoding: row.text("encoding")?.to_owned(),
+            source_id: row.source_id(column::source_id)?,
+            start_time: row.nanos(column::start_ns)?,
+            end_time: row.nanos(column::end_ns)?,
+            sample_rate_hz: row.number(column::sample_rate_hz)?,
+            sample_count: row.count(column::sample_count)?,
+            encoding: row.text(column::encoding)?.to_owned(),
             position: row.text("position")?.to_owned(),
             samples,
         })

@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use seislake_model::{SourceId, Timestamp, in_capitals, path_component};
+use seislake_tables::segments::names;
 
 use super::events::Interval;
 use super::statement::Conditions;
@@ -228,7 +229,7 @@ const CONDITION_WINDOWS_MAX: usize = 32;
 /// more through: the exact test is [`windows_of`].
 pub(crate) fn add_conditions(selections: &[Selection], conditions: &mut Conditions) {
     match source_ids(selections) {
-        Some(ids) => conditions.one_of("source_id", ids.iter().map(String::as_str)),
+        Some(ids) => conditions.one_of(names::source_id, ids.iter().map(String::as_str)),
         None => {
             prefixes(selections, conditions);
             for (column, patterns) in [
@@ -253,10 +254,10 @@ pub(crate) fn add_conditions(selections: &[Selection], conditions: &mut Conditio
 fn window(from: Timestamp, to: Timestamp, conditions: &mut Conditions) -> String {
     let mut clauses = Vec::new();
     if from > Timestamp::MIN {
-        clauses.push(format!("end_time >= {}", conditions.time(from)));
+        clauses.push(format!("{} >= {}", names::end_time, conditions.time(from)));
     }
     if to < Timestamp::MAX {
-        clauses.push(format!("start_time <= {}", conditions.time(to)));
+        clauses.push(format!("{} <= {}", names::start_time, conditions.time(to)));
     }
     if clauses.is_empty() { "true".to_owned() } else { format!("({})", clauses.join(" AND ")) }
 }
@@ -317,7 +318,7 @@ fn prefixes(selections: &[Selection], conditions: &mut Conditions) {
     let range = |prefix: &String| {
         // Source ids are printable ASCII: DEL comes after all of them.
         let (from, to) = (conditions.text(prefix), conditions.text(&format!("{prefix}\u{7f}")));
-        format!("(source_id >= {from} AND source_id < {to})")
+        format!("({id} >= {from} AND {id} < {to})", id = names::source_id)
     };
     let ranges = shortest.iter().map(range).collect();
     conditions.add_any(ranges);

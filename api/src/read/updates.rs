@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use datafusion::prelude::SessionContext;
 use seislake_model::{Channel, Station, Timestamp};
+use seislake_tables::{TableDef, channels, listed, stations};
 
 use super::columns::{FromRow, Row, read};
 use super::statement::Conditions;
@@ -16,18 +17,18 @@ pub(crate) struct Updates {
     channels: Option<HashSet<(String, Option<i64>)>>,
 }
 
-const STATION_COLUMNS: &str =
-    "network, station, latitude, longitude, elevation_m, site_name, start_time, end_time";
-const CHANNEL_COLUMNS: &str = "source_id, latitude, longitude, elevation_m, depth_m, azimuth, dip, \
-                               sample_rate_hz, sensor, start_time, end_time, response";
+/// Columns that do not count: documents as they were read.
+const DOCUMENTS: [&str; 3] =
+    [stations::names::stationxml, stations::names::network_stationxml, channels::names::response_stationxml];
 
 impl Updates {
     /// What changed after `time`. Where the lake no longer knows that time, everything counts as changed.
     pub(crate) async fn after(context: &SessionContext, time: Timestamp) -> Result<Self, ApiError> {
-        let station_key = "concat(network, '_', station)";
+        let (network, station) = (stations::names::network, stations::names::station);
+        let station_key = format!("concat({network}, '_', {station})");
         Ok(Self {
-            stations: changed(context, "stations", station_key, STATION_COLUMNS, time).await?,
-            channels: changed(context, "channels", "source_id", CHANNEL_COLUMNS, time).await?,
+            stations: changed(context, &stations::TABLE, &station_key, time).await?,
+            channels: changed(context, &channels::TABLE, channels::names::source_id, time).await?,
         })
     }
 
@@ -55,14 +56,19 @@ impl FromRow for Epoch {
 
 async fn changed(
     context: &SessionContext,
-    table: &str,
+    table: &TableDef,
     key: &str,
-    columns: &str,
     time: Timestamp,
 ) -> Result<Option<HashSet<(String, Option<i64>)>>, ApiError> {
+    let columns: Vec<&str> =
+        table.columns.iter().map(|column| column.name).filter(|name| !DOCUMENTS.contains(name)).collect();
+    let columns = listed(&columns);
     let sql = format!(
-        "SELECT {key} AS key, CAST(start_time AS BIGINT) AS start_us FROM (SELECT {columns} FROM network.{table} \
-         EXCEPT SELECT {columns} FROM network.\"{table}@{time}\") AS changed"
+        "SELECT {key} AS key, CAST({} AS BIGINT) AS start_us FROM (SELECT {columns} FROM {table} \
+         EXCEPT SELECT {columns} FROM {}.\"{}@{time}\") AS changed",
+        stations::names::start_time,
+        table.namespace,
+        table.name
     );
     match Conditions::default().run(context, "what changed", &sql).await {
         Ok(batches) => {

@@ -12,6 +12,8 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::prelude::SessionContext;
 use seislake_model::Timestamp;
 use seislake_mseed::{Encoding, Samples};
+use seislake_tables::listed;
+use seislake_tables::segments::names;
 
 use super::cut::{Cut, number_type};
 use crate::error::{ApiError, ErrorCode};
@@ -93,18 +95,22 @@ impl Chunk {
         let source_id = |task: &Task| source_ids.get(task.run).map_or("", String::as_str);
         let mut conditions = Conditions::default();
         let ids: BTreeSet<&str> = tasks.iter().map(source_id).collect();
-        conditions.one_of("source_id", ids.into_iter());
+        conditions.one_of(names::source_id, ids.into_iter());
         let starts = || tasks.iter().map(|task| task.cut.piece.start_ns);
         let (first, last) = (starts().min().unwrap_or(0), starts().max().unwrap_or(0));
         let (first, last) = (Timestamp::from_nanos(first), Timestamp::from_nanos(last));
         let (first, last) = (conditions.time(first), conditions.time(last));
-        conditions.add(format!("start_time >= {first} AND start_time <= {last}"));
-        let sql = format!(
-            "SELECT source_id, start_ns, topic, CAST(\"partition\" AS BIGINT) AS \"partition\", \"offset\", samples, \
-             samples_float FROM {} WHERE {}",
-            at.table(),
-            conditions.joined(),
-        );
+        conditions.add(format!("{} BETWEEN {first} AND {last}", names::start_time));
+        let columns = [
+            names::source_id,
+            names::start_ns,
+            names::topic,
+            names::partition,
+            names::offset,
+            names::samples,
+            names::samples_float,
+        ];
+        let sql = format!("SELECT {} FROM {} WHERE {}", listed(&columns), at.table(), conditions.joined(),);
         let batches = conditions.run(&for_wide_rows(context, &tasks), WHAT, &sql).await?;
         let mut rows = HashMap::with_capacity(tasks.len());
         for (index, batch) in batches.iter().enumerate() {

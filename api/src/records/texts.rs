@@ -6,6 +6,8 @@ use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt};
 use seislake_model::{Inventory, SourceId, Timestamp};
 use seislake_mseed::{FormatVersion, PackError, PackSettings, Quality, Record, pack_text};
+use seislake_tables::packets::names;
+use seislake_tables::{listed, packets};
 
 use super::RecordFormat;
 use crate::error::{ApiError, ErrorCode};
@@ -33,14 +35,18 @@ pub struct TextRecord {
 
 impl FromRow for TextRecord {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        let damaged =
-            |_| ApiError::new(ErrorCode::Corrupt, "column \"offset\" of waveform.packets is damaged");
+        let damaged = |_| {
+            ApiError::new(
+                ErrorCode::Corrupt,
+                format!("column \"{}\" of {} is damaged", names::offset, packets::TABLE),
+            )
+        };
         Ok(Self {
-            source_id: row.source_id("source_id")?,
-            topic: row.text("topic")?.to_owned(),
-            partition: row.count("partition")?,
-            offset: u64::try_from(row.integer("offset")?).map_err(damaged)?,
-            object_uri: row.optional_text("object_uri")?.map(str::to_owned),
+            source_id: row.source_id(names::source_id)?,
+            topic: row.text(names::topic)?.to_owned(),
+            partition: row.count(names::partition)?,
+            offset: u64::try_from(row.integer(names::offset)?).map_err(damaged)?,
+            object_uri: row.optional_text(names::object_uri)?.map(str::to_owned),
         })
     }
 }
@@ -58,17 +64,19 @@ pub async fn text_records(
     let mut conditions = Conditions::default();
     let selection = Selection::of_source(source, Interval { min: None, max: None })?;
     add_conditions(std::slice::from_ref(&selection), &mut conditions);
-    conditions.add("encoding = 'text'");
+    conditions.add(format!("{} = 'text'", names::encoding));
     if let Some(from) = from {
-        conditions.add(format!("start_ns >= {}", from.nanos()));
+        conditions.add(format!("{} >= {}", names::start_ns, from.nanos()));
     }
     if let Some(to) = to {
-        conditions.add(format!("start_ns < {}", to.nanos()));
+        conditions.add(format!("{} < {}", names::start_ns, to.nanos()));
     }
     let sql = format!(
-        "SELECT source_id, topic, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
-         ORDER BY source_id, start_ns, topic, \"partition\", \"offset\"",
+        "SELECT {} FROM {} WHERE {} ORDER BY {}",
+        listed(&[names::source_id, names::topic, names::partition, names::offset, names::object_uri]),
+        packets::TABLE,
         conditions.joined(),
+        listed(&ORDER),
     );
     let batches = conditions.stream(context, WHAT, &sql).await?;
     Ok(batches.map(move |batch| {
@@ -78,6 +86,9 @@ pub async fn text_records(
         Ok(rows)
     }))
 }
+
+/// By channel and time; those of one time as they came.
+const ORDER: [&str; 5] = [names::source_id, names::start_ns, names::topic, names::partition, names::offset];
 
 /// Text records in one answer: a log channel writes some thousand a day.
 const TEXTS_MAX: usize = 100_000;
@@ -91,7 +102,7 @@ struct Chosen {
 
 impl FromRow for Chosen {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        let (start, quality) = (row.nanos("start_ns")?, row.text("quality")?.to_owned());
+        let (start, quality) = (row.nanos(names::start_ns)?, row.text(names::quality)?.to_owned());
         Ok(Self { record: TextRecord::from_row(row)?, start, quality })
     }
 }
@@ -110,20 +121,30 @@ pub(crate) async fn selected_texts(
         .collect();
     let mut conditions = Conditions::default();
     add_conditions(&anytime, &mut conditions);
-    conditions.add("encoding = 'text'");
+    conditions.add(format!("{} = 'text'", names::encoding));
     let bound = |bound: fn(&Interval<Timestamp>) -> Option<Timestamp>| {
         selections.iter().map(|selection| bound(&selection.window)).collect::<Option<Vec<_>>>()
     };
     if let Some(from) = bound(|window| window.min).and_then(|bounds| bounds.into_iter().min()) {
-        conditions.add(format!("start_ns >= {}", from.nanos()));
+        conditions.add(format!("{} >= {}", names::start_ns, from.nanos()));
     }
     if let Some(to) = bound(|window| window.max).and_then(|bounds| bounds.into_iter().max()) {
-        conditions.add(format!("start_ns <= {}", to.nanos()));
+        conditions.add(format!("{} <= {}", names::start_ns, to.nanos()));
     }
     let sql = format!(
-        "SELECT source_id, start_ns, quality, topic, \"partition\", \"offset\", object_uri FROM waveform.packets WHERE {} \
-         ORDER BY source_id, start_ns, topic, \"partition\", \"offset\" LIMIT {}",
+        "SELECT {} FROM {} WHERE {} ORDER BY {} LIMIT {}",
+        listed(&[
+            names::source_id,
+            names::start_ns,
+            names::quality,
+            names::topic,
+            names::partition,
+            names::offset,
+            names::object_uri,
+        ]),
+        packets::TABLE,
         conditions.joined(),
+        listed(&ORDER),
         TEXTS_MAX + 1,
     );
     let mut chosen: Vec<Chosen> = read(&conditions.run(context, WHAT, &sql).await?)?;

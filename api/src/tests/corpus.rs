@@ -16,11 +16,11 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
-use seislake_model::{Rows, Samples, Segment, Timestamp};
+use seislake_model::{Samples, Segment, Timestamp};
 use seislake_mseed::{Scanned, Scanner, TraceList, TraceSegment};
 
 use self::database::{Database, Status};
-use super::{House, position};
+use super::{House, position, table_rows};
 
 pub(super) fn corpus() -> Option<PathBuf> {
     Some(seislake_recordings::folder()?.join("fdsnws/seiscomp"))
@@ -138,7 +138,7 @@ fn segments(root: &Path) -> Vec<Segment> {
 async fn records_are_those_that_another_server_answers() {
     let Some(root) = corpus() else { return };
     let house = House::empty().await;
-    house.write(Rows::Segments(segments(&root))).await;
+    house.write(table_rows(segments(&root))).await;
     // The stations of the archive are open in the first of their epochs, when it was recorded, or closed throughout.
     house.state.stations.upsert(Database::open(&root).await.inventory(Status::AsStored).await).await.unwrap();
     let exchanges = exchanges(&root, "dataselect");
@@ -155,7 +155,7 @@ async fn records_are_those_that_another_server_answers() {
 async fn records_of_a_closed_station_are_kept_back() {
     let Some(root) = corpus() else { return };
     let house = House::empty().await;
-    house.write(Rows::Segments(segments(&root))).await;
+    house.write(table_rows(segments(&root))).await;
     let request = "/fdsnws/dataselect/1/query?net=AM&sta=R0F05";
     assert_eq!(house.get_bytes(request).await.0, StatusCode::OK, "nobody says that it is closed");
     house.state.stations.upsert(Database::open(&root).await.inventory(Status::AsStored).await).await.unwrap();

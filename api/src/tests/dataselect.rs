@@ -2,10 +2,10 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use seislake_model::{Rows, Samples, Segment, SourceId, Timestamp};
+use seislake_model::{Samples, Segment, SourceId, Timestamp};
 use seislake_mseed::{Encoding, FormatVersion, Scanned, Scanner, TraceList, TraceSegment};
 
-use super::{House, position, time};
+use super::{House, position, table_rows, time};
 
 const QUERY: &str = "/fdsnws/dataselect/1/query";
 
@@ -88,7 +88,7 @@ async fn samples_come_back_bit_for_bit_in_records_of_their_type() {
         segment("HHN", "2020-01-01", Samples::Float64(doubles.clone()), "float64", 2),
         segment("HHZ", "2020-01-01", Samples::Int32(wild.clone()), "int32", 3),
     ];
-    house.write(Rows::Segments(rows)).await;
+    house.write(table_rows(rows)).await;
     for (format, version) in [("miniseed", FormatVersion::Two), ("miniseed3", FormatVersion::Three)] {
         let (_, headers, body) = house.get_bytes(&format!("{QUERY}?format={format}")).await;
         let media_type = headers["content-type"].to_str().unwrap();
@@ -120,7 +120,7 @@ async fn pieces_join_and_overlaps_stay_apart() {
         segment("HHZ", "2020-01-01T00:00:15", ramp(7000, 7100), "steim2", 3),
         segment("HHZ", "2020-01-01T00:01:00", ramp(0, 50), "steim2", 4),
     ];
-    house.write(Rows::Segments(rows)).await;
+    house.write(table_rows(rows)).await;
     let get = async |query: &str| shapes(&house.get_bytes(&format!("{QUERY}?{query}")).await.2);
     let shape = |second: &str, count| {
         ("FDSN:XX_S1_00_H_H_Z".to_owned(), format!("2020-01-01T00:{second}.000Z"), count)
@@ -214,7 +214,7 @@ async fn records_keep_their_quality_and_are_chosen_by_it() {
         of("4", "2020-01-01T00:00:02", 3),
         of("R", "2020-01-01T00:00:03", 4),
     ];
-    house.write(Rows::Segments(rows)).await;
+    house.write(table_rows(rows)).await;
     let letters = async |query: &str| -> String {
         let (_, _, body) = house.get_bytes(&format!("{QUERY}?{query}")).await;
         let letter = |scanned| match scanned {
@@ -253,7 +253,7 @@ restrictedStatus="closed"><Latitude>1</Latitude><Longitude>2</Longitude><Elevati
 #[tokio::test]
 async fn closed_data_count_as_absent_unless_the_door_is_private() {
     let house = House::empty().await;
-    house.write(Rows::Segments(vec![segment("HHZ", "2020-01-01", ramp(0, 3000), "steim2", 1)])).await;
+    house.write(table_rows(vec![segment("HHZ", "2020-01-01", ramp(0, 3000), "steim2", 1)])).await;
     let inventory = seislake_exchange::stationxml::read(CLOSED.as_bytes()).unwrap().value;
     house.state.stations.upsert(inventory).await.unwrap();
     let (_, _, body) = house.get_bytes(&format!("{QUERY}?net=XX")).await;
@@ -294,7 +294,7 @@ async fn an_answer_that_may_not_read_ahead_is_the_same() {
             format!("{}{}Z", char::from(b'A' + (number / 26) as u8), char::from(b'A' + (number % 26) as u8));
         segment(&channel, "2026-01-01T00:00:00Z", ramp(0, 20), "steim2", number)
     };
-    house.write(Rows::Segments((0..300).map(one).collect())).await;
+    house.write(table_rows((0..300).map(one).collect())).await;
     let (status, _, ahead) = house.get_bytes(QUERY).await;
     assert_eq!(status, StatusCode::OK);
     let all = crate::records::AHEAD.acquire_many(crate::records::AHEAD_MAX as u32).await.unwrap();

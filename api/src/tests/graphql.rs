@@ -1,10 +1,10 @@
 //! GraphQL: nested bulletin, paging, time travel, limits.
 
 use axum::http::StatusCode;
-use seislake_model::{Origin, Rows};
+use seislake_model::Origin;
 use serde_json::{Value, json};
 
-use super::{House, event, origin, with_magnitude};
+use super::{House, event, origin, table_rows, with_magnitude};
 
 async fn ask(house: &House, query: &str) -> (StatusCode, Value) {
     let body = json!({ "query": query }).to_string();
@@ -63,11 +63,11 @@ async fn preferred_origins_are_looked_for_near_the_times_of_the_page() {
     let house = House::empty().await;
     let event = event(0);
     let far = Origin { origin_time: event.origin_time.add_seconds(-400.0 * 86_400.0), ..origin(&event) };
-    house.write(Rows::Events(vec![event.clone()])).await;
-    house.write(Rows::Origins(vec![far])).await;
+    house.write(table_rows(vec![event.clone()])).await;
+    house.write(table_rows(vec![far])).await;
     const PAGE: &str = "{ events(first: 1) { nodes { eventId preferredOrigin { originId rmsS } } } }";
     assert_eq!(data(&house, PAGE).await["events"]["nodes"][0]["preferredOrigin"], Value::Null);
-    house.write(Rows::Origins(vec![origin(&event)])).await;
+    house.write(table_rows(vec![origin(&event)])).await;
     let found = data(&house, PAGE).await;
     assert_eq!(found["events"]["nodes"][0]["preferredOrigin"], json!({"originId": "origin/0", "rmsS": 0.1}));
 }
@@ -177,7 +177,7 @@ async fn pages_go_through_the_list_in_each_order_and_see_one_state_of_the_lake()
                 break;
             }
             // An event that fits between the pages arrives while the client reads.
-            house.write(Rows::Events(vec![with_magnitude(&event(10 + found.len() as u32), 2.0)])).await;
+            house.write(table_rows(vec![with_magnitude(&event(10 + found.len() as u32), 2.0)])).await;
         }
         assert_eq!(found, ids(&whole["events"]), "{order}");
     }
@@ -187,7 +187,7 @@ async fn pages_go_through_the_list_in_each_order_and_see_one_state_of_the_lake()
 async fn as_of_shows_the_lake_as_it_was() {
     let house = House::furnished().await;
     let before = data(&house, "{ events { snapshotId totalCount } }").await;
-    house.write(Rows::Events(vec![event(20)])).await;
+    house.write(table_rows(vec![event(20)])).await;
     let snapshot = before["events"]["snapshotId"].as_str().unwrap();
     let query = format!(
         "{{ then: events(asOf: {{snapshotId: \"{snapshot}\"}}) {{ totalCount }} now: events {{ totalCount }} \

@@ -23,10 +23,11 @@ use bytes::Bytes;
 use seislake_catalog::{Lake, LakeSettings};
 use seislake_model::{
     Amplitude, Arrival, Channel, Clock, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick,
-    Polarity, RecordPosition, Rows, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
+    Polarity, RecordPosition, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
 };
 use seislake_mseed::{Scanned, Scanner};
 use seislake_query::SessionSettings;
+use seislake_tables::{TableBatch, TableRow};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -45,6 +46,11 @@ pub(crate) struct House {
 
 #[derive(Debug)]
 struct LakeSessions(Lake);
+
+/// Rows on their way to their table.
+pub(crate) fn table_rows<R: TableRow>(rows: Vec<R>) -> TableBatch {
+    TableBatch::of(rows).unwrap()
+}
 
 fn refused(error: &seislake_catalog::Error) -> ApiError {
     ApiError::new(ApiError::code_of(error.kind), error.to_string())
@@ -358,21 +364,21 @@ impl House {
             picks.extend(more_picks);
             arrivals.extend(more_arrivals);
         }
-        house.write(Rows::Picks(picks)).await;
-        house.write(Rows::Arrivals(arrivals)).await;
-        house.write(Rows::Origins(events.iter().map(origin).collect())).await;
+        house.write(table_rows(picks)).await;
+        house.write(table_rows(arrivals)).await;
+        house.write(table_rows(events.iter().map(origin).collect())).await;
         let withdrawn = Event { revision: 2, status: EventStatus::Deleted, ..events[3].clone() };
         let revised = [with_magnitude(&events[0], 1.5), with_magnitude(&events[1], 2.5), withdrawn];
-        house.write(Rows::Magnitudes(revised.iter().filter_map(magnitude).collect())).await;
-        house.write(Rows::Amplitudes(events.iter().map(amplitude).collect())).await;
-        house.write(Rows::Events(events.into_iter().chain(revised).collect())).await;
-        house.write(Rows::Segments((1..4).map(segment).collect())).await;
+        house.write(table_rows(revised.iter().filter_map(magnitude).collect())).await;
+        house.write(table_rows(events.iter().map(amplitude).collect())).await;
+        house.write(table_rows(events.into_iter().chain(revised).collect())).await;
+        house.write(table_rows((1..4).map(segment).collect())).await;
         house
     }
 
     /// Rows through the sink of their table.
-    pub(crate) async fn write(&self, rows: Rows) {
-        let mut sink = self.lake.sink(rows.table()).await.unwrap();
+    pub(crate) async fn write(&self, rows: TableBatch) {
+        let mut sink = self.lake.sink(&rows.table.full_name()).await.unwrap();
         let mut covered = sink.committed().await.unwrap();
         let next = covered.get("test", 0) + 1;
         covered.set("test", 0, next);

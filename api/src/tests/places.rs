@@ -1,9 +1,9 @@
 //! Earthquakes at the edges of the map and of time, through every door that knows events: one table of cases.
 
-use seislake_model::{Event, Rows};
+use seislake_model::Event;
 use serde_json::{Value, json};
 
-use super::{House, event, time};
+use super::{House, event, table_rows, time};
 
 /// Events by name: where, when, how deep.
 const EVENTS: [(&str, f64, f64, f64, &str); 9] = [
@@ -61,7 +61,7 @@ async fn house() -> House {
         origin_time: time(at),
         ..event(number as u32)
     });
-    house.write(Rows::Events(events.collect())).await;
+    house.write(table_rows(events.collect())).await;
     house
 }
 

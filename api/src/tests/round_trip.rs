@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use seislake_exchange::read_catalogue;
-use seislake_model::{CatalogueEvent, Event, Rows};
+use seislake_model::{CatalogueEvent, Event};
 use serde_json::{Value, json};
 
-use super::{House, event, magnitude, origin, with_magnitude};
+use super::{House, event, magnitude, origin, table_rows, with_magnitude};
 
 /// 1700-01-01 to 2199-12-31, microseconds.
 const YEARS: std::ops::Range<i64> = -8_520_336_000_000_000..7_258_118_400_000_000;
@@ -43,9 +43,9 @@ fn events() -> Vec<Event> {
 
 async fn house(events: &[Event]) -> House {
     let house = House::empty().await;
-    house.write(Rows::Origins(events.iter().map(origin).collect())).await;
-    house.write(Rows::Magnitudes(events.iter().filter_map(magnitude).collect())).await;
-    house.write(Rows::Events(events.to_vec())).await;
+    house.write(table_rows(events.iter().map(origin).collect())).await;
+    house.write(table_rows(events.iter().filter_map(magnitude).collect())).await;
+    house.write(table_rows(events.to_vec())).await;
     house
 }
 

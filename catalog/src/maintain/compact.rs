@@ -24,13 +24,14 @@ use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStream
 use parquet::arrow::{PARQUET_FIELD_ID_META_KEY, ProjectionMask};
 use parquet::file::properties::WriterProperties;
 use seislake_model::{ErrorKind, Offsets};
+use seislake_tables::{ColumnType, SortBy, TableDef, segments};
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::own::OwnColumns;
 use crate::sink::{Change, DataFileWriter, Replaced, commit, gathered_rows, sorted, writer_properties};
-use crate::tables::{ColumnType, SortBy, TableDef, compacted};
+use crate::tables::IcebergTable;
 
 /// Compressed rows sorted in memory at a time, for each file that is being written.
 const CHUNK_BYTES: u64 = 8 << 20;
@@ -316,7 +317,7 @@ impl Rewriter {
 
     /// The rows of a chunk in the order of the table.
     async fn read(&self, chunk: Chunk) -> Result<RecordBatch> {
-        let schema = self.table.arrow_schema()?;
+        let schema = self.table.arrow_schema();
         let mut of_file = BTreeMap::<usize, Vec<Range<usize>>>::new();
         for piece in chunk.pieces {
             of_file.entry(piece.file).or_default().push(piece.rows);
@@ -379,4 +380,13 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
     let columns = columns.collect::<Result<Vec<_>>>()?;
     let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options).doing(what)
+}
+
+/// Rows of one partition, in the order of the table, as they are kept for long: pieces of a waveform that were cut
+/// only because they came bit by bit are joined.
+fn compacted(table: &TableDef, rows: RecordBatch) -> Result<RecordBatch> {
+    if table.full_name() == segments::TABLE.full_name() {
+        return segments::joined(rows).doing(|| "join segments");
+    }
+    Ok(rows)
 }

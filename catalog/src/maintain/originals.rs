@@ -21,12 +21,13 @@ use iceberg::spec::SnapshotRef;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use seislake_model::SnapshotId;
+use seislake_tables::TableDef;
 
 use super::reachable::OrphanReport;
 use crate::error::{Doing, Result};
 use crate::lake::{Lake, defined};
 use crate::originals::{ORIGINALS_FOLDER, object_of, places_of};
-use crate::tables::TableDef;
+use crate::tables::IcebergTable;
 
 /// Its rows name original records.
 const TABLE: &str = "waveform.packets";

@@ -9,13 +9,14 @@ use iceberg::table::Table;
 use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStore;
 use seislake_model::ErrorKind;
+use seislake_tables::{TABLES, TableDef};
 use serde::Serialize;
 
+use crate::RetentionSettings;
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::sink::expired;
-use crate::tables::TableDef;
-use crate::{RetentionSettings, TABLES};
+use crate::tables::IcebergTable;
 
 /// Attempts at a commit against rival writers, and the pause after a lost one, times its number.
 const ATTEMPTS_MAX: u32 = 10;

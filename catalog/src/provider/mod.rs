@@ -21,6 +21,7 @@ use datafusion::error::DataFusionError;
 use iceberg::spec::{SnapshotRef, TableMetadata};
 use iceberg::{NamespaceIdent, TableIdent};
 use seislake_model::{ErrorKind, SnapshotId, Timestamp};
+use seislake_tables::{TABLES, TableDef};
 
 pub(crate) use manifests::ManifestCache;
 use table::LakeTable;
@@ -28,7 +29,7 @@ use table::LakeTable;
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::leases::SnapshotSet;
-use crate::tables::{TABLES, TableDef};
+use crate::tables::IcebergTable;
 
 const NANOS_PER_MILLI: i64 = 1_000_000;
 

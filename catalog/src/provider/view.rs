@@ -5,6 +5,9 @@ use std::sync::Arc;
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::ViewTable;
 use datafusion::prelude::SessionContext;
+use seislake_model::EventStatus;
+use seislake_tables::events::{self, names};
+use seislake_tables::listed;
 
 use crate::error::{Doing, Result};
 
@@ -13,20 +16,45 @@ use crate::error::{Doing, Result};
 pub(super) struct View {
     pub(super) namespace: &'static str,
     pub(super) name: &'static str,
-    /// The table it reads; its name in `sql`.
+    /// The table it reads; its name in the statement.
     pub(super) table: &'static str,
-    sql: &'static str,
+    sql: fn() -> String,
 }
 
 pub(super) const VIEWS: &[View] = &[View {
-    namespace: "bulletin",
+    namespace: events::TABLE.namespace,
     name: "events_current",
-    table: "events",
-    sql: "SELECT event_id, revision, status, preferred_origin_id, preferred_magnitude_id, origin_time, origin_ns, \
-          latitude, longitude, depth_km, magnitude, magnitude_type \
-          FROM (SELECT *, row_number() OVER (PARTITION BY event_id ORDER BY revision DESC) AS place FROM events) \
-          WHERE place = 1 AND status <> 'deleted'",
+    table: events::TABLE.name,
+    sql: events_current,
 }];
+
+/// The latest revision of each event that was not deleted.
+fn events_current() -> String {
+    let columns = [
+        names::event_id,
+        names::revision,
+        names::status,
+        names::preferred_origin_id,
+        names::preferred_magnitude_id,
+        names::origin_time,
+        names::origin_ns,
+        names::latitude,
+        names::longitude,
+        names::depth_km,
+        names::magnitude,
+        names::magnitude_type,
+    ];
+    format!(
+        "SELECT {} FROM (SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {} DESC) AS place FROM {}) \
+         WHERE place = 1 AND {} <> '{}'",
+        listed(&columns),
+        names::event_id,
+        names::revision,
+        events::TABLE.name,
+        names::status,
+        EventStatus::Deleted.as_str()
+    )
+}
 
 pub(super) fn find(namespace: &str, name: &str) -> Option<&'static View> {
     VIEWS.iter().find(|view| view.namespace == namespace && view.name == name)
@@ -38,7 +66,8 @@ impl View {
         let what = || format!("plan view \"{}.{}\"", self.namespace, self.name);
         let context = SessionContext::new();
         context.register_table(self.table, table).doing(what)?;
-        let plan = context.sql(self.sql).await.doing(what)?.into_unoptimized_plan();
-        Ok(Arc::new(ViewTable::new(plan, Some(self.sql.to_owned()))))
+        let sql = (self.sql)();
+        let plan = context.sql(&sql).await.doing(what)?.into_unoptimized_plan();
+        Ok(Arc::new(ViewTable::new(plan, Some(sql))))
     }
 }

@@ -11,12 +11,13 @@ use iceberg::spec::{
 use iceberg::table::Table;
 use iceberg::{TableRequirement, TableUpdate};
 use seislake_model::{ErrorKind, Offset, Offsets, SnapshotId};
+use seislake_tables::TableDef;
 
 use super::manifests::{FileTotals, Kept, Removal};
 use super::{OFFSET_PROPERTY, manifests, offsets, retention};
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
-use crate::tables::TableDef;
+use crate::tables::IcebergTable;
 
 /// Pause after a lost attempt, times the number of the attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);

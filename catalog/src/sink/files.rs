@@ -20,11 +20,12 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use seislake_model::ErrorKind;
+use seislake_tables::{ColumnType, SortBy, TableDef};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::storage::{FOOTER_KEY, FOOTER_VALUE};
-use crate::tables::{ColumnType, SortBy, TableDef};
+use crate::tables::IcebergTable;
 
 /// Bytes of a page: what a reader of a short piece of a waveform has to decode at least.
 const PAGE_BYTES: usize = 256 << 10;

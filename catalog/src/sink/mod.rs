@@ -19,12 +19,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use iceberg::spec::{DataFile, TableMetadata};
-use seislake_model::{ErrorKind, Offsets, Rows, Sink, SinkError, SnapshotId};
+use seislake_model::{ErrorKind, Offsets, SinkError, SnapshotId};
+use seislake_tables::{Sink, TableBatch, TableDef};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
 use crate::lake::Lake;
-use crate::tables::{TableDef, encode_owned};
+use crate::tables::IcebergTable;
 
 pub(crate) use append::{Change, Committed, Replaced, commit};
 use append::{Leftovers, commit_again};
@@ -119,13 +120,13 @@ impl TableSink {
         }
     }
 
-    async fn push(&mut self, rows: Rows) -> Result<()> {
-        if rows.table() != self.table.full_name() {
-            let message = format!("rows of \"{}\" in a sink of \"{}\"", rows.table(), self.table.full_name());
+    async fn push(&mut self, rows: TableBatch) -> Result<()> {
+        if rows.table.full_name() != self.table.full_name() {
+            let message = format!("rows of \"{}\" in a sink of \"{}\"", rows.table, self.table);
             return Err(Error::new(ErrorKind::Internal, message));
         }
         let mut bytes = 0;
-        for batch in encode_owned(rows)?.into_iter().filter(|batch| batch.num_rows() > 0) {
+        for batch in rows.rows.into_iter().filter(|batch| batch.num_rows() > 0) {
             bytes += batch.get_array_memory_size();
             self.batches.push(batch);
         }
@@ -202,7 +203,7 @@ impl Sink for TableSink {
         Ok(offsets)
     }
 
-    async fn write(&mut self, rows: Rows) -> Result<(), SinkError> {
+    async fn write(&mut self, rows: TableBatch) -> Result<(), SinkError> {
         Ok(self.push(rows).await?)
     }
 
@@ -249,7 +250,7 @@ mod tests {
             origin: None,
             record: vec![0; 100],
         };
-        sink.push(Rows::DeadLetters(vec![letter])).await.unwrap();
+        sink.push(TableBatch::of(vec![letter]).unwrap()).await.unwrap();
         sink.spill().await.unwrap();
         let spilling = sink.spilling.as_mut().unwrap();
         let rows = |spilling: &Spilling| spilling.unwritten.lock().unwrap().len();

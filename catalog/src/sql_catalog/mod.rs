@@ -23,10 +23,11 @@ use iceberg::{
     drop_table_data,
 };
 use seislake_model::ErrorKind;
+use seislake_tables::TABLES;
 
 use crate::error::{Doing, Error, Result};
 use crate::storage::Warehouse;
-use crate::tables::TABLES;
+use crate::tables::IcebergTable;
 pub(crate) use pointers::{Pointers, damage_of};
 
 /// Tables whose parsed metadata are kept in memory.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use seislake_model::ErrorKind;
 
 use super::*;
+use crate::tables::IcebergTable;
 
 /// Files of the warehouse whose path contains `part`.
 fn files(home: &Path, part: &str) -> Vec<PathBuf> {
@@ -39,7 +40,7 @@ async fn read(home: &Path) -> Result<Vec<String>, String> {
 async fn filled(home: &Path) {
     let lake = lake(home).await;
     let rows = (0..20).map(|offset| segment(offset, Samples::Int32((0..300).collect()))).collect();
-    append(&lake, Rows::Segments(rows), &covered(0, 20)).await;
+    append(&lake, table_rows(rows), &covered(0, 20)).await;
 }
 
 #[tokio::test]
@@ -107,7 +108,7 @@ async fn a_damaged_file_that_no_snapshot_names_any_more_is_forgotten() {
     let file = files(home.path(), "segments/data").remove(0);
     std::fs::write(&file, b"no data").unwrap();
     let lake = lake(home.path()).await;
-    let segments = crate::table_def("waveform.segments").unwrap();
+    let segments = seislake_tables::table_def("waveform.segments").unwrap();
     let frame = session(&lake).sql("SELECT samples FROM waveform.segments").await.unwrap();
     frame.collect().await.unwrap_err();
     let none = Offsets::default();
@@ -137,7 +138,7 @@ async fn sizes_of_files_are_those_that_metadata_say() {
     let lake = lake(home.path()).await;
     let before = read(home.path()).await.unwrap();
     lake.compact("waveform.segments", everything()).await.unwrap();
-    let loaded = lake.load(&crate::table_def("waveform.segments").unwrap().ident()).await.unwrap();
+    let loaded = lake.load(&seislake_tables::table_def("waveform.segments").unwrap().ident()).await.unwrap();
     let live = lake.data_files(&loaded).await.unwrap();
     assert!(!live.is_empty());
     for (_, file) in live {

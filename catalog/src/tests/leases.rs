@@ -30,7 +30,7 @@ fn session_at(lake: &Lake, set: &SnapshotSet) -> SessionContext {
 
 async fn add_picks(lake: &Lake, indices: std::ops::Range<i64>) {
     for index in indices {
-        let rows = Rows::Picks(picks(index..index + 1));
+        let rows = table_rows(picks(index..index + 1));
         append(lake, rows, &covered(0, index as u64 + 1)).await;
     }
 }
@@ -109,12 +109,12 @@ async fn tables_are_read_in_one_state_whatever_is_committed_meanwhile() {
     let home = tempfile::tempdir().unwrap();
     let lake = lake(home.path()).await;
     add_picks(&lake, 0..1).await;
-    append(&lake, Rows::Events(vec![event("a", 1, EventStatus::Closed, None)]), &Offsets::default()).await;
+    append(&lake, table_rows(vec![event("a", 1, EventStatus::Closed, None)]), &Offsets::default()).await;
     let set = lake.pin(AsOf::Latest).await.unwrap();
     let id = set.snapshot_id("bulletin.events").unwrap();
     let by_id = lake.pin(AsOf::Snapshot(id)).await.unwrap();
     add_picks(&lake, 1..2).await;
-    append(&lake, Rows::Events(vec![event("b", 1, EventStatus::Closed, None)]), &Offsets::default()).await;
+    append(&lake, table_rows(vec![event("b", 1, EventStatus::Closed, None)]), &Offsets::default()).await;
     for set in [set, by_id] {
         let context = session_at(&lake, &set);
         assert_eq!(rows_of(&context, PICKS).await[1], "|1|");

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use seislake_model::{ErrorKind, Rows, Samples, Segment};
+use seislake_model::{ErrorKind, Samples, Segment};
 
 use super::*;
+use crate::tables::IcebergTable;
 use crate::{CompactSettings, ExpireSettings, RetentionSettings};
 
 const TABLE: &str = "waveform.segments";
@@ -29,7 +30,7 @@ fn piece(station: u64, index: u64) -> Segment {
 async fn filled(lake: &Lake) {
     for index in (0..10).filter(|index| *index != 5) {
         let pieces = (0..3).map(|station| piece(station, index)).collect();
-        append(lake, Rows::Segments(pieces), &covered(0, index + 1)).await;
+        append(lake, table_rows(pieces), &covered(0, index + 1)).await;
     }
 }
 
@@ -62,7 +63,7 @@ async fn compaction_keeps_every_sample_and_joins_pieces() {
     assert_eq!(rows[1], "|FDSN:XX_S0__H_H_Z|0|4990000000|500|0|");
     assert_eq!(rows[2], "|FDSN:XX_S0__H_H_Z|6000000000|9990000000|400|60|");
 
-    let table = lake.load(&crate::table_def(TABLE).unwrap().ident()).await.unwrap();
+    let table = lake.load(&seislake_tables::table_def(TABLE).unwrap().ident()).await.unwrap();
     let summary = table.metadata().current_snapshot().unwrap().summary().clone();
     assert_eq!(summary.operation, iceberg::spec::Operation::Replace);
     assert_eq!(summary.additional_properties["total-data-files"], "3");
@@ -130,7 +131,7 @@ async fn original_records_that_no_row_names_go_once_they_are_old() {
     for offset in 0..2 {
         let uri = format!("{}#bytes={}-{}", store.uri(&named), 512 * offset, 512 * offset + 511);
         let row = Packet { object_uri: Some(uri), ..packet(offset) };
-        append(&lake, Rows::Packets(vec![row]), &covered(0, offset + 1)).await;
+        append(&lake, table_rows(vec![row]), &covered(0, offset + 1)).await;
     }
     let (old, very_old) = (Duration::from_secs(60), Duration::from_secs(86_400));
     assert_eq!(lake.delete_orphan_originals(very_old, false).await.unwrap().files, 0);
@@ -148,7 +149,7 @@ async fn original_records_that_no_row_names_go_once_they_are_old() {
     let file = std::fs::File::options().write(true).open(home.path().join("warehouse").join(&stray)).unwrap();
     file.set_modified(hour_ago).unwrap();
     assert_eq!(lake.delete_orphan_originals(old, true).await.unwrap().files, 1);
-    let pointed = lake.load(&crate::tables::table_def("waveform.packets").unwrap().ident()).await.unwrap();
+    let pointed = lake.load(&seislake_tables::table_def("waveform.packets").unwrap().ident()).await.unwrap();
     let metadata = pointed.metadata_location().unwrap().trim_start_matches("file://").to_owned();
     std::fs::write(metadata, "{").unwrap();
     drop(lake);
@@ -168,7 +169,7 @@ async fn compaction_beside_writers_loses_nothing() {
     let (writer, compactor) = (lake(home.path()).await, lake(home.path()).await);
     let writing = tokio::spawn(async move {
         for index in 0..40 {
-            append(&writer, Rows::Segments(vec![piece(index % 3, index)]), &covered(0, index + 1)).await;
+            append(&writer, table_rows(vec![piece(index % 3, index)]), &covered(0, index + 1)).await;
         }
     });
     let rival = lake(home.path()).await;

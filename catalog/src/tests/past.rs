@@ -1,9 +1,10 @@
 //! Time travel and the current view.
 
-use seislake_model::{ErrorKind, EventStatus, Rows};
+use seislake_model::{ErrorKind, EventStatus};
 
 use super::*;
 use crate::AsOf;
+use crate::tables::IcebergTable;
 
 #[tokio::test]
 async fn a_table_can_be_read_as_it_was() {
@@ -12,7 +13,7 @@ async fn a_table_can_be_read_as_it_was() {
     let mut sink = lake.sink("bulletin.events").await.unwrap();
     let mut snapshots = Vec::new();
     for (next, revision) in [(1, 1), (2, 2)] {
-        sink.write(Rows::Events(vec![event("event/a", revision, EventStatus::Closed, None)])).await.unwrap();
+        sink.write(table_rows(vec![event("event/a", revision, EventStatus::Closed, None)])).await.unwrap();
         snapshots.push(sink.commit(&covered(0, next)).await.unwrap().unwrap());
     }
     let count_at = async |name: &str| count(&lake, &format!("\"{name}\"")).await;
@@ -20,7 +21,7 @@ async fn a_table_can_be_read_as_it_was() {
     assert_eq!(count_at(&format!("events@{}", snapshots[1])).await, 2);
     assert_eq!(count_at("events@2020-01-01T00:00:00Z").await, 0);
     assert_eq!(count_at("events@2200-01-01T00:00:00Z").await, 2);
-    let table = lake.load(&crate::table_def("bulletin.events").unwrap().ident()).await.unwrap();
+    let table = lake.load(&seislake_tables::table_def("bulletin.events").unwrap().ident()).await.unwrap();
     let first = table.metadata().snapshot_by_id(snapshots[0]).unwrap().timestamp_ms();
     let time = Timestamp::from_micros(first * 1000);
     assert_eq!(count_at(&format!("events@{time}")).await, 1);
@@ -47,8 +48,8 @@ async fn the_current_view_shows_the_latest_revision_of_what_is_not_deleted() {
         event("event/b", 1, EventStatus::Closed, None),
         event("event/b", 2, EventStatus::Deleted, None),
     ];
-    append(&lake, Rows::Events(rows), &covered(0, 1)).await;
-    append(&lake, Rows::Events(vec![event("event/a", 2, EventStatus::Closed, Some(2.5))]), &covered(0, 2))
+    append(&lake, table_rows(rows), &covered(0, 1)).await;
+    append(&lake, table_rows(vec![event("event/a", 2, EventStatus::Closed, Some(2.5))]), &covered(0, 2))
         .await;
     let rows = rows_of(&session(&lake), "SELECT event_id, revision, magnitude FROM events_current").await;
     assert_eq!(rows[1..], ["|event/a|2|2.5|"]);

@@ -1,21 +1,21 @@
 //! The provider against the same rows in memory.
 
+use seislake_tables::encode;
 use std::sync::Arc;
 
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
-use seislake_model::Rows;
 
 use super::*;
-use crate::encode;
+use crate::tables::IcebergTable;
 
 /// The picks of four days in three commits, in the lake as `picks` and in memory as `oracle`.
 async fn two_copies(home: &Path) -> (Lake, SessionContext) {
     let lake = lake(home).await;
     for (next, range) in [(1, 0..2000), (2, 2000..2500), (3, 2500..5760)] {
-        append(&lake, Rows::Picks(picks(range)), &covered(0, next)).await;
+        append(&lake, table_rows(picks(range)), &covered(0, next)).await;
     }
-    let batch = encode(&Rows::Picks(picks(0..5760))).unwrap();
+    let batch = encode(&picks(0..5760)).unwrap();
     let context = SessionContext::new();
     context
         .register_table("oracle", Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap()))
@@ -113,8 +113,8 @@ async fn a_column_renamed_or_used_anew_reads_right() {
 
     let home = tempfile::tempdir().unwrap();
     let lake = lake(home.path()).await;
-    append(&lake, Rows::DeadLetters(vec![dead_letter(1)]), &covered(0, 1)).await;
-    let ident = crate::table_def("stream.dead_letters").unwrap().ident();
+    append(&lake, table_rows(vec![dead_letter(1)]), &covered(0, 1)).await;
+    let ident = seislake_tables::table_def("stream.dead_letters").unwrap().ident();
     let table = lake.load(&ident).await.unwrap();
     let fields = table.metadata().current_schema().as_struct().fields().iter();
     let mut fields: Vec<_> = fields

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use seislake_model::{Continuity, ErrorKind, Rows, Samples, Segment, Timestamp};
+use seislake_model::{Continuity, ErrorKind, Samples, Segment, Timestamp};
 
 use super::*;
 use crate::{Channels, Upkeep};
@@ -57,7 +57,7 @@ fn row(station: &str, day: i64, run: u64) -> Continuity {
 }
 
 async fn arrive(lake: &Lake, next: u64, segments: Vec<Segment>) {
-    append(lake, Rows::Segments(segments), &covered(0, next)).await;
+    append(lake, table_rows(segments), &covered(0, next)).await;
 }
 
 async fn begin(lake: &Lake) -> Upkeep {
@@ -73,7 +73,7 @@ async fn keep_up(lake: &Lake, stations: &[&str], run: u64) {
         let index = (day.nanos() - midnight(0).nanos()) / DAY_NS;
         let touched = stations.iter().filter(|station| channels.contains(&id(station)));
         let rows = touched.map(|station| row(station, index, run)).collect();
-        upkeep.replace_day(day, Rows::Continuity(rows)).await.unwrap();
+        upkeep.replace_day(day, table_rows(rows)).await.unwrap();
     }
     upkeep.commit().await.unwrap();
 }
@@ -94,8 +94,8 @@ async fn only_touched_channels_and_days_are_made_anew() {
     assert_eq!(days, [midnight(0), midnight(1)]);
     let mut upkeep = begin(&lake).await;
     let first = vec![row("A", 0, 1), row("B", 0, 1)];
-    upkeep.replace_day(midnight(0), Rows::Continuity(first)).await.unwrap();
-    upkeep.replace_day(midnight(1), Rows::Continuity(vec![row("A", 1, 1)])).await.unwrap();
+    upkeep.replace_day(midnight(0), table_rows(first)).await.unwrap();
+    upkeep.replace_day(midnight(1), table_rows(vec![row("A", 1, 1)])).await.unwrap();
     assert_eq!(count(&lake, TABLE).await, 0, "nothing is visible before the commit");
     upkeep.commit().await.unwrap();
     assert_eq!(runs(&lake).await, ["|A 28|1|", "|A 29|1|", "|B 28|1|"]);
@@ -132,14 +132,14 @@ async fn a_run_that_was_overtaken_changes_nothing() {
     let lake = lake(home.path()).await;
     arrive(&lake, 1, vec![piece("A", 1, 2)]).await;
     let mut slow = begin(&lake).await;
-    slow.replace_day(midnight(0), Rows::Continuity(vec![row("A", 0, 9)])).await.unwrap();
+    slow.replace_day(midnight(0), table_rows(vec![row("A", 0, 9)])).await.unwrap();
     keep_up(&lake, &["A"], 1).await;
     slow.commit().await.unwrap();
     assert_eq!(runs(&lake).await, ["|A 28|1|"], "its position is covered: its rows are dropped");
 
     arrive(&lake, 2, vec![piece("A", 5, 1)]).await;
     let mut slow = begin(&lake).await;
-    slow.replace_day(midnight(0), Rows::Continuity(vec![row("A", 0, 9)])).await.unwrap();
+    slow.replace_day(midnight(0), table_rows(vec![row("A", 0, 9)])).await.unwrap();
     keep_up(&lake, &["A"], 2).await;
     arrive(&lake, 3, vec![piece("A", 7, 1)]).await;
     keep_up(&lake, &["A"], 3).await;
@@ -152,7 +152,7 @@ async fn a_run_that_was_overtaken_changes_nothing() {
     arrive(&lake, 5, vec![piece("A", 11, 1)]).await;
     let mut ahead = begin(&lake).await;
     middle.commit().await.unwrap();
-    ahead.replace_day(midnight(0), Rows::Continuity(vec![row("A", 0, 9)])).await.unwrap();
+    ahead.replace_day(midnight(0), table_rows(vec![row("A", 0, 9)])).await.unwrap();
     let error = ahead.commit().await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     assert_eq!(runs(&lake).await, ["|A 28|3|"]);
@@ -164,8 +164,8 @@ async fn rows_for_another_table_or_an_untouched_day_are_refused() {
     let lake = lake(home.path()).await;
     arrive(&lake, 1, vec![piece("A", 1, 2)]).await;
     let mut upkeep = begin(&lake).await;
-    assert!(upkeep.replace_day(midnight(7), Rows::Continuity(vec![])).await.is_err());
-    assert!(upkeep.replace_day(midnight(0), Rows::Picks(vec![])).await.is_err());
+    assert!(upkeep.replace_day(midnight(7), table_rows::<Continuity>(vec![])).await.is_err());
+    assert!(upkeep.replace_day(midnight(0), table_rows::<Pick>(vec![])).await.is_err());
     let error = lake.upkeep("quality.nothing", SOURCE).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::NotFound);
 }
@@ -176,7 +176,7 @@ async fn gaps_come_back_as_lists() {
     let lake = lake(home.path()).await;
     let span = |from: i64, to: i64| seislake_model::Span { start_time: hour(from), end_time: hour(to) };
     let with_gaps = Continuity { gaps: vec![span(1, 2), span(5, 6)], ..row("A", 0, 7) };
-    append(&lake, Rows::Continuity(vec![with_gaps, row("B", 0, 7)]), &Offsets::default()).await;
+    append(&lake, table_rows(vec![with_gaps, row("B", 0, 7)]), &Offsets::default()).await;
     let sql = "SELECT source_id, unnest(gap_end_ns) - unnest(gap_start_ns) FROM quality.continuity";
     let lines = rows_of(&session(&lake), sql).await;
     assert_eq!(lines[1..], ["|FDSN:XX_A__H_H_Z|3600000000000|", "|FDSN:XX_A__H_H_Z|3600000000000|"]);

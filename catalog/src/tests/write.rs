@@ -1,8 +1,9 @@
 //! Exactly once, whatever happens around it.
 
-use seislake_model::{ErrorKind, Offsets, Rows, Samples};
+use seislake_model::{ErrorKind, Offsets, Samples};
 
 use super::*;
+use crate::tables::IcebergTable;
 
 #[tokio::test]
 async fn rows_and_offsets_become_visible_together() {
@@ -10,7 +11,7 @@ async fn rows_and_offsets_become_visible_together() {
     let lake = lake(home.path()).await;
     let mut sink = lake.sink("bulletin.picks").await.unwrap();
     assert_eq!(sink.committed().await.unwrap(), Offsets::default());
-    sink.write(Rows::Picks(picks(0..5000))).await.unwrap();
+    sink.write(table_rows(picks(0..5000))).await.unwrap();
     assert_eq!(count(&lake, "picks").await, 0);
     let snapshot = sink.commit(&covered(0, 10)).await.unwrap();
     assert!(snapshot.is_some());
@@ -28,12 +29,12 @@ async fn a_commit_repeated_by_a_second_sink_adds_nothing() {
     let (mut one, mut two) =
         (lake.sink("waveform.packets").await.unwrap(), lake.sink("waveform.packets").await.unwrap());
     for sink in [&mut one, &mut two] {
-        sink.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
+        sink.write(table_rows((0..8).map(packet).collect())).await.unwrap();
     }
     let first = one.commit(&covered(0, 8)).await.unwrap();
     let files = parquet_files(home.path());
     assert_eq!(two.commit(&covered(0, 8)).await.unwrap(), first);
-    one.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
+    one.write(table_rows((0..8).map(packet).collect())).await.unwrap();
     assert_eq!(one.commit(&covered(0, 8)).await.unwrap(), first, "nor does the same sink");
     assert_eq!(count(&lake, "waveform.packets").await, 8);
     assert_eq!(parquet_files(home.path()), files, "the files of the dropped rows are gone");
@@ -45,12 +46,12 @@ async fn a_sink_whose_offsets_a_rival_moved_is_told_so() {
     let home = tempfile::tempdir().unwrap();
     let lake = lake(home.path()).await;
     let mut slow = lake.sink("waveform.packets").await.unwrap();
-    slow.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
-    append(&lake, Rows::Packets((0..4).map(packet).collect()), &covered(0, 4)).await;
+    slow.write(table_rows((0..8).map(packet).collect())).await.unwrap();
+    append(&lake, table_rows((0..4).map(packet).collect()), &covered(0, 4)).await;
     let error = slow.commit(&covered(0, 8)).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
     assert_eq!(slow.committed().await.unwrap(), covered(0, 4));
-    slow.write(Rows::Packets((4..8).map(packet).collect())).await.unwrap();
+    slow.write(table_rows((4..8).map(packet).collect())).await.unwrap();
     slow.commit(&covered(0, 8)).await.unwrap();
     assert_eq!(count(&lake, "waveform.packets").await, 8);
 }
@@ -63,7 +64,7 @@ async fn a_process_that_dies_before_the_commit_leaves_files_but_no_rows() {
     let first = Lake::open(small).await.unwrap();
     let mut sink = first.sink("waveform.packets").await.unwrap();
     for _ in 0..2 {
-        sink.write(Rows::Packets((0..8).map(packet).collect())).await.unwrap();
+        sink.write(table_rows((0..8).map(packet).collect())).await.unwrap();
     }
     assert!(parquet_files(home.path()) > 0, "rows were spilled");
     drop(sink);
@@ -74,7 +75,7 @@ async fn a_process_that_dies_before_the_commit_leaves_files_but_no_rows() {
     let sink = second.sink("waveform.packets").await.unwrap();
     assert_eq!(sink.committed().await.unwrap(), Offsets::default());
     assert_eq!(count(&second, "waveform.packets").await, 0);
-    append(&second, Rows::Packets((0..8).map(packet).collect()), &covered(0, 8)).await;
+    append(&second, table_rows((0..8).map(packet).collect()), &covered(0, 8)).await;
     assert_eq!(count(&second, "waveform.packets").await, 8);
 }
 
@@ -85,7 +86,7 @@ async fn a_commit_without_rows_moves_the_offsets_without_a_snapshot() {
     let mut sink = lake.sink("stream.dead_letters").await.unwrap();
     assert_eq!(sink.commit(&covered(3, 7)).await.unwrap(), None);
     assert_eq!(sink.committed().await.unwrap(), covered(3, 7));
-    sink.write(Rows::DeadLetters(vec![dead_letter(8)])).await.unwrap();
+    sink.write(table_rows(vec![dead_letter(8)])).await.unwrap();
     let snapshot = sink.commit(&covered(3, 9)).await.unwrap();
     assert!(snapshot.is_some());
     assert_eq!(sink.commit(&covered(3, 12)).await.unwrap(), snapshot);
@@ -103,7 +104,7 @@ async fn concurrent_committers_lose_nothing() {
         tasks.spawn(async move {
             let mut sink = lake.sink("stream.dead_letters").await.unwrap();
             for next in 1..=10 {
-                sink.write(Rows::DeadLetters(vec![dead_letter(next)])).await.unwrap();
+                sink.write(table_rows(vec![dead_letter(next)])).await.unwrap();
                 sink.commit(&covered(partition, next)).await.unwrap();
             }
         });
@@ -127,11 +128,11 @@ async fn manifests_are_merged_and_old_snapshots_and_metadata_files_go() {
     let lake = Lake::open(frugal).await.unwrap();
     let mut sink = lake.sink("stream.dead_letters").await.unwrap();
     for next in 1..=23 {
-        sink.write(Rows::DeadLetters(vec![dead_letter(next)])).await.unwrap();
+        sink.write(table_rows(vec![dead_letter(next)])).await.unwrap();
         sink.commit(&covered(0, next)).await.unwrap();
     }
     assert_eq!(count(&lake, "stream.dead_letters").await, 23);
-    let table = lake.load(&crate::table_def("stream.dead_letters").unwrap().ident()).await.unwrap();
+    let table = lake.load(&seislake_tables::table_def("stream.dead_letters").unwrap().ident()).await.unwrap();
     let snapshot = table.metadata().current_snapshot().unwrap();
     assert_eq!(snapshot.summary().additional_properties["total-records"], "23");
     let manifests = table.manifest_list_reader(snapshot).load().await.unwrap();
@@ -155,7 +156,7 @@ async fn samples_of_every_encoding_come_back() {
         segment(2, Samples::Float64(vec![0.1, f64::MAX])),
         segment(3, Samples::Int32(vec![i32::MIN, i32::MAX])),
     ];
-    append(&lake, Rows::Segments(segments), &covered(0, 4)).await;
+    append(&lake, table_rows(segments), &covered(0, 4)).await;
     let context = session(&lake);
     let sql = "SELECT offset, sample_count, array_length(samples), samples[2], samples_float[1], samples_float[2] \
                FROM waveform.segments";
@@ -176,9 +177,9 @@ async fn rows_of_a_commit_that_failed_come_with_the_next_one() {
     for folder in ["data", "metadata"] {
         let home = tempfile::tempdir().unwrap();
         let lake = lake(home.path()).await;
-        append(&lake, Rows::Packets((0..4).map(packet).collect()), &covered(0, 4)).await;
+        append(&lake, table_rows((0..4).map(packet).collect()), &covered(0, 4)).await;
         let mut sink = lake.sink("waveform.packets").await.unwrap();
-        sink.write(Rows::Packets((4..8).map(packet).collect())).await.unwrap();
+        sink.write(table_rows((4..8).map(packet).collect())).await.unwrap();
         // A file where the folder was: nothing can be written below it.
         let place = home.path().join("warehouse/waveform/packets").join(folder);
         let aside = place.with_extension("aside");
@@ -188,7 +189,7 @@ async fn rows_of_a_commit_that_failed_come_with_the_next_one() {
             let error = sink.commit(&covered(0, 8)).await.unwrap_err();
             assert_ne!(error.kind, ErrorKind::Conflict, "{folder}: {error}");
         }
-        sink.write(Rows::Packets((8..10).map(packet).collect())).await.unwrap();
+        sink.write(table_rows((8..10).map(packet).collect())).await.unwrap();
         std::fs::remove_file(&place).unwrap();
         std::fs::rename(&aside, &place).unwrap();
         sink.commit(&covered(0, 10)).await.unwrap();

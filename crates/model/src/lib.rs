@@ -1,5 +1,5 @@
 //! The vocabulary of Seislake: what a pick, an origin, a station or a record *is*, and the ports through
-//! which the rooms talk ([`Sink`], [`Clock`]).
+//! which the rooms talk ([`RawStore`], [`Clock`]).
 //!
 //! Words are those of QuakeML, StationXML and SEED. The crate knows no file format, no transport and no table:
 //! `exchange` reads and writes formats, `streams` carries records, `catalog` keeps tables.
@@ -31,7 +31,7 @@ pub use inventory::{
 };
 pub use panics::{is_own_code, is_silent, silently, take_panicking_file};
 pub use pick::{Onset, Phase, Pick, Polarity};
-pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, Rows, Sink, SinkError, SnapshotId};
+pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, SinkError, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
 pub use response_stages::{
     Decimation, ListElement, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry,

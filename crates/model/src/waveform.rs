@@ -63,7 +63,7 @@ pub struct Packet {
     /// Sample rate.
     pub sample_rate_hz: f64,
     /// Encoding, the SEED word in small letters, e.g. `steim2`.
-    pub encoding: &'static str,
+    pub encoding: Cow<'static, str>,
     /// Data quality letter (miniSEED 2: D, R, Q, M) or publication version number (miniSEED 3).
     pub quality: Cow<'static, str>,
     /// Timing quality in percent, where recorded.

@@ -9,6 +9,8 @@ use futures::TryStreamExt;
 use seislake_model::{ErrorKind, Offset};
 use seislake_streams::Error;
 use seislake_streams::gate::{ArchivedRecord, ArchivedRecords};
+use seislake_tables::listed;
+use seislake_tables::packets::{TABLE, names};
 
 use crate::lakehouse::Lakehouse;
 
@@ -30,11 +32,14 @@ impl ArchivedRecords for ArchivedPackets {
             Error::caused(ErrorKind::Unavailable, READ, cause)
         };
         let sql = format!(
-            "SELECT source_id, start_ns, sha256 FROM waveform.packets WHERE topic = '{}' AND partition = {partition} \
-             AND \"offset\" >= {} AND \"offset\" < {}",
+            "SELECT {} FROM {TABLE} WHERE {} = '{}' AND {} = {partition} AND {offset} >= {} AND {offset} < {}",
+            listed(&[names::source_id, names::start_ns, names::sha256]),
+            names::topic,
             topic.replace('\'', "''"),
+            names::partition,
             offsets.start,
-            offsets.end
+            offsets.end,
+            offset = listed(&[names::offset])
         );
         let session = self.0.session().map_err(|error| failed(error.into()))?;
         let stream = seislake_query::query(&session, &sql).await;

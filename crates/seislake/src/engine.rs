@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use seislake_model::{Inventory, Sink};
+use seislake_model::Inventory;
 use seislake_seismo::travel_time::TravelTime;
 use seislake_streams::gate::{Gate, IndexSource, LiveSettings};
 use seislake_streams::message::WAVEFORMS_RAW;
@@ -16,6 +16,7 @@ use seislake_streams::runtime::{
 };
 use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::{Log, LogSettings, Topic};
+use seislake_tables::Sink;
 
 use crate::archived::ArchivedPackets;
 use crate::home::{Home, Purpose};

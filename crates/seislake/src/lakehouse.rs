@@ -11,8 +11,10 @@ use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondT
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_catalog::{AsOf, Lake, LakeSettings, SnapshotSet};
-use seislake_model::{CatalogueEvent, ErrorKind, Timestamp};
+use seislake_model::{CatalogueEvent, ErrorKind, EventStatus, Timestamp};
 use seislake_query::SessionSettings;
+use seislake_tables::events::names;
+use seislake_tables::{listed, segments};
 use serde::{Deserialize, Serialize};
 
 use crate::home::{self, CATALOG_FILE, Home, TableStates};
@@ -130,9 +132,22 @@ impl Lakehouse {
 
     /// The current catalogue, oldest event first.
     pub(crate) async fn catalogue(&self) -> anyhow::Result<Vec<CatalogueEvent>> {
-        const SQL: &str = "SELECT event_id, origin_time, latitude, longitude, depth_km, magnitude \
-                           FROM bulletin.events_current WHERE status <> 'deleted' ORDER BY origin_time, event_id";
-        let mut batches = seislake_query::query(&self.session()?, SQL).await?;
+        let columns = [
+            names::event_id,
+            names::origin_time,
+            names::latitude,
+            names::longitude,
+            names::depth_km,
+            names::magnitude,
+        ];
+        let sql = format!(
+            "SELECT {} FROM bulletin.events_current WHERE {} <> '{}' ORDER BY {}",
+            listed(&columns),
+            names::status,
+            EventStatus::Deleted.as_str(),
+            listed(&[names::origin_time, names::event_id])
+        );
+        let mut batches = seislake_query::query(&self.session()?, &sql).await?;
         let mut events = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             let ids = batch.column(0).as_string::<i32>();
@@ -156,8 +171,13 @@ impl Lakehouse {
 
     /// From the first sample of all recordings to the last; `None` of a lake without any.
     pub(crate) async fn recorded_time(&self) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
-        const SQL: &str = "SELECT min(start_ns), max(end_ns) FROM waveform.segments";
-        let batches: Vec<_> = seislake_query::query(&self.session()?, SQL).await?.try_collect().await?;
+        let sql = format!(
+            "SELECT min({}), max({}) FROM {}",
+            segments::names::start_ns,
+            segments::names::end_ns,
+            segments::TABLE
+        );
+        let batches: Vec<_> = seislake_query::query(&self.session()?, &sql).await?.try_collect().await?;
         let Some(batch) = batches.first() else { return Ok(None) };
         let moment = |column: usize| {
             let column = batch.column(column).as_primitive_opt::<Int64Type>()?;

@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seislake_model::{ErrorKind, Offset, RawStore, Sink};
+use seislake_model::{ErrorKind, Offset, RawStore};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::MagnitudeSettings;
 use seislake_seismo::pick::PickSettings;
 use seislake_seismo::travel_time::TravelTime;
+use seislake_tables::Sink;
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

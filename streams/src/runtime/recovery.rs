@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use seislake_model::Sink;
+use seislake_tables::Sink;
 
 use super::CheckpointStore;
 use super::pipeline::Topics;

@@ -1,14 +1,18 @@
 //! Rows of a topic's records outside a pipeline: for tables that have lost rows whose records the log still holds.
 
-use seislake_model::Rows;
+use seislake_tables::TableBatch;
 
 use super::tabulate::{BlockEnd, BlockSettings, LetterTable, MessageTable, Messages, RawTable, Tabulate};
+use crate::Error;
 use crate::message::{LOCATIONS, MAGNITUDES, PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
 use crate::topic::Record;
 
 /// The rows that a sink of `topic` makes of these records. Segments are cut where `records` end: those of a sink may be
 /// longer. What cannot be read makes none.
-pub fn rows_of(topic: &str, partition: u32, records: Vec<Record>) -> Vec<Rows> {
+///
+/// # Errors
+/// Rows that their table cannot have: a fault of ours.
+pub fn rows_of(topic: &str, partition: u32, records: Vec<Record>) -> Result<Vec<TableBatch>, Error> {
     let name = topic.split_once('@').map_or(topic, |(name, _)| name);
     let mut table: Box<dyn Tabulate> = match name {
         WAVEFORMS_RAW => {
@@ -19,9 +23,9 @@ pub fn rows_of(topic: &str, partition: u32, records: Vec<Record>) -> Vec<Rows> {
         LOCATIONS => Box::new(MessageTable::new(topic, partition, Messages::Locations)),
         MAGNITUDES => Box::new(MessageTable::new(topic, partition, Messages::Magnitudes)),
         letters if letters.ends_with(&dead_letter_topic("")) => Box::new(LetterTable::new(topic, partition)),
-        _ => return Vec::new(),
+        _ => return Ok(Vec::new()),
     };
-    let mut blocks = table.push(records);
-    blocks.extend(table.close());
-    blocks.into_iter().flat_map(|block| block.rows).collect()
+    let mut blocks = table.push(records)?;
+    blocks.extend(table.close()?);
+    Ok(blocks.into_iter().flat_map(|block| block.rows).collect())
 }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, future, stream};
-use seislake_model::{DeadLetter, Offset, Offsets, RawStore, Rows, Sink};
+use seislake_model::{DeadLetter, Offset, Offsets, RawStore};
+use seislake_tables::{Sink, TableBatch, packets};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::{Patience, RetrySettings};
 use super::stage_runner::{APPEND_BYTES, Held, append, last_letter_in};
-use super::tabulate::{Block, BlockEnd, RawObject, Tabulate, row_count};
+use super::tabulate::{Block, BlockEnd, RawObject, Tabulate};
 use crate::Error;
 use crate::message::letter_record;
 use crate::topic::{Record, Topic, in_appends};
@@ -407,16 +408,18 @@ async fn refuse(
 async fn tabulate(input: &mut Input, records: Vec<Record>, at_boundary: bool) -> Result<Vec<Block>, Error> {
     let Some(mut table) = input.table.take() else { return Ok(Vec::new()) };
     let (table, blocks) = tokio::task::spawn_blocking(move || {
-        let mut blocks = table.push(records);
-        if at_boundary {
-            blocks.extend(table.close());
-        }
+        let blocks = table.push(records).and_then(|mut blocks| {
+            if at_boundary {
+                blocks.extend(table.close()?);
+            }
+            Ok(blocks)
+        });
         (table, blocks)
     })
     .await
     .map_err(Error::task)?;
     input.table = Some(table);
-    Ok(blocks)
+    blocks
 }
 
 /// Stores originals, several at once: they are there before a row says so.
@@ -440,8 +443,9 @@ async fn put_one(store: &dyn RawStore, object: RawObject, patience: &Patience) -
 /// Whether the block's packets are not committed yet. Where they are, the block is made again for another table,
 /// perhaps cut otherwise than before: its objects must not take the place of those that the rows name.
 fn new_packets(slots: &[Slot], topic: &dyn Topic, partition: u32, block: &Block) -> bool {
-    let packets = block.rows.iter().find(|rows| matches!(rows, Rows::Packets(_)));
-    let slot = packets.and_then(|rows| slots.iter().find(|slot| slot.table == rows.table()));
+    let slot = slots.iter().find(|slot| slot.table == packets::TABLE.full_name());
+    let of_packets = |rows: &TableBatch| rows.table.full_name() == packets::TABLE.full_name();
+    let slot = slot.filter(|_| block.rows.iter().any(of_packets));
     slot.is_some_and(|slot| block.next > slot.floor.get(topic.name(), partition))
 }
 
@@ -453,8 +457,8 @@ async fn write(
     pending_bytes: &mut usize,
 ) -> Result<(), Error> {
     for rows in block.rows {
-        let count = row_count(&rows);
-        let slot = slots.iter_mut().find(|slot| slot.table == rows.table());
+        let (count, table) = (rows.row_count(), rows.table.full_name());
+        let slot = slots.iter_mut().find(|slot| slot.table == table);
         let Some(slot) = slot.filter(|_| count > 0) else { continue };
         if block.next > slot.floor.get(topic.name(), partition) {
             slot.sink.write(rows).await?;

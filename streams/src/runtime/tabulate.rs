@@ -14,12 +14,14 @@ use std::sync::Arc;
 use rayon::iter::Either;
 use rayon::prelude::*;
 use seislake_model::{
-    DeadLetter, Joint, Offset, Packet, RawStore, RecordPosition, Rows, Run, Samples, Segment, SourceId,
+    DeadLetter, ErrorKind, Joint, Offset, Packet, RawStore, RecordPosition, Run, Samples, Segment, SourceId,
     TimeBase, Timestamp, path_component,
 };
 use seislake_mseed::{DecodeError, Quality, SampleType};
+use seislake_tables::{TableBatch, TableRow};
 use sha2::{Digest, Sha256};
 
+use crate::Error;
 use crate::message::{
     Envelope, LETTER_BYTES_MAX, Message, WATERMARK_KEY, Watermark, letter_of, watermark_of,
 };
@@ -34,7 +36,7 @@ const SEGMENT_SAMPLES_MAX: usize = 1 << 16;
 pub(super) struct Block {
     /// Offset after the last record of the block.
     pub(super) next: Offset,
-    pub(super) rows: Vec<Rows>,
+    pub(super) rows: Vec<TableBatch>,
     /// Originals of the rows, to be stored before them.
     pub(super) objects: Vec<RawObject>,
     /// What could not be read, in the order of offsets.
@@ -53,9 +55,14 @@ pub(super) struct RawObject {
 /// Makes rows of the records of one partition.
 pub(super) trait Tabulate: Send {
     /// Takes records in order; returns the blocks that they complete.
-    fn push(&mut self, records: Vec<Record>) -> Vec<Block>;
+    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error>;
     /// Ends the open block here, because a table was once committed here.
-    fn close(&mut self) -> Option<Block>;
+    fn close(&mut self) -> Result<Option<Block>, Error>;
+}
+
+fn batch<R: TableRow>(rows: Vec<R>) -> Result<TableBatch, Error> {
+    TableBatch::of(rows)
+        .map_err(|e| Error::caused(ErrorKind::Internal, format!("make rows of \"{}\"", R::TABLE), e))
 }
 
 /// The dead letter of a record that `stage` cannot read.
@@ -178,7 +185,7 @@ impl RawTable {
             sample_count,
             expected_count: header.sample_count,
             sample_rate_hz: header.rate_hz(),
-            encoding: header.encoding.as_str(),
+            encoding: header.encoding.as_str().into(),
             quality: quality(header.quality),
             timing_quality: header.timing_quality,
             byte_count: record.value.len() as u32,
@@ -259,7 +266,7 @@ struct Parsed<'a> {
 }
 
 impl Tabulate for RawTable {
-    fn push(&mut self, records: Vec<Record>) -> Vec<Block> {
+    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error> {
         let mut blocks = Vec::new();
         for record in records {
             let full = (record.offset + 1).is_multiple_of(self.settings.records);
@@ -273,16 +280,17 @@ impl Tabulate for RawTable {
             self.open_bytes += record.value.len();
             self.open.push(record);
             if full || ends || self.open_bytes >= self.settings.bytes {
-                blocks.extend(self.close());
+                blocks.extend(self.close()?);
             }
         }
-        blocks
+        Ok(blocks)
     }
 
-    fn close(&mut self) -> Option<Block> {
+    fn close(&mut self) -> Result<Option<Block>, Error> {
         let records = std::mem::take(&mut self.open);
         self.open_bytes = 0;
-        let next = records.last()?.offset + 1;
+        let Some(last) = records.last() else { return Ok(None) };
+        let next = last.offset + 1;
         let (mut parsed, mut letters): (Vec<Parsed<'_>>, Vec<DeadLetter>) = records
             .par_iter()
             .filter(|record| !record.is_lost() && !matches!(watermark_of(record), Ok(Some(_))))
@@ -315,8 +323,8 @@ impl Tabulate for RawTable {
         };
         let sample_bytes: usize = segments.iter().map(|segment| 4 * segment.samples.len()).sum();
         let byte_count = packets.len() * size_of::<Packet>() + sample_bytes;
-        let rows = vec![Rows::Packets(packets), Rows::Segments(segments)];
-        Some(Block { next, rows, objects, letters, byte_count })
+        let rows = vec![batch(packets)?, batch(segments)?];
+        Ok(Some(Block { next, rows, objects, letters, byte_count }))
     }
 }
 
@@ -413,8 +421,8 @@ impl MessageTable {
 }
 
 impl Tabulate for MessageTable {
-    fn push(&mut self, records: Vec<Record>) -> Vec<Block> {
-        let Some(last) = records.last() else { return Vec::new() };
+    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error> {
+        let Some(last) = records.last() else { return Ok(Vec::new()) };
         let next = last.offset + 1;
         let byte_count = records.iter().map(|record| record.value.len()).sum();
         let (mut picks, mut origins, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
@@ -446,18 +454,18 @@ impl Tabulate for MessageTable {
             }
         }
         let rows = vec![
-            Rows::Picks(picks),
-            Rows::Origins(origins),
-            Rows::Arrivals(arrivals),
-            Rows::Amplitudes(amplitudes),
-            Rows::Magnitudes(magnitudes),
-            Rows::Events(events),
+            batch(picks)?,
+            batch(origins)?,
+            batch(arrivals)?,
+            batch(amplitudes)?,
+            batch(magnitudes)?,
+            batch(events)?,
         ];
-        vec![Block { next, rows, objects: Vec::new(), letters, byte_count }]
+        Ok(vec![Block { next, rows, objects: Vec::new(), letters, byte_count }])
     }
 
-    fn close(&mut self) -> Option<Block> {
-        None
+    fn close(&mut self) -> Result<Option<Block>, Error> {
+        Ok(None)
     }
 }
 
@@ -486,38 +494,16 @@ impl LetterTable {
 }
 
 impl Tabulate for LetterTable {
-    fn push(&mut self, records: Vec<Record>) -> Vec<Block> {
-        let Some(last) = records.last() else { return Vec::new() };
+    fn push(&mut self, records: Vec<Record>) -> Result<Vec<Block>, Error> {
+        let Some(last) = records.last() else { return Ok(Vec::new()) };
         let next = last.offset + 1;
         let byte_count = records.iter().map(|record| record.value.len()).sum();
         let read = records.iter().filter(|record| !record.is_lost()).map(|record| self.row(record));
-        let rows = vec![Rows::DeadLetters(read.collect())];
-        vec![Block { next, rows, objects: Vec::new(), letters: Vec::new(), byte_count }]
+        let rows = vec![batch(read.collect())?];
+        Ok(vec![Block { next, rows, objects: Vec::new(), letters: Vec::new(), byte_count }])
     }
 
-    fn close(&mut self) -> Option<Block> {
-        None
-    }
-}
-
-/// Number of rows.
-pub(super) fn row_count(rows: &Rows) -> usize {
-    match rows {
-        Rows::Stations(rows) => rows.len(),
-        Rows::Channels(rows) => rows.len(),
-        Rows::Packets(rows) => rows.len(),
-        Rows::Segments(rows) => rows.len(),
-        Rows::Picks(rows) => rows.len(),
-        Rows::Arrivals(rows) => rows.len(),
-        Rows::Origins(rows) => rows.len(),
-        Rows::Amplitudes(rows) => rows.len(),
-        Rows::Magnitudes(rows) => rows.len(),
-        Rows::Events(rows) => rows.len(),
-        Rows::Continuity(rows) => rows.len(),
-        Rows::Latency(rows) => rows.len(),
-        Rows::ComponentRatios(rows) => rows.len(),
-        Rows::SignalLevels(rows) => rows.len(),
-        Rows::Timing(rows) => rows.len(),
-        Rows::DeadLetters(rows) => rows.len(),
+    fn close(&mut self) -> Result<Option<Block>, Error> {
+        Ok(None)
     }
 }

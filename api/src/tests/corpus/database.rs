@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::path::Path;
 
 use seislake_model::{
-    Arrival, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick, Polarity, Rows, Samples,
+    Arrival, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick, Polarity, Samples,
     Segment, SourceId, Timestamp,
 };
+use seislake_tables::TableBatch;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{Row, SqlitePool};
 
+use super::super::table_rows;
 use crate::tests::position;
 
 /// Kilometres of a degree, as our QuakeML has it.
@@ -146,7 +148,7 @@ impl Database {
 
     /// Its time spans as segments. The spans are all that the data base has: each row holds one sample, for the
     /// availability service never looks at samples.
-    pub(super) async fn spans(&self) -> Rows {
+    pub(super) async fn spans(&self) -> TableBatch {
         let sql = format!(
             "SELECT {CODES}, {} AS start, {} AS end, CAST(sampleRate AS REAL) AS rate, quality, segment._oid AS oid \
              FROM DataSegment segment JOIN DataExtent extent ON extent._oid = segment._parent_oid",
@@ -163,11 +165,11 @@ impl Database {
             samples: Samples::Int32(vec![0]),
             position: position(row.get::<i64, _>("oid") as u64),
         };
-        Rows::Segments(self.rows(sql).await.iter().map(row).collect())
+        table_rows(self.rows(sql).await.iter().map(row).collect())
     }
 
     /// Its events with the origins they refer to, those of their moment tensors among them, and what hangs on these.
-    pub(super) async fn bulletin(&self) -> Vec<Rows> {
+    pub(super) async fn bulletin(&self) -> Vec<TableBatch> {
         // Origins of each event.
         let of_event = "WITH belongs AS (SELECT event._oid AS event_oid, named.publicID AS event, reference.originID AS \
              origin FROM Event event JOIN PublicObject named ON named._oid = event._oid JOIN OriginReference reference \
@@ -213,11 +215,11 @@ impl Database {
         let events = events.await;
         let events = events.iter().map(|row| event(row, &origins, &magnitudes)).collect();
         vec![
-            Rows::Picks(picks),
-            Rows::Arrivals(arrivals),
-            Rows::Origins(origins),
-            Rows::Magnitudes(magnitudes),
-            Rows::Events(events),
+            table_rows(picks),
+            table_rows(arrivals),
+            table_rows(origins),
+            table_rows(magnitudes),
+            table_rows(events),
         ]
     }
 }

@@ -14,8 +14,10 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_model::{Continuity, Timestamp, Versions};
 use seislake_seismo::quality::{ChannelContinuity, Piece, Window};
+use seislake_tables::listed;
+use seislake_tables::segments::{TABLE, names};
 
-use super::{MARGIN_NS, Wanted, gather, named, version};
+use super::{Wanted, gather, named, overlaps, version};
 use crate::error::Result;
 
 /// The rows of the day in which `day` lies, by source id. Channels without a sample on the day have none; rows of
@@ -28,10 +30,15 @@ pub async fn continuity(
     let window = Window::day_of(day);
     let quality = version::column(context).await?;
     let sql = format!(
-        "SELECT source_id, start_ns, end_ns, sample_rate_hz, sample_count, {quality} FROM waveform.segments \
-         WHERE end_ns >= {} AND start_ns < {}{}",
-        window.start_ns.saturating_sub(MARGIN_NS),
-        window.end_ns,
+        "SELECT {}, {quality} FROM {TABLE} WHERE {}{}",
+        listed(&[
+            names::source_id,
+            names::start_ns,
+            names::end_ns,
+            names::sample_rate_hz,
+            names::sample_count
+        ]),
+        overlaps(window),
         named(wanted)
     );
     let wanted: Option<Arc<BTreeSet<String>>> = wanted.map(|wanted| Arc::new(wanted.clone()));

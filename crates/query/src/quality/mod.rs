@@ -29,6 +29,8 @@ use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::SessionContext;
+use seislake_seismo::quality::Window;
+use seislake_tables::segments;
 
 use crate::error::Result;
 
@@ -40,12 +42,18 @@ const NAMED_MAX: usize = 200;
 /// A sample whose rounded time is this much before a day may belong to it.
 const MARGIN_NS: i64 = 1_000_000_000;
 
+/// That a segment may have samples of the day.
+fn overlaps(window: Window) -> String {
+    let (start, end) = (segments::names::start_ns, segments::names::end_ns);
+    format!("{end} >= {} AND {start} < {}", window.start_ns.saturating_sub(MARGIN_NS), window.end_ns)
+}
+
 /// ` AND source_id IN (...)` where few channels are wanted.
 fn named(wanted: Wanted<'_>) -> String {
     match wanted {
         Some(names) if !names.is_empty() && names.len() <= NAMED_MAX => {
             let names: Vec<String> = names.iter().map(|name| literal(name)).collect();
-            format!(" AND source_id IN ({})", names.join(", "))
+            format!(" AND {} IN ({})", segments::names::source_id, names.join(", "))
         }
         _ => String::new(),
     }

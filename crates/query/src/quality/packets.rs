@@ -15,6 +15,8 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_model::{Latency, SourceId, Timestamp, Timing};
 use seislake_seismo::quality::{self, Window};
+use seislake_tables::listed;
+use seislake_tables::packets::{TABLE, names};
 
 use super::{Wanted, gather, named};
 use crate::error::Result;
@@ -43,13 +45,12 @@ impl Share {
 /// Latencies of the live packets (those with an arrival time) that begin on the day in which `day` lies, by channel
 /// and hour.
 pub async fn latency(context: &SessionContext, day: Timestamp, wanted: Wanted<'_>) -> Result<Vec<Latency>> {
-    let of_day = format!("{} AND arrival_time IS NOT NULL{}", begins_on(day), named(wanted));
-    let counting = format!("SELECT count(*) FROM waveform.packets WHERE {of_day}");
+    let of_day = format!("{} AND {} IS NOT NULL{}", begins_on(day), names::arrival_time, named(wanted));
+    let counting = format!("SELECT count(*) FROM {TABLE} WHERE {of_day}");
     let counted = context.sql(&counting).await?.collect().await?;
     let count = counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
-    let sql = format!(
-        "SELECT source_id, start_ns, arrival_time, last_sample_time FROM waveform.packets WHERE {of_day}"
-    );
+    let columns = listed(&[names::source_id, names::start_ns, names::arrival_time, names::last_sample_time]);
+    let sql = format!("SELECT {columns} FROM {TABLE} WHERE {of_day}");
     let of = u64::try_from(count / PASS_ROWS_MAX + 1).unwrap_or(1);
     let wanted = wanted.map(|wanted| Arc::new(wanted.clone()));
     let mut rows = Vec::new();
@@ -71,7 +72,8 @@ pub async fn latency(context: &SessionContext, day: Timestamp, wanted: Wanted<'_
 /// `start_ns` lies on the day.
 fn begins_on(day: Timestamp) -> String {
     let window = Window::day_of(day);
-    format!("start_ns >= {} AND start_ns < {}", window.start_ns, window.end_ns)
+    let start = names::start_ns;
+    format!("{start} >= {} AND {start} < {}", window.start_ns, window.end_ns)
 }
 
 type Hours = HashMap<(String, i64), Vec<f64>>;
@@ -111,10 +113,10 @@ async fn latencies(mut batches: SendableRecordBatchStream, share: Share) -> Data
 /// Timing quality that the records of the day state, by channel; none where no record of a channel states one.
 pub async fn timing(context: &SessionContext, day: Timestamp, wanted: Wanted<'_>) -> Result<Vec<Timing>> {
     let sql = format!(
-        "SELECT source_id, timing_quality, count(*) FROM waveform.packets WHERE {}{} \
-         GROUP BY source_id, timing_quality",
+        "SELECT {columns}, count(*) FROM {TABLE} WHERE {}{} GROUP BY {columns}",
         begins_on(day),
-        named(wanted)
+        named(wanted),
+        columns = listed(&[names::source_id, names::timing_quality])
     );
     let mut counts: BTreeMap<String, BTreeMap<Option<i32>, u64>> = BTreeMap::new();
     for batch in context.sql(&sql).await?.collect().await? {

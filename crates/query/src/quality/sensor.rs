@@ -13,8 +13,10 @@ use seislake_model::{ComponentRatios, SignalLevel, SourceId, Timestamp};
 use seislake_seismo::quality::{
     BandEnergy, Components, DayGrid, Piece, RatioSettings, Window, component_ratios, signal_level,
 };
+use seislake_tables::listed;
+use seislake_tables::segments::{TABLE, names};
 
-use super::{MARGIN_NS, Wanted, literal, version};
+use super::{Wanted, literal, overlaps, version};
 use crate::error::Result;
 
 /// What the samples of a sensor's day tell.
@@ -33,7 +35,8 @@ pub async fn instruments(
     day: Timestamp,
     wanted: Wanted<'_>,
 ) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let sql = format!("SELECT DISTINCT source_id FROM waveform.segments WHERE {}", overlaps(day));
+    let sql =
+        format!("SELECT DISTINCT {} FROM {TABLE} WHERE {}", names::source_id, overlaps(Window::day_of(day)));
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for batch in context.sql(&sql).await?.collect().await? {
         let names = batch.column(0).as_string::<i32>();
@@ -47,11 +50,6 @@ pub async fn instruments(
         found.retain(|_, channels| !channels.is_disjoint(wanted));
     }
     Ok(found)
-}
-
-fn overlaps(day: Timestamp) -> String {
-    let window = Window::day_of(day);
-    format!("end_ns >= {} AND start_ns < {}", window.start_ns.saturating_sub(MARGIN_NS), window.end_ns)
 }
 
 /// Rows of the sensor `instrument_id` with these channels on the day in which `day` lies.
@@ -70,10 +68,18 @@ pub async fn sensor(
     let quality = version::column(context).await?;
     for channel in channels {
         let sql = format!(
-            "SELECT start_ns, end_ns, sample_rate_hz, sample_count, samples, samples_float, {quality} \
-             FROM waveform.segments WHERE source_id = {} AND {}",
+            "SELECT {}, {quality} FROM {TABLE} WHERE {} = {} AND {}",
+            listed(&[
+                names::start_ns,
+                names::end_ns,
+                names::sample_rate_hz,
+                names::sample_count,
+                names::samples,
+                names::samples_float
+            ]),
+            names::source_id,
             literal(channel),
-            overlaps(day)
+            overlaps(window)
         );
         let batches = context.sql(&sql).await?.collect().await?;
         let (Some(grid), Ok(source_id)) =

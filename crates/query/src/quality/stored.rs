@@ -1,14 +1,12 @@
 //! Rows of the `quality.*` tables as they stand, by time and by patterns of source ids.
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{
-    ArrowPrimitiveType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
-use seislake_model::{
-    ComponentRatios, Condition, Continuity, ErrorKind, Latency, SignalLevel, SourceId, Span, Timestamp,
-    Timing,
-};
+use seislake_model::{ComponentRatios, Continuity, ErrorKind, Latency, SignalLevel, Timestamp, Timing};
+use seislake_tables::component_ratios::names::{instrument_id, start_time};
+use seislake_tables::continuity::names::source_id;
+use seislake_tables::{TableDef, TableRow, decode};
 
 use super::literal;
 use crate::QueryError;
@@ -38,27 +36,29 @@ pub async fn stored(
     patterns: &[String],
 ) -> Result<Stored> {
     let [from, to] = [from, to].map(|time| format!("to_timestamp_micros({})", time.micros()));
-    let within = format!("start_time >= {from} AND start_time < {to}");
-    let channels = matching(patterns, &["source_id"]);
+    let within = format!("{start_time} >= {from} AND {start_time} < {to}");
+    let channels = matching(patterns, &[source_id]);
     // A sensor matches where one of its components does.
-    let codes = ["Z", "N", "E", "1", "2"].map(|code| format!("concat(instrument_id, '_{code}')"));
+    let codes = ["Z", "N", "E", "1", "2"].map(|code| format!("concat({instrument_id}, '_{code}')"));
     let sensors = matching(patterns, &codes.each_ref().map(String::as_str));
-    let rows = async |table: &str, condition: &str, key: &str| {
-        let sql =
-            format!("SELECT * FROM quality.{table} WHERE {within}{condition} ORDER BY {key}, start_time");
-        Ok::<_, QueryError>(context.sql(&sql).await?.collect().await?)
-    };
     Ok(Stored {
-        continuity: decode("continuity", &rows("continuity", &channels, "source_id").await?, continuity)?,
-        latency: decode("latency", &rows("latency", &channels, "source_id").await?, latency)?,
-        component_ratios: decode(
-            "component_ratios",
-            &rows("component_ratios", &sensors, "instrument_id").await?,
-            ratios,
-        )?,
-        signal_levels: decode("signal_levels", &rows("signal_levels", &channels, "source_id").await?, level)?,
-        timing: decode("timing", &rows("timing", &channels, "source_id").await?, timing)?,
+        continuity: rows(context, &within, &channels, source_id).await?,
+        latency: rows(context, &within, &channels, source_id).await?,
+        component_ratios: rows(context, &within, &sensors, instrument_id).await?,
+        signal_levels: rows(context, &within, &channels, source_id).await?,
+        timing: rows(context, &within, &channels, source_id).await?,
     })
+}
+
+async fn rows<R: TableRow>(
+    context: &SessionContext,
+    within: &str,
+    condition: &str,
+    key: &str,
+) -> Result<Vec<R>> {
+    let table = R::TABLE;
+    let sql = format!("SELECT * FROM {table} WHERE {within}{condition} ORDER BY {key}, {start_time}");
+    decoded(&context.sql(&sql).await?.collect().await?)
 }
 
 /// ` AND (...)`: one of the expressions matches one of the patterns.
@@ -89,144 +89,32 @@ fn regular_expression(pattern: &str) -> String {
     text
 }
 
-/// One row of a batch, by column names; a column that is not there or null reads as none.
-struct Row<'a> {
-    batch: &'a RecordBatch,
-    index: usize,
-}
-
-impl Row<'_> {
-    fn column(&self, name: &str) -> Option<&ArrayRef> {
-        self.batch.column_by_name(name).filter(|column| column.is_valid(self.index))
-    }
-
-    fn text(&self, name: &str) -> Option<&str> {
-        Some(self.column(name)?.as_string_opt::<i32>()?.value(self.index))
-    }
-
-    fn number<T: ArrowPrimitiveType>(&self, name: &str) -> Option<T::Native> {
-        Some(self.column(name)?.as_primitive_opt::<T>()?.value(self.index))
-    }
-
-    fn double(&self, name: &str) -> Option<f64> {
-        self.number::<Float64Type>(name)
-    }
-
-    fn count(&self, name: &str) -> Option<u64> {
-        u64::try_from(self.number::<Int64Type>(name)?).ok()
-    }
-
-    fn start_time(&self) -> Option<Timestamp> {
-        self.number::<TimestampMicrosecondType>("start_time").map(Timestamp::from_micros)
-    }
-
-    fn source_id(&self) -> Option<SourceId> {
-        self.text("source_id")?.parse().ok()
-    }
-
-    fn list<T: ArrowPrimitiveType>(&self, name: &str) -> Option<Vec<T::Native>> {
-        let list = self.column(name)?.as_list_opt::<i32>()?.value(self.index);
-        Some(list.as_primitive_opt::<T>()?.values().to_vec())
-    }
-
-    fn spans(&self, begins: &str, ends: &str) -> Option<Vec<Span>> {
-        let (begins, ends) = (self.list::<Int64Type>(begins)?, self.list::<Int64Type>(ends)?);
-        let moments = begins.into_iter().zip(ends);
-        let spans = moments.map(|(begin, end)| Span {
-            start_time: Timestamp::from_nanos(begin),
-            end_time: Timestamp::from_nanos(end),
-        });
-        Some(spans.collect())
-    }
-}
-
 /// The rows of a table. One that cannot be read is an error that names it, not a row less in a report.
-fn decode<T>(table: &str, batches: &[RecordBatch], row: impl Fn(&Row<'_>) -> Option<T>) -> Result<Vec<T>> {
-    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| Row { batch, index }));
-    let unreadable = |at: &Row<'_>| {
-        let id = at.text("source_id").or_else(|| at.text("instrument_id")).unwrap_or("without an id");
-        let time = at.start_time().map_or_else(|| "unknown time".to_owned(), |time| time.to_string());
-        let message =
-            format!("table \"quality.{table}\" holds a row that cannot be read: \"{id}\" at {time}");
-        QueryError { kind: ErrorKind::Corrupt, message, source: None }
+fn decoded<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>> {
+    let table = R::TABLE;
+    let corrupt = |reason: String| QueryError {
+        kind: ErrorKind::Corrupt,
+        message: format!("table \"{table}\" holds rows that cannot be read: {reason}"),
+        source: None,
     };
-    rows.map(|at| row(&at).ok_or_else(|| unreadable(&at))).collect()
+    let mut rows = Vec::new();
+    for batch in batches {
+        let decoded = decode(batch).map_err(|error| corrupt(error.to_string()))?;
+        if let Some(first) = decoded.unreadable.first() {
+            return Err(corrupt(format!("{} ({})", first.reason, identity(table, batch, first.index))));
+        }
+        rows.extend(decoded.rows);
+    }
+    Ok(rows)
 }
 
-fn continuity(row: &Row<'_>) -> Option<Continuity> {
-    Some(Continuity {
-        source_id: row.source_id()?,
-        start_time: row.start_time()?,
-        sample_rate_hz: row.double("sample_rate_hz")?,
-        sample_count: row.count("sample_count")?,
-        expected_count: row.count("expected_count")?,
-        repeated_count: row.count("repeated_count")?,
-        gap_count: row.count("gap_count")?,
-        gap_s: row.double("gap_s")?,
-        overlap_count: row.count("overlap_count")?,
-        overlap_s: row.double("overlap_s")?,
-        gaps: row.spans("gap_start_ns", "gap_end_ns")?,
-        overlaps: row.spans("overlap_start_ns", "overlap_end_ns")?,
-    })
-}
-
-fn latency(row: &Row<'_>) -> Option<Latency> {
-    Some(Latency {
-        source_id: row.source_id()?,
-        start_time: row.start_time()?,
-        packet_count: row.count("packet_count")?,
-        latency_min_s: row.double("latency_min_s")?,
-        latency_p50_s: row.double("latency_p50_s")?,
-        latency_p90_s: row.double("latency_p90_s")?,
-        latency_p99_s: row.double("latency_p99_s")?,
-        latency_max_s: row.double("latency_max_s")?,
-        bin_counts: row.list::<Int32Type>("bin_counts")?,
-    })
-}
-
-fn ratios(row: &Row<'_>) -> Option<ComponentRatios> {
-    Some(ComponentRatios {
-        instrument_id: row.text("instrument_id")?.to_owned(),
-        start_time: row.start_time()?,
-        components: row.text("components")?.to_owned(),
-        sample_rate_hz: row.double("sample_rate_hz")?,
-        low_hz: row.double("low_hz")?,
-        high_hz: row.double("high_hz")?,
-        window_count: row.count("window_count")?,
-        north_east: row.double("north_east"),
-        vertical_east: row.double("vertical_east"),
-        vertical_north: row.double("vertical_north"),
-    })
-}
-
-fn level(row: &Row<'_>) -> Option<SignalLevel> {
-    let words = [Condition::Good, Condition::Dead, Condition::Clipped, Condition::Spiky];
-    let word = row.text("condition")?;
-    Some(SignalLevel {
-        source_id: row.source_id()?,
-        start_time: row.start_time()?,
-        sample_count: row.count("sample_count")?,
-        minimum: row.double("minimum")?,
-        maximum: row.double("maximum")?,
-        mean: row.double("mean")?,
-        rms: row.double("rms")?,
-        constant_s: row.double("constant_s")?,
-        clipped_count: row.count("clipped_count")?,
-        spike_count: row.count("spike_count")?,
-        condition: words.into_iter().find(|condition| condition.as_str() == word)?,
-    })
-}
-
-fn timing(row: &Row<'_>) -> Option<Timing> {
-    Some(Timing {
-        source_id: row.source_id()?,
-        start_time: row.start_time()?,
-        packet_count: row.count("packet_count")?,
-        stated_count: row.count("stated_count")?,
-        timing_quality_min: row.number::<Int32Type>("timing_quality_min")?,
-        timing_quality_p50: row.double("timing_quality_p50")?,
-        timing_quality_mean: row.double("timing_quality_mean")?,
-    })
+/// What names a row, for a sentence.
+fn identity(table: &TableDef, batch: &RecordBatch, index: usize) -> String {
+    let cells = table.identity.iter().filter_map(|name| {
+        let formatter = ArrayFormatter::try_new(batch.column_by_name(name)?, &FormatOptions::new()).ok()?;
+        Some(formatter.value(index).to_string())
+    });
+    cells.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

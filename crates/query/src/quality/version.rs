@@ -8,15 +8,16 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::SessionContext;
 use seislake_mseed::Quality;
+use seislake_tables::segments::{TABLE, names};
 
 use crate::error::Result;
 
 /// The column as an expression: null where the table has none.
-pub(crate) async fn column(context: &SessionContext) -> Result<&'static str> {
-    let table = context.table_provider("waveform.segments").await?;
-    Ok(match table.schema().column_with_name("quality") {
-        Some(_) => "quality",
-        None => "CAST(NULL AS VARCHAR) AS quality",
+pub(crate) async fn column(context: &SessionContext) -> Result<String> {
+    let table = context.table_provider(TABLE.full_name()).await?;
+    Ok(match table.schema().column_with_name(names::quality) {
+        Some(_) => names::quality.to_owned(),
+        None => format!("CAST(NULL AS VARCHAR) AS {}", names::quality),
     })
 }
 
@@ -24,7 +25,9 @@ pub(crate) async fn column(context: &SessionContext) -> Result<&'static str> {
 /// row whose quality is none at all, whoever wrote it: readers pass over it, and the log tells.
 pub(crate) fn ranks(batch: &RecordBatch) -> DataFusionResult<Vec<Option<u8>>> {
     let unknown = Some(Quality::Letter('D').publication_version());
-    let Some(column) = batch.column_by_name("quality") else { return Ok(vec![unknown; batch.num_rows()]) };
+    let Some(column) = batch.column_by_name(names::quality) else {
+        return Ok(vec![unknown; batch.num_rows()]);
+    };
     let texts = match column.data_type() {
         DataType::Utf8 => Cow::Borrowed(column),
         _ => Cow::Owned(cast(column, &DataType::Utf8)?),
@@ -36,7 +39,7 @@ pub(crate) fn ranks(batch: &RecordBatch) -> DataFusionResult<Vec<Option<u8>>> {
     let ranks: Vec<Option<u8>> = texts.as_string::<i32>().iter().map(rank).collect();
     let count = ranks.iter().filter(|rank| rank.is_none()).count();
     if count > 0 {
-        tracing::warn!(table = "waveform.segments", count, "rows of unknown quality are passed over");
+        tracing::warn!(table = %TABLE, count, "rows of unknown quality are passed over");
     }
     Ok(ranks)
 }

@@ -28,6 +28,7 @@ use datafusion::physical_plan::collect;
 use datafusion::scalar::ScalarValue;
 
 use seislake_model::{SourceId, TimeBase, Versions};
+use seislake_tables::segments::{TABLE, names};
 
 use super::pieces::{Merger, Offered, Piece};
 use super::sources::Pattern;
@@ -39,7 +40,7 @@ const FIRST_PART_SAMPLE_COUNT: i64 = PART_SAMPLE_COUNT >> 4;
 /// Segments in a window: half a year of a live channel with a record every four seconds.
 const SEGMENT_COUNT_MAX: usize = 4_000_000;
 /// The version of a row, and what tells rows of one start and version apart.
-const OPTIONAL: [&str; 3] = ["quality", "partition", "offset"];
+const OPTIONAL: [&str; 3] = [names::quality, names::partition, names::offset];
 
 /// A piece with its samples.
 #[derive(Clone, Debug)]
@@ -65,8 +66,8 @@ impl Segments {
         context: Arc<TaskContext>,
         time_ns: Range<i64>,
     ) -> Result<Self> {
-        let table = match catalog.schema("waveform") {
-            Some(schema) => schema.table("segments").await?,
+        let table = match catalog.schema(TABLE.namespace) {
+            Some(schema) => schema.table(TABLE.name).await?,
             None => None,
         };
         match table {
@@ -79,7 +80,7 @@ impl Segments {
     pub(super) async fn matching(&self, pattern: &Pattern) -> Result<Vec<SourceId>> {
         let begins = |prefix: String| {
             let end = format!("{prefix}{}", char::MAX);
-            col("source_id").gt_eq(lit(prefix)).and(col("source_id").lt(lit(end)))
+            col(names::source_id).gt_eq(lit(prefix)).and(col(names::source_id).lt(lit(end)))
         };
         let any = pattern.prefixes().into_iter().map(begins).reduce(Expr::or);
         let mut found = self.channels(self.in_window().and(any.unwrap_or_else(|| lit(true)))).await?;
@@ -90,13 +91,13 @@ impl Segments {
     /// The first of some channels that has something in the window.
     pub(super) async fn first_of(&self, channels: Vec<SourceId>) -> Result<Option<SourceId>> {
         let ids = channels.iter().map(|channel| lit(channel.as_str())).collect();
-        let found = self.channels(self.in_window().and(col("source_id").in_list(ids, false))).await?;
+        let found = self.channels(self.in_window().and(col(names::source_id).in_list(ids, false))).await?;
         Ok(channels.into_iter().find(|channel| found.contains(channel)))
     }
 
     /// Channels of the rows that pass, in order.
     async fn channels(&self, filter: Expr) -> Result<Vec<SourceId>> {
-        let plan = self.plan(filter, &["source_id"])?.distinct()?;
+        let plan = self.plan(filter, &[names::source_id])?.distinct()?;
         let batches = self.collect(plan).await?;
         let mut found: Vec<SourceId> = vec![];
         for batch in &batches {
@@ -114,15 +115,15 @@ impl Segments {
         columns: &[&str],
         part: Option<RangeInclusive<i64>>,
     ) -> Result<Vec<RecordBatch>> {
-        let mut filter = col("source_id").eq(lit(source_id.as_str())).and(self.in_window());
+        let mut filter = col(names::source_id).eq(lit(source_id.as_str())).and(self.in_window());
         if let Some(part) = part {
             // Starts say it twice, so that files and pages of other parts are left out.
             let (first, last) = part.into_inner();
             filter = filter
-                .and(col("start_time").gt_eq(micros(first.div_euclid(1000))))
-                .and(col("start_time").lt_eq(micros(last.div_euclid(1000))))
-                .and(col("start_ns").gt_eq(lit(first)))
-                .and(col("start_ns").lt_eq(lit(last)));
+                .and(col(names::start_time).gt_eq(micros(first.div_euclid(1000))))
+                .and(col(names::start_time).lt_eq(micros(last.div_euclid(1000))))
+                .and(col(names::start_ns).gt_eq(lit(first)))
+                .and(col(names::start_ns).lt_eq(lit(last)));
         }
         self.collect(self.plan(filter, columns)?).await
     }
@@ -130,7 +131,7 @@ impl Segments {
     /// Times in the table are rounded down to microseconds.
     fn in_window(&self) -> Expr {
         let (from_us, to_us) = (self.time_ns.start.div_euclid(1000), self.time_ns.end.div_euclid(1000));
-        col("end_time").gt_eq(micros(from_us)).and(col("start_time").lt_eq(micros(to_us)))
+        col(names::end_time).gt_eq(micros(from_us)).and(col(names::start_time).lt_eq(micros(to_us)))
     }
 
     /// The columns, and of [`OPTIONAL`] those that the table has: lakes of before lack `quality` until a writer opens them.
@@ -141,7 +142,7 @@ impl Segments {
     }
 
     fn plan(&self, filter: Expr, columns: &[&str]) -> Result<LogicalPlanBuilder> {
-        LogicalPlanBuilder::scan("segments", provider_as_source(Arc::clone(&self.table)), None)?
+        LogicalPlanBuilder::scan(TABLE.name, provider_as_source(Arc::clone(&self.table)), None)?
             .filter(filter)?
             .project(columns.iter().map(|name| col(*name)))
     }
@@ -190,8 +191,12 @@ impl Scan {
     /// The next piece; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Waveform>> {
         if self.parts.is_none() {
-            let columns =
-                self.segments.with_optional(&["start_ns", "sample_count", "end_ns", "sample_rate_hz"]);
+            let columns = self.segments.with_optional(&[
+                names::start_ns,
+                names::sample_count,
+                names::end_ns,
+                names::sample_rate_hz,
+            ]);
             let rows = self.segments.clone().read(self.source_id.clone(), &columns, None).await?;
             self.parts = Some(parts(&rows)?);
             self.versions = versions(&rows)?;
@@ -211,7 +216,8 @@ impl Scan {
 
     /// Starts to read the next part, if there is one.
     fn read_ahead(&mut self) {
-        const COLUMNS: [&str; 5] = ["start_ns", "end_ns", "sample_rate_hz", "samples", "samples_float"];
+        const COLUMNS: [&str; 5] =
+            [names::start_ns, names::end_ns, names::sample_rate_hz, names::samples, names::samples_float];
         let part = self.parts.as_mut().and_then(VecDeque::pop_front);
         let (segments, source_id) = (self.segments.clone(), self.source_id.clone());
         self.ahead_from_ns = part.as_ref().map_or(i64::MAX, |part| *part.start());
@@ -269,7 +275,8 @@ fn ordered(batches: &[RecordBatch]) -> Result<Vec<(Row, &RecordBatch)>> {
             Some(column) => Ok(long(&cast(column, &DataType::Int64)?)),
             None => Ok::<_, DataFusionError>(vec![0; batch.num_rows()].into()),
         };
-        let (partitions, offsets, versions) = (optional("partition")?, optional("offset")?, ranks(batch)?);
+        let (partitions, offsets, versions) =
+            (optional(names::partition)?, optional(names::offset)?, ranks(batch)?);
         rows.extend((0..batch.num_rows()).filter_map(|index| {
             let row = Row {
                 start_ns: starts[index],

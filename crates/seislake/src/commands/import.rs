@@ -26,6 +26,7 @@ use seislake_streams::runtime::Lag;
 use seislake_streams::source::files::{DamagedFile, FileSettings, FileStream, Plan, Progress, plan};
 use seislake_streams::source::packed::{documents, members};
 use seislake_streams::source::sequence::FileSequence;
+use seislake_tables::{listed, segments};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -259,9 +260,10 @@ async fn named_after_waveforms(
     planned: &Plan,
     engine: &Engine,
 ) -> anyhow::Result<Inventory> {
-    const SQL: &str = "SELECT DISTINCT station, network FROM waveform.segments";
+    let columns = listed(&[segments::names::station, segments::names::network]);
+    let sql = format!("SELECT DISTINCT {columns} FROM {}", segments::TABLE);
     let mut networks = planned.networks.clone();
-    let mut batches = seislake_query::query(&engine.lakehouse.session()?, SQL).await?;
+    let mut batches = seislake_query::query(&engine.lakehouse.session()?, &sql).await?;
     while let Some(batch) = batches.try_next().await? {
         let (codes, names) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
         for (code, network) in codes.iter().flatten().zip(names.iter().flatten()) {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use seislake_model::{ErrorKind, Offsets, Rows, Sink, SinkError, SnapshotId};
+use seislake_model::{ErrorKind, Offsets, SinkError, SnapshotId};
+use seislake_tables::{Sink, TableBatch};
 use tokio_util::sync::CancellationToken;
 
 use crate::runtime::TABLES;
@@ -116,9 +118,9 @@ impl Sink for MemorySink {
         Ok(tables.get(&self.table).map(|table| table.offsets.clone()).unwrap_or_default())
     }
 
-    async fn write(&mut self, rows: Rows) -> Result<(), SinkError> {
+    async fn write(&mut self, rows: TableBatch) -> Result<(), SinkError> {
         self.fuel.step().await;
-        assert_eq!(rows.table(), self.table);
+        assert_eq!(rows.table.full_name(), self.table);
         self.pending.extend(texts(&rows));
         Ok(())
     }
@@ -161,26 +163,15 @@ impl Sink for MemorySink {
     }
 }
 
-fn texts(rows: &Rows) -> Vec<String> {
-    fn all<T: std::fmt::Debug>(rows: &[T]) -> Vec<String> {
-        rows.iter().map(|row| format!("{row:?}")).collect()
+fn texts(rows: &TableBatch) -> Vec<String> {
+    let mut texts = Vec::new();
+    for batch in &rows.rows {
+        let format = FormatOptions::new();
+        let columns: Vec<_> =
+            batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &format).unwrap()).collect();
+        let row =
+            |row| columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|");
+        texts.extend((0..batch.num_rows()).map(row));
     }
-    match rows {
-        Rows::Stations(rows) => all(rows),
-        Rows::Channels(rows) => all(rows),
-        Rows::Packets(rows) => all(rows),
-        Rows::Segments(rows) => all(rows),
-        Rows::Picks(rows) => all(rows),
-        Rows::Arrivals(rows) => all(rows),
-        Rows::Origins(rows) => all(rows),
-        Rows::Amplitudes(rows) => all(rows),
-        Rows::Magnitudes(rows) => all(rows),
-        Rows::Events(rows) => all(rows),
-        Rows::Continuity(rows) => all(rows),
-        Rows::Latency(rows) => all(rows),
-        Rows::ComponentRatios(rows) => all(rows),
-        Rows::SignalLevels(rows) => all(rows),
-        Rows::Timing(rows) => all(rows),
-        Rows::DeadLetters(rows) => all(rows),
-    }
+    texts
 }

@@ -67,7 +67,7 @@ async fn blocks_cut_otherwise_do_not_shorten_objects_that_rows_name() {
     assert!(packets.len() > committed);
     let sizes = store.0.lock().unwrap();
     for packet in packets {
-        let uri = packet.split("object_uri: Some(\"").nth(1).unwrap().split('"').next().unwrap();
+        let uri = packet.split('|').find(|cell| cell.contains("#bytes=")).unwrap();
         let (object, range) = uri.split_once("#bytes=").unwrap();
         let last: usize = range.split_once('-').unwrap().1.parse().unwrap();
         assert!(last < sizes[object], "{uri} of an object of {} bytes", sizes[object]);

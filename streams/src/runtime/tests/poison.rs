@@ -127,8 +127,7 @@ fn work(seed: u64) {
         let letters = &tables.rows()["stream.dead_letters"];
         assert!(letters.len() >= count, "{} letters for {count} bad records", letters.len());
         for topic in topics(&log) {
-            let named =
-                letters.iter().filter(|letter| letter.contains(&format!("topic: {:?}", topic.name())));
+            let named = letters.iter().filter(|letter| letter.starts_with(&format!("{}|", topic.name())));
             assert!(named.count() > 0, "no letter of {}", topic.name());
         }
     });

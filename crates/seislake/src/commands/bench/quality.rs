@@ -11,12 +11,13 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use datafusion::prelude::SessionContext;
 use seislake_catalog::{Lake, LakeSettings};
-use seislake_model::{Continuity, Offsets, RecordPosition, Rows, Samples, Segment, SourceId, Timestamp};
+use seislake_model::{Continuity, Offsets, RecordPosition, Samples, Segment, SourceId, Timestamp};
 use seislake_query::SessionSettings;
 use seislake_query::quality::{continuity, stored};
 use seislake_seismo::quality::{
     BandEnergy, Components, DayGrid, Piece, RatioSettings, Window, component_ratios,
 };
+use seislake_tables::{TableBatch, continuity};
 
 use super::measure::{self, BenchFolder, Measure};
 use crate::command_line::BenchArgs;
@@ -97,7 +98,8 @@ async fn best_of(runs: u32, mut work: impl AsyncFnMut() -> anyhow::Result<()>) -
 }
 
 async fn read(session: &SessionContext, day: Timestamp) -> anyhow::Result<()> {
-    let sql = format!("SELECT * FROM quality.continuity WHERE start_time = TIMESTAMP '{day}'");
+    let (table, start) = (&continuity::TABLE, continuity::names::start_time);
+    let sql = format!("SELECT * FROM {table} WHERE {start} = TIMESTAMP '{day}'");
     let batches = session.sql(&sql).await?.collect().await?;
     let rows: usize = batches.iter().map(|batch| batch.num_rows()).sum();
     ensure!(rows == CHANNEL_COUNT, "quality.continuity has {rows} rows for the day");
@@ -168,7 +170,7 @@ async fn make_segments(lake: &Lake) -> anyhow::Result<usize> {
             let channels = start..(start + COMMIT_CHANNELS).min(CHANNEL_COUNT);
             let rows: Vec<Segment> = channels.flat_map(|channel| segments(channel, late)).collect();
             row_count += rows.len();
-            sink.write(Rows::Segments(rows)).await?;
+            sink.write(TableBatch::of(rows)?).await?;
             commits += 1;
             let mut covered = Offsets::default();
             covered.set(TOPIC, 0, commits);

@@ -10,14 +10,13 @@ use anyhow::{Context, bail};
 use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
 use seislake_catalog::AsOf;
+use seislake_tables::{listed, packets, segments};
 
 use super::measure::Measure;
 use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 
 const RUNS: usize = 5;
-const SQL: &str = "SELECT start_ns, samples FROM waveform.segments \
-                   WHERE source_id = 'FDSN:XX_B0001__H_H_Z' ORDER BY start_ns";
 const DATASELECT: &str = "/fdsnws/dataselect/1/query?net=XX&sta=B0001&loc=--&cha=HHZ\
                           &start=2024-01-02T00:00:00&end=2024-01-03T00:00:00";
 const START_WAIT: Duration = Duration::from_secs(60);
@@ -33,10 +32,14 @@ pub(super) fn stored_bytes(home: &Path) -> anyhow::Result<f64> {
 
 /// Bytes of the records that `waveform.packets` names.
 pub(super) fn record_bytes(home: &Path) -> anyhow::Result<f64> {
-    const SQL: &str = "SELECT CAST(coalesce(sum(byte_count), 0) AS BIGINT) FROM waveform.packets";
+    let sql = format!(
+        "SELECT CAST(coalesce(sum({}), 0) AS BIGINT) FROM {}",
+        packets::names::byte_count,
+        packets::TABLE
+    );
     wait(async {
         let lakehouse = Lakehouse::open_for_reading(home, &Settings::load(None)?).await?;
-        Ok(lakehouse.count(SQL).await? as f64)
+        Ok(lakehouse.count(&sql).await? as f64)
     })
 }
 
@@ -63,10 +66,17 @@ fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
 async fn by_sql(home: &Path, samples: usize) -> anyhow::Result<f64> {
     let lakehouse = Lakehouse::open_for_reading(home, &Settings::load(None)?).await?;
     let session = lakehouse.session_as_of(AsOf::Latest)?;
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} = 'FDSN:XX_B0001__H_H_Z' ORDER BY {start}",
+        listed(&[segments::names::start_ns, segments::names::samples]),
+        segments::TABLE,
+        segments::names::source_id,
+        start = segments::names::start_ns
+    );
     let mut best_s = f64::INFINITY;
     for _ in 0..RUNS {
         let begin = Instant::now();
-        let mut batches = seislake_query::query(&session, SQL).await?;
+        let mut batches = seislake_query::query(&session, &sql).await?;
         let mut found = 0;
         while let Some(batch) = batches.try_next().await? {
             found += batch.column(1).as_list::<i32>().iter().flatten().map(|list| list.len()).sum::<usize>();

@@ -16,6 +16,8 @@ use seislake_catalog::OriginalReader;
 use seislake_model::{SourceId, Timestamp};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::topic::{Log, LogSettings, Topic};
+use seislake_tables::listed;
+use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
 use crate::command_line::ExportArgs;
@@ -113,19 +115,23 @@ pub(super) async fn records(
 ) -> anyhow::Result<()> {
     let mut clauses = vec!["true".to_owned()];
     let literal = |time: &Timestamp| format!("to_timestamp_micros({})", time.micros());
-    clauses.extend(args.from.as_ref().map(|from| format!("last_sample_time >= {}", literal(from))));
-    clauses.extend(args.to.as_ref().map(|to| format!("start_time < {}", literal(to))));
+    clauses
+        .extend(args.from.as_ref().map(|from| format!("{} >= {}", names::last_sample_time, literal(from))));
+    clauses.extend(args.to.as_ref().map(|to| format!("{} < {}", names::start_time, literal(to))));
     let takes = seislake_api::channels_of(args.source.as_deref())?;
     // An identifier names one channel: files of others need not be looked at.
     let identifier = args.source.as_deref().and_then(|source| source.parse::<SourceId>().ok());
     if let Some(id) = identifier.filter(|id| !id.as_str().contains(['*', '?', '%', '\''])) {
         let id = SourceId::from_nslc(id.network(), id.station(), id.location(), &id.channel());
-        clauses.push(format!("source_id = '{id}'"));
+        clauses.push(format!("{} = '{id}'", names::source_id));
     }
     let sql = format!(
-        "SELECT topic, CAST(partition AS BIGINT), CAST(\"offset\" AS BIGINT), object_uri, sha256, source_id \
-         FROM waveform.packets WHERE {} ORDER BY source_id, start_ns, sha256",
-        clauses.join(" AND ")
+        "SELECT {}, CAST({} AS BIGINT), {} FROM {TABLE} WHERE {} ORDER BY {}",
+        names::topic,
+        names::partition,
+        listed(&[names::offset, names::object_uri, names::sha256, names::source_id]),
+        clauses.join(" AND "),
+        listed(&[names::source_id, names::start_ns, names::sha256])
     );
     let mut originals = Originals::new(args, lakehouse);
     let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;

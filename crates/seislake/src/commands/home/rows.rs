@@ -16,17 +16,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Int32Type, Int64Type};
+use datafusion::arrow::compute::{max, min};
+use datafusion::arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::JoinType;
 use datafusion::prelude::{SessionContext, col, ident};
 use futures::TryStreamExt;
-use seislake_catalog::{TABLES, TableDef, encode, table_def};
-use seislake_model::{ErrorKind, Offsets, Rows, Timestamp};
+use seislake_model::{ErrorKind, Offsets, Timestamp};
 use seislake_streams::message::{
     LOCATIONS, MAGNITUDES, PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_letter_topic,
 };
 use seislake_streams::runtime::rows_of;
 use seislake_streams::topic::{Record, scan};
+use seislake_tables::{TABLES, TableBatch, TableDef, arrivals, listed, packets, picks, segments, table_def};
 use tokio::runtime::Handle;
 
 use super::Finding;
@@ -42,8 +43,16 @@ const PICKS: &str = "bulletin.picks";
 const ARRIVALS: &str = "bulletin.arrivals";
 const LETTERS: &str = "stream.dead_letters";
 /// What makes two segments the same, wherever their records stood.
-const SEGMENT_CONTENT: [&str; 8] =
-    ["source_id", "start_ns", "end_ns", "sample_rate_hz", "encoding", "quality", "samples", "samples_float"];
+const SEGMENT_CONTENT: [&str; 8] = [
+    segments::names::source_id,
+    segments::names::start_ns,
+    segments::names::end_ns,
+    segments::names::sample_rate_hz,
+    segments::names::encoding,
+    segments::names::quality,
+    segments::names::samples,
+    segments::names::samples_float,
+];
 /// Bytes of rows that are put back at once.
 const ROW_BYTES_MAX: usize = 256 << 20;
 
@@ -59,7 +68,7 @@ pub(super) async fn doubled(lakehouse: &Lakehouse, action: DamageAction) -> anyh
     let mut findings = Vec::new();
     let mut keys: Vec<(&TableDef, Vec<&str>)> =
         TABLES.iter().map(|table| (table, table.identity.to_vec())).collect();
-    keys.extend(table_def(PACKETS).map(|packets| (packets, vec!["sha256"])));
+    keys.extend(table_def(PACKETS).map(|packets| (packets, vec![packets::names::sha256])));
     for (table, key) in keys {
         let name = table.full_name();
         if not_made.contains(&name) {
@@ -150,7 +159,9 @@ pub(super) async fn without_picks(
     }
     let session = lakehouse.pinned_session().await?;
     let sql = format!(
-        "SELECT count(*) FROM {ARRIVALS} AS a LEFT JOIN {PICKS} AS p ON a.pick_id = p.pick_id WHERE p.pick_id IS NULL"
+        "SELECT count(*) FROM {ARRIVALS} AS a LEFT JOIN {PICKS} AS p ON a.{} = p.{id} WHERE p.{id} IS NULL",
+        arrivals::names::pick_id,
+        id = picks::names::pick_id
     );
     let count = number(&session, &sql).await.context("cannot compare arrivals with picks")?;
     if count == 0 {
@@ -319,9 +330,9 @@ impl Missing<'_> {
         for (partition, records) in pieces {
             // A few at a time: samples are many times longer than records.
             for piece in records.chunks(PIECE_RECORDS) {
-                let rows = rows_of(topic, partition, piece.to_vec());
-                for rows in rows.into_iter().filter(|rows| rows.table() == table) {
-                    self.take(&rows)?;
+                let rows = rows_of(topic, partition, piece.to_vec())?;
+                for rows in rows.into_iter().filter(|rows| rows.table.full_name() == table) {
+                    self.take(rows);
                 }
                 if self.row_bytes > ROW_BYTES_MAX {
                     self.put_back().await?;
@@ -341,11 +352,10 @@ impl Missing<'_> {
         let mut make = |partition: u32, mut records: Vec<Record>| {
             let next = covered.iter().map(|covered| covered.get(topic, partition)).min().unwrap_or(0);
             records.retain(|record| record.offset < next);
-            for rows in rows_of(topic, partition, records) {
-                if let Some(table) = tables.iter().find(|table| **table == rows.table()) {
-                    let batch = encode(&rows).map_err(of_tables)?;
-                    found_bytes += batch.get_array_memory_size();
-                    found.entry(table).or_default().push(batch);
+            for made in rows_of(topic, partition, records)? {
+                if let Some(table) = tables.iter().find(|table| **table == made.table.full_name()) {
+                    found_bytes += made.rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
+                    found.entry(table).or_default().extend(made.rows);
                 }
             }
             if found_bytes > COMPARED_BYTES_MAX {
@@ -374,19 +384,12 @@ impl Missing<'_> {
         if self.row_bytes > ROW_BYTES_MAX { self.put_back().await } else { Ok(()) }
     }
 
-    fn take(&mut self, rows: &Rows) -> anyhow::Result<()> {
-        let times = match rows {
-            Rows::Packets(rows) => {
-                let times = rows.iter().map(|row| (row.start_time.nanos(), row.last_sample_time.nanos()));
-                span(times)
-            }
-            Rows::Segments(rows) => {
-                span(rows.iter().map(|row| (row.start_time.nanos(), row.end_time.nanos())))
-            }
-            _ => None,
-        };
-        self.keep(rows.table(), encode(rows)?, times);
-        Ok(())
+    fn take(&mut self, made: TableBatch) {
+        let table = made.table.full_name();
+        for batch in made.rows {
+            let times_ns = span_ns(&table, &batch);
+            self.keep(&table, batch, times_ns);
+        }
     }
 
     fn keep(&mut self, table: &str, batch: RecordBatch, times_ns: Option<(i64, i64)>) {
@@ -418,8 +421,18 @@ type Pieces = BTreeMap<u32, Vec<Record>>;
 /// Records of which rows are made at once.
 const PIECE_RECORDS: usize = 1 << 14;
 
-fn span(times: impl Iterator<Item = (i64, i64)>) -> Option<(i64, i64)> {
-    times.reduce(|(first, last), (start, end)| (first.min(start), last.max(end)))
+/// First and last moment of rows of records, nanoseconds since 1970.
+fn span_ns(table: &str, batch: &RecordBatch) -> Option<(i64, i64)> {
+    let of = |name: &str| Some(batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?.clone());
+    match table {
+        PACKETS => {
+            let ends = batch.column_by_name(packets::names::last_sample_time)?;
+            let last_us = max(ends.as_primitive_opt::<TimestampMicrosecondType>()?)?;
+            Some((min(&of(packets::names::start_ns)?)?, last_us.saturating_mul(1000)))
+        }
+        SEGMENTS => Some((min(&of(segments::names::start_ns)?)?, max(&of(segments::names::end_ns)?)?)),
+        _ => None,
+    }
 }
 
 /// The rows of `batch` whose identity `table` does not have.
@@ -461,7 +474,11 @@ const OFFSETS_MAX: u64 = 1 << 36;
 impl KnownOffsets {
     async fn read(session: &SessionContext, topic: &str) -> anyhow::Result<Self> {
         let topic = topic.replace('\'', "''");
-        let sql = format!("SELECT partition, \"offset\" FROM {PACKETS} WHERE topic = '{topic}'");
+        let sql = format!(
+            "SELECT {} FROM {PACKETS} WHERE {} = '{topic}'",
+            listed(&[packets::names::partition, packets::names::offset]),
+            packets::names::topic
+        );
         let mut batches = seislake_query::query(session, &sql).await?;
         let mut known = Self::default();
         while let Some(batch) = batches.try_next().await? {
@@ -503,7 +520,8 @@ struct Spans(HashMap<String, Vec<(i64, i64)>>);
 
 impl Spans {
     async fn read(session: &SessionContext) -> anyhow::Result<Self> {
-        let sql = format!("SELECT source_id, start_ns, end_ns FROM {SEGMENTS}");
+        let columns = [segments::names::source_id, segments::names::start_ns, segments::names::end_ns];
+        let sql = format!("SELECT {} FROM {SEGMENTS}", listed(&columns));
         let mut batches = seislake_query::query(session, &sql).await?;
         let mut spans: HashMap<String, Vec<(i64, i64)>> = HashMap::new();
         while let Some(batch) = batches.try_next().await? {

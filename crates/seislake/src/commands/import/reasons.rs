@@ -13,6 +13,7 @@ use futures::TryStreamExt;
 use seislake_model::{CatalogueEvent, Inventory, SourceId, Timestamp};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::geometry::SurfacePoint;
+use seislake_tables::{dead_letters, events, picks};
 
 use crate::lakehouse::Lakehouse;
 
@@ -73,11 +74,20 @@ pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]
 }
 
 async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Result<Findings> {
-    const PICKED: &str = "SELECT source_id, CAST(min(pick_ns) AS VARCHAR) FROM bulletin.picks GROUP BY 1";
-    const REFUSED: &str = "SELECT reason, CAST(count(*) AS VARCHAR) FROM stream.dead_letters WHERE stage = 'locate' \
-                           GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 100";
+    let picked_channels = format!(
+        "SELECT {}, CAST(min({}) AS VARCHAR) FROM {} GROUP BY 1",
+        picks::names::source_id,
+        picks::names::pick_ns,
+        picks::TABLE
+    );
+    let refused = format!(
+        "SELECT {}, CAST(count(*) AS VARCHAR) FROM {} WHERE {} = 'locate' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 100",
+        dead_letters::names::reason,
+        dead_letters::TABLE,
+        dead_letters::names::stage
+    );
     let (mut picked, mut placed) = (BTreeSet::new(), BTreeSet::new());
-    for row in rows(lakehouse, PICKED).await? {
+    for row in rows(lakehouse, &picked_channels).await? {
         let [source_id, first_ns] = row.as_slice() else { continue };
         // An id that cannot be read has no place.
         let Ok(source_id) = source_id.parse::<SourceId>() else { continue };
@@ -88,7 +98,7 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
         picked.insert(station);
     }
     let mut location_refusals = Vec::new();
-    for row in rows(lakehouse, REFUSED).await? {
+    for row in rows(lakehouse, &refused).await? {
         if let [reason, count] = row.as_slice() {
             location_refusals.push((reason.clone(), count.parse()?));
         }
@@ -101,7 +111,7 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
         picked_stations: picked,
         event_count: lakehouse.count("SELECT count(*) FROM bulletin.events_current").await?,
         events_with_magnitude: lakehouse
-            .count("SELECT count(magnitude) FROM bulletin.events_current")
+            .count(&format!("SELECT count({}) FROM bulletin.events_current", events::names::magnitude))
             .await?,
         response_count: inventory.channels.iter().filter(|channel| channel.response.is_some()).count(),
         location_refusals,

@@ -9,6 +9,7 @@ use seislake_exchange::stationxml::response_problem;
 use seislake_model::{Inventory, SourceId, Timestamp};
 use seislake_seismo::pick::is_horizontal;
 use seislake_seismo::signal::WoodAnderson;
+use seislake_tables::packets::{TABLE, names};
 use serde::Serialize;
 
 use super::reasons::rows;
@@ -29,13 +30,20 @@ pub(super) async fn unused_responses(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
 ) -> anyhow::Result<Vec<UnusedResponse>> {
-    const RECORDED: &str = "SELECT source_id, CAST(min(start_ns) AS VARCHAR), CAST(max(sample_rate_hz) AS VARCHAR) \
-                            FROM waveform.packets WHERE sample_count > 0 AND encoding <> 'text' GROUP BY 1 ORDER BY 1";
+    let recorded = format!(
+        "SELECT {}, CAST(min({}) AS VARCHAR), CAST(max({}) AS VARCHAR) FROM {TABLE} WHERE {} > 0 AND {} <> 'text' \
+         GROUP BY 1 ORDER BY 1",
+        names::source_id,
+        names::start_ns,
+        names::sample_rate_hz,
+        names::sample_count,
+        names::encoding
+    );
     if inventory.stations.is_empty() {
         return Ok(Vec::new());
     }
     let mut unused = Vec::new();
-    for row in rows(lakehouse, RECORDED).await? {
+    for row in rows(lakehouse, &recorded).await? {
         let [id, first_ns, rate_hz] = row.as_slice() else { continue };
         let Ok(source_id) = id.parse::<SourceId>() else { continue };
         let (time, rate_hz) = (Timestamp::from_nanos(first_ns.parse()?), rate_hz.parse()?);

@@ -11,6 +11,7 @@ use futures::TryStreamExt;
 use seislake_exchange::{quality_plots, quality_text};
 use seislake_model::{Continuity, Timestamp};
 use seislake_query::quality::{Stored, stored};
+use seislake_tables::continuity;
 
 use crate::command_line::QualityReportArgs;
 use crate::lakehouse::Lakehouse;
@@ -79,8 +80,9 @@ async fn stretch(
     if let (Some(from), Some(to)) = (asked_from, asked_to) {
         return Ok((from, to));
     }
-    const SQL: &str = "SELECT min(start_time), max(start_time) FROM quality.continuity";
-    let batches: Vec<_> = seislake_query::query(session, SQL).await?.try_collect().await?;
+    let (start, table) = (continuity::names::start_time, &continuity::TABLE);
+    let sql = format!("SELECT min({start}), max({start}) FROM {table}");
+    let batches: Vec<_> = seislake_query::query(session, &sql).await?.try_collect().await?;
     let moment = |column: usize| {
         let column = batches.first()?.column(column).as_primitive::<TimestampMicrosecondType>();
         column.is_valid(0).then(|| Timestamp::from_micros(column.value(0)))

@@ -7,9 +7,10 @@ use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 use seislake_catalog::{Channels, Lake, Upkeep};
-use seislake_model::{ErrorKind, Rows, SnapshotId, Timestamp};
+use seislake_model::{ErrorKind, SnapshotId, Timestamp};
 use seislake_query::quality::{self, SensorDay, Wanted};
 use seislake_seismo::quality::RatioSettings;
+use seislake_tables::TableBatch;
 use serde::Serialize;
 
 use crate::terminal::days_progress;
@@ -64,18 +65,18 @@ impl Job {
         context: &SessionContext,
         day: Timestamp,
         wanted: Wanted<'_>,
-    ) -> anyhow::Result<Vec<Rows>> {
+    ) -> anyhow::Result<Vec<TableBatch>> {
         Ok(match self {
-            Self::Continuity => vec![Rows::Continuity(quality::continuity(context, day, wanted).await?)],
-            Self::Latency => vec![Rows::Latency(quality::latency(context, day, wanted).await?)],
-            Self::Timing => vec![Rows::Timing(quality::timing(context, day, wanted).await?)],
+            Self::Continuity => vec![TableBatch::of(quality::continuity(context, day, wanted).await?)?],
+            Self::Latency => vec![TableBatch::of(quality::latency(context, day, wanted).await?)?],
+            Self::Timing => vec![TableBatch::of(quality::timing(context, day, wanted).await?)?],
             Self::Samples => {
                 let (mut levels, mut ratios) = (Vec::new(), Vec::new());
                 for sensor in sensors(context, day, wanted).await? {
                     levels.extend(sensor.levels);
                     ratios.extend(sensor.ratios);
                 }
-                vec![Rows::SignalLevels(levels), Rows::ComponentRatios(ratios)]
+                vec![TableBatch::of(levels)?, TableBatch::of(ratios)?]
             }
         })
     }
@@ -143,13 +144,14 @@ async fn attempt_job(
             Channels::Some(channels) => Some(channels),
         };
         for rows in job.rows(context, *day, wanted).await? {
-            let owner = upkeeps.iter_mut().find(|(table, _)| *table == rows.table());
+            let name = rows.table.full_name();
+            let owner = upkeeps.iter_mut().find(|(table, _)| *table == name);
             let Some((table, upkeep)) = owner.filter(|(_, upkeep)| upkeep.days().any(|(own, _)| own == *day))
             else {
                 continue;
             };
             let count = counts.entry(table).or_default();
-            *count = (count.0 + 1, count.1 + row_count(&rows));
+            *count = (count.0 + 1, count.1 + rows.row_count());
             upkeep.replace_day(*day, rows).await?;
         }
         bar.inc(1);
@@ -179,17 +181,6 @@ fn touched<'a>(upkeeps: impl Iterator<Item = &'a Upkeep>) -> BTreeMap<Timestamp,
         }
     }
     days
-}
-
-fn row_count(rows: &Rows) -> usize {
-    match rows {
-        Rows::Continuity(rows) => rows.len(),
-        Rows::Latency(rows) => rows.len(),
-        Rows::Timing(rows) => rows.len(),
-        Rows::SignalLevels(rows) => rows.len(),
-        Rows::ComponentRatios(rows) => rows.len(),
-        _ => 0,
-    }
 }
 
 /// All sensors of a day, as many at once as there are cores.

@@ -20,6 +20,8 @@ use seislake_catalog::OriginalReader;
 use seislake_model::{ErrorKind, TimeBase};
 use seislake_streams::put_state_aside;
 use seislake_streams::topic::Record;
+use seislake_tables::listed;
+use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
 use super::{Finding, KnownOffsets, Missing, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, Told};
@@ -113,9 +115,23 @@ impl Missing<'_> {
         in_log: &KnownOffsets,
     ) -> anyhow::Result<()> {
         let sql = format!(
-            "SELECT partition, \"offset\", source_id, network, station, start_ns, last_sample_time, sample_rate_hz, \
-             sample_count, object_uri, sha256 FROM {PACKETS} WHERE topic = '{}' AND sample_count > 0",
-            topic.replace('\'', "''")
+            "SELECT {} FROM {TABLE} WHERE {} = '{}' AND {} > 0",
+            listed(&[
+                names::partition,
+                names::offset,
+                names::source_id,
+                names::network,
+                names::station,
+                names::start_ns,
+                names::last_sample_time,
+                names::sample_rate_hz,
+                names::sample_count,
+                names::object_uri,
+                names::sha256,
+            ]),
+            names::topic,
+            topic.replace('\'', "''"),
+            names::sample_count
         );
         let mut batches = seislake_query::query(session, &sql).await?;
         let mut stored = self.lakehouse.lake().originals();

@@ -1,0 +1,46 @@
+//! `bulletin.picks`: phase picks.
+
+use seislake_model::{Pick, SourceId};
+
+use crate::declare::columns;
+use crate::kind::codes;
+use crate::{PartitionBy, SortBy, TableDef};
+
+pub const TABLE: TableDef = TableDef {
+    namespace: "bulletin",
+    name: "picks",
+    doc: "The onset of a phase on a channel.",
+    columns: COLUMNS,
+    partition: &[PartitionBy::Day(names::pick_time)],
+    sort: SortBy::Columns(&[names::pick_time, names::source_id]),
+    identity: &[names::pick_id],
+    page_rows: 4096,
+    row_group_rows: 1 << 16,
+};
+
+columns! {
+    rows of Pick as row in rows;
+    1 pick_id: required Text, "Name-based on channel, phase, method and time.";
+    2 source_id: required Text, "FDSN source identifier of the channel.";
+    3 network: required Text, with codes(rows.iter().map(|row| &row.source_id), SourceId::network), "Network code.";
+    4 station: required Text, with codes(rows.iter().map(|row| &row.source_id), SourceId::station), "Station code.";
+    5 pick_time: required Time => row.pick_time, "Onset time, rounded down to a microsecond.";
+    6 pick_ns: required Nanos = row.pick_time, "Onset time, nanoseconds since 1970.";
+    7 time_uncertainty_s: required Double, "One standard deviation of the onset time, seconds.";
+    8 phase: required Text, "Phase as the picker reads it: P or S.";
+    9 polarity: required Text, "First motion: positive (up), negative (down) or undecidable.";
+    10 onset: required Text, "Sharpness: impulsive or emergent.";
+    11 snr: required Double, "Ratio of the amplitudes after and before the onset.";
+    12 method: required Text, "Picker and version.";
+    -> Pick {
+        pick_id,
+        source_id,
+        pick_time: pick_ns,
+        time_uncertainty_s,
+        phase,
+        polarity,
+        onset,
+        snr,
+        method,
+    }
+}

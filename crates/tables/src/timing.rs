@@ -1,0 +1,40 @@
+//! `quality.timing`: the timing quality that the records of a channel's UTC day state.
+//!
+//! Made from `waveform.packets` by the job of `seislake quality update`.
+
+use seislake_model::Timing;
+
+use crate::declare::columns;
+use crate::{PartitionBy, SortBy, TableDef};
+
+pub const TABLE: TableDef = TableDef {
+    namespace: "quality",
+    name: "timing",
+    doc: "Timing quality that the records of a channel's UTC day state; no row where none states one.",
+    columns: COLUMNS,
+    partition: &[PartitionBy::Day(names::start_time)],
+    sort: SortBy::Columns(&[names::source_id, names::start_time]),
+    identity: &[names::source_id, names::start_time],
+    page_rows: 4096,
+    row_group_rows: 1 << 16,
+};
+
+columns! {
+    rows of Timing as row in rows;
+    1 source_id: required Text, "FDSN source identifier.";
+    2 start_time: required Time, "First moment of the UTC day.";
+    3 packet_count: required Long, "Records that begin on the day.";
+    4 stated_count: required Long, "Records that state a timing quality.";
+    5 timing_quality_min: required Int, "Least timing quality, percent.";
+    6 timing_quality_p50: required Double, "Median timing quality, percent.";
+    7 timing_quality_mean: required Double, "Mean timing quality, percent.";
+    -> Timing {
+        source_id,
+        start_time,
+        packet_count,
+        stated_count,
+        timing_quality_min,
+        timing_quality_p50,
+        timing_quality_mean,
+    }
+}
