@@ -14,7 +14,7 @@ const USES: [(&str, &[&str]); 12] = [
     ("exchange", &["model"]),
     ("tables", &["model"]),
     ("query", &["model", "mseed", "seismo", "exchange", "tables"]),
-    ("streams", &["model", "mseed", "seismo", "spatial", "tables"]),
+    ("streams", &["model", "mseed", "seismo", "tables"]),
     ("catalog", &["model", "spatial", "tables"]),
     ("api", &["model", "exchange", "query", "catalog", "mseed", "seismo", "tables"]),
     ("recordings", &[]),
