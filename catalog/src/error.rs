@@ -5,37 +5,26 @@ use std::io::ErrorKind as IoErrorKind;
 
 use datafusion::error::DataFusionError;
 use parquet::errors::ParquetError;
-use seislake_model::{ErrorKind, SinkError};
+pub use seislake_model::{Error, Result};
+use seislake_model::{ErrorKind, causes};
 
 use crate::storage::Damaged;
 
-/// Result of this crate.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// An operation on the lake failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct Error {
-    /// What to do about it.
-    pub kind: ErrorKind,
-    /// What was attempted on which object.
-    pub message: String,
-    /// Why it failed.
-    #[source]
-    pub source: Option<Box<dyn StdError + Send + Sync>>,
-}
-
-impl Error {
-    /// An error without a deeper cause.
-    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
-    }
-}
-
-impl Error {
+/// What an error of the lake says about what lies there.
+pub(crate) trait Damage: Sized {
     /// What was read was found wrong, or is not there: the way to it (network, rights, disk, descriptors) is sound, and
     /// this build understands what it should say. Nothing else is a reason to mend.
-    pub(crate) fn is_damage(&self) -> bool {
+    fn is_damage(&self) -> bool;
+    /// The same error, where it is no damage.
+    fn damage(self) -> Result<Self>;
+    /// The file that was read and must not be used.
+    fn damaged_file(&self) -> Option<&Damaged>;
+    /// A file was not there: of a snapshot that somebody else let go meanwhile, or lost.
+    fn misses_a_file(&self) -> bool;
+}
+
+impl Damage for Error {
+    fn is_damage(&self) -> bool {
         let mut found_wrong = self.kind == ErrorKind::Corrupt;
         let mut failed_to_read = false;
         for cause in causes(self) {
@@ -54,18 +43,15 @@ impl Error {
         found_wrong && !failed_to_read
     }
 
-    /// The same error, where it is no damage.
-    pub(crate) fn damage(self) -> Result<Self> {
+    fn damage(self) -> Result<Self> {
         if self.is_damage() { Ok(self) } else { Err(self) }
     }
 
-    /// The file that was read and must not be used.
-    pub(crate) fn damaged_file(&self) -> Option<&Damaged> {
+    fn damaged_file(&self) -> Option<&Damaged> {
         causes(self).find_map(|error| error.downcast_ref())
     }
 
-    /// A file was not there: of a snapshot that somebody else let go meanwhile, or lost.
-    pub(crate) fn misses_a_file(&self) -> bool {
+    fn misses_a_file(&self) -> bool {
         causes(self).any(names_no_object)
     }
 }
@@ -88,15 +74,6 @@ fn lost_file(error: &(dyn StdError + 'static)) -> Option<String> {
             Some(format!("the file \"{path}\" of the warehouse is not there"))
         }
         _ => error.downcast_ref::<Damaged>().map(ToString::to_string),
-    })
-}
-
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
     })
 }
 
@@ -202,34 +179,44 @@ impl<T, E: Kind> Doing<T> for Result<T, E> {
     }
 }
 
-impl From<Error> for iceberg::Error {
-    fn from(error: Error) -> Self {
-        use iceberg::ErrorKind as K;
-        let kind = match error.kind {
-            ErrorKind::NotFound => K::TableNotFound,
-            ErrorKind::Conflict => K::CatalogCommitConflicts,
-            ErrorKind::Invalid => K::PreconditionFailed,
-            ErrorKind::Corrupt => K::DataInvalid,
-            ErrorKind::Unavailable | ErrorKind::Internal => K::Unexpected,
-        };
-        let retryable = matches!(error.kind, ErrorKind::Conflict);
-        let text = error.message.clone();
-        Self::new(kind, text).with_retryable(retryable).with_source(error)
+/// Hands errors of ours on to the libraries that call us.
+pub(crate) trait Outward<T> {
+    /// As Iceberg's library tells it.
+    fn for_iceberg(self) -> iceberg::Result<T>;
+    /// As the engine tells it.
+    fn for_engine(self) -> datafusion::error::Result<T>;
+}
+
+impl<T> Outward<T> for Result<T> {
+    fn for_iceberg(self) -> iceberg::Result<T> {
+        self.map_err(to_iceberg)
+    }
+
+    fn for_engine(self) -> datafusion::error::Result<T> {
+        self.map_err(to_engine)
     }
 }
 
-impl From<Error> for DataFusionError {
-    fn from(error: Error) -> Self {
-        match error.kind {
-            ErrorKind::Invalid | ErrorKind::NotFound => Self::Plan(error.message),
-            _ => Self::External(Box::new(error)),
-        }
-    }
+/// An error of ours as Iceberg's library tells it.
+pub(crate) fn to_iceberg(error: Error) -> iceberg::Error {
+    use iceberg::ErrorKind as K;
+    let kind = match error.kind {
+        ErrorKind::NotFound => K::TableNotFound,
+        ErrorKind::Conflict => K::CatalogCommitConflicts,
+        ErrorKind::Invalid => K::PreconditionFailed,
+        ErrorKind::Corrupt => K::DataInvalid,
+        ErrorKind::Unavailable | ErrorKind::Internal => K::Unexpected,
+    };
+    let retryable = matches!(error.kind, ErrorKind::Conflict);
+    let text = error.message.clone();
+    iceberg::Error::new(kind, text).with_retryable(retryable).with_source(error)
 }
 
-impl From<Error> for SinkError {
-    fn from(error: Error) -> Self {
-        Self { kind: error.kind, message: error.message, source: error.source }
+/// An error of ours as the engine tells it.
+pub(crate) fn to_engine(error: Error) -> DataFusionError {
+    match error.kind {
+        ErrorKind::Invalid | ErrorKind::NotFound => DataFusionError::Plan(error.message),
+        _ => DataFusionError::External(Box::new(error)),
     }
 }
 

@@ -15,7 +15,7 @@ use object_store::path::Path;
 use seislake_model::Offsets;
 use seislake_tables::{TABLES, TableDef};
 
-use crate::error::{Doing, Result};
+use crate::error::{Damage, Doing, Result};
 use crate::lake::Lake;
 use crate::own;
 use crate::sink::offsets;

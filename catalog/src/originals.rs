@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use seislake_model::{ErrorKind, RawStore, SinkError};
+use seislake_model::{ErrorKind, RawStore};
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
@@ -57,7 +57,7 @@ impl RawStore for Originals {
         format!("{}/{path}", self.0.base())
     }
 
-    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), SinkError> {
+    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         Ok(self.store(path, bytes).await?)
     }
 }

@@ -23,7 +23,7 @@ use seislake_model::{ErrorKind, Offsets, free_name};
 use seislake_tables::{TABLES, TableDef, origins, picks, segments, table_def};
 use serde::Serialize;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Damage, Doing, Error, Result};
 use crate::hidden::{files_of, hides, metadata_files, newer, newest_with_rows, open_at};
 use crate::lake::Lake;
 use crate::maintain::conform;

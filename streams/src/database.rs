@@ -12,6 +12,7 @@ use seislake_model::{ErrorKind, Offsets, is_own_code, silently, take_panicking_f
 
 use self::overlay::Overlay;
 use crate::Error;
+use crate::error::Cause;
 use crate::gate;
 use crate::runtime::checkpoint_inputs;
 

@@ -16,6 +16,7 @@ pub mod runtime;
 pub mod source;
 pub mod stages;
 pub mod topic;
+pub mod topology;
 
 pub use database::{StateFound, put_state_aside, state_of};
-pub use error::Error;
+pub use seislake_model::Error;

@@ -26,9 +26,6 @@ pub const LOCATIONS: &str = "waveforms.locations";
 /// Magnitudes with the event, revision 2.
 pub const MAGNITUDES: &str = "waveforms.magnitudes";
 
-/// Topics of the path, in its order; each has a topic of dead letters.
-pub(crate) const TOPICS: [&str; 5] = [WAVEFORMS_RAW, PHASE_PICKS, ASSOCIATIONS, LOCATIONS, MAGNITUDES];
-
 /// Bytes of a refused record that a dead letter keeps.
 pub const LETTER_BYTES_MAX: usize = 64 << 10;
 
@@ -169,6 +166,13 @@ pub enum Message {
         /// The result.
         magnitude: Box<MagnitudeResult>,
     },
+    /// What a stage says that has no word of its own here.
+    Other {
+        /// Key of the record.
+        key: String,
+        /// What it says, as its own readers know it.
+        content: serde_json::Value,
+    },
 }
 
 impl Message {
@@ -183,6 +187,7 @@ impl Message {
             Self::Association { association } => Bytes::from(association.event_id.clone()),
             Self::Location { location } => Bytes::from(location.event.event_id.clone()),
             Self::Magnitude { magnitude } => Bytes::from(magnitude.event.event_id.clone()),
+            Self::Other { key, .. } => Bytes::from(key.clone()),
         }
     }
 }

@@ -13,7 +13,7 @@ use seislake_tables::{TABLES, TableDef};
 use serde::Serialize;
 
 use crate::RetentionSettings;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Damage, Doing, Error, Result};
 use crate::lake::{Lake, defined};
 use crate::sink::expired;
 use crate::tables::IcebergTable;

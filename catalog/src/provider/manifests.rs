@@ -7,7 +7,7 @@ use iceberg::spec::{DataFile, ManifestContentType, ManifestFile, SnapshotRef};
 use iceberg::table::Table;
 use seislake_model::ErrorKind;
 
-use crate::error::{Error, Result};
+use crate::error::{Damage, Error, Result};
 use crate::own;
 use crate::storage::Warehouse;
 

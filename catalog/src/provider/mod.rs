@@ -26,7 +26,7 @@ use seislake_tables::{TABLES, TableDef};
 pub(crate) use manifests::ManifestCache;
 use table::LakeTable;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result, to_engine};
 use crate::lake::Lake;
 use crate::leases::SnapshotSet;
 use crate::tables::IcebergTable;
@@ -264,9 +264,9 @@ impl SchemaProvider for LakeSchemaProvider {
             Ok(table) => Ok(Some(table)),
             // A missing table is for DataFusion to report, a missing snapshot for us, and a table of ours that is not made.
             Err(error) if error.kind == ErrorKind::NotFound && !self.table_exist(name) => {
-                not_made(&self.namespace, name).map_or(Ok(None), |error| Err(error.into()))
+                not_made(&self.namespace, name).map_or(Ok(None), |error| Err(to_engine(error)))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(to_engine(error)),
         }
     }
 

@@ -44,7 +44,7 @@ use parquet::file::metadata::ParquetMetaData;
 use super::field_ids::FieldIds;
 use super::row_groups::{Footers, spread};
 use super::statistics;
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Outward, Result};
 use crate::lake::Lake;
 use crate::leases::Lease;
 use crate::own::OwnColumns;
@@ -106,12 +106,12 @@ impl LakeTable {
         let Some(snapshot) = &self.snapshot else { return Ok(Vec::new()) };
         let (cache, catalog) = (self.lake.manifests(), self.lake.catalog());
         let warehouse = catalog.warehouse();
-        let manifests = cache.list(warehouse, &self.table, snapshot).await?;
+        let manifests = cache.list(warehouse, &self.table, snapshot).await.for_engine()?;
         let described = manifests.iter().map(|manifest| self.describe(manifest)).collect();
         let wanted = self.may_match(predicate, described)?;
         let mut found = Vec::new();
         for (manifest, _) in manifests.iter().zip(wanted).filter(|(_, wanted)| *wanted) {
-            let files = cache.files(warehouse, &self.table, manifest).await?;
+            let files = cache.files(warehouse, &self.table, manifest).await.for_engine()?;
             let described = files.iter().map(|file| statistics::for_pruning(file, &self.schema)).collect();
             let wanted = self.may_match(predicate, described)?;
             found

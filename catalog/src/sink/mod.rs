@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use iceberg::spec::{DataFile, TableMetadata};
-use seislake_model::{ErrorKind, Offsets, SinkError, SnapshotId};
+use seislake_model::{ErrorKind, Offsets, SnapshotId};
 use seislake_tables::{Sink, TableBatch, TableDef};
 use tokio::task::JoinHandle;
 
@@ -193,7 +193,7 @@ impl Drop for TableSink {
 
 #[async_trait]
 impl Sink for TableSink {
-    async fn committed(&self) -> Result<Offsets, SinkError> {
+    async fn committed(&self) -> Result<Offsets> {
         let table = self.lake.load(&self.table.ident()).await?;
         let offsets = offsets(table.metadata());
         // Without pending rows the caller starts anew from here.
@@ -203,11 +203,11 @@ impl Sink for TableSink {
         Ok(offsets)
     }
 
-    async fn write(&mut self, rows: TableBatch) -> Result<(), SinkError> {
+    async fn write(&mut self, rows: TableBatch) -> Result<()> {
         Ok(self.push(rows).await?)
     }
 
-    async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError> {
+    async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>> {
         Ok(self.commit_rows(covered).await?)
     }
 }

@@ -25,7 +25,7 @@ use iceberg::{
 use seislake_model::ErrorKind;
 use seislake_tables::TABLES;
 
-use crate::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Outward, Result, to_iceberg};
 use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
 pub(crate) use pointers::{Pointers, damage_of};
@@ -221,7 +221,7 @@ fn no_namespace(namespace: &NamespaceIdent) -> Error {
 fn namespace_error(error: Error) -> iceberg::Error {
     match error.kind {
         ErrorKind::NotFound => iceberg::Error::new(iceberg::ErrorKind::NamespaceNotFound, error.message),
-        _ => error.into(),
+        _ => to_iceberg(error),
     }
 }
 
@@ -232,7 +232,7 @@ impl Catalog for SqlCatalog {
             self.known_namespace(parent).await.map_err(namespace_error)?;
             return Ok(Vec::new());
         }
-        Ok(self.pointers.namespaces().await?.into_iter().map(NamespaceIdent::new).collect())
+        Ok(self.pointers.namespaces().await.for_iceberg()?.into_iter().map(NamespaceIdent::new).collect())
     }
 
     async fn create_namespace(
@@ -240,9 +240,9 @@ impl Catalog for SqlCatalog {
         namespace: &NamespaceIdent,
         properties: HashMap<String, String>,
     ) -> iceberg::Result<Namespace> {
-        self.writable()?;
-        let name = single_level(namespace)?;
-        if !self.pointers.insert_namespace(&name, &properties).await? {
+        self.writable().for_iceberg()?;
+        let name = single_level(namespace).for_iceberg()?;
+        if !self.pointers.insert_namespace(&name, &properties).await.for_iceberg()? {
             let message = format!("namespace \"{namespace}\" exists already");
             return Err(iceberg::Error::new(iceberg::ErrorKind::NamespaceAlreadyExists, message));
         }
@@ -251,12 +251,12 @@ impl Catalog for SqlCatalog {
 
     async fn get_namespace(&self, namespace: &NamespaceIdent) -> iceberg::Result<Namespace> {
         self.known_namespace(namespace).await.map_err(namespace_error)?;
-        let properties = self.pointers.namespace_properties(&level(namespace)).await?;
+        let properties = self.pointers.namespace_properties(&level(namespace)).await.for_iceberg()?;
         Ok(Namespace::with_properties(namespace.clone(), properties))
     }
 
     async fn namespace_exists(&self, namespace: &NamespaceIdent) -> iceberg::Result<bool> {
-        Ok(self.pointers.namespaces().await?.contains(&level(namespace)))
+        Ok(self.pointers.namespaces().await.for_iceberg()?.contains(&level(namespace)))
     }
 
     async fn update_namespace(
@@ -264,24 +264,24 @@ impl Catalog for SqlCatalog {
         namespace: &NamespaceIdent,
         properties: HashMap<String, String>,
     ) -> iceberg::Result<()> {
-        self.writable()?;
+        self.writable().for_iceberg()?;
         self.known_namespace(namespace).await.map_err(namespace_error)?;
-        Ok(self.pointers.replace_namespace(&level(namespace), &properties).await?)
+        Ok(self.pointers.replace_namespace(&level(namespace), &properties).await.for_iceberg()?)
     }
 
     async fn drop_namespace(&self, namespace: &NamespaceIdent) -> iceberg::Result<()> {
-        self.writable()?;
+        self.writable().for_iceberg()?;
         self.known_namespace(namespace).await.map_err(namespace_error)?;
-        if !self.pointers.tables(Some(&level(namespace))).await?.is_empty() {
+        if !self.pointers.tables(Some(&level(namespace))).await.for_iceberg()?.is_empty() {
             let message = format!("namespace \"{namespace}\" still has tables");
             return Err(iceberg::Error::new(iceberg::ErrorKind::PreconditionFailed, message));
         }
-        Ok(self.pointers.delete_namespace(&level(namespace)).await?)
+        Ok(self.pointers.delete_namespace(&level(namespace)).await.for_iceberg()?)
     }
 
     async fn list_tables(&self, namespace: &NamespaceIdent) -> iceberg::Result<Vec<TableIdent>> {
         self.known_namespace(namespace).await.map_err(namespace_error)?;
-        Ok(self.pointers.tables(Some(&level(namespace))).await?)
+        Ok(self.pointers.tables(Some(&level(namespace))).await.for_iceberg()?)
     }
 
     async fn create_table(
@@ -289,55 +289,55 @@ impl Catalog for SqlCatalog {
         namespace: &NamespaceIdent,
         creation: TableCreation,
     ) -> iceberg::Result<Table> {
-        Ok(self.create(namespace, creation).await?)
+        Ok(self.create(namespace, creation).await.for_iceberg()?)
     }
 
     async fn load_table(&self, table: &TableIdent) -> iceberg::Result<Table> {
-        Ok(self.load(table).await?)
+        Ok(self.load(table).await.for_iceberg()?)
     }
 
     async fn drop_table(&self, table: &TableIdent) -> iceberg::Result<()> {
-        self.writable()?;
+        self.writable().for_iceberg()?;
         self.lock_cache().remove(table);
-        if !self.pointers.delete(table).await? {
-            return Err(no_table(table).into());
+        if !self.pointers.delete(table).await.for_iceberg()? {
+            return Err(to_iceberg(no_table(table)));
         }
         Ok(())
     }
 
     async fn purge_table(&self, table: &TableIdent) -> iceberg::Result<()> {
-        let loaded = self.load(table).await?;
+        let loaded = self.load(table).await.for_iceberg()?;
         self.drop_table(table).await?;
         drop_table_data(&loaded).await
     }
 
     async fn table_exists(&self, table: &TableIdent) -> iceberg::Result<bool> {
-        Ok(self.pointers.location(table).await?.is_some())
+        Ok(self.pointers.location(table).await.for_iceberg()?.is_some())
     }
 
     async fn rename_table(&self, from: &TableIdent, to: &TableIdent) -> iceberg::Result<()> {
-        self.writable()?;
+        self.writable().for_iceberg()?;
         self.known_namespace(to.namespace()).await.map_err(namespace_error)?;
         self.lock_cache().remove(from);
-        if !self.pointers.rename(from, to).await? {
-            return Err(no_table(from).into());
+        if !self.pointers.rename(from, to).await.for_iceberg()? {
+            return Err(to_iceberg(no_table(from)));
         }
         Ok(())
     }
 
     async fn register_table(&self, table: &TableIdent, location: String) -> iceberg::Result<Table> {
-        self.writable()?;
+        self.writable().for_iceberg()?;
         self.known_namespace(table.namespace()).await.map_err(namespace_error)?;
         let metadata = TableMetadata::read_from(&self.io, &location).await?;
-        require_own(table, &location, &metadata)?;
-        self.pointers.insert(table, &location).await?;
-        Ok(self.remember(table, location, metadata)?)
+        require_own(table, &location, &metadata).for_iceberg()?;
+        self.pointers.insert(table, &location).await.for_iceberg()?;
+        Ok(self.remember(table, location, metadata).for_iceberg()?)
     }
 
     async fn update_table(&self, mut commit: TableCommit) -> iceberg::Result<Table> {
         let ident = commit.identifier().clone();
         let requirements = commit.take_requirements();
-        Ok(self.commit(&ident, requirements, commit.take_updates()).await?)
+        Ok(self.commit(&ident, requirements, commit.take_updates()).await.for_iceberg()?)
     }
 }
 

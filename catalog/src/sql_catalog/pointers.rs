@@ -15,7 +15,7 @@ use sqlx::{Row, Sqlite, SqlitePool};
 use tokio::runtime::Handle;
 
 use super::level;
-use crate::error::{Doing, Error, Result};
+use crate::error::{Damage, Doing, Error, Result};
 
 /// Name of our catalog in a database that may hold several.
 const CATALOG_NAME: &str = "seislake";

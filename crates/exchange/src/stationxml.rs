@@ -97,8 +97,10 @@ pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
                 let name = excerpt(&root.name);
                 return Err(reader.broken(&format!("behind the document stands another one, <{name}>")));
             }
-            Token::Start(element) if element.name == "Network" => parts.network = Network::new(element),
-            Token::Start(element) if element.name == "Station" => parts.read_station(&mut reader, element)?,
+            Token::Start(element) if element.is_ours("Network") => parts.network = Network::new(element),
+            Token::Start(element) if element.is_ours("Station") => {
+                parts.read_station(&mut reader, element)?;
+            }
             Token::Start(element) => {
                 let element = reader.subtree(element)?;
                 parts.network.element.children.push(element);
@@ -150,7 +152,7 @@ impl Parts {
             match reader.next()? {
                 Token::Start(element) => {
                     let element = reader.subtree(element)?;
-                    if element.name == "Channel" && element.foreign.is_none() {
+                    if element.is_ours("Channel") {
                         channels.push(self.channel_head(element));
                     } else {
                         start.children.push(element);
@@ -161,6 +163,7 @@ impl Parts {
             }
         }
         self.tell_repeated(&mut start);
+        original::in_metres(&mut start);
         let network = self.network.code.clone();
         let station = match station(&network, &start) {
             Ok(station) => Some(station),
@@ -173,7 +176,8 @@ impl Parts {
         for head in channels {
             match channel(&network, code, station.as_ref(), &head.element) {
                 Ok(channel) => {
-                    let (original, response_original) = (Some(head.original), head.response_original);
+                    let original = Some(original::with_place(head.original, &channel));
+                    let response_original = head.response_original;
                     self.gathered
                         .channel(head.element.line, Channel { original, response_original, ..channel });
                 }
@@ -207,8 +211,8 @@ impl Parts {
     /// coefficients of digital filters.
     fn channel_head(&mut self, mut element: Element) -> ChannelHead {
         self.tell_repeated(&mut element);
-        let is_response = |child: &Element| child.foreign.is_none() && child.name == "Response";
-        let response = element.children.iter().position(is_response);
+        original::in_metres(&mut element);
+        let response = element.children.iter().position(|child| child.is_ours("Response"));
         let response = response.map(|index| element.children.remove(index));
         let original = original::text_of(&element);
         let response_original = response.as_ref().map(|response| {
@@ -260,6 +264,18 @@ fn epochs(element: &Element) -> Result<(Option<Timestamp>, Option<Timestamp>), S
     Ok((start_time, epoch_end(attribute("endDate")).map_err(|error| error.to_string())?))
 }
 
+/// That all numbers are in the units of the standard.
+///
+/// # Errors
+/// One sentence where one of them is in another that is not known here.
+fn units(element: &Element) -> Result<(), String> {
+    let unknown = element.children.iter().find_map(|child| {
+        let unit = child.attribute("unit").filter(|unit| child.foreign.is_none() && !unit.is_empty())?;
+        original::is_other_unit(&child.name, unit).then(|| (child.name.clone(), excerpt(unit)))
+    });
+    unknown.map_or(Ok(()), |(name, unit)| Err(format!("<{name}> is in \"{unit}\", a unit that is not known")))
+}
+
 /// Latitude and longitude, where both are stated.
 ///
 /// # Errors
@@ -279,6 +295,7 @@ fn station(network: &str, element: &Element) -> Result<Station, String> {
     let code = element.attribute("code").filter(|code| !code.is_empty()).ok_or("a station without a code")?;
     check_station(network, code).map_err(|error| error.to_string())?;
     let named = |reason: String| format!("station \"{network}.{code}\": {reason}");
+    units(element).map_err(named)?;
     let place = place(element).map_err(named)?;
     let (latitude, longitude) =
         place.ok_or_else(|| format!("station \"{network}.{code}\" has no latitude and longitude"))?;
@@ -317,6 +334,7 @@ fn numbers(source_id: SourceId, station: Option<&Station>, element: &Element) ->
     for name in ["Value", "Frequency"] {
         number(&["Response", "InstrumentSensitivity", name])?;
     }
+    units(element).map_err(named)?;
     let own_place = place(element).map_err(named)?;
     let (latitude, longitude) = own_place
         .or_else(|| station.map(|station| (station.latitude, station.longitude)))

@@ -63,6 +63,11 @@ impl Element {
         found.map(|found| found.value.as_str())
     }
 
+    /// Whether it is the document's own element of that name.
+    pub(crate) fn is_ours(&self, name: &str) -> bool {
+        self.foreign.is_none() && self.name == name
+    }
+
     /// First child of that name. One of another namespace counts only where there is none of the document's.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
         let mut named = self.children.iter().filter(|child| child.name == name).peekable();

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod catalogue;
+mod error;
 mod event;
 mod free_name;
 mod inventory;
@@ -21,6 +22,7 @@ mod versions;
 mod waveform;
 
 pub use catalogue::{CatalogueEvent, NOT_EXISTING, is_withdrawn};
+pub use error::{Error, ErrorKind, Result, causes};
 pub use event::{
     Amplitude, AmplitudeTrace, Arrival, Association, Event, EventStatus, Location, Magnitude,
     MagnitudeResult, Origin,
@@ -31,7 +33,7 @@ pub use inventory::{
 };
 pub use panics::{is_own_code, is_silent, silently, take_panicking_file};
 pub use pick::{Onset, Phase, Pick, Polarity};
-pub use port::{Clock, ErrorKind, Offset, Offsets, RawStore, SinkError, SnapshotId};
+pub use port::{Clock, Offset, Offsets, RawStore, SnapshotId};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
 pub use response_stages::{
     Decimation, ListElement, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry,

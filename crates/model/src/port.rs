@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Result, Timestamp};
 
 /// Position in one partition of a topic; a covered offset is the *next* one to read.
 pub type Offset = u64;
@@ -39,43 +39,13 @@ impl Offsets {
     }
 }
 
-/// What a caller should do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// The request or input is wrong: change it.
-    Invalid,
-    /// The named object does not exist.
-    NotFound,
-    /// Somebody else changed it first: read again.
-    Conflict,
-    /// Try again later.
-    Unavailable,
-    /// Stored data are damaged.
-    Corrupt,
-    /// A bug of ours.
-    Internal,
-}
-
-/// A sink could not write or commit.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SinkError {
-    /// What to do.
-    pub kind: ErrorKind,
-    /// What was attempted on which table.
-    pub message: String,
-    /// Why it failed.
-    #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
 /// Keeps original records beside the tables.
 #[async_trait]
 pub trait RawStore: std::fmt::Debug + Send + Sync {
     /// URI of the object at `path`, whether it is there or not.
     fn uri(&self, path: &str) -> String;
     /// Stores an object, durable when it returns. One that is there already is replaced.
-    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), SinkError>;
+    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()>;
 }
 
 /// The time of day, as a port so that tests can set it.

@@ -12,10 +12,11 @@ use seislake_streams::gate::{Gate, IndexSource, LiveSettings};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::{
     BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, RetrySettings, SinkSettings,
-    StageSettings, TABLES, continue_log,
+    StageSettings, continue_log,
 };
 use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::{Log, LogSettings, Topic};
+use seislake_streams::topology;
 use seislake_tables::Sink;
 
 use crate::archived::ArchivedPackets;
@@ -99,8 +100,10 @@ impl Opened {
         };
         let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
         let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
-        for table in TABLES {
-            sinks.insert(table.to_owned(), lakehouse.lake().sink(table).await?);
+        for table in topology::tables() {
+            let name = table.full_name();
+            let sink = lakehouse.lake().sink(&name).await?;
+            sinks.insert(name, sink);
         }
         let checkpoints = CheckpointStore::open(home.path()).context("cannot open the checkpoints")?;
         let lost =
@@ -149,6 +152,7 @@ impl Engine {
                 locate: settings.locate.clone(),
                 magnitude: settings.magnitude.clone(),
             },
+            stages: topology::stages_named(&settings.streams.stages)?,
             inventory: inventory.clone(),
             travel_time,
             sinks,

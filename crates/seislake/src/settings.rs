@@ -11,6 +11,7 @@ use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings};
 use seislake_seismo::pick::PickSettings;
+use seislake_streams::topology::stages_named;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -44,6 +45,7 @@ pub(crate) struct StreamsSettings {
     pub(crate) idle_after_s: f64,
     pub(crate) lateness_s: f64,
     pub(crate) segment_bytes: u64,
+    pub(crate) stages: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -197,6 +199,9 @@ impl Settings {
                 problems.push(what.to_owned());
             }
         };
+        if let Err(error) = stages_named(&self.streams.stages) {
+            require(false, &format!("streams.stages: {error}"));
+        }
         require(self.streams.driver == "file", "streams.driver: this build knows \"file\"");
         require(
             self.lake.s3_allow_http || !self.lake.s3_endpoint.starts_with("http://"),

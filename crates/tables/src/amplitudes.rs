@@ -2,7 +2,7 @@
 
 use seislake_model::{Amplitude, SourceId};
 
-use crate::declare::columns;
+use crate::columns;
 use crate::kind::codes;
 use crate::{PartitionBy, SortBy, TableDef};
 

@@ -69,7 +69,7 @@ pub fn decode_checked<R: TableRow>(
 
 /// Columns of a batch, brought to the types of their table.
 #[derive(Debug)]
-pub struct Cells {
+pub(crate) struct Cells {
     columns: Vec<(&'static Column, Values)>,
     /// Equal texts in one place, for columns that share them.
     texts: RefCell<HashSet<Arc<str>>>,
@@ -109,7 +109,7 @@ impl Cells {
     ///
     /// # Errors
     /// A column that is missing though it is required, or of a type that does not become the table's.
-    pub fn of(columns: &'static [Column], batch: &RecordBatch) -> Result<Self, ArrowError> {
+    pub(crate) fn of(columns: &'static [Column], batch: &RecordBatch) -> Result<Self, ArrowError> {
         let columns = columns.iter().map(|column| {
             let values = match batch.column_by_name(column.name) {
                 Some(array) => values(column, array)?,
@@ -124,7 +124,7 @@ impl Cells {
     }
 
     /// The row at `index`.
-    pub fn row(&self, index: usize) -> Row<'_> {
+    pub(crate) fn row(&self, index: usize) -> Row<'_> {
         Row { cells: self, index, next: 0 }
     }
 }
@@ -154,8 +154,8 @@ fn values(column: &Column, array: &ArrayRef) -> Result<Values, ArrowError> {
 }
 
 impl<'a> Row<'a> {
-    /// The next cell.
-    pub(crate) fn next(&mut self) -> Cell<'a> {
+    /// The next cell, in the order of the table.
+    pub fn cell(&mut self) -> Cell<'a> {
         let cell = Cell { cells: self.cells, column: self.next, row: self.index };
         self.next += 1;
         cell

@@ -2,7 +2,7 @@
 
 use seislake_model::{DeadLetter, RecordPosition};
 
-use crate::declare::columns;
+use crate::columns;
 use crate::{SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {

@@ -1,6 +1,6 @@
 //! The macro that declares the columns of a table.
 
-/// Declares the columns of a table, from which everything that names them follows: `COLUMNS`, the constants of the module
+/// Declares the columns of a table (a constant `TABLE` beside it), from which everything that names them follows: `COLUMNS`, the constants of the module
 /// `names`, and [`crate::TableRow`].
 ///
 /// ```text
@@ -13,6 +13,7 @@
 ///     -> Origin { origin_id, origin_time: origin_ns, … }             the row, of what was read
 /// }
 /// ```
+#[macro_export]
 macro_rules! columns {
     (
         rows of $row_type:ident as $row:ident in $rows:ident;
@@ -32,20 +33,20 @@ macro_rules! columns {
             )+
         }
 
-        const COLUMNS: &[crate::Column] = &[
-            $(crate::Column {
+        const COLUMNS: &[$crate::Column] = &[
+            $($crate::Column {
                 id: $id,
                 name: names::$name,
-                kind: crate::kind::$kind::column_type($($element)?),
-                need: columns!(@need $need),
+                kind: $crate::kind::$kind::column_type($($element)?),
+                need: $crate::columns!(@need $need),
                 doc: $doc,
             },)+
         ];
 
-        impl crate::TableRow for $row_type {
-            const TABLE: &'static crate::TableDef = &TABLE;
+        impl $crate::TableRow for $row_type {
+            const TABLE: &'static $crate::TableDef = &TABLE;
 
-            fn columns($rows: &[Self]) -> Vec<arrow::array::ArrayRef> {
+            fn columns($rows: &[Self]) -> Vec<$crate::arrow::array::ArrayRef> {
                 vec![
                     $(columns!(
                         @array $row, $rows, $name, $kind $(($element))?, [$($both)?], [$($written)?], [$($array)?]
@@ -53,40 +54,38 @@ macro_rules! columns {
                 ]
             }
 
-            fn row(cells: &mut crate::cells::Row<'_>) -> Result<Self, crate::cells::Unfit> {
-                $(columns!(@read cells, $name, $kind, [$($written)?], [$($array)?]);)+
+            fn row(cells: &mut $crate::Row<'_>) -> Result<Self, $crate::Unfit> {
+                $($crate::columns!(@read cells, $name, $kind, [$($written)?], [$($array)?]);)+
                 Ok($read)
             }
 
             $(fn batches(
                 rows: Vec<Self>,
-            ) -> Result<Vec<arrow::array::RecordBatch>, arrow::error::ArrowError> {
+            ) -> Result<Vec<$crate::arrow::array::RecordBatch>, $crate::arrow::error::ArrowError> {
                 $batches(rows)
             })?
         }
     };
-    (@need required) => { crate::Need::Required };
-    (@need optional) => { crate::Need::Optional };
+    (@need required) => { $crate::Need::Required };
+    (@need optional) => { $crate::Need::Optional };
 
     (@array $row:ident, $rows:ident, $name:ident, $kind:ident $(($element:literal))?, [], [], []) => {
-        crate::kind::$kind::array($($element,)? $rows.iter().map(|$row| &$row.$name))
+        $crate::kind::$kind::array($($element,)? $rows.iter().map(|$row| &$row.$name))
     };
     (@array $row:ident, $rows:ident, $name:ident, $kind:ident $(($element:literal))?, [$value:expr], [], []) => {
-        crate::kind::$kind::array($($element,)? $rows.iter().map(|$row| $value))
+        $crate::kind::$kind::array($($element,)? $rows.iter().map(|$row| $value))
     };
     (@array $row:ident, $rows:ident, $name:ident, $kind:ident $(($element:literal))?, [], [$value:expr], []) => {
-        crate::kind::$kind::array($($element,)? $rows.iter().map(|$row| $value))
+        $crate::kind::$kind::array($($element,)? $rows.iter().map(|$row| $value))
     };
     (@array $row:ident, $rows:ident, $name:ident, $kind:ident $(($element:literal))?, [], [], [$array:expr]) => {
         $array
     };
 
     (@read $cells:ident, $name:ident, $kind:ident, [], []) => {
-        let $name = crate::kind::$kind::value($cells.next())?;
+        let $name = $crate::kind::$kind::value($cells.cell())?;
     };
     (@read $cells:ident, $name:ident, $kind:ident, [$($written:expr)?], [$($array:expr)?]) => {
-        $cells.next();
+        $cells.cell();
     };
 }
-
-pub(crate) use columns;

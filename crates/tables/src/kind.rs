@@ -54,11 +54,16 @@ macro_rules! kinds {
             pub struct $kind;
 
             impl $kind {
-                pub(crate) const fn column_type($($element: i32)?) -> ColumnType {
+                /// The type on disk.
+                pub const fn column_type($($element: i32)?) -> ColumnType {
                     $type
                 }
 
-                pub(crate) fn value<T: FromCell<Self>>(cell: Cell<'_>) -> Result<T, Unfit> {
+                /// The value of a cell.
+                ///
+                /// # Errors
+                /// A cell that holds none.
+                pub fn value<T: FromCell<Self>>(cell: Cell<'_>) -> Result<T, Unfit> {
                     T::from_any(cell)
                 }
             }
@@ -187,7 +192,8 @@ words! {
 }
 
 impl Text {
-    pub(crate) fn array<V: AsText>(values: impl Iterator<Item = V>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<V: AsText>(values: impl Iterator<Item = V>) -> ArrayRef {
         let mut builder = StringBuilder::with_capacity(values.size_hint().0, 0);
         values.for_each(|value| builder.append_option(value.as_text()));
         Arc::new(builder.finish())
@@ -241,14 +247,16 @@ macro_rules! integers {
 integers!(u8, i32, u32, i64, u64);
 
 impl Int {
-    pub(crate) fn array<V: AsInteger>(values: impl Iterator<Item = V>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<V: AsInteger>(values: impl Iterator<Item = V>) -> ArrayRef {
         let integers = values.map(|value| value.as_integer().map(|integer| integer as i32));
         Arc::new(integers.collect::<Int32Array>())
     }
 }
 
 impl Long {
-    pub(crate) fn array<V: AsInteger>(values: impl Iterator<Item = V>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<V: AsInteger>(values: impl Iterator<Item = V>) -> ArrayRef {
         Arc::new(values.map(|value| value.as_integer()).collect::<Int64Array>())
     }
 }
@@ -284,7 +292,8 @@ impl FromCell<Double> for f64 {
 }
 
 impl Double {
-    pub(crate) fn array<V: AsFloat>(values: impl Iterator<Item = V>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<V: AsFloat>(values: impl Iterator<Item = V>) -> ArrayRef {
         Arc::new(values.map(|value| value.as_float()).collect::<Float64Array>())
     }
 }
@@ -326,14 +335,16 @@ impl FromCell<Nanos> for Timestamp {
 }
 
 impl Time {
-    pub(crate) fn array<V: AsTime>(values: impl Iterator<Item = V>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<V: AsTime>(values: impl Iterator<Item = V>) -> ArrayRef {
         let micros = values.map(|value| value.as_time().map(Timestamp::micros));
         Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone(UTC))
     }
 }
 
 impl Nanos {
-    pub(crate) fn array<V: AsTime>(values: impl Iterator<Item = V>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<V: AsTime>(values: impl Iterator<Item = V>) -> ArrayRef {
         Arc::new(values.map(|value| value.as_time().map(Timestamp::nanos)).collect::<Int64Array>())
     }
 }
@@ -345,7 +356,8 @@ impl FromCell<Binary> for Vec<u8> {
 }
 
 impl Binary {
-    pub(crate) fn array<'a>(values: impl Iterator<Item = &'a Vec<u8>>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<'a>(values: impl Iterator<Item = &'a Vec<u8>>) -> ArrayRef {
         Arc::new(LargeBinaryArray::from_iter_values(values))
     }
 }
@@ -367,7 +379,8 @@ impl<const N: usize> FromCell<Hex> for [u8; N] {
 }
 
 impl Hex {
-    pub(crate) fn array<'a, const N: usize>(values: impl Iterator<Item = &'a [u8; N]>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<'a, const N: usize>(values: impl Iterator<Item = &'a [u8; N]>) -> ArrayRef {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
         let count = values.size_hint().0;
         let mut builder = StringBuilder::with_capacity(count, 2 * N * count);
@@ -391,7 +404,8 @@ impl FromCell<Json> for Response {
 }
 
 impl Json {
-    pub(crate) fn array<'a>(values: impl Iterator<Item = &'a Option<Response>>) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<'a>(values: impl Iterator<Item = &'a Option<Response>>) -> ArrayRef {
         // A response is numbers and words: it always becomes JSON (numbers that are not finite become null, and are
         // refused when they are read).
         let json = |value: &Response| serde_json::to_string(value).ok();
@@ -406,7 +420,8 @@ impl FromCell<IntList> for Vec<i32> {
 }
 
 impl IntList {
-    pub(crate) fn array<'a, V: Into<Option<&'a [i32]>>>(
+    /// The column of these values.
+    pub fn array<'a, V: Into<Option<&'a [i32]>>>(
         element: i32,
         lists: impl Iterator<Item = V> + Clone,
     ) -> ArrayRef {
@@ -436,10 +451,8 @@ impl FromCell<NanosList> for Vec<Timestamp> {
 }
 
 impl NanosList {
-    pub(crate) fn array<I: Iterator<Item = Timestamp>>(
-        element: i32,
-        lists: impl Iterator<Item = I>,
-    ) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<I: Iterator<Item = Timestamp>>(element: i32, lists: impl Iterator<Item = I>) -> ArrayRef {
         let field = element_field(element, DataType::Int64);
         let mut builder = ListBuilder::new(Int64Builder::new()).with_field(field);
         for list in lists {
@@ -457,10 +470,8 @@ impl FromCell<DoubleList> for Vec<f64> {
 }
 
 impl DoubleList {
-    pub(crate) fn array<I: Iterator<Item = f64>>(
-        element: i32,
-        lists: impl Iterator<Item = Option<I>>,
-    ) -> ArrayRef {
+    /// The column of these values.
+    pub fn array<I: Iterator<Item = f64>>(element: i32, lists: impl Iterator<Item = Option<I>>) -> ArrayRef {
         let field = element_field(element, DataType::Float64);
         let mut builder = ListBuilder::new(Float64Builder::new()).with_field(field);
         for list in lists {
@@ -473,7 +484,7 @@ impl DoubleList {
 }
 
 /// A code of each source identifier; neighbours with the same identifier are taken apart once.
-pub(crate) fn codes<'a, S: AsRef<str> + 'a>(
+pub fn codes<'a, S: AsRef<str> + 'a>(
     source_ids: impl Iterator<Item = &'a SourceId>,
     code: impl Fn(&'a SourceId) -> S,
 ) -> ArrayRef {

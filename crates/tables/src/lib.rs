@@ -37,10 +37,11 @@ pub mod signal_levels;
 pub mod stations;
 pub mod timing;
 
+pub use arrow;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 
-pub use cells::{Cell, Cells, Decoded, Row, Unfit, Unreadable, decode, decode_checked};
+pub use cells::{Cell, Decoded, Row, Unfit, Unreadable, decode, decode_checked};
 pub use port::Sink;
 pub use schema::{FIELD_ID_KEY, element_field};
 

@@ -2,7 +2,7 @@
 
 use seislake_model::Magnitude;
 
-use crate::declare::columns;
+use crate::columns;
 use crate::{SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {

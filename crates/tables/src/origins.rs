@@ -2,7 +2,7 @@
 
 use seislake_model::Origin;
 
-use crate::declare::columns;
+use crate::columns;
 use crate::{PartitionBy, SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {

@@ -4,7 +4,7 @@
 
 use seislake_model::{Packet, RecordPosition, SourceId};
 
-use crate::declare::columns;
+use crate::columns;
 use crate::kind::codes;
 use crate::{PartitionBy, SortBy, TableDef};
 

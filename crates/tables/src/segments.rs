@@ -13,7 +13,7 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use arrow::error::ArrowError;
 use seislake_model::{Joint, RecordPosition, Run, Samples, Segment, SourceId, TimeBase};
 
-use crate::declare::columns;
+use crate::columns;
 use crate::kind::{IntList, Long, codes};
 use crate::{PartitionBy, SortBy, TableDef, TableRow, encode};
 

@@ -4,7 +4,7 @@
 
 use seislake_model::SignalLevel;
 
-use crate::declare::columns;
+use crate::columns;
 use crate::{PartitionBy, SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {

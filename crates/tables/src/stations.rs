@@ -2,7 +2,7 @@
 
 use seislake_model::Station;
 
-use crate::declare::columns;
+use crate::columns;
 use crate::{SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {

@@ -34,6 +34,7 @@ use tokio::task::JoinSet;
 
 use crate::Error;
 use crate::database::Verify;
+use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, punctuation, watermark_of};
 use crate::topic::{Log, NewRecord, Record, Topic, in_appends};
 use batch::{Batch, sort_out};

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::database::{self, StateDatabase, Verify};
+use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic};
 
 /// What identifies a record.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::database::{self, StateDatabase, Verify};
+use crate::error::Cause;
 
 const STAGES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("stages");
 /// Pages kept in memory: checkpoints are written, and read once at the start.

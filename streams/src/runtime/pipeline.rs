@@ -11,7 +11,7 @@ use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::MagnitudeSettings;
 use seislake_seismo::pick::PickSettings;
 use seislake_seismo::travel_time::TravelTime;
-use seislake_tables::Sink;
+use seislake_tables::{Sink, TableDef};
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -22,40 +22,13 @@ use super::retry::{Health, Patience, RetrySettings};
 use super::sink_runner::{SinkInput, SinkRunner, SinkSettings};
 use super::stage::Stage;
 use super::stage_runner::{StageRunner, StageSettings, StageWiring};
-use super::tabulate::{BlockSettings, LetterTable, MessageTable, Messages, RawTable, Tabulate};
+use super::tabulate::{BlockSettings, LetterTable, MessageTable, RawTable, Tabulate};
 use crate::Error;
-use crate::message::{
-    ASSOCIATIONS, LOCATIONS, MAGNITUDES, PHASE_PICKS, TOPICS, WAVEFORMS_RAW, dead_letter_topic,
-};
-use crate::stages::{
-    AssociateConfig, AssociateStage, InventoryHandle, LocateConfig, LocateStage, MagnitudeConfig,
-    MagnitudeStage, PickConfig, PickStage,
-};
+use crate::error::Cause;
+use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
+use crate::stages::InventoryHandle;
 use crate::topic::{Log, Topic};
-
-const RAW_TABLES: [&str; 2] = ["waveform.packets", "waveform.segments"];
-const PICK_TABLES: [&str; 1] = ["bulletin.picks"];
-const BULLETIN_TABLES: [&str; 5] = [
-    "bulletin.origins",
-    "bulletin.arrivals",
-    "bulletin.events",
-    "bulletin.magnitudes",
-    "bulletin.amplitudes",
-];
-const LETTER_TABLES: [&str; 1] = ["stream.dead_letters"];
-
-/// Tables that a pipeline feeds: it needs a sink for each.
-pub const TABLES: [&str; 9] = [
-    "waveform.packets",
-    "waveform.segments",
-    "bulletin.picks",
-    "bulletin.origins",
-    "bulletin.arrivals",
-    "bulletin.events",
-    "bulletin.magnitudes",
-    "bulletin.amplitudes",
-    "stream.dead_letters",
-];
+use crate::topology::{self, Feed, LETTER_TABLES, RAW_TABLES, StageSpec};
 
 /// A runner that fails is gone before its failure is told: that takes no longer.
 const FAILURE_TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -87,11 +60,13 @@ pub struct PipelineParts {
     pub checkpoints: CheckpointStore,
     /// Settings of the path.
     pub settings: PipelineSettings,
+    /// The stages, in the order of the path; none: records are archived only.
+    pub stages: Vec<&'static StageSpec>,
     /// Stations and responses.
     pub inventory: InventoryHandle,
-    /// Earth model of the stages from picks to magnitudes; `None`: no stage runs, records are archived only.
+    /// Earth model of the stages from picks to magnitudes; `None`: no stage runs.
     pub travel_time: Option<Arc<dyn TravelTime>>,
-    /// One sink for each of [`TABLES`]; others are ignored.
+    /// One sink for each of [`crate::topology::tables_of`] the stages; others are ignored.
     pub sinks: BTreeMap<String, Box<dyn Sink>>,
     /// Where original records are kept; `None`: in the log only.
     pub raw_store: Option<Arc<dyn RawStore>>,
@@ -150,14 +125,18 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens all topics, restores all stages and starts working.
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
-        let topics = Topics::open(&parts.log, parts.raw_partitions)?;
-        let PipelineParts { checkpoints, settings, inventory, travel_time, sinks, raw_store, .. } = parts;
+        let PipelineParts { checkpoints, settings, stages, inventory, travel_time, sinks, raw_store, .. } =
+            parts;
+        topology::check(&stages)?;
+        let topics = Topics::open(&parts.log, parts.raw_partitions, &stages)?;
         let mut builder = Builder::new(checkpoints, &settings, Arc::clone(&topics.raw));
-        if let Some(travel_time) = &travel_time {
-            builder.add_stages(&settings, &inventory, travel_time, &topics).await?;
+        let (sink_settings, partition_count) = (settings.sink, topics.raw.partitions());
+        if let Some(travel_time) = travel_time {
+            let context = StageContext { settings, inventory, travel_time, partition_count };
+            builder.add_stages(&stages, &context, &topics).await?;
         }
-        builder.add_sinks(sinks, settings.sink, raw_store, &topics).await?;
-        builder.add_feed(&topics)?;
+        builder.add_sinks(sinks, sink_settings, raw_store, &stages, &topics).await?;
+        builder.add_feed(&stages, &topics)?;
         Ok(builder.pipeline)
     }
 
@@ -289,36 +268,53 @@ async fn wait_for<T: PartialOrd + Copy + Send + Sync>(
     }
 }
 
+/// What stages are made of beside their input.
+#[derive(Debug)]
+pub(crate) struct StageContext {
+    pub(crate) settings: PipelineSettings,
+    /// Stations and responses.
+    pub(crate) inventory: InventoryHandle,
+    /// Earth model.
+    pub(crate) travel_time: Arc<dyn TravelTime>,
+    /// Partitions of `waveforms.raw`.
+    pub(crate) partition_count: u32,
+}
+
 /// The topics of the path.
 pub(super) struct Topics {
     pub(super) raw: Arc<dyn Topic>,
-    picks: Arc<dyn Topic>,
-    associations: Arc<dyn Topic>,
-    locations: Arc<dyn Topic>,
-    magnitudes: Arc<dyn Topic>,
+    /// Outputs of the stages.
+    outputs: Vec<(&'static str, Arc<dyn Topic>)>,
+    /// Dead letters of `raw` and of the outputs, in this order.
     letters: Vec<Arc<dyn Topic>>,
 }
 
 impl Topics {
-    pub(super) fn open(log: &Log, raw_partitions: u32) -> Result<Self, Error> {
+    pub(super) fn open(log: &Log, raw_partitions: u32, stages: &[&'static StageSpec]) -> Result<Self, Error> {
         let partitions = |topic| if topic == WAVEFORMS_RAW { raw_partitions } else { 1 };
-        let letters = TOPICS
-            .iter()
-            .map(|topic| log.topic(&dead_letter_topic(topic), 1 + partitions(*topic)))
+        let letters = topology::topics_of(stages)
+            .into_iter()
+            .map(|topic| log.topic(&dead_letter_topic(topic), 1 + partitions(topic)))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            raw: log.topic(WAVEFORMS_RAW, raw_partitions)?,
-            picks: log.topic(PHASE_PICKS, 1)?,
-            associations: log.topic(ASSOCIATIONS, 1)?,
-            locations: log.topic(LOCATIONS, 1)?,
-            magnitudes: log.topic(MAGNITUDES, 1)?,
-            letters,
-        })
+        let outputs = stages.iter().map(|stage| Ok((stage.output, log.topic(stage.output, 1)?)));
+        let outputs = outputs.collect::<Result<_, Error>>()?;
+        Ok(Self { raw: log.topic(WAVEFORMS_RAW, raw_partitions)?, outputs, letters })
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Arc<dyn Topic>> {
-        let path = [&self.raw, &self.picks, &self.associations, &self.locations, &self.magnitudes];
-        path.into_iter().chain(&self.letters)
+        let outputs = self.outputs.iter().map(|(_, topic)| topic);
+        std::iter::once(&self.raw).chain(outputs).chain(&self.letters)
+    }
+
+    /// The topic of a name, as stages have it.
+    fn named(&self, name: &str) -> Result<&Arc<dyn Topic>, Error> {
+        if name == WAVEFORMS_RAW {
+            return Ok(&self.raw);
+        }
+        let found = self.outputs.iter().find(|(output, _)| *output == name);
+        found
+            .map(|(_, topic)| topic)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, format!("no topic \"{name}\" on this path")))
     }
 
     /// Dead letters of the path's topics, in their order.
@@ -346,14 +342,19 @@ impl Topics {
 }
 
 /// What one runner feeds: its name, its tables and what it reads.
-type SinkGroup = (&'static str, &'static [&'static str], Vec<SinkInput>);
+struct SinkGroup {
+    name: &'static str,
+    tables: Vec<&'static TableDef>,
+    inputs: Vec<SinkInput>,
+}
 
 /// The runners of all tables.
 fn sink_groups(
     settings: SinkSettings,
     raw_store: &Option<Arc<dyn RawStore>>,
+    stages: &[&'static StageSpec],
     topics: &Topics,
-) -> Result<[SinkGroup; 4], Error> {
+) -> Result<Vec<SinkGroup>, Error> {
     let blocks = BlockSettings {
         records: settings.block_records,
         bytes: settings.block_bytes,
@@ -368,35 +369,42 @@ fn sink_groups(
         };
         (0..topic.partitions()).map(input).collect::<Vec<SinkInput>>()
     };
-    let messages = |topic: &Arc<dyn Topic>, messages| -> Result<Vec<SinkInput>, Error> {
-        let table = |partition| -> Box<dyn Tabulate> {
-            Box::new(MessageTable::new(topic.name(), partition, messages))
-        };
-        Ok(every(topic, Some(topics.letters_of(topic)?), &table))
-    };
-    let raw_letters = topics.letters_of(&topics.raw)?;
-    let raw = every(&topics.raw, Some(raw_letters), &|partition| {
+    let raw = every(&topics.raw, Some(topics.letters_of(&topics.raw)?), &|partition| {
         Box::new(RawTable::new(topics.raw.name(), partition, blocks, raw_store.clone()))
     });
-    let picks = messages(&topics.picks, Messages::Picks)?;
-    let mut bulletin = messages(&topics.locations, Messages::Locations)?;
-    bulletin.extend(messages(&topics.magnitudes, Messages::Magnitudes)?);
+    let mut groups = vec![SinkGroup { name: "waveforms", tables: RAW_TABLES.into(), inputs: raw }];
+    for stage in stages.iter().copied().filter(|stage| !stage.tables.is_empty()) {
+        let topic = topics.named(stage.output)?;
+        let inputs = every(topic, Some(topics.letters_of(topic)?), &|partition| {
+            Box::new(MessageTable::new(topic.name(), partition, stage))
+        });
+        let group = match groups.iter().position(|group| group.name == stage.group) {
+            Some(place) => &mut groups[place],
+            None => {
+                groups.push(SinkGroup { name: stage.group, tables: Vec::new(), inputs: Vec::new() });
+                let last = groups.len() - 1;
+                &mut groups[last]
+            }
+        };
+        group.inputs.extend(inputs);
+        for table in stage.tables {
+            if !group.tables.iter().any(|known| known.full_name() == table.full_name()) {
+                group.tables.push(table);
+            }
+        }
+    }
     let letters = topics.letters.iter().flat_map(|topic| {
         every(topic, None, &|partition| Box::new(LetterTable::new(topic.name(), partition)))
     });
-    let letters = letters.collect();
-    Ok([
-        ("waveforms", &RAW_TABLES[..], raw),
-        ("picks", &PICK_TABLES[..], picks),
-        ("bulletin", &BULLETIN_TABLES[..], bulletin),
-        ("dead letters", &LETTER_TABLES[..], letters),
-    ])
+    groups.push(SinkGroup { name: "dead letters", tables: LETTER_TABLES.into(), inputs: letters.collect() });
+    Ok(groups)
 }
 
 /// Makes the rows of one partition.
 type MakeTable<'a> = dyn Fn(u32) -> Box<dyn Tabulate> + 'a;
 
-struct Builder {
+/// A pipeline that is being put together.
+pub(crate) struct Builder {
     pipeline: Pipeline,
     failure: Arc<watch::Sender<Option<Arc<Error>>>>,
     checkpoints: CheckpointStore,
@@ -429,46 +437,27 @@ impl Builder {
 
     async fn add_stages(
         &mut self,
-        settings: &PipelineSettings,
-        inventory: &InventoryHandle,
-        travel_time: &Arc<dyn TravelTime>,
+        stages: &[&'static StageSpec],
+        context: &StageContext,
         topics: &Topics,
     ) -> Result<(), Error> {
-        let partition_count = topics.raw.partitions();
-        let pick = PickConfig {
-            settings: settings.pick.clone(),
-            inventory: inventory.clone(),
-            partition_count,
-            trace_delay_s: settings.associate.amplitude_window_s,
-        };
-        for partition in 0..partition_count {
-            let wiring = topics.wiring(&topics.raw, partition, &topics.picks)?;
-            self.add_stage::<PickStage>(&pick, wiring).await?;
+        for stage in stages {
+            let (input, output) = (topics.named(stage.input)?, topics.named(stage.output)?);
+            for partition in 0..input.partitions() {
+                (stage.start)(self, context, topics.wiring(input, partition, output)?).await?;
+            }
         }
-        let associate = AssociateConfig {
-            settings: settings.associate.clone(),
-            inventory: inventory.clone(),
-            travel_time: Arc::clone(travel_time),
-            partition_count,
-        };
-        let wiring = topics.wiring(&topics.picks, 0, &topics.associations)?;
-        self.add_stage::<AssociateStage>(&associate, wiring).await?;
-        let locate = LocateConfig {
-            settings: settings.locate.clone(),
-            inventory: inventory.clone(),
-            travel_time: Arc::clone(travel_time),
-        };
-        let wiring = topics.wiring(&topics.associations, 0, &topics.locations)?;
-        self.add_stage::<LocateStage>(&locate, wiring).await?;
-        let magnitude =
-            MagnitudeConfig { settings: settings.magnitude.clone(), inventory: inventory.clone() };
-        let wiring = topics.wiring(&topics.locations, 0, &topics.magnitudes)?;
-        self.add_stage::<MagnitudeStage>(&magnitude, wiring).await
+        Ok(())
     }
 
-    async fn add_stage<S: Stage>(&mut self, config: &S::Config, wiring: StageWiring) -> Result<(), Error> {
+    /// Starts a stage on one partition of its input.
+    pub(crate) async fn add_stage<S: Stage>(
+        &mut self,
+        config: S::Config,
+        wiring: StageWiring,
+    ) -> Result<(), Error> {
         let (input, partition) = (Arc::clone(&wiring.input), wiring.partition);
-        let runner = StageRunner::<S>::open(config, wiring, self.settings, self.checkpoints.clone()).await?;
+        let runner = StageRunner::<S>::open(&config, wiring, self.settings, self.checkpoints.clone()).await?;
         let next = runner.progress();
         if input.name() == self.pipeline.raw.name() {
             self.pipeline.raw_readers.push((partition, next.clone()));
@@ -485,19 +474,19 @@ impl Builder {
         mut sinks: BTreeMap<String, Box<dyn Sink>>,
         settings: SinkSettings,
         raw_store: Option<Arc<dyn RawStore>>,
+        stages: &[&'static StageSpec],
         topics: &Topics,
     ) -> Result<(), Error> {
-        let groups = sink_groups(settings, &raw_store, topics)?;
-        for (name, tables, inputs) in groups {
+        for SinkGroup { name, tables, inputs } in sink_groups(settings, &raw_store, stages, topics)? {
             let mut taken = Vec::new();
             for table in tables {
-                let sink = sinks.remove(*table).ok_or_else(|| {
+                let sink = sinks.remove(&table.full_name()).ok_or_else(|| {
                     Error::new(
                         ErrorKind::Invalid,
                         format!("start the pipeline: no sink for table \"{table}\""),
                     )
                 })?;
-                taken.push((*table, sink));
+                taken.push((table, sink));
             }
             let wanted = self.pipeline.flush.subscribe();
             let runner = SinkRunner::open(
@@ -518,8 +507,9 @@ impl Builder {
         Ok(())
     }
 
-    fn add_feed(&mut self, topics: &Topics) -> Result<(), Error> {
-        for topic in [&topics.locations, &topics.magnitudes] {
+    fn add_feed(&mut self, stages: &[&'static StageSpec], topics: &Topics) -> Result<(), Error> {
+        for stage in stages.iter().filter(|stage| stage.feed == Feed::Shown) {
+            let topic = topics.named(stage.output)?;
             let next = topic.end_offset(0)?;
             let (feed, stop) = (self.pipeline.feed.clone(), self.pipeline.stop.clone());
             let patience = self.patience("feed");

@@ -11,6 +11,7 @@ use super::CheckpointStore;
 use super::pipeline::Topics;
 use crate::Error;
 use crate::topic::Log;
+use crate::topology;
 
 /// Nothing that was ever in a log lies further behind its end: such an offset is damage itself.
 const LOST_MAX: u64 = 1 << 32;
@@ -26,7 +27,7 @@ pub async fn continue_log(
     sinks: &mut BTreeMap<String, Box<dyn Sink>>,
     checkpoints: &CheckpointStore,
 ) -> Result<bool, Error> {
-    let topics = Topics::open(log, raw_partitions)?;
+    let topics = Topics::open(log, raw_partitions, &topology::all_stages())?;
     let mut known = checkpoints.inputs()?;
     for sink in sinks.values_mut() {
         known.extend(&sink.committed().await?);

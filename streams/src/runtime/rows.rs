@@ -2,10 +2,11 @@
 
 use seislake_tables::TableBatch;
 
-use super::tabulate::{BlockEnd, BlockSettings, LetterTable, MessageTable, Messages, RawTable, Tabulate};
+use super::tabulate::{BlockEnd, BlockSettings, LetterTable, MessageTable, RawTable, Tabulate};
 use crate::Error;
-use crate::message::{LOCATIONS, MAGNITUDES, PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
+use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
 use crate::topic::Record;
+use crate::topology::stage_of_output;
 
 /// The rows that a sink of `topic` makes of these records. Segments are cut where `records` end: those of a sink may be
 /// longer. What cannot be read makes none.
@@ -19,11 +20,11 @@ pub fn rows_of(topic: &str, partition: u32, records: Vec<Record>) -> Result<Vec<
             let whole = BlockSettings { records: u64::MAX, bytes: usize::MAX, end: BlockEnd::Session };
             Box::new(RawTable::new(topic, partition, whole, None))
         }
-        PHASE_PICKS => Box::new(MessageTable::new(topic, partition, Messages::Picks)),
-        LOCATIONS => Box::new(MessageTable::new(topic, partition, Messages::Locations)),
-        MAGNITUDES => Box::new(MessageTable::new(topic, partition, Messages::Magnitudes)),
         letters if letters.ends_with(&dead_letter_topic("")) => Box::new(LetterTable::new(topic, partition)),
-        _ => return Ok(Vec::new()),
+        output => match stage_of_output(output) {
+            Some(stage) => Box::new(MessageTable::new(topic, partition, stage)),
+            None => return Ok(Vec::new()),
+        },
     };
     let mut blocks = table.push(records)?;
     blocks.extend(table.close()?);

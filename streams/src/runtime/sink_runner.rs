@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, future, stream};
 use seislake_model::{DeadLetter, Offset, Offsets, RawStore};
-use seislake_tables::{Sink, TableBatch, packets};
+use seislake_tables::{Sink, TableBatch, TableDef, packets};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +17,7 @@ use super::retry::{Patience, RetrySettings};
 use super::stage_runner::{APPEND_BYTES, Held, append, last_letter_in};
 use super::tabulate::{Block, BlockEnd, RawObject, Tabulate};
 use crate::Error;
+use crate::error::Cause;
 use crate::message::letter_record;
 use crate::topic::{Record, Topic, in_appends};
 
@@ -70,7 +71,7 @@ pub(super) struct SinkInput {
 
 /// One table that is fed.
 struct Slot {
-    table: &'static str,
+    table: &'static TableDef,
     sink: Box<dyn Sink>,
     /// What it had at the start.
     floor: Offsets,
@@ -125,7 +126,7 @@ impl SinkRunner {
     pub(super) async fn open(
         name: &'static str,
         settings: SinkSettings,
-        sinks: Vec<(&'static str, Box<dyn Sink>)>,
+        sinks: Vec<(&'static TableDef, Box<dyn Sink>)>,
         sources: Vec<SinkInput>,
         raw_store: Option<Arc<dyn RawStore>>,
         flush_wanted: watch::Receiver<u64>,
@@ -344,9 +345,10 @@ impl SinkRunner {
             if wanted(slot, &covered) {
                 commits.push(async move {
                     slot.sink.commit(&covered).await?;
-                    metrics::counter!("seislake_sink_rows_total", "table" => slot.table)
+                    metrics::counter!("seislake_sink_rows_total", "table" => slot.table.full_name())
                         .increment(slot.pending_rows as u64);
-                    metrics::counter!("seislake_sink_commits_total", "table" => slot.table).increment(1);
+                    metrics::counter!("seislake_sink_commits_total", "table" => slot.table.full_name())
+                        .increment(1);
                     slot.pending_rows = 0;
                     slot.committed = covered;
                     Ok::<_, Error>(())
@@ -443,7 +445,7 @@ async fn put_one(store: &dyn RawStore, object: RawObject, patience: &Patience) -
 /// Whether the block's packets are not committed yet. Where they are, the block is made again for another table,
 /// perhaps cut otherwise than before: its objects must not take the place of those that the rows name.
 fn new_packets(slots: &[Slot], topic: &dyn Topic, partition: u32, block: &Block) -> bool {
-    let slot = slots.iter().find(|slot| slot.table == packets::TABLE.full_name());
+    let slot = slots.iter().find(|slot| slot.table.full_name() == packets::TABLE.full_name());
     let of_packets = |rows: &TableBatch| rows.table.full_name() == packets::TABLE.full_name();
     let slot = slot.filter(|_| block.rows.iter().any(of_packets));
     slot.is_some_and(|slot| block.next > slot.floor.get(topic.name(), partition))
@@ -458,7 +460,7 @@ async fn write(
 ) -> Result<(), Error> {
     for rows in block.rows {
         let (count, table) = (rows.row_count(), rows.table.full_name());
-        let slot = slots.iter_mut().find(|slot| slot.table == table);
+        let slot = slots.iter_mut().find(|slot| slot.table.full_name() == table);
         let Some(slot) = slot.filter(|_| count > 0) else { continue };
         if block.next > slot.floor.get(topic.name(), partition) {
             slot.sink.write(rows).await?;

@@ -26,6 +26,7 @@ use super::retry::{Health, Patience, RetrySettings};
 use super::stage::{Derived, Output, Stage};
 use crate::Error;
 use crate::database::panic_text;
+use crate::error::Cause;
 use crate::message::{Envelope, letter_of};
 use crate::topic::{NewRecord, Record, Topic, in_appends};
 

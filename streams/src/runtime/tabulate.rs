@@ -27,6 +27,7 @@ use crate::message::{
 };
 use crate::record::{believed_arrival, check_times};
 use crate::topic::Record;
+use crate::topology::StageSpec;
 
 /// A reader of a short window decodes at least one segment: longer ones are cut.
 const SEGMENT_SAMPLES_MAX: usize = 1 << 16;
@@ -60,7 +61,8 @@ pub(super) trait Tabulate: Send {
     fn close(&mut self) -> Result<Option<Block>, Error>;
 }
 
-fn batch<R: TableRow>(rows: Vec<R>) -> Result<TableBatch, Error> {
+/// Rows of one table, on their way to it.
+pub(crate) fn batch<R: TableRow>(rows: Vec<R>) -> Result<TableBatch, Error> {
     TableBatch::of(rows)
         .map_err(|e| Error::caused(ErrorKind::Internal, format!("make rows of \"{}\"", R::TABLE), e))
 }
@@ -382,41 +384,23 @@ fn is_quality(text: &str, quality: Quality) -> bool {
 /// Stage named in the dead letters of messages that make no rows.
 const MESSAGE_STAGE: &str = "bulletin";
 
-/// Which messages a topic carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Messages {
-    /// Picks, and what only stages need.
-    Picks,
-    Locations,
-    Magnitudes,
-}
-
-/// Messages of stages to rows of the bulletin.
+/// Messages of a stage to rows of its tables.
 #[derive(Debug)]
 pub(super) struct MessageTable {
     topic: Arc<str>,
     partition: u32,
-    messages: Messages,
+    stage: &'static StageSpec,
 }
 
 impl MessageTable {
-    pub(super) fn new(topic: &str, partition: u32, messages: Messages) -> Self {
-        Self { topic: topic.into(), partition, messages }
+    pub(super) fn new(topic: &str, partition: u32, stage: &'static StageSpec) -> Self {
+        Self { topic: topic.into(), partition, stage }
     }
 
     fn message(&self, record: &Record) -> Result<Message, String> {
         let message = Envelope::of(record).map_err(|error| error.chain())?.message;
-        let ours = match self.messages {
-            Messages::Picks => {
-                matches!(
-                    message,
-                    Message::Pick { .. } | Message::AmplitudeTrace { .. } | Message::Watermark { .. }
-                )
-            }
-            Messages::Locations => matches!(message, Message::Location { .. }),
-            Messages::Magnitudes => matches!(message, Message::Magnitude { .. }),
-        };
-        if ours { Ok(message) } else { Err(format!("not a message of the topic \"{}\"", self.topic)) }
+        let is_said = (self.stage.says)(&message);
+        if is_said { Ok(message) } else { Err(format!("not a message of the topic \"{}\"", self.topic)) }
     }
 }
 
@@ -425,27 +409,10 @@ impl Tabulate for MessageTable {
         let Some(last) = records.last() else { return Ok(Vec::new()) };
         let next = last.offset + 1;
         let byte_count = records.iter().map(|record| record.value.len()).sum();
-        let (mut picks, mut origins, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut amplitudes, mut magnitudes, mut events) = (Vec::new(), Vec::new(), Vec::new());
-        let mut letters = Vec::new();
+        let (mut messages, mut letters) = (Vec::new(), Vec::new());
         for record in records.iter().filter(|record| !record.is_lost()) {
             match self.message(record) {
-                Ok(Message::Pick { pick }) => picks.push(*pick),
-                Ok(Message::Location { location }) => {
-                    origins.push(location.origin);
-                    arrivals.extend(location.arrivals);
-                    events.push(location.event);
-                }
-                Ok(Message::Magnitude { magnitude }) => {
-                    amplitudes.extend(magnitude.amplitudes);
-                    if let Some(network_magnitude) = magnitude.magnitude {
-                        magnitudes.push(network_magnitude);
-                        events.push(magnitude.event);
-                    }
-                }
-                Ok(
-                    Message::AmplitudeTrace { .. } | Message::Watermark { .. } | Message::Association { .. },
-                ) => {}
+                Ok(message) => messages.push(message),
                 Err(reason) => {
                     let (topic, partition) = (Arc::clone(&self.topic), self.partition);
                     let position = RecordPosition { topic, partition, offset: record.offset };
@@ -453,14 +420,7 @@ impl Tabulate for MessageTable {
                 }
             }
         }
-        let rows = vec![
-            batch(picks)?,
-            batch(origins)?,
-            batch(arrivals)?,
-            batch(amplitudes)?,
-            batch(magnitudes)?,
-            batch(events)?,
-        ];
+        let rows = (self.stage.rows)(messages)?;
         Ok(vec![Block { next, rows, objects: Vec::new(), letters, byte_count }])
     }
 

@@ -4,6 +4,7 @@ mod crash;
 mod failing;
 mod memory_sink;
 mod originals;
+mod own_stage;
 mod poison;
 mod replay;
 
@@ -20,6 +21,7 @@ use crate::gate::{Gate, Incoming, Offer};
 use crate::message::{WAVEFORMS_RAW, Watermark};
 use crate::stages::InventoryHandle;
 use crate::topic::Log;
+use crate::topology::all_stages;
 use memory_sink::{Fuel, Tables};
 
 pub(super) const PARTITIONS: u32 = 2;
@@ -106,6 +108,7 @@ async fn start_with(
         raw_partitions: PARTITIONS,
         checkpoints: checkpoints.clone(),
         settings,
+        stages: all_stages(),
         inventory: InventoryHandle::new(world.network.inventory().clone()),
         travel_time: Some(Arc::<TravelTimeTable>::clone(&world.travel_time)),
         sinks: tables.sinks(fuel),

@@ -24,6 +24,7 @@ use super::reader::{Cursor, Found, HELD_BYTES_MAX, read_at, scan};
 use super::sequence::FileSequence;
 use super::walk::{Candidate, walk};
 use crate::Error;
+use crate::error::Cause;
 use crate::gate::{Incoming, Offer, Refusal};
 use crate::message::Watermark;
 

@@ -6,6 +6,7 @@
 use super::files::{CHUNK_BYTES_MAX, FileSettings, PlannedFile};
 use super::reader::Cursor;
 use crate::Error;
+use crate::error::Cause;
 use crate::gate::{Incoming, Offer, Refusal};
 
 const DAY_NS: i64 = 86_400_000_000_000;

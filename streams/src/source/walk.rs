@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use seislake_model::ErrorKind;
 
 use crate::Error;
+use crate::error::Cause;
 
 const DIRECTORY_DEPTH_MAX: usize = 32;
 /// Endings by which a file claims to be miniSEED or SEED.

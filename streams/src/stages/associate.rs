@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 
 use super::InventoryHandle;
 use crate::Error;
-use crate::message::{Envelope, Message, Watermark};
+use crate::message::{ASSOCIATIONS, Envelope, Message, PHASE_PICKS, Watermark};
 use crate::runtime::{Output, Stage};
 use crate::topic::Record;
+use crate::topology::{Feed, StageSpec};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -55,6 +56,26 @@ pub struct AssociateStage {
     memory: Memory,
     associator: Associator,
 }
+
+pub(super) const SPEC: StageSpec = StageSpec {
+    name: AssociateStage::NAME,
+    input: PHASE_PICKS,
+    output: ASSOCIATIONS,
+    tables: &[],
+    group: "associations",
+    feed: Feed::Hidden,
+    says: |message| matches!(message, Message::Association { .. }),
+    rows: |_| Ok(Vec::new()),
+    start: |builder, context, wiring| {
+        let config = AssociateConfig {
+            settings: context.settings.associate.clone(),
+            inventory: context.inventory.clone(),
+            travel_time: Arc::clone(&context.travel_time),
+            partition_count: context.partition_count,
+        };
+        Box::pin(builder.add_stage::<AssociateStage>(config, wiring))
+    },
+};
 
 impl Stage for AssociateStage {
     const NAME: &'static str = "associate";

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use seislake_seismo::locate::{LocateSettings, Locator};
 use seislake_seismo::travel_time::TravelTime;
+use seislake_tables::{TableBatch, arrivals, events, origins};
 
 use super::InventoryHandle;
 use crate::Error;
-use crate::message::{Envelope, Message};
-use crate::runtime::{Output, Stage};
+use crate::message::{ASSOCIATIONS, Envelope, LOCATIONS, Message};
+use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
+use crate::topology::{Feed, StageSpec};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -27,6 +29,37 @@ pub struct LocateConfig {
 pub struct LocateStage {
     inventory: InventoryHandle,
     locator: Locator,
+}
+
+pub(super) const SPEC: StageSpec = StageSpec {
+    name: LocateStage::NAME,
+    input: ASSOCIATIONS,
+    output: LOCATIONS,
+    tables: &[&origins::TABLE, &arrivals::TABLE, &events::TABLE],
+    group: "bulletin",
+    feed: Feed::Shown,
+    says: |message| matches!(message, Message::Location { .. }),
+    rows,
+    start: |builder, context, wiring| {
+        let config = LocateConfig {
+            settings: context.settings.locate.clone(),
+            inventory: context.inventory.clone(),
+            travel_time: Arc::clone(&context.travel_time),
+        };
+        Box::pin(builder.add_stage::<LocateStage>(config, wiring))
+    },
+};
+
+fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
+    let (mut origins, mut arrivals, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    for message in messages {
+        if let Message::Location { location } = message {
+            origins.push(location.origin);
+            arrivals.extend(location.arrivals);
+            events.push(location.event);
+        }
+    }
+    Ok(vec![batch(origins)?, batch(arrivals)?, batch(events)?])
 }
 
 impl Stage for LocateStage {

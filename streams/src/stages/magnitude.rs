@@ -1,12 +1,14 @@
 //! Stage `magnitude`: locations with amplitude traces to amplitudes, magnitude and the event, revision 2.
 
 use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
+use seislake_tables::{TableBatch, amplitudes, events, magnitudes};
 
 use super::InventoryHandle;
 use crate::Error;
-use crate::message::{Envelope, Message};
-use crate::runtime::{Output, Stage};
+use crate::message::{Envelope, LOCATIONS, MAGNITUDES, Message};
+use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
+use crate::topology::{Feed, StageSpec};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -21,6 +23,38 @@ pub struct MagnitudeConfig {
 #[derive(Debug)]
 pub struct MagnitudeStage {
     config: MagnitudeConfig,
+}
+
+pub(super) const SPEC: StageSpec = StageSpec {
+    name: MagnitudeStage::NAME,
+    input: LOCATIONS,
+    output: MAGNITUDES,
+    tables: &[&amplitudes::TABLE, &magnitudes::TABLE, &events::TABLE],
+    group: "bulletin",
+    feed: Feed::Shown,
+    says: |message| matches!(message, Message::Magnitude { .. }),
+    rows,
+    start: |builder, context, wiring| {
+        let config = MagnitudeConfig {
+            settings: context.settings.magnitude.clone(),
+            inventory: context.inventory.clone(),
+        };
+        Box::pin(builder.add_stage::<MagnitudeStage>(config, wiring))
+    },
+};
+
+fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
+    let (mut amplitudes, mut magnitudes, mut events) = (Vec::new(), Vec::new(), Vec::new());
+    for message in messages {
+        if let Message::Magnitude { magnitude } = message {
+            amplitudes.extend(magnitude.amplitudes);
+            if let Some(of_network) = magnitude.magnitude {
+                magnitudes.push(of_network);
+                events.push(magnitude.event);
+            }
+        }
+    }
+    Ok(vec![batch(amplitudes)?, batch(magnitudes)?, batch(events)?])
 }
 
 impl Stage for MagnitudeStage {

@@ -13,3 +13,8 @@ pub use inventory::InventoryHandle;
 pub use locate::{LocateConfig, LocateStage};
 pub use magnitude::{MagnitudeConfig, MagnitudeStage};
 pub use pick::{PickConfig, PickStage};
+
+use crate::topology::StageSpec;
+
+/// The stages of the path, in its order. A new one is a file beside this and a line here.
+pub static STAGES: [StageSpec; 4] = [pick::SPEC, associate::SPEC, locate::SPEC, magnitude::SPEC];

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use seislake_model::{Inventory, Response, SourceId, Timestamp};
 use seislake_mseed::Samples;
 use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker, StationPickerState, Taken};
+use seislake_tables::{TableBatch, picks};
 use serde::{Deserialize, Serialize};
 
 use super::InventoryHandle;
 use crate::Error;
-use crate::message::{Message, Watermark, watermark_of};
-use crate::runtime::{Output, Stage};
+use crate::message::{Message, PHASE_PICKS, WAVEFORMS_RAW, Watermark, watermark_of};
+use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
+use crate::topology::{Feed, StageSpec};
 
 /// Amplitude traces are cut at whole seconds: one may come this much later than its window ends.
 const TRACE_ROUNDING_S: f64 = 2.0;
@@ -45,6 +47,36 @@ pub struct PickStage {
     responses: Responses,
     samples: Samples,
     floats: Vec<f64>,
+}
+
+pub(super) const SPEC: StageSpec = StageSpec {
+    name: PickStage::NAME,
+    input: WAVEFORMS_RAW,
+    output: PHASE_PICKS,
+    tables: &[&picks::TABLE],
+    group: "picks",
+    feed: Feed::Hidden,
+    says: |message| {
+        matches!(message, Message::Pick { .. } | Message::AmplitudeTrace { .. } | Message::Watermark { .. })
+    },
+    rows,
+    start: |builder, context, wiring| {
+        let config = PickConfig {
+            settings: context.settings.pick.clone(),
+            inventory: context.inventory.clone(),
+            partition_count: context.partition_count,
+            trace_delay_s: context.settings.associate.amplitude_window_s,
+        };
+        Box::pin(builder.add_stage::<PickStage>(config, wiring))
+    },
+};
+
+fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
+    let picks = messages.into_iter().filter_map(|message| match message {
+        Message::Pick { pick } => Some(*pick),
+        _ => None,
+    });
+    Ok(vec![batch(picks.collect())?])
 }
 
 impl Stage for PickStage {

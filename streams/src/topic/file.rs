@@ -22,6 +22,7 @@ use super::{
     Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
     no_partition, push_lost, wait_beyond,
 };
+use crate::error::Cause;
 use crate::{Error, database};
 
 /// Partitions that a topic may have: twice what settings allow, and room for its dead letters.

@@ -23,7 +23,9 @@ use super::rewrite::rewrite;
 use super::segment::{Verify, Walk, file_name, misplaced};
 use crate::Error;
 use crate::database::free_name;
-use crate::message::{TOPICS, dead_letter_topic};
+use crate::error::Cause;
+use crate::message::dead_letter_topic;
+use crate::topology;
 
 const GAPS_FILE: &str = "gaps.json";
 
@@ -179,7 +181,7 @@ fn missing_topics(log: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Erro
 }
 
 fn topics_of_the_path() -> impl Iterator<Item = String> {
-    TOPICS.iter().flat_map(|topic| [(*topic).to_owned(), dead_letter_topic(topic)])
+    topology::topics().into_iter().flat_map(|topic| [topic.to_owned(), dead_letter_topic(topic)])
 }
 
 fn is_of_the_path(name: &str) -> bool {

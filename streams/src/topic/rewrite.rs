@@ -25,6 +25,7 @@ use super::repair::{LogDamage, LogFinding, note_gap};
 use super::segment::{Verify, Walk, file_name};
 use crate::Error;
 use crate::database::free_name;
+use crate::error::Cause;
 
 /// Bytes copied at once.
 const COPY_BYTES: u64 = 1 << 20;

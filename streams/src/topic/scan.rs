@@ -10,6 +10,7 @@ use super::batch::BatchPlace;
 use super::file::{partition_folders, segment_bases};
 use super::segment::{Segment, Verify, Walk, file_name, misplaced};
 use crate::Error;
+use crate::error::Cause;
 
 /// Bytes of records handed over at once.
 const PIECE_BYTES: usize = 8 << 20;

@@ -15,6 +15,7 @@ use seislake_model::{ErrorKind, Offset};
 use super::batch::{self, BatchHeader, BatchPlace, HEADER_BYTES, MAGIC};
 use super::{APPEND_BYTES_MAX, Record, push_lost};
 use crate::Error;
+use crate::error::Cause;
 
 /// One index entry for at least this many bytes: finding an offset reads at most this much of headers.
 const INDEX_INTERVAL_BYTES: u64 = 64 << 10;

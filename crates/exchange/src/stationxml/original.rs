@@ -3,8 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use seislake_model::Timestamp;
+use seislake_model::{Channel, Timestamp};
 
+use super::networks::set_attribute;
 use crate::epochs::Side;
 use crate::xml::{Element, Token, XmlReader, XmlWriter, number};
 use crate::{epoch_end, epoch_start, wrapped};
@@ -48,6 +49,97 @@ pub(super) fn repeated(element: &mut Element) -> Vec<(String, u64)> {
         is_single && !stated.insert(child.name.clone())
     };
     element.children.extract_if(.., is_second).map(|child| (child.name, child.line)).collect()
+}
+
+/// Units of lengths, in capitals, and how many metres they have.
+const LENGTHS: [(&str, f64); 14] = [
+    ("M", 1.0),
+    ("METER", 1.0),
+    ("METERS", 1.0),
+    ("METRE", 1.0),
+    ("METRES", 1.0),
+    ("KM", 1000.0),
+    ("KILOMETER", 1000.0),
+    ("KILOMETERS", 1000.0),
+    ("KILOMETRE", 1000.0),
+    ("KILOMETRES", 1000.0),
+    ("FT", 0.3048),
+    ("FOOT", 0.3048),
+    ("FEET", 0.3048),
+    ("CM", 0.01),
+];
+const LENGTH_ELEMENTS: [&str; 3] = ["Elevation", "Depth", "WaterLevel"];
+const ANGLES: [&str; 4] = ["DEGREES", "DEGREE", "DEG", "°"];
+const RATES: [&str; 5] = ["SAMPLES/S", "SAMPLES/SECOND", "SPS", "HZ", "HERTZ"];
+
+fn metres(unit: &str) -> Option<f64> {
+    let unit = unit.trim().to_uppercase();
+    LENGTHS.iter().find(|(name, _)| *name == unit).map(|(_, metres)| *metres)
+}
+
+/// Brings lengths to metres, which is all that the standard knows.
+pub(super) fn in_metres(element: &mut Element) {
+    for child in &mut element.children {
+        if child.foreign.is_some() || !LENGTH_ELEMENTS.contains(&child.name.as_str()) {
+            continue;
+        }
+        let Some(of_unit) = child.attribute("unit").and_then(metres) else { continue };
+        if let (true, Ok(length)) = (of_unit != 1.0, child.text.parse::<f64>()) {
+            child.text = number(length * of_unit);
+            set_attribute(child, "unit", Some("METERS"));
+        }
+    }
+}
+
+/// Whether the number of such an element is in a unit that is neither the standard's nor known otherwise.
+pub(super) fn is_other_unit(name: &str, unit: &str) -> bool {
+    let capitals = unit.trim().to_uppercase();
+    match name {
+        "Elevation" | "Depth" | "WaterLevel" => metres(unit).is_none(),
+        "Latitude" | "Longitude" | "Azimuth" | "Dip" => !ANGLES.contains(&capitals.as_str()),
+        "SampleRate" => !RATES.contains(&capitals.as_str()),
+        _ => false,
+    }
+}
+
+/// What comes before the place of a channel, and its parts, in the order of the schema.
+const HEAD: [&str; 9] = [
+    "Description",
+    "Identifier",
+    "Comment",
+    "DataAvailability",
+    "ExternalReference",
+    "Latitude",
+    "Longitude",
+    "Elevation",
+    "Depth",
+];
+
+/// The original of a channel with its place, which the schema asks for, where the document did not state it.
+pub(super) fn with_place(original: Arc<str>, channel: &Channel) -> Arc<str> {
+    let place = [
+        ("Latitude", channel.latitude),
+        ("Longitude", channel.longitude),
+        ("Elevation", channel.elevation_m),
+        ("Depth", channel.depth_m),
+    ];
+    let Some(mut element) = element_of(&original) else { return original };
+    let is_stated = |element: &Element, name: &str| element.children.iter().any(|child| child.is_ours(name));
+    if place.iter().all(|(name, _)| is_stated(&element, name)) {
+        return original;
+    }
+    for (name, value) in place {
+        if is_stated(&element, name) {
+            continue;
+        }
+        let rank = |name: &str| HEAD.iter().position(|other| *other == name);
+        let before = |child: &Element| child.foreign.is_none() && rank(&child.name) < rank(name);
+        let is_head = |child: &Element| rank(&child.name).is_some() && before(child);
+        let place = element.children.iter().rposition(is_head).map_or(0, |last| last + 1);
+        let child = Element { name: name.to_owned(), text: number(value), ..Element::default() };
+        element.children.insert(place, child);
+    }
+    text_of(&element)
 }
 
 /// The element with everything inside, as text.
@@ -121,7 +213,15 @@ fn is_date_time(text: &str) -> bool {
                     .zip(zone.chars())
                     .all(|(form, c)| if form == '+' { matches!(c, '+' | '-') } else { fits(form, c) })
     };
-    FORM.chars().zip(head.chars()).all(|(form, c)| fits(form, c)) && is_zone(zone)
+    // Leap seconds and the hour 24 are read by few.
+    let below = |range: std::ops::Range<usize>, end: u32| {
+        head.get(range).and_then(|text| text.parse::<u32>().ok()).is_some_and(|number| number < end)
+    };
+    FORM.chars().zip(head.chars()).all(|(form, c)| fits(form, c))
+        && below(11..13, 24)
+        && below(14..16, 60)
+        && below(17..19, 60)
+        && is_zone(zone)
 }
 
 /// Begin of an element, without what is inside.

@@ -102,6 +102,74 @@ fn elements_and_attributes_of_other_namespaces_do_not_take_the_place_of_ours() {
 }
 
 #[test]
+fn a_document_that_is_written_is_valid_where_the_one_that_was_read_was_not() {
+    let text = CHANNEL
+        .replace("endDate=\"2599-12-31T23:59:59\"", "endDate=\"2016-12-31T23:59:60\"")
+        .replace("startDate=\"2001-01-01T00:00:00\"", "startDate=\"2000-12-31T24:00:00\"")
+        .replace("<x:Depth>5</x:Depth>", "<x:Comment/><x:Depth unit=\"km\">0.25</x:Depth>");
+    let parsed = read(text.as_bytes()).unwrap();
+    assert_eq!(parsed.problems, []);
+    let channel = &parsed.value.channels[0];
+    assert_eq!((channel.elevation_m, channel.depth_m), (-150.0, 250.0));
+    let written = write(&parsed.value, Level::Response, Timestamp::from_nanos(0));
+    for expected in
+        ["startDate=\"2001-01-01T00:00:00", "endDate=\"2017-01-01T00:00:00", "<Elevation>-150</Elevation>"]
+    {
+        assert!(written.contains(expected), "{expected} is not in {written}");
+    }
+    let order = [
+        "<Comment",
+        "<Latitude>1.5<",
+        "<Longitude>2.5<",
+        "<Elevation>-150<",
+        "<Depth unit=\"METERS\">250<",
+        "<SampleRate>20<",
+    ];
+    let of_channel = written.split("<Channel").nth(1).unwrap();
+    let places: Vec<usize> = order.iter().map(|part| of_channel.find(part).unwrap()).collect();
+    assert!(places.is_sorted(), "{of_channel}");
+    assert_eq!(read(written.as_bytes()).unwrap().value.channels, parsed.value.channels);
+}
+
+#[test]
+fn lengths_are_brought_to_metres_and_unknown_units_are_refused_by_name() {
+    for (unit, expected) in [("m", 3.0), ("METERS", 3.0), ("KILOMETERS", 3000.0), ("feet", 0.9144), ("", 3.0)]
+    {
+        let text = CHANNEL.replace("<x:Elevation>100<", &format!("<x:Elevation unit=\"{unit}\">3<"));
+        let parsed = read(text.as_bytes()).unwrap();
+        assert_eq!(parsed.problems, []);
+        assert!((parsed.value.stations[0].elevation_m - expected).abs() < 1e-9, "{unit}");
+    }
+    for (element, unit) in [("Elevation", "fathoms"), ("Latitude", "radians"), ("SampleRate", "1/min")] {
+        let text = CHANNEL.replacen(&format!("<x:{element}>"), &format!("<x:{element} unit=\"{unit}\">"), 1);
+        let parsed = read(text.as_bytes()).unwrap();
+        let told: Vec<&str> = parsed.problems.iter().map(|problem| problem.reason.as_str()).collect();
+        let sentence = format!("<{element}> is in \"{unit}\", a unit that is not known");
+        assert!(told.iter().any(|reason| reason.contains(&sentence)), "{told:?}");
+    }
+}
+
+#[test]
+fn stations_and_networks_of_other_namespaces_are_none() {
+    let foreign = "<f:Station xmlns:f=\"urn:f\" code=\"S9\"><x:Latitude>1</x:Latitude><x:Longitude>2</x:Longitude>\
+        <x:Elevation>3</x:Elevation><x:Channel code=\"HHZ\" locationCode=\"\"><x:Depth>0</x:Depth></x:Channel></f:Station>";
+    let network = format!(
+        "<f:Network xmlns:f=\"urn:f\" code=\"E3\">{}</f:Network>",
+        foreign.replace("f:Station", "x:Station")
+    );
+    for text in [
+        CHANNEL.replacen("<x:Station ", &format!("{foreign}<x:Station "), 1),
+        CHANNEL.replacen("</x:Network>", &format!("{foreign}</x:Network>"), 1),
+        CHANNEL.replacen("<x:Network ", &format!("{network}<x:Network "), 1),
+    ] {
+        let parsed = read(text.as_bytes()).unwrap();
+        assert_eq!(parsed.problems, []);
+        let codes: Vec<_> = parsed.value.stations.iter().map(|station| station.station.as_str()).collect();
+        assert_eq!((codes, parsed.value.channels.len()), (vec!["AAA"], 1));
+    }
+}
+
+#[test]
 fn broken_documents_are_refused_with_their_position() {
     for (text, expected) in [
         (CHANNEL.replace("</x:Depth>", "</x:Dept>"), "line 6, column"),

@@ -10,8 +10,8 @@ use crate::gate::LiveSettings;
 async fn sinks_that_fail_some_times_change_no_row() {
     for failures in [1, 4] {
         let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-        for table in TABLES {
-            tables.fail(table, failures);
+        for table in crate::topology::tables() {
+            tables.fail(&table.full_name(), failures);
         }
         let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
         import(&log, &gate, &CheckpointStore::memory().unwrap(), &tables, &Fuel::endless()).await;

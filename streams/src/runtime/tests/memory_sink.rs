@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use async_trait::async_trait;
-use seislake_model::{ErrorKind, Offsets, SinkError, SnapshotId};
-use seislake_tables::{Sink, TableBatch};
+use seislake_model::{Error, ErrorKind, Offsets, SnapshotId};
+use seislake_tables::{Sink, TableBatch, TableDef};
 use tokio_util::sync::CancellationToken;
 
-use crate::runtime::TABLES;
+use crate::topology::tables as tables_of_the_path;
 
 /// Steps that may be taken before the world stops.
 #[derive(Clone, Debug)]
@@ -77,18 +77,34 @@ impl Tables {
     }
 
     pub(super) fn sinks(&self, fuel: &Fuel) -> BTreeMap<String, Box<dyn Sink>> {
-        TABLES
+        self.sinks_of(&tables_of_the_path(), fuel)
+    }
+
+    pub(super) fn sinks_of(
+        &self,
+        tables: &[&'static TableDef],
+        fuel: &Fuel,
+    ) -> BTreeMap<String, Box<dyn Sink>> {
+        tables
             .iter()
             .map(|table| {
                 let sink = MemorySink {
-                    table: (*table).to_owned(),
+                    table: table.full_name(),
                     tables: self.clone(),
                     fuel: fuel.clone(),
                     pending: Vec::new(),
                 };
-                ((*table).to_owned(), Box::new(sink) as Box<dyn Sink>)
+                (table.full_name(), Box::new(sink) as Box<dyn Sink>)
             })
             .collect()
+    }
+
+    /// Committed rows of a table, sorted.
+    pub(super) fn rows_of(&self, table: &TableDef) -> Vec<String> {
+        let tables = self.tables.lock().unwrap();
+        let mut rows = tables.get(&table.full_name()).map(|table| table.rows.clone()).unwrap_or_default();
+        rows.sort();
+        rows
     }
 
     /// Committed rows of all tables, sorted.
@@ -99,7 +115,10 @@ impl Tables {
             rows.sort();
             rows
         };
-        TABLES.iter().map(|table| ((*table).to_owned(), sorted(table))).collect()
+        tables_of_the_path()
+            .into_iter()
+            .map(|table| (table.full_name(), sorted(&table.full_name())))
+            .collect()
     }
 }
 
@@ -113,26 +132,26 @@ struct MemorySink {
 
 #[async_trait]
 impl Sink for MemorySink {
-    async fn committed(&self) -> Result<Offsets, SinkError> {
+    async fn committed(&self) -> Result<Offsets, Error> {
         let tables = self.tables.tables.lock().unwrap();
         Ok(tables.get(&self.table).map(|table| table.offsets.clone()).unwrap_or_default())
     }
 
-    async fn write(&mut self, rows: TableBatch) -> Result<(), SinkError> {
+    async fn write(&mut self, rows: TableBatch) -> Result<(), Error> {
         self.fuel.step().await;
         assert_eq!(rows.table.full_name(), self.table);
         self.pending.extend(texts(&rows));
         Ok(())
     }
 
-    async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, SinkError> {
+    async fn commit(&mut self, covered: &Offsets) -> Result<Option<SnapshotId>, Error> {
         self.fuel.step().await;
         if self.tables.refused.lock().unwrap().contains(&self.table) {
             let message = format!("{} is refused", self.table);
-            return Err(SinkError { kind: ErrorKind::Unavailable, message, source: None });
+            return Err(Error { kind: ErrorKind::Unavailable, message, source: None });
         }
         let failure = self.tables.fails(&self.table);
-        let failed = || SinkError { kind: ErrorKind::Unavailable, message: "failed".into(), source: None };
+        let failed = || Error { kind: ErrorKind::Unavailable, message: "failed".into(), source: None };
         if failure.is_some_and(|left| left.is_multiple_of(2)) {
             return Err(failed());
         }

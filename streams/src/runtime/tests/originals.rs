@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use seislake_model::{RawStore, SinkError};
+use seislake_model::{RawStore, Result};
 
 use super::memory_sink::{Fuel, Tables};
 use super::{PARTITIONS, settings, world};
@@ -12,6 +12,7 @@ use crate::gate::Gate;
 use crate::runtime::{CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings};
 use crate::stages::InventoryHandle;
 use crate::topic::Log;
+use crate::topology::all_stages;
 
 #[derive(Debug, Default)]
 struct MemoryStore(Mutex<HashMap<String, usize>>);
@@ -22,7 +23,7 @@ impl RawStore for MemoryStore {
         path.to_owned()
     }
 
-    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<(), SinkError> {
+    async fn put(&self, path: &str, bytes: Vec<u8>) -> Result<()> {
         self.0.lock().unwrap().insert(path.to_owned(), bytes.len());
         Ok(())
     }
@@ -37,6 +38,7 @@ async fn archive(log: &Arc<Log>, tables: &Tables, store: &Arc<MemoryStore>, bloc
             sink: SinkSettings { block_records, ..settings().sink },
             ..PipelineSettings::default()
         },
+        stages: all_stages(),
         inventory: InventoryHandle::new(world().network.inventory().clone()),
         travel_time: None,
         sinks: tables.sinks(&Fuel::endless()),

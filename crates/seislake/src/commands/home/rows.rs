@@ -22,11 +22,10 @@ use datafusion::common::JoinType;
 use datafusion::prelude::{SessionContext, col, ident};
 use futures::TryStreamExt;
 use seislake_model::{ErrorKind, Offsets, Timestamp};
-use seislake_streams::message::{
-    LOCATIONS, MAGNITUDES, PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_letter_topic,
-};
+use seislake_streams::message::{PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_letter_topic};
 use seislake_streams::runtime::rows_of;
 use seislake_streams::topic::{Record, scan};
+use seislake_streams::topology::stage_of_output;
 use seislake_tables::{TABLES, TableBatch, TableDef, arrivals, listed, packets, picks, segments, table_def};
 use tokio::runtime::Handle;
 
@@ -128,19 +127,17 @@ pub(super) async fn missing(
         let (name, _) = topic.split_once('@').unwrap_or((&topic, ""));
         match name {
             WAVEFORMS_RAW => missing.raw(place, &topic).await?,
-            PHASE_PICKS => missing.messages(place, &topic, &[PICKS]).await?,
-            LOCATIONS => {
-                let tables = ["bulletin.origins", ARRIVALS, "bulletin.events"];
-                missing.messages(place, &topic, &tables).await?;
-            }
-            MAGNITUDES => {
-                let tables = ["bulletin.amplitudes", "bulletin.magnitudes", "bulletin.events"];
-                missing.messages(place, &topic, &tables).await?;
-            }
             letters if letters.ends_with(&dead_letter_topic("")) => {
                 missing.messages(place, &topic, &[LETTERS]).await?;
             }
-            _ => {}
+            output => {
+                let tables = stage_of_output(output).map_or(&[][..], |stage| stage.tables);
+                let tables: Vec<String> = tables.iter().map(|table| table.full_name()).collect();
+                let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+                if !tables.is_empty() {
+                    missing.messages(place, &topic, &tables).await?;
+                }
+            }
         }
     }
     missing.put_back().await?;

@@ -1,0 +1,172 @@
+//! A stage and a table of somebody's own: this file, and one line where the path is chosen. Topic, dead letters, commits and
+//! lag are there.
+
+use std::collections::BTreeMap;
+
+use seislake_tables::{PartitionBy, SortBy, TableDef, columns};
+use serde::{Deserialize, Serialize};
+
+use super::memory_sink::{Fuel, Tables};
+use super::*;
+use crate::Error;
+use crate::message::{Envelope, Message, PHASE_PICKS, dead_letter_topic};
+use crate::runtime::{Output, Stage, batch};
+use crate::topic::{NewRecord, Record};
+use crate::topology::{Feed, StageSpec, all_stages, check, tables_of};
+
+/// How many picks a station has had when one came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct PickCount {
+    station: String,
+    pick_count: u64,
+}
+
+const TABLE: TableDef = TableDef {
+    namespace: "test",
+    name: "pick_counts",
+    doc: "How many picks a station has had.",
+    columns: COLUMNS,
+    partition: &[] as &[PartitionBy],
+    sort: SortBy::Columns(&[names::station]),
+    identity: &[names::station, names::pick_count],
+    page_rows: 4096,
+    row_group_rows: 4096,
+};
+
+columns! {
+    rows of PickCount as row in rows;
+    1 station: required Text, "Network and station code.";
+    2 pick_count: required Long, "Picks so far.";
+    -> PickCount { station, pick_count }
+}
+
+const SPEC: StageSpec = StageSpec {
+    name: "count",
+    input: PHASE_PICKS,
+    output: "test.pick_counts",
+    tables: &[&TABLE],
+    group: "counts",
+    feed: Feed::Hidden,
+    says: |message| matches!(message, Message::Other { .. }),
+    rows: |messages| {
+        let counts = messages.into_iter().filter_map(|message| match message {
+            Message::Other { content, .. } => serde_json::from_value::<PickCount>(content).ok(),
+            _ => None,
+        });
+        Ok(vec![batch(counts.collect())?])
+    },
+    start: |builder, _, wiring| Box::pin(builder.add_stage::<CountStage>((), wiring)),
+};
+
+static OWN: StageSpec = SPEC;
+
+#[derive(Debug, Default)]
+struct CountStage(BTreeMap<String, u64>);
+
+impl Stage for CountStage {
+    const NAME: &'static str = SPEC.name;
+    const STATE_VERSION: u32 = 1;
+    type Config = ();
+    type Settings = ();
+    type State = BTreeMap<String, u64>;
+
+    fn settings((): &()) {}
+
+    fn with_settings((): &(), (): ()) {}
+
+    fn init((): &()) -> Result<Self, Error> {
+        Ok(Self::default())
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        match Envelope::of(record).map(|envelope| envelope.message) {
+            Ok(Message::Pick { pick }) => {
+                let station = format!("{}.{}", pick.source_id.network(), pick.source_id.station());
+                let count = self.0.entry(station.clone()).or_default();
+                *count += 1;
+                let count = PickCount { station: station.clone(), pick_count: *count };
+                let content = serde_json::to_value(count).unwrap();
+                out.emit(Message::Other { key: station, content })
+            }
+            Ok(_) => Ok(()),
+            Err(error) => out.reject(record, &error.chain()),
+        }
+    }
+
+    fn snapshot(&self) -> Self::State {
+        self.0.clone()
+    }
+
+    fn restore((): &(), state: Self::State) -> Result<Self, Error> {
+        Ok(Self(state))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_and_a_table_of_ones_own_are_a_file_and_a_line() {
+    let mut stages = all_stages();
+    stages.push(&OWN);
+    check(&stages).unwrap();
+    let all_tables = tables_of(&stages);
+    assert!(all_tables.iter().any(|table| table.full_name() == "test.pick_counts"));
+
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let parts = PipelineParts {
+        raw_store: None,
+        log: Arc::clone(&log),
+        raw_partitions: PARTITIONS,
+        checkpoints: CheckpointStore::memory().unwrap(),
+        settings: settings(),
+        stages,
+        inventory: InventoryHandle::new(world().network.inventory().clone()),
+        travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
+        sinks: tables.sinks_of(&all_tables, &Fuel::endless()),
+    };
+    let pipeline = Pipeline::start(parts).await.unwrap();
+    gate.ingest(world().offers.clone()).await.unwrap();
+    // What nobody can read on the topic of picks is a dead letter of this stage too.
+    let picks = log.topic(PHASE_PICKS, 1).unwrap();
+    let nonsense = NewRecord { key: "x".into(), value: "nonsense".into(), arrival_time: None };
+    picks.append(0, vec![nonsense]).await.unwrap();
+    gate.finish().await.unwrap();
+    pipeline.drain().await.unwrap();
+
+    let counts = tables.rows_of(&TABLE);
+    assert_eq!(counts.len(), undisturbed()["bulletin.picks"].len(), "a row for each pick");
+    assert!(tables.rows()["bulletin.picks"] == undisturbed()["bulletin.picks"]);
+    let lags = pipeline.lags().unwrap();
+    let lag = lags.iter().find(|lag| lag.stage == "count").unwrap();
+    assert_eq!((lag.topic.as_str(), lag.next), (PHASE_PICKS, lag.end));
+    let letters = log.topic(&dead_letter_topic("test.pick_counts"), 2).unwrap();
+    assert_eq!(letters.end_offset(1).unwrap(), 0, "its own messages can be read");
+    let refused = &tables.rows()["stream.dead_letters"];
+    assert!(refused.iter().any(|letter| letter.contains("|count|")), "{refused:?}");
+    pipeline.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_path_ends_where_stages_are_left_out() {
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let stages = crate::topology::stages_named(&["pick".to_owned()]).unwrap();
+    let parts = PipelineParts {
+        raw_store: None,
+        log: Arc::clone(&log),
+        raw_partitions: PARTITIONS,
+        checkpoints: CheckpointStore::memory().unwrap(),
+        settings: settings(),
+        stages,
+        inventory: InventoryHandle::new(world().network.inventory().clone()),
+        travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
+        sinks: tables.sinks(&Fuel::endless()),
+    };
+    let pipeline = Pipeline::start(parts).await.unwrap();
+    gate.ingest(world().offers.clone()).await.unwrap();
+    gate.finish().await.unwrap();
+    pipeline.drain().await.unwrap();
+    assert!(tables.rows()["bulletin.picks"] == undisturbed()["bulletin.picks"]);
+    assert!(tables.rows()["bulletin.events"].is_empty());
+    assert!(pipeline.lags().unwrap().iter().all(|lag| lag.stage == "pick"));
+    pipeline.shutdown().await.unwrap();
+}
