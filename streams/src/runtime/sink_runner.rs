@@ -435,7 +435,7 @@ async fn put_one(store: &dyn RawStore, object: RawObject, patience: &Patience) -
     loop {
         match store.put(&object.path, object.bytes.clone()).await {
             Ok(()) => break,
-            Err(error) => trial.failed(error.into()).await?,
+            Err(error) => trial.failed(error).await?,
         }
     }
     trial.succeeded();

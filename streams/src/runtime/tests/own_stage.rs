@@ -89,7 +89,7 @@ impl Stage for CountStage {
                 out.emit(Message::Other { key: station, content })
             }
             Ok(_) => Ok(()),
-            Err(error) => out.reject(record, &error.chain()),
+            Err(error) => out.reject(record, error.chain()),
         }
     }
 
