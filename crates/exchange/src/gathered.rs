@@ -11,6 +11,7 @@ use std::hash::Hash;
 
 use seislake_model::{Channel, Inventory, Station};
 
+use crate::stationxml::keep_stricter;
 use crate::{Parsed, Problem};
 
 /// Problems that are kept; further ones are counted. A document of millions of bad lines must not become gigabytes of text.
@@ -81,12 +82,18 @@ impl Gathered {
             |station| (station.network.clone(), station.station.clone(), station.start_time),
             |station| Station { original: None, network_original: None, ..station.clone() },
             |station| format!("station \"{}.{}\"", station.network, station.station),
+            |before, station| {
+                let of_network =
+                    keep_stricter(before.network_original.as_deref(), &mut station.network_original);
+                keep_stricter(before.original.as_deref(), &mut station.original) || of_network
+            },
             &mut self.problems,
         );
         let channels = self.channels.last_of_equal(
             |channel| (channel.source_id.clone(), channel.start_time),
             |channel| Channel { original: None, ..channel.clone() },
             |channel| format!("channel \"{}\"", channel.source_id),
+            |before, channel| keep_stricter(before.original.as_deref(), &mut channel.original),
             &mut self.problems,
         );
         self.problems.sort_by_key(|problem| problem.line);
@@ -105,11 +112,12 @@ impl<T: PartialEq> Epochs<T> {
         key: impl Fn(&T) -> K,
         essence: impl Fn(&T) -> T,
         name: impl Fn(&T) -> String,
+        restrict: impl Fn(&T, &mut T) -> bool,
         problems: &mut Vec<Problem>,
     ) -> Vec<T> {
         let mut places: HashMap<K, usize> = HashMap::with_capacity(self.0.len());
         let mut kept: Vec<(u64, T)> = Vec::with_capacity(self.0.len());
-        for (line, epoch) in self.0 {
+        for (line, mut epoch) in self.0 {
             let place = *places.entry(key(&epoch)).or_insert(kept.len());
             let Some(before) = kept.get_mut(place) else {
                 kept.push((line, epoch));
@@ -118,6 +126,14 @@ impl<T: PartialEq> Epochs<T> {
             if essence(&before.1) != essence(&epoch) {
                 let reason = format!(
                     "{} stands at line {} too, with the same start and other values: this one, the last, counts",
+                    name(&epoch),
+                    before.0
+                );
+                problems.push(Problem { line, reason });
+            }
+            if restrict(&before.1, &mut epoch) {
+                let reason = format!(
+                    "{} stands at line {} too, where fewer may have its data: that holds",
                     name(&epoch),
                     before.0
                 );

@@ -28,7 +28,7 @@ pub(crate) use networks::{group_networks, with_begin};
 pub use original::{
     NetworkSummary, RestrictedStatus, Sensitivity, network_summary, restricted_status, sensitivity,
 };
-pub(crate) use original::{azimuth, stated_date, summary_of as network_summary_of};
+pub(crate) use original::{azimuth, keep_stricter, stated_date, summary_of as network_summary_of};
 pub(crate) use response::of_sensitivity;
 pub use response::response_problem;
 pub use stages::response_stages;

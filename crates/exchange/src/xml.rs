@@ -37,6 +37,8 @@ pub(crate) struct Attribute {
 
 /// What the prefix `xml` always stands for.
 const XML_NAMESPACE: &str = "http://www.w3.org/XML/1998/namespace";
+/// How the names of QuakeML's own namespaces begin.
+const QUAKEML_NAMESPACES: &str = "http://quakeml.org/xmlns/";
 /// Prefix of foreign elements that had none.
 const DEFAULT_PREFIX: &str = "other";
 
@@ -56,11 +58,10 @@ pub(crate) struct Element {
 }
 
 impl Element {
-    /// Value of an attribute. One of another namespace counts only where there is none of the document's.
+    /// Value of an attribute of the document's own.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
-        let named = || self.attributes.iter().filter(|attribute| attribute.name == name);
-        let found = named().find(|attribute| attribute.foreign.is_none()).or_else(|| named().next());
-        found.map(|found| found.value.as_str())
+        let is_it = |attribute: &&Attribute| attribute.foreign.is_none() && attribute.name == name;
+        self.attributes.iter().find(is_it).map(|found| found.value.as_str())
     }
 
     /// Whether it is the document's own element of that name.
@@ -68,16 +69,14 @@ impl Element {
         self.foreign.is_none() && self.name == name
     }
 
-    /// First child of that name. One of another namespace counts only where there is none of the document's.
+    /// First child of that name, of the document's own.
     pub(crate) fn child(&self, name: &str) -> Option<&Self> {
-        let mut named = self.children.iter().filter(|child| child.name == name).peekable();
-        let first = named.peek().copied();
-        named.find(|child| child.foreign.is_none()).or(first)
+        self.children.iter().find(|child| child.is_ours(name))
     }
 
     /// All children of that name.
     pub(crate) fn children<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
-        self.children.iter().filter(move |child| child.name == name)
+        self.children.iter().filter(move |child| child.is_ours(name))
     }
 
     /// Descendant along a path of names.
@@ -314,7 +313,12 @@ impl<'a> XmlReader<'a> {
     }
 
     fn foreign(&self, prefix: &str) -> Option<Namespace> {
-        let uri = self.uri(prefix).filter(|uri| self.own_uri.as_deref() != Some(uri))?;
+        // The namespaces of QuakeML are one format: the root is of another than what is inside.
+        let is_own = |uri: &str| {
+            let of_quakeml = |uri: &str| uri.starts_with(QUAKEML_NAMESPACES);
+            self.own_uri.as_deref().is_some_and(|own| own == uri || of_quakeml(own) && of_quakeml(uri))
+        };
+        let uri = self.uri(prefix).filter(|uri| !is_own(uri))?;
         let prefix = if prefix.is_empty() { DEFAULT_PREFIX } else { prefix };
         Some(Namespace { prefix: prefix.to_owned(), uri: uri.to_owned() })
     }

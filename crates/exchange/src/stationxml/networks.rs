@@ -3,12 +3,12 @@
 //! A code may be used again by another network once the first has ended (temporary networks do), but never by two at a
 //! time: what is said of one code for overlapping times is said of one network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use seislake_model::{Station, Timestamp};
 
-use super::original::{element_of, summary_of, text_of};
+use super::original::{RestrictedStatus, STATUS, element_of, restricted_status, summary_of, text_of};
 use crate::xml::{Attribute, Element};
 
 /// A network and the places of its stations in the list they came from.
@@ -18,6 +18,9 @@ pub(crate) struct NetworkGroup {
     /// What is said of it, with `code`, `startDate` and `endDate` of all that was said.
     pub(crate) element: Option<Element>,
     pub(crate) stations: Vec<usize>,
+    /// What was said of the data of each station's network, where it was not the same of all: the network says `partial`
+    /// then, and the stations must say it themselves.
+    pub(crate) statuses: HashMap<usize, RestrictedStatus>,
 }
 
 /// One thing said of a network.
@@ -30,6 +33,8 @@ struct Said {
     /// Length of the text: of several, the one that says most is kept.
     length: usize,
     stations: Vec<usize>,
+    /// Who may have the data, by station; where nothing is said, everybody.
+    statuses: HashMap<usize, RestrictedStatus>,
 }
 
 /// The networks of `stations`, by code and begin.
@@ -72,33 +77,33 @@ impl Said {
         let element = text.as_deref().and_then(element_of);
         let summary = element.as_ref().map(summary_of).unwrap_or_default();
         let (start, end) = (summary.start_time, summary.end_time);
-        Self { start, end, element, length: text.map_or(0, |text| text.len()), stations }
+        let status = text.as_deref().and_then(restricted_status).unwrap_or(RestrictedStatus::Open);
+        let statuses = stations.iter().map(|station| (*station, status)).collect();
+        Self { start, end, element, length: text.map_or(0, |text| text.len()), stations, statuses }
     }
 
     /// Takes in what was said of the same network.
     fn join(&mut self, other: Self) {
         self.stations.extend(other.stations);
+        self.statuses.extend(other.statuses);
         if other.start.is_some() {
             self.end = self.end.zip(other.end).map(|(one, another)| one.max(another));
         }
-        let statuses = |element: &Option<Element>| {
-            let status = element.as_ref().and_then(|element| element.attribute("restrictedStatus"));
-            status.map(str::to_owned)
-        };
-        let (mine, others) = (statuses(&self.element), statuses(&other.element));
         if other.length > self.length {
             (self.element, self.length) = (other.element, other.length);
-        }
-        if let (Some(element), Some(mine), Some(others)) = (&mut self.element, mine, others)
-            && mine != others
-        {
-            set_attribute(element, "restrictedStatus", Some("partial"));
         }
     }
 
     fn group(mut self, code: &str) -> NetworkGroup {
         self.stations.sort_unstable();
+        let first = self.statuses.values().next().copied();
+        if self.statuses.values().all(|status| Some(*status) == first) {
+            self.statuses.clear();
+        }
         if let Some(element) = &mut self.element {
+            if !self.statuses.is_empty() {
+                set_attribute(element, STATUS, Some(RestrictedStatus::Partial.as_str()));
+            }
             set_attribute(element, "code", Some(code));
             // Dates that agree stay as they were written.
             let own = summary_of(element);
@@ -109,7 +114,24 @@ impl Said {
                 set_attribute(element, "endDate", self.end.map(|time| time.to_string()).as_deref());
             }
         }
-        NetworkGroup { code: code.to_owned(), element: self.element, stations: self.stations }
+        NetworkGroup {
+            code: code.to_owned(),
+            element: self.element,
+            stations: self.stations,
+            statuses: self.statuses,
+        }
+    }
+}
+
+/// Gives a station what was said of its network alone.
+pub(super) fn with_status(element: &mut Element, of_network: RestrictedStatus) {
+    match of_network {
+        // What is closed is closed below, whatever is said there.
+        RestrictedStatus::Closed => set_attribute(element, STATUS, Some(of_network.as_str())),
+        RestrictedStatus::Open if element.attribute(STATUS).is_none() => {
+            set_attribute(element, STATUS, Some(of_network.as_str()));
+        }
+        RestrictedStatus::Open | RestrictedStatus::Partial => {}
     }
 }
 

@@ -242,6 +242,9 @@ pub(crate) fn date_of(element: &Element, side: Side) -> Option<String> {
     Timestamp::rewritten(element.attribute(side.attribute())?).ok()
 }
 
+/// The attribute that says who may have the data.
+pub(super) const STATUS: &str = "restrictedStatus";
+
 /// Who may have the data of an epoch (`restrictedStatus`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestrictedStatus {
@@ -253,10 +256,44 @@ pub enum RestrictedStatus {
     Partial,
 }
 
+impl RestrictedStatus {
+    /// The word of the standard.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Partial => "partial",
+        }
+    }
+
+    /// How many it keeps out.
+    const fn strictness(self) -> u8 {
+        match self {
+            Self::Open => 0,
+            Self::Partial => 1,
+            Self::Closed => 2,
+        }
+    }
+}
+
+/// Of two originals of one thing, the stricter status holds: gives it to `original` where `before` has it. True where that
+/// was needed.
+pub(crate) fn keep_stricter(before: Option<&str>, original: &mut Option<Arc<str>>) -> bool {
+    let of = |text: Option<&str>| text.and_then(restricted_status).unwrap_or(RestrictedStatus::Open);
+    let (before, own) = (of(before), of(original.as_deref()));
+    let Some(mut element) = original.as_deref().and_then(element_of) else { return false };
+    if before.strictness() <= own.strictness() {
+        return false;
+    }
+    set_attribute(&mut element, STATUS, Some(before.as_str()));
+    *original = Some(text_of(&element));
+    true
+}
+
 /// What an original says about who may have its data; `None` where it says nothing.
 pub fn restricted_status(original: &str) -> Option<RestrictedStatus> {
     let start = start_of(original)?;
-    Some(match start.attribute("restrictedStatus")? {
+    Some(match start.attribute(STATUS)? {
         "open" => RestrictedStatus::Open,
         "partial" => RestrictedStatus::Partial,
         _ => RestrictedStatus::Closed,

@@ -170,6 +170,87 @@ fn stations_and_networks_of_other_namespaces_are_none() {
 }
 
 #[test]
+fn what_is_closed_stays_closed_when_it_is_written_and_what_is_open_open() {
+    let station = |code: &str, status: &str| {
+        format!(
+            "<Station code=\"{code}\"{status}><Latitude>1</Latitude><Longitude>2</Longitude><Elevation>3</Elevation></Station>"
+        )
+    };
+    let closed = " restrictedStatus=\"closed\"";
+    let heads = |long_first: bool| {
+        let words = "<Description>more words than the other head has</Description>";
+        let (one, other) = if long_first { (words, "") } else { ("", words) };
+        format!(
+            "<FDSNStationXML><Network code=\"SY\"{closed}>{one}{}{}</Network><Network code=\"SY\">{other}{}{}</Network></FDSNStationXML>",
+            station("D001", ""),
+            station("D002", " restrictedStatus=\"open\""),
+            station("D003", ""),
+            station("D004", closed),
+        )
+    };
+    let effective = |inventory: &Inventory| -> Vec<(String, bool)> {
+        let closed = |original: &Option<Arc<str>>| {
+            original.as_deref().and_then(restricted_status) == Some(RestrictedStatus::Closed)
+        };
+        let mut stations: Vec<_> = inventory
+            .stations
+            .iter()
+            .map(|station| {
+                (station.station.clone(), closed(&station.network_original) || closed(&station.original))
+            })
+            .collect();
+        stations.sort();
+        stations
+    };
+    for long_first in [true, false] {
+        let read_first = read(heads(long_first).as_bytes()).unwrap().value;
+        let before = effective(&read_first);
+        assert_eq!(before.iter().map(|(_, closed)| *closed).collect::<Vec<_>>(), [true, true, false, true]);
+        let written = write(&read_first, Level::Response, Timestamp::from_nanos(0));
+        let again = read(written.as_bytes()).unwrap().value;
+        assert_eq!(effective(&again), before, "{written}");
+        // Under a network that is open in part, what says nothing would be left to its channels.
+        let d003 = again.stations.iter().find(|station| station.station == "D003").unwrap();
+        assert_eq!(d003.original.as_deref().and_then(restricted_status), Some(RestrictedStatus::Open));
+    }
+}
+
+#[test]
+fn of_two_equal_epochs_the_stricter_status_holds_and_is_told() {
+    let with = |status: &str| {
+        CHANNEL.replace("<x:Station code", &format!("<x:Station restrictedStatus=\"{status}\" code"))
+    };
+    let inner = |text: &str| {
+        text.split("<x:Network code=\"XX\">").nth(1).unwrap().split("</x:Network>").next().unwrap().to_owned()
+    };
+    for (first, second, told) in
+        [("closed", "open", true), ("open", "closed", false), ("partial", "open", true)]
+    {
+        let joined =
+            with(first).replacen("</x:Network>", &format!("{}</x:Network>", inner(&with(second))), 1);
+        let parsed = read(joined.as_bytes()).unwrap();
+        assert_eq!(parsed.value.stations.len(), 1);
+        let status = parsed.value.stations[0].original.as_deref().and_then(restricted_status);
+        let stricter = if first == "open" { second } else { first };
+        assert_eq!(status.map(RestrictedStatus::as_str), Some(stricter));
+        let is_told =
+            parsed.problems.iter().any(|problem| problem.reason.contains("fewer may have its data"));
+        assert_eq!(is_told, told, "{:?}", parsed.problems);
+    }
+}
+
+#[test]
+fn another_namespace_says_nothing_about_ours() {
+    let text = CHANNEL
+        .replacen(" endDate=", " xmlns:o=\"urn:o\" o:restrictedStatus=\"closed\" o:endDate=", 1)
+        .replacen("<x:Depth>", "<o:Latitude xmlns:o=\"urn:o\">12</o:Latitude><x:Depth>", 1);
+    let parsed = read(text.as_bytes()).unwrap();
+    let (station, channel) = (&parsed.value.stations[0], &parsed.value.channels[0]);
+    assert_eq!((station.end_time, channel.latitude), (None, 1.5));
+    assert_eq!(station.original.as_deref().and_then(restricted_status), None);
+}
+
+#[test]
 fn broken_documents_are_refused_with_their_position() {
     for (text, expected) in [
         (CHANNEL.replace("</x:Depth>", "</x:Dept>"), "line 6, column"),

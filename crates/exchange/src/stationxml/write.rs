@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use seislake_model::{Channel, InputUnit, Inventory, Response, Station, Timestamp};
 
-use super::networks::set_attribute;
-use super::original::{azimuth, element_of, text_of, valid};
+use super::networks::{set_attribute, with_status};
+use super::original::{RestrictedStatus, STATUS, azimuth, element_of, text_of, valid};
 use super::{Level, group_networks, station_of, unit_name};
 use crate::epochs::Side;
 use crate::xml::{Element, XmlWriter};
@@ -53,8 +53,10 @@ pub fn write_document(inventory: &Inventory, document: &Document<'_>) -> String 
             None => xml.open("Network", &[("code", &network.code)]),
         }
         if document.level >= Level::Station {
-            for (station, channels) in network.stations.iter().filter_map(|index| stations.get(*index)) {
-                write_station(&mut xml, station, channels, document);
+            let listed = network.stations.iter().filter_map(|index| Some((index, stations.get(*index)?)));
+            for (index, (station, channels)) in listed {
+                let of_network = network.statuses.get(index).copied();
+                write_station(&mut xml, station, of_network, channels, document);
             }
         }
         xml.close();
@@ -116,13 +118,20 @@ fn open_epoch(
     xml.open(name, &attributes);
 }
 
-fn write_station(xml: &mut XmlWriter, station: &Station, channels: &[&Channel], document: &Document<'_>) {
+fn write_station(
+    xml: &mut XmlWriter,
+    station: &Station,
+    of_network: Option<RestrictedStatus>,
+    channels: &[&Channel],
+    document: &Document<'_>,
+) {
     match station.original.as_deref().and_then(element_of) {
         Some(mut element) => {
             set_attribute(&mut element, "code", Some(&station.station));
+            of_network.into_iter().for_each(|status| with_status(&mut element, status));
             open_with_children(xml, &valid(with_start(element, station.start_time)));
         }
-        None => open_station(xml, station),
+        None => open_station(xml, station, of_network),
     }
     if document.level >= Level::Channel {
         for channel in channels {
@@ -140,8 +149,11 @@ fn with_start(mut element: Element, start_time: Option<Timestamp>) -> Element {
     element
 }
 
-fn open_station(xml: &mut XmlWriter, station: &Station) {
-    open_epoch(xml, "Station", &[("code", &station.station)], (station.start_time, station.end_time));
+fn open_station(xml: &mut XmlWriter, station: &Station, of_network: Option<RestrictedStatus>) {
+    let status = of_network.filter(|status| *status != RestrictedStatus::Partial);
+    let mut attributes = vec![("code", station.station.as_str())];
+    attributes.extend(status.map(|status| (STATUS, status.as_str())));
+    open_epoch(xml, "Station", &attributes, (station.start_time, station.end_time));
     xml.number("Latitude", station.latitude);
     xml.number("Longitude", station.longitude);
     xml.number("Elevation", station.elevation_m);
@@ -153,7 +165,7 @@ fn open_station(xml: &mut XmlWriter, station: &Station) {
 /// An original of a station that no document gave, with dates that it states beside those that are held.
 pub(crate) fn original_of_station(station: &Station, dates: [Option<String>; 2]) -> Arc<str> {
     let mut xml = XmlWriter::fragment();
-    open_station(&mut xml, station);
+    open_station(&mut xml, station, None);
     with_dates(xml.finish(), dates)
 }
 
