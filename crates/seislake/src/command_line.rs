@@ -449,7 +449,7 @@ pub(crate) struct QualityReportArgs {
     /// From this time on (UTC); the first day there is where absent.
     #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) from: Option<Timestamp>,
-    /// Before this time (UTC); after the last day there is where absent.
+    /// Before this time (UTC); where absent, the last sample there is: its day counts to there.
     #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) to: Option<Timestamp>,
     /// Only these source ids; * stands for any text, ? for one character. May be given several times.

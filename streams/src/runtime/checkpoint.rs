@@ -56,6 +56,17 @@ impl CheckpointStore {
         Ok(Self { path: None, database: Arc::new(Mutex::new(Some(database))) })
     }
 
+    /// Puts the checkpoints aside and begins without any: stages then replay the log.
+    pub(super) fn anew(&self) -> Result<(), Error> {
+        let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(slot.take());
+        if let Some(path) = &self.path {
+            database::put_state_aside(path)?;
+        }
+        *slot = Some(database::open(self.path.as_deref(), CACHE_BYTES, Verify::AT_START)?);
+        Ok(())
+    }
+
     /// Works on the database. After a failure it must be closed and opened again: the library asks for that.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
         let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);

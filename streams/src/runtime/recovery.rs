@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use seislake_model::Offsets;
 use seislake_tables::Sink;
 
 use super::CheckpointStore;
@@ -19,6 +20,9 @@ const LOST_MAX: u64 = 1 << 32;
 /// Lets each topic go on where the tables of `sinks` and the `checkpoints` say that it once was. True where records of
 /// `waveforms.raw` are lost. Call it before anybody else opens the log.
 ///
+/// Checkpoints that speak of records of which neither the log nor a table knows anything are those of another home, or of
+/// one that lost everything: they are put aside, so that what comes is looked at.
+///
 /// # Errors
 /// Tables or files that cannot be read or written.
 pub async fn continue_log(
@@ -28,10 +32,22 @@ pub async fn continue_log(
     checkpoints: &CheckpointStore,
 ) -> Result<bool, Error> {
     let topics = Topics::open(log, raw_partitions, &topology::all_stages())?;
-    let mut known = checkpoints.inputs()?;
+    let mut of_tables = Offsets::default();
     for sink in sinks.values_mut() {
-        known.extend(&sink.committed().await?);
+        of_tables.extend(&sink.committed().await?);
     }
+    let mut known = checkpoints.inputs()?;
+    let raw = topics.raw.name();
+    let mut is_new = true;
+    for partition in 0..topics.raw.partitions() {
+        is_new &= topics.raw.end_offset(partition)? == 0 && of_tables.get(raw, partition) == 0;
+    }
+    if is_new && (0..topics.raw.partitions()).any(|partition| known.get(raw, partition) > 0) {
+        tracing::warn!("the checkpoints know records that neither log nor tables ever had: they are put aside");
+        checkpoints.anew()?;
+        known = Offsets::default();
+    }
+    known.extend(&of_tables);
     let mut raw_is_lost = false;
     for topic in topics.all() {
         for partition in 0..topic.partitions() {

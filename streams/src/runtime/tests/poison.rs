@@ -193,3 +193,18 @@ async fn a_log_that_was_lost_goes_on_behind_what_the_tables_hold() {
         assert!(tables.rows()["waveform.packets"].len() > before);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_of_another_home_keep_no_record_from_being_picked() {
+    let checkpoints = CheckpointStore::memory().unwrap();
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
+
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let lost = continue_log(&log, PARTITIONS, &mut tables.sinks(&Fuel::endless()), &checkpoints).await;
+    assert!(!lost.unwrap(), "a new log has lost nothing");
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
+    assert!(&tables.rows() == undisturbed());
+}
