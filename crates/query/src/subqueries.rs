@@ -14,6 +14,7 @@
 
 mod calls;
 mod counted;
+mod lifted;
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(crate) struct Subqueries;
 
 impl AnalyzerRule for Subqueries {
     fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
+        lifted::check(&plan)?;
         let changed = Cell::new(false);
         let settled = plan.transform_up_with_subqueries(|node| {
             let node = settled(node)?;
@@ -81,7 +83,7 @@ impl OptimizerRule for RefuseWhatIsLeft {
 }
 
 const CORRELATED: &str = "a subquery that reads columns of the query around it may only compare them with = in its WHERE, without \
-                          LIMIT (but LIMIT 1), UNION or windows: write it as a join";
+                          LIMIT (but LIMIT 1), OFFSET, UNION, windows, outer joins or grouping sets: write it as a join";
 
 /// Ends a statement that has subqueries when all is planned.
 ///

@@ -43,7 +43,9 @@ pub async fn continue_log(
         is_new &= topics.raw.end_offset(partition)? == 0 && of_tables.get(raw, partition) == 0;
     }
     if is_new && (0..topics.raw.partitions()).any(|partition| known.get(raw, partition) > 0) {
-        tracing::warn!("the checkpoints know records that neither log nor tables ever had: they are put aside");
+        tracing::warn!(
+            "the checkpoints know records that neither log nor tables ever had: they are put aside"
+        );
         checkpoints.anew()?;
         known = Offsets::default();
     }

@@ -173,3 +173,46 @@ async fn what_cannot_be_answered_is_refused_in_words() {
     let said = answer(&nested).await;
     assert!(said.as_ref().is_err_and(|said| said.contains("too often")), "{nested}: {said:?}");
 }
+
+#[tokio::test]
+async fn a_condition_on_the_row_around_is_not_lifted_past_what_must_see_all_rows() {
+    const WORDS: &str = "a subquery that reads columns of the query around it may only compare them with =";
+    refused(&[
+        ("SELECT k FROM t WHERE 2 IN (SELECT count(*) OVER () FROM u WHERE u.k = t.k)", WORDS),
+        ("SELECT k FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k OFFSET 1)", WORDS),
+        ("SELECT k FROM t WHERE NOT EXISTS (SELECT 1 FROM u WHERE u.k = t.k OFFSET 1)", WORDS),
+        (
+            "SELECT k FROM t WHERE EXISTS (SELECT 1 FROM (SELECT row_number() OVER (ORDER BY y) AS r FROM u WHERE u.k = t.k) q WHERE q.r = 2)",
+            WORDS,
+        ),
+        (
+            "SELECT k, (SELECT count(*) FROM n LEFT JOIN (SELECT * FROM u WHERE u.k = t.k) q ON q.k = n.k) FROM t",
+            WORDS,
+        ),
+        ("SELECT k FROM t WHERE EXISTS (SELECT count(*) FROM u WHERE u.k = t.k GROUP BY GROUPING SETS ((), (y)))", WORDS),
+        ("SELECT k FROM t WHERE k IN (SELECT u.k FROM u WHERE u.k = t.k GROUP BY ROLLUP (u.k))", WORDS),
+    ])
+    .await;
+    check(&[
+        ("SELECT count(*) FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k)", "2"),
+        ("SELECT count(*) FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k LIMIT 1)", "2"),
+        (
+            "SELECT count(*) FROM t WHERE EXISTS (SELECT 1 FROM u LEFT JOIN n ON n.k = u.k WHERE u.k = t.k)",
+            "2",
+        ),
+        ("SELECT count(*) FROM t WHERE 4 IN (SELECT count(*) OVER () FROM u)", "4"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn grouping_sets_that_are_stated_twice_are_refused() {
+    const WORDS: &str = "a grouping set is stated twice";
+    refused(&[
+        ("SELECT k, sum(y) FROM u GROUP BY GROUPING SETS ((), (), (k))", WORDS),
+        ("SELECT k, y, count(*) FROM u GROUP BY GROUPING SETS ((k, y), (y, k))", WORDS),
+        ("SELECT k, count(*) FROM u GROUP BY k, ROLLUP (k)", WORDS),
+    ])
+    .await;
+    check(&[("SELECT sum(y) FROM u GROUP BY GROUPING SETS ((), (k)) ORDER BY 1 LIMIT 1", "7")]).await;
+}
