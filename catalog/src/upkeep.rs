@@ -169,7 +169,7 @@ impl Upkeep {
     /// rows) had. `rows` must hold all rows of these channels on the day and none of another day. Nothing is kept in
     /// memory but the names of files.
     pub async fn replace_day(&mut self, day: Timestamp, rows: TableBatch) -> Result<()> {
-        if rows.table.full_name() != self.table.full_name() {
+        if rows.table != self.table {
             let message = format!("rows of \"{}\" for table \"{}\"", rows.table, self.table);
             return Err(Error::new(ErrorKind::Internal, message));
         }

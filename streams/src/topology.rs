@@ -81,7 +81,7 @@ pub fn tables() -> Vec<&'static TableDef> {
 pub fn tables_of(stages: &[&'static StageSpec]) -> Vec<&'static TableDef> {
     let mut tables: Vec<&TableDef> = RAW_TABLES.into();
     for table in stages.iter().flat_map(|stage| stage.tables).chain(&LETTER_TABLES) {
-        if !tables.iter().any(|known| known.full_name() == table.full_name()) {
+        if !tables.contains(table) {
             tables.push(table);
         }
     }

@@ -385,7 +385,7 @@ pub(crate) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordB
 /// Rows of one partition, in the order of the table, as they are kept for long: pieces of a waveform that were cut
 /// only because they came bit by bit are joined.
 fn compacted(table: &TableDef, rows: RecordBatch) -> Result<RecordBatch> {
-    if table.full_name() == segments::TABLE.full_name() {
+    if *table == segments::TABLE {
         return segments::joined(rows).doing(|| "join segments");
     }
     Ok(rows)

@@ -121,7 +121,7 @@ impl TableSink {
     }
 
     async fn push(&mut self, rows: TableBatch) -> Result<()> {
-        if rows.table.full_name() != self.table.full_name() {
+        if rows.table != self.table {
             let message = format!("rows of \"{}\" in a sink of \"{}\"", rows.table, self.table);
             return Err(Error::new(ErrorKind::Internal, message));
         }

@@ -93,6 +93,8 @@ pub(crate) fn refuse_what_is_left(plan: &LogicalPlan) -> Result<()> {
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expression| {
             expression.apply(|part| match subquery_of(part) {
+                // Of LATERAL.
+                None if matches!(part, Expr::OuterReferenceColumn(..)) => plan_err!("{CORRELATED}"),
                 None => Ok(TreeNodeRecursion::Continue),
                 Some(subquery) if subquery.outer_ref_columns.is_empty() => plan_err!("{SUBQUERY_ELSEWHERE}"),
                 Some(_) => plan_err!("{CORRELATED}"),

@@ -4,20 +4,15 @@
 
 use seislake_model::ComponentRatios;
 
+use crate::TableDef;
 use crate::columns;
-use crate::{PartitionBy, SortBy, TableDef};
 
-pub const TABLE: TableDef = TableDef {
-    namespace: "quality",
-    name: "component_ratios",
-    doc: "Daily medians of the ratios of band-passed energies of a sensor's components in five-minute windows.",
-    columns: COLUMNS,
-    partition: &[PartitionBy::Day(names::start_time)],
-    sort: SortBy::Columns(&[names::instrument_id, names::start_time]),
-    identity: &[names::instrument_id, names::start_time],
-    page_rows: 4096,
-    row_group_rows: 1 << 16,
-};
+pub const TABLE: TableDef = TableDef::of_quality(
+    "component_ratios",
+    "Daily medians of the ratios of band-passed energies of a sensor's components in five-minute windows.",
+    COLUMNS,
+    &[names::instrument_id, names::start_time],
+);
 
 columns! {
     rows of ComponentRatios as row in rows;

@@ -4,21 +4,16 @@
 
 use seislake_model::{Continuity, SourceId, Span, Timestamp};
 
+use crate::TableDef;
 use crate::columns;
 use crate::kind::codes;
-use crate::{PartitionBy, SortBy, TableDef};
 
-pub const TABLE: TableDef = TableDef {
-    namespace: "quality",
-    name: "continuity",
-    doc: "What of a channel's UTC day is there: samples, gaps, overlaps.",
-    columns: COLUMNS,
-    partition: &[PartitionBy::Day(names::start_time)],
-    sort: SortBy::Columns(&[names::source_id, names::start_time]),
-    identity: &[names::source_id, names::start_time],
-    page_rows: 4096,
-    row_group_rows: 1 << 16,
-};
+pub const TABLE: TableDef = TableDef::of_quality(
+    "continuity",
+    "What of a channel's UTC day is there: samples, gaps, overlaps.",
+    COLUMNS,
+    &[names::source_id, names::start_time],
+);
 
 columns! {
     rows of Continuity as row in rows;

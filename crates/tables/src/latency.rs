@@ -4,21 +4,16 @@
 
 use seislake_model::{Latency, SourceId};
 
+use crate::TableDef;
 use crate::columns;
 use crate::kind::codes;
-use crate::{PartitionBy, SortBy, TableDef};
 
-pub const TABLE: TableDef = TableDef {
-    namespace: "quality",
-    name: "latency",
-    doc: "How long the live packets of a channel's hour took: arrival time minus time of the last sample.",
-    columns: COLUMNS,
-    partition: &[PartitionBy::Day(names::start_time)],
-    sort: SortBy::Columns(&[names::source_id, names::start_time]),
-    identity: &[names::source_id, names::start_time],
-    page_rows: 4096,
-    row_group_rows: 1 << 16,
-};
+pub const TABLE: TableDef = TableDef::of_quality(
+    "latency",
+    "How long the live packets of a channel's hour took: arrival time minus time of the last sample.",
+    COLUMNS,
+    &[names::source_id, names::start_time],
+);
 
 columns! {
     rows of Latency as row in rows;

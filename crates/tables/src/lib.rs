@@ -164,9 +164,36 @@ pub enum SortBy {
 }
 
 impl TableDef {
+    /// A table of what is known of the quality of channels (or sensors) on days or hours: `key` names a row.
+    const fn of_quality(
+        name: &'static str,
+        doc: &'static str,
+        columns: &'static [Column],
+        key: &'static [&'static str],
+    ) -> Self {
+        Self {
+            namespace: "quality",
+            name,
+            doc,
+            columns,
+            partition: &[PartitionBy::Day(continuity::names::start_time)],
+            sort: SortBy::Columns(key),
+            identity: key,
+            page_rows: 4096,
+            row_group_rows: 1 << 16,
+        }
+    }
+
     /// `namespace.name`.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.namespace, self.name)
+    }
+}
+
+/// Tables are told apart by their names.
+impl PartialEq for TableDef {
+    fn eq(&self, other: &Self) -> bool {
+        (self.namespace, self.name) == (other.namespace, other.name)
     }
 }
 

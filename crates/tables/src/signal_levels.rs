@@ -4,20 +4,15 @@
 
 use seislake_model::SignalLevel;
 
+use crate::TableDef;
 use crate::columns;
-use crate::{PartitionBy, SortBy, TableDef};
 
-pub const TABLE: TableDef = TableDef {
-    namespace: "quality",
-    name: "signal_levels",
-    doc: "Levels of a channel's samples on a UTC day, in the unit of the samples.",
-    columns: COLUMNS,
-    partition: &[PartitionBy::Day(names::start_time)],
-    sort: SortBy::Columns(&[names::source_id, names::start_time]),
-    identity: &[names::source_id, names::start_time],
-    page_rows: 4096,
-    row_group_rows: 1 << 16,
-};
+pub const TABLE: TableDef = TableDef::of_quality(
+    "signal_levels",
+    "Levels of a channel's samples on a UTC day, in the unit of the samples.",
+    COLUMNS,
+    &[names::source_id, names::start_time],
+);
 
 columns! {
     rows of SignalLevel as row in rows;

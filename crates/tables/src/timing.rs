@@ -4,20 +4,15 @@
 
 use seislake_model::Timing;
 
+use crate::TableDef;
 use crate::columns;
-use crate::{PartitionBy, SortBy, TableDef};
 
-pub const TABLE: TableDef = TableDef {
-    namespace: "quality",
-    name: "timing",
-    doc: "Timing quality that the records of a channel's UTC day state; no row where none states one.",
-    columns: COLUMNS,
-    partition: &[PartitionBy::Day(names::start_time)],
-    sort: SortBy::Columns(&[names::source_id, names::start_time]),
-    identity: &[names::source_id, names::start_time],
-    page_rows: 4096,
-    row_group_rows: 1 << 16,
-};
+pub const TABLE: TableDef = TableDef::of_quality(
+    "timing",
+    "Timing quality that the records of a channel's UTC day state; no row where none states one.",
+    COLUMNS,
+    &[names::source_id, names::start_time],
+);
 
 columns! {
     rows of Timing as row in rows;

@@ -388,7 +388,7 @@ fn sink_groups(
         };
         group.inputs.extend(inputs);
         for table in stage.tables {
-            if !group.tables.iter().any(|known| known.full_name() == table.full_name()) {
+            if !group.tables.contains(table) {
                 group.tables.push(table);
             }
         }

@@ -445,8 +445,8 @@ async fn put_one(store: &dyn RawStore, object: RawObject, patience: &Patience) -
 /// Whether the block's packets are not committed yet. Where they are, the block is made again for another table,
 /// perhaps cut otherwise than before: its objects must not take the place of those that the rows name.
 fn new_packets(slots: &[Slot], topic: &dyn Topic, partition: u32, block: &Block) -> bool {
-    let slot = slots.iter().find(|slot| slot.table.full_name() == packets::TABLE.full_name());
-    let of_packets = |rows: &TableBatch| rows.table.full_name() == packets::TABLE.full_name();
+    let slot = slots.iter().find(|slot| *slot.table == packets::TABLE);
+    let of_packets = |rows: &TableBatch| *rows.table == packets::TABLE;
     let slot = slot.filter(|_| block.rows.iter().any(of_packets));
     slot.is_some_and(|slot| block.next > slot.floor.get(topic.name(), partition))
 }
@@ -459,8 +459,8 @@ async fn write(
     pending_bytes: &mut usize,
 ) -> Result<(), Error> {
     for rows in block.rows {
-        let (count, table) = (rows.row_count(), rows.table.full_name());
-        let slot = slots.iter_mut().find(|slot| slot.table.full_name() == table);
+        let count = rows.row_count();
+        let slot = slots.iter_mut().find(|slot| slot.table == rows.table);
         let Some(slot) = slot.filter(|_| count > 0) else { continue };
         if block.next > slot.floor.get(topic.name(), partition) {
             slot.sink.write(rows).await?;

@@ -1,28 +1,42 @@
 //! Correlated subqueries that cannot be answered: the engine lifts a condition on the row around out of the subquery, past
 //! whatever stands above it there. That is right past filters, columns and inner joins, and wrong past an operator whose
-//! rows depend on which rows it sees: windows, OFFSET, outer joins on the side that may be null, grouping sets.
+//! rows depend on which rows it sees: windows, OFFSET, outer joins on the side that may be null, grouping sets. A subquery
+//! of FROM (LATERAL) is one of them, and its count over no rows would be null where it is zero. Where the rows are then
+//! grouped, the engine groups by the column of the condition without the cast around it: several groups for one row.
 //!
 //! Beside them, grouping sets that are stated twice: the engine makes one of them, with every row counted twice.
 
+use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, JoinType, Limit, LogicalPlan};
+use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
+use datafusion::logical_expr::{
+    Aggregate, BinaryExpr, Expr, GroupingSet, JoinType, Limit, LogicalPlan, Operator,
+};
 
 use super::{CORRELATED, subquery_of};
 
 /// # Errors
 /// One sentence where the plan has such a subquery, or such grouping sets.
 pub(super) fn check(plan: &LogicalPlan) -> Result<()> {
-    plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::Aggregate(aggregate) = node {
-            check_sets(aggregate)?;
+    // Not with subqueries: those of expressions would look like those of FROM.
+    plan.apply(|node| {
+        match node {
+            LogicalPlan::Aggregate(aggregate) => check_sets(aggregate)?,
+            LogicalPlan::Subquery(lateral) if !lateral.outer_ref_columns.is_empty() => {
+                reads_outer(&lateral.subquery)?;
+                check_lateral(&lateral.subquery)?;
+            }
+            _ => {}
         }
         node.apply_expressions(|expression| {
-            expression.apply(|part| match subquery_of(part) {
-                Some(subquery) if !subquery.outer_ref_columns.is_empty() => {
-                    reads_outer(&subquery.subquery).map(|_| TreeNodeRecursion::Continue)
+            expression.apply(|part| {
+                if let Some(subquery) = subquery_of(part) {
+                    if !subquery.outer_ref_columns.is_empty() {
+                        reads_outer(&subquery.subquery)?;
+                    }
+                    check(&subquery.subquery)?;
                 }
-                _ => Ok(TreeNodeRecursion::Continue),
+                Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
@@ -46,7 +60,9 @@ fn reads_outer(node: &LogicalPlan) -> Result<bool> {
             JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => side(0),
             JoinType::Full => any,
         },
-        LogicalPlan::Aggregate(aggregate) => any && sets(aggregate).next().is_some(),
+        LogicalPlan::Aggregate(aggregate) => {
+            any && (sets(aggregate).next().is_some() || casts_key(&aggregate.input)?)
+        }
         _ => false,
     };
     if is_wrong {
@@ -58,6 +74,47 @@ fn reads_outer(node: &LogicalPlan) -> Result<bool> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(reads)
+}
+
+/// Whether a condition below compares the row around with a column that is cast.
+fn casts_key(node: &LogicalPlan) -> Result<bool> {
+    let is_outer = |side: &Expr| side.exists(|part| Ok(matches!(part, Expr::OuterReferenceColumn(..))));
+    let is_cast =
+        |side: &Expr| matches!(side, Expr::Cast(_) | Expr::TryCast(_)) && !side.column_refs().is_empty();
+    let mut found = false;
+    node.apply(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = part {
+                    found |= is_cast(left) && is_outer(right)? || is_cast(right) && is_outer(left)?;
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    Ok(found)
+}
+
+/// # Errors
+/// A subquery of FROM counts rows without groups, or has LIMIT.
+fn check_lateral(node: &LogicalPlan) -> Result<()> {
+    node.apply(|node| match node {
+        LogicalPlan::Limit(_) => plan_err!("{CORRELATED}"),
+        LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => {
+            let counts = aggregate.aggr_expr.iter().try_fold(false, |counts, expression| {
+                Ok::<_, DataFusionError>(counts || expression.exists(|part| Ok(is_count(part)))?)
+            });
+            if counts? { plan_err!("{CORRELATED}") } else { Ok(TreeNodeRecursion::Continue) }
+        }
+        _ => Ok(TreeNodeRecursion::Continue),
+    })?;
+    Ok(())
+}
+
+/// An aggregate that is something else than null over no rows.
+fn is_count(expression: &Expr) -> bool {
+    let Expr::AggregateFunction(call) = expression else { return false };
+    !call.func.default_value(&DataType::Int64).is_ok_and(|value| value.is_null())
 }
 
 /// An OFFSET that is not nothing.

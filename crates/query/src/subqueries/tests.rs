@@ -191,6 +191,14 @@ async fn a_condition_on_the_row_around_is_not_lifted_past_what_must_see_all_rows
         ),
         ("SELECT k FROM t WHERE EXISTS (SELECT count(*) FROM u WHERE u.k = t.k GROUP BY GROUPING SETS ((), (y)))", WORDS),
         ("SELECT k FROM t WHERE k IN (SELECT u.k FROM u WHERE u.k = t.k GROUP BY ROLLUP (u.k))", WORDS),
+        ("SELECT k, c FROM t, LATERAL (SELECT count(*) OVER () AS c FROM u WHERE u.k = t.k) l", WORDS),
+        ("SELECT k, c FROM t, LATERAL (SELECT count(*) AS c FROM u WHERE u.k = t.k) l", WORDS),
+        ("SELECT k, y FROM t, LATERAL (SELECT y FROM u WHERE u.k = t.k LIMIT 1) l", WORDS),
+        ("SELECT count(y) FROM t, LATERAL (SELECT y FROM u WHERE u.k = t.k) l", WORDS),
+        (
+            "SELECT k, (SELECT count(*) FROM (VALUES (1.2), (1.4), (3.1)) d(v) WHERE CAST(d.v AS BIGINT) = t.k) FROM t",
+            WORDS,
+        ),
     ])
     .await;
     check(&[
@@ -201,6 +209,11 @@ async fn a_condition_on_the_row_around_is_not_lifted_past_what_must_see_all_rows
             "2",
         ),
         ("SELECT count(*) FROM t WHERE 4 IN (SELECT count(*) OVER () FROM u)", "4"),
+        (
+            "SELECT k, s FROM t, LATERAL (SELECT sum(y) AS s FROM u WHERE u.k = t.k) ORDER BY k LIMIT 2",
+            "1,;2,11",
+        ),
+        ("SELECT count(*) FROM t WHERE k IN (SELECT CAST(u.k AS BIGINT) FROM u)", "2"),
     ])
     .await;
 }

@@ -26,7 +26,9 @@ use seislake_streams::message::{PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_
 use seislake_streams::runtime::rows_of;
 use seislake_streams::topic::{Record, scan};
 use seislake_streams::topology::stage_of_output;
-use seislake_tables::{TABLES, TableBatch, TableDef, arrivals, listed, packets, picks, segments, table_def};
+use seislake_tables::{
+    TABLES, TableBatch, TableDef, arrivals, dead_letters, listed, packets, picks, segments, table_def,
+};
 use tokio::runtime::Handle;
 
 use super::Finding;
@@ -40,7 +42,6 @@ pub(super) const PACKETS: &str = "waveform.packets";
 const SEGMENTS: &str = "waveform.segments";
 const PICKS: &str = "bulletin.picks";
 const ARRIVALS: &str = "bulletin.arrivals";
-const LETTERS: &str = "stream.dead_letters";
 /// What makes two segments the same, wherever their records stood.
 const SEGMENT_CONTENT: [&str; 8] = [
     segments::names::source_id,
@@ -128,14 +129,11 @@ pub(super) async fn missing(
         match name {
             WAVEFORMS_RAW => missing.raw(place, &topic).await?,
             letters if letters.ends_with(&dead_letter_topic("")) => {
-                missing.messages(place, &topic, &[LETTERS]).await?;
+                missing.messages(place, &topic, &[&dead_letters::TABLE]).await?;
             }
             output => {
-                let tables = stage_of_output(output).map_or(&[][..], |stage| stage.tables);
-                let tables: Vec<String> = tables.iter().map(|table| table.full_name()).collect();
-                let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
-                if !tables.is_empty() {
-                    missing.messages(place, &topic, &tables).await?;
+                if let Some(stage) = stage_of_output(output).filter(|stage| !stage.tables.is_empty()) {
+                    missing.messages(place, &topic, stage.tables).await?;
                 }
             }
         }
@@ -339,8 +337,10 @@ impl Missing<'_> {
         Ok(())
     }
 
-    async fn messages(&mut self, place: &Path, topic: &str, tables: &[&str]) -> anyhow::Result<()> {
-        let tables: Vec<&str> = tables.iter().copied().filter(|table| !self.is_not_made(table)).collect();
+    async fn messages(&mut self, place: &Path, topic: &str, tables: &[&TableDef]) -> anyhow::Result<()> {
+        let names: Vec<String> = tables.iter().map(|table| table.full_name()).collect();
+        let tables: Vec<&str> =
+            names.iter().map(String::as_str).filter(|table| !self.is_not_made(table)).collect();
         let covered = self.covered(&tables).await?;
         let session = self.lakehouse.pinned_session().await?;
         let mut found: BTreeMap<&str, Vec<RecordBatch>> = BTreeMap::new();
