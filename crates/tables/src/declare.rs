@@ -1,7 +1,7 @@
 //! The macro that declares the columns of a table.
 
-/// Declares the columns of a table (a constant `TABLE` beside it), from which everything that names them follows: `COLUMNS`, the constants of the module
-/// `names`, and [`crate::TableRow`].
+/// Declares the columns of a table (a constant `TABLE` beside it), from which everything that names them follows:
+/// `COLUMNS`, the constants of the module `names`, and [`crate::TableRow`].
 ///
 /// ```text
 /// columns! {
@@ -9,7 +9,7 @@
 ///     1 origin_id: required Text, "…";                               the field of that name, both ways
 ///     4 origin_ns: required Nanos = row.origin_time, "…";            written from here; read as `origin_ns`
 ///     3 origin_time: required Time => row.origin_time, "…";          follows from other columns: written only
-///     5 channel: required Text with codes(rows, …), "…";             a whole array; written only
+///     5 channel: required Text, with codes(rows, …), "…";            a whole array; written only
 ///     -> Origin { origin_id, origin_time: origin_ns, … }             the row, of what was read
 /// }
 /// ```
@@ -48,7 +48,7 @@ macro_rules! columns {
 
             fn columns($rows: &[Self]) -> Vec<$crate::arrow::array::ArrayRef> {
                 vec![
-                    $(columns!(
+                    $($crate::columns!(
                         @array $row, $rows, $name, $kind $(($element))?, [$($both)?], [$($written)?], [$($array)?]
                     ),)+
                 ]

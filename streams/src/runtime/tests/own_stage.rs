@@ -102,28 +102,30 @@ impl Stage for CountStage {
     }
 }
 
+async fn start_stages(log: &Arc<Log>, tables: &Tables, stages: Vec<&'static StageSpec>) -> Pipeline {
+    let parts = PipelineParts {
+        raw_store: None,
+        log: Arc::clone(log),
+        raw_partitions: PARTITIONS,
+        checkpoints: CheckpointStore::memory().unwrap(),
+        settings: settings(),
+        inventory: InventoryHandle::new(world().network.inventory().clone()),
+        travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
+        sinks: tables.sinks_of(&tables_of(&stages), &Fuel::endless()),
+        stages,
+    };
+    Pipeline::start(parts).await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_and_a_table_of_ones_own_are_a_file_and_a_line() {
     let mut stages = all_stages();
     stages.push(&OWN);
     check(&stages).unwrap();
-    let all_tables = tables_of(&stages);
-    assert!(all_tables.iter().any(|table| table.full_name() == "test.pick_counts"));
-
+    assert!(tables_of(&stages).contains(&&TABLE));
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
     let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
-    let parts = PipelineParts {
-        raw_store: None,
-        log: Arc::clone(&log),
-        raw_partitions: PARTITIONS,
-        checkpoints: CheckpointStore::memory().unwrap(),
-        settings: settings(),
-        stages,
-        inventory: InventoryHandle::new(world().network.inventory().clone()),
-        travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
-        sinks: tables.sinks_of(&all_tables, &Fuel::endless()),
-    };
-    let pipeline = Pipeline::start(parts).await.unwrap();
+    let pipeline = start_stages(&log, &tables, stages).await;
     gate.ingest(world().offers.clone()).await.unwrap();
     // What nobody can read on the topic of picks is a dead letter of this stage too.
     let picks = log.topic(PHASE_PICKS, 1).unwrap();
@@ -150,18 +152,7 @@ async fn a_path_ends_where_stages_are_left_out() {
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
     let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
     let stages = crate::topology::stages_named(&["pick".to_owned()]).unwrap();
-    let parts = PipelineParts {
-        raw_store: None,
-        log: Arc::clone(&log),
-        raw_partitions: PARTITIONS,
-        checkpoints: CheckpointStore::memory().unwrap(),
-        settings: settings(),
-        stages,
-        inventory: InventoryHandle::new(world().network.inventory().clone()),
-        travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
-        sinks: tables.sinks(&Fuel::endless()),
-    };
-    let pipeline = Pipeline::start(parts).await.unwrap();
+    let pipeline = start_stages(&log, &tables, stages).await;
     gate.ingest(world().offers.clone()).await.unwrap();
     gate.finish().await.unwrap();
     pipeline.drain().await.unwrap();
