@@ -179,7 +179,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     }
     if purpose == Purpose::Whole {
         let inventory = engine.inventory.current();
-        report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings.associate).await?;
+        report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings).await?;
         report.reasons.extend(reasons::declared_twice(&before, &engine.lakehouse.catalogue().await?));
         report.unused_responses = responses::unused_responses(&engine.lakehouse, &inventory).await?;
     }

@@ -13,9 +13,11 @@ use futures::TryStreamExt;
 use seislake_model::{CatalogueEvent, Inventory, SourceId, Timestamp};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::geometry::SurfacePoint;
+use seislake_streams::topology::all_stages;
 use seislake_tables::{dead_letters, events, picks};
 
 use crate::lakehouse::Lakehouse;
+use crate::settings::Settings;
 
 /// Stations that are named; the others are counted.
 const STATIONS_NAMED: usize = 5;
@@ -41,15 +43,20 @@ struct Findings {
     response_count: usize,
     /// Reasons for which associations were not located, the most frequent first, with their counts.
     location_refusals: Vec<(String, i64)>,
+    /// Stages that do not run here.
+    stages_left_out: Vec<&'static str>,
 }
 
 /// Sentences that say why there is less than was hoped for; none where all is there.
 pub(super) async fn reasons(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
-    settings: &AssociateSettings,
+    settings: &Settings,
 ) -> anyhow::Result<Vec<String>> {
-    Ok(sentences(&findings(lakehouse, inventory).await?, settings))
+    let is_left_out = |name: &&str| settings.streams.stages.iter().all(|stage| stage != name);
+    let stages_left_out = all_stages().iter().map(|stage| stage.name).filter(is_left_out).collect();
+    let found = Findings { stages_left_out, ..findings(lakehouse, inventory).await? };
+    Ok(sentences(&found, &settings.associate))
 }
 
 /// An earthquake is declared from the records of one import; those of further stations that come later declare it again.
@@ -115,6 +122,7 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
             .await?,
         response_count: inventory.channels.iter().filter(|channel| channel.response.is_some()).count(),
         location_refusals,
+        stages_left_out: Vec::new(),
     })
 }
 
@@ -138,6 +146,10 @@ pub(super) async fn rows(lakehouse: &Lakehouse, sql: &str) -> anyhow::Result<Vec
 fn sentences(found: &Findings, settings: &AssociateSettings) -> Vec<String> {
     if found.packet_count == 0 {
         return Vec::new();
+    }
+    if !found.stages_left_out.is_empty() {
+        let names = found.stages_left_out.join(", ");
+        return vec![format!("the path ends early: streams.stages leaves out {names}")];
     }
     let mut sentences = Vec::new();
     if found.event_count == 0 {
@@ -277,6 +289,10 @@ mod tests {
     #[test]
     fn the_first_thing_that_is_missing_is_named() {
         says(&Findings { pick_count: 0, ..found() }, &["no events", "no onset"]);
+        says(
+            &Findings { stages_left_out: vec!["locate", "magnitude"], ..found() },
+            &["streams.stages leaves out locate, magnitude"],
+        );
         says(
             &Findings { known_station_count: 0, ..found() },
             &["90 picks at 7 stations", "no stations are known"],
