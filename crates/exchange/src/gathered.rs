@@ -6,13 +6,14 @@
 //!                        └─────────────────────────────────┴─► problems with their lines
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use seislake_model::{Channel, Inventory, Station};
 
-use crate::stationxml::keep_stricter;
-use crate::{Parsed, Problem};
+use crate::stationxml::{joined, keep_stricter};
+use crate::{Parsed, Problem, excerpt};
 
 /// Problems that are kept; further ones are counted. A document of millions of bad lines must not become gigabytes of text.
 const PROBLEMS_MAX: usize = 10_000;
@@ -87,6 +88,7 @@ impl Gathered {
                     keep_stricter(before.network_original.as_deref(), &mut station.network_original);
                 keep_stricter(before.original.as_deref(), &mut station.original) || of_network
             },
+            |station| vec![&mut station.original, &mut station.network_original],
             &mut self.problems,
         );
         let channels = self.channels.last_of_equal(
@@ -94,6 +96,7 @@ impl Gathered {
             |channel| Channel { original: None, ..channel.clone() },
             |channel| format!("channel \"{}\"", channel.source_id),
             |before, channel| keep_stricter(before.original.as_deref(), &mut channel.original),
+            |channel| vec![&mut channel.original],
             &mut self.problems,
         );
         self.problems.sort_by_key(|problem| problem.line);
@@ -113,10 +116,13 @@ impl<T: PartialEq> Epochs<T> {
         essence: impl Fn(&T) -> T,
         name: impl Fn(&T) -> String,
         restrict: impl Fn(&T, &mut T) -> bool,
+        originals: impl Fn(&mut T) -> Vec<&mut Option<Arc<str>>>,
         problems: &mut Vec<Problem>,
     ) -> Vec<T> {
         let mut places: HashMap<K, usize> = HashMap::with_capacity(self.0.len());
         let mut kept: Vec<(u64, T)> = Vec::with_capacity(self.0.len());
+        // What others of the same key say, by place: joined at the end, so that many of them cost no more than their text.
+        let mut said: BTreeMap<usize, Vec<Vec<Arc<str>>>> = BTreeMap::new();
         for (line, mut epoch) in self.0 {
             let place = *places.entry(key(&epoch)).or_insert(kept.len());
             let Some(before) = kept.get_mut(place) else {
@@ -139,7 +145,47 @@ impl<T: PartialEq> Epochs<T> {
                 );
                 problems.push(Problem { line, reason });
             }
+            let of_place = said.entry(place).or_default();
+            for (index, original) in originals(&mut before.1).into_iter().enumerate() {
+                of_place.resize(of_place.len().max(index + 1), Vec::new());
+                if let (Some(said), Some(text)) = (of_place.get_mut(index), original.take())
+                    && said.last() != Some(&text)
+                {
+                    said.push(text);
+                }
+            }
             *before = (line, epoch);
+        }
+        // By where the texts lie; what is known holds them there.
+        let mut known = HashMap::new();
+        for (place, others) in said {
+            let Some((line, epoch)) = kept.get_mut(place) else { continue };
+            let name = name(epoch);
+            for (index, (original, mut others)) in originals(epoch).into_iter().zip(others).enumerate() {
+                let Some(own) = original else { continue };
+                others.retain(|other| other != own);
+                if others.is_empty() {
+                    continue;
+                }
+                // Stations of one document share what it says of their network.
+                let of = |text: &Arc<str>| Arc::as_ptr(text).cast::<u8>() as usize;
+                let key: Vec<usize> = others.iter().chain([&*own]).map(of).collect();
+                let (text, not_taken) = known
+                    .entry(key)
+                    .or_insert_with(|| (joined(own, &others), others.clone(), Arc::clone(own)))
+                    .0
+                    .clone();
+                *own = text;
+                // The first is that of the epoch itself.
+                if index == 0 && !not_taken.is_empty() {
+                    let names = not_taken.iter().map(|name| format!("<{}>", excerpt(name)));
+                    let names = names.collect::<Vec<_>>().join(", ");
+                    let reason = format!(
+                        "{name} is stated more than once, with other {names}: this one, the last, counts"
+                    );
+                    problems.push(Problem { line: *line, reason });
+                }
+            }
         }
         kept.into_iter().map(|(_, epoch)| epoch).collect()
     }

@@ -82,8 +82,11 @@ const ELEVATION: Column = Column {
         "altitude_km",
     ],
 };
-const SITE: Column =
-    Column { meaning: "site name", names: &["sitename", "site_name", "site", "description"] };
+/// A name is one of the site only beside a column of codes.
+const SITE: Column = Column {
+    meaning: "site name",
+    names: &["sitename", "site_name", "site", "description", "station_name", "name"],
+};
 const START: Column =
     Column { meaning: "start time", names: &["starttime", "start_time", "start", "startdate"] };
 const END: Column = Column { meaning: "end time", names: &["endtime", "end_time", "end", "enddate"] };
@@ -98,6 +101,27 @@ const SCALE: Column = Column { meaning: "scale", names: &["scale"] };
 const SCALE_FREQUENCY: Column =
     Column { meaning: "frequency of the scale", names: &["scalefreq", "scale_freq", "scale_frequency_hz"] };
 const SCALE_UNITS: Column = Column { meaning: "units of the scale", names: &["scaleunits", "scale_units"] };
+/// All that are read.
+const ALL: [&Column; 18] = [
+    &STATION,
+    &LATITUDE,
+    &LONGITUDE,
+    &ELEVATION,
+    &NETWORK,
+    &LOCATION,
+    &CHANNEL,
+    &SITE,
+    &START,
+    &END,
+    &DEPTH,
+    &AZIMUTH,
+    &DIP,
+    &SENSOR,
+    &SAMPLE_RATE,
+    &SCALE,
+    &SCALE_FREQUENCY,
+    &SCALE_UNITS,
+];
 /// By these the line is found that names the columns.
 const KNOWN: [&Column; 5] = [&STATION, &NETWORK, &LATITUDE, &LONGITUDE, &ELEVATION];
 
@@ -139,6 +163,7 @@ pub fn read(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventor
     let usable = gathered.station_count() + gathered.channel_count();
     let mut parsed = gathered.finish();
     something_usable(FORMAT, usable, table.rows.len(), &parsed.problems)?;
+    parsed.problems.splice(..0, table.unread(&ALL));
     if columns.elevation.is_none() {
         let reason = "no column for the elevation: taken as 0 m".to_owned();
         parsed.problems.insert(0, Problem { line: 1, reason });
@@ -214,7 +239,7 @@ impl Columns {
             network,
             location: table.find(&LOCATION),
             channel: table.find(&CHANNEL),
-            site: table.find(&SITE),
+            site: table.find(&SITE).filter(|site| *site != station),
             start: table.find(&START),
             end: table.find(&END),
             depth: table.find(&DEPTH),

@@ -28,7 +28,7 @@ pub(crate) use networks::{group_networks, with_begin};
 pub use original::{
     NetworkSummary, RestrictedStatus, Sensitivity, network_summary, restricted_status, sensitivity,
 };
-pub(crate) use original::{azimuth, keep_stricter, stated_date, summary_of as network_summary_of};
+pub(crate) use original::{azimuth, joined, keep_stricter, stated_date, summary_of as network_summary_of};
 pub(crate) use response::of_sensitivity;
 pub use response::response_problem;
 pub use stages::response_stages;
@@ -147,6 +147,7 @@ struct Parts {
 impl Parts {
     fn read_station(&mut self, reader: &mut XmlReader<'_>, mut start: Element) -> Result<(), ReadError> {
         let first_channel = self.gathered.channel_count();
+        self.tell_repeated_of_network();
         let mut channels = Vec::new();
         loop {
             match reader.next()? {
@@ -196,6 +197,16 @@ impl Parts {
             self.gathered.station(start.line, Station { original, network_original, ..station });
         }
         Ok(())
+    }
+
+    /// What the network states twice, told before its first station takes it along.
+    fn tell_repeated_of_network(&mut self) {
+        if self.network.original.is_none() {
+            let mut head = std::mem::take(&mut self.network.element);
+            self.tell_repeated(&mut head);
+            self.network.element = head;
+            self.network.original();
+        }
     }
 
     fn tell_repeated(&mut self, element: &mut Element) {

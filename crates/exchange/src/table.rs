@@ -20,6 +20,7 @@ pub(crate) struct Column {
 pub(crate) struct Table {
     header: Vec<String>,
     header_line: String,
+    header_line_number: u64,
     pub(crate) delimiter: u8,
     pub(crate) rows: Vec<Row>,
 }
@@ -126,12 +127,26 @@ impl Table {
         }
         let body_at = text.match_indices('\n').nth(index).map_or(text.len(), |(at, _)| at + 1);
         let rows = rows(text.get(body_at..).unwrap_or_default(), delimiter, header.len(), index as u64 + 1)?;
-        Ok(Self { header, header_line: excerpt(header_line), delimiter, rows })
+        let header_line_number = index as u64 + 1;
+        Ok(Self { header, header_line: excerpt(header_line), header_line_number, delimiter, rows })
     }
 
     /// Position of a column.
     pub(crate) fn find(&self, column: &Column) -> Option<usize> {
         column.names.iter().find_map(|name| self.header.iter().position(|cell| cell == name))
+    }
+
+    /// Columns that mean the same as another one of `columns`, which is read in their place.
+    pub(crate) fn unread(&self, columns: &[&Column]) -> Vec<Problem> {
+        let read: Vec<usize> = columns.iter().filter_map(|column| self.find(column)).collect();
+        let of_cell = |(index, cell): (usize, &String)| {
+            let column = columns.iter().find(|column| column.names.contains(&cell.as_str()))?;
+            let in_its_place = self.find(column).filter(|_| !read.contains(&index))?;
+            let (name, other) = (excerpt(cell), excerpt(self.name(in_its_place)));
+            let reason = format!("the column \"{name}\" is not read: \"{other}\" is the {}", column.meaning);
+            Some(Problem { line: self.header_line_number, reason })
+        };
+        self.header.iter().enumerate().filter_map(of_cell).collect()
     }
 
     /// Position of a column that must be there.

@@ -23,6 +23,33 @@ fn elevation_unit_comes_from_the_flag_or_the_header_and_is_never_guessed() {
 }
 
 #[test]
+fn a_name_beside_a_code_is_that_of_the_site_and_columns_that_are_not_read_are_told() {
+    let row = |header: &str| {
+        let text = format!("{header},Latitude,Longitude,Elevation_m\nDYJN,Dyngjujokull,64.68,-17.13,1381\n");
+        let parsed = read(text.as_bytes(), None).unwrap();
+        let station = parsed.value.stations.into_iter().next().unwrap();
+        let told = parsed.problems.into_iter().map(|problem| problem.reason).collect::<Vec<_>>();
+        (station.station, station.site_name, told)
+    };
+    let site = Some("Dyngjujokull".to_owned());
+    for header in ["station,Name", "code,name", "Station,Station Name", "sta,site"] {
+        assert_eq!(row(header), ("DYJN".to_owned(), site.clone(), vec![]), "{header}");
+    }
+    let told = "the column \"code\" is not read: \"station\" is the station code".to_owned();
+    assert_eq!(row("station,code"), ("DYJN".to_owned(), None, vec![told]));
+    let text = "station,lat,latitude,lon,elev_m,elev_km,name,site\nA,1,9,2,5,9,Here,There\n";
+    let parsed = read(text.as_bytes(), None).unwrap();
+    assert_eq!(
+        parsed.problems.iter().map(|problem| problem.reason.as_str()).collect::<Vec<_>>(),
+        [
+            "the column \"lat\" is not read: \"latitude\" is the latitude",
+            "the column \"elev_km\" is not read: \"elev_m\" is the elevation",
+            "the column \"name\" is not read: \"station\" is the station code",
+        ]
+    );
+}
+
+#[test]
 fn columns_come_in_any_order_and_any_separator() {
     for separator in [",", "\t", "|", ";", ", "] {
         let text = "name,ELEV_M,lon,Net,LAT\nAAA,10,1.5,XX,2.5\r\n\n# comment\nBBB,20,361,,3\n"

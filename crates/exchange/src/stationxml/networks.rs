@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use seislake_model::{Station, Timestamp};
 
-use super::original::{RestrictedStatus, STATUS, element_of, restricted_status, summary_of, text_of};
+use super::original::{
+    RestrictedStatus, STATUS, element_of, restricted_status, summary_of, take_in, text_of,
+};
 use crate::xml::{Attribute, Element};
 
 /// A network and the places of its stations in the list they came from.
@@ -30,8 +32,9 @@ struct Said {
     /// `None`: open.
     end: Option<Timestamp>,
     element: Option<Element>,
-    /// Length of the text: of several, the one that says most is kept.
+    /// Length of the text: of several, the one that says most is kept, and takes in what the others say.
     length: usize,
+    others: Vec<Element>,
     stations: Vec<usize>,
     /// Who may have the data, by station; where nothing is said, everybody.
     statuses: HashMap<usize, RestrictedStatus>,
@@ -79,19 +82,30 @@ impl Said {
         let (start, end) = (summary.start_time, summary.end_time);
         let status = text.as_deref().and_then(restricted_status).unwrap_or(RestrictedStatus::Open);
         let statuses = stations.iter().map(|station| (*station, status)).collect();
-        Self { start, end, element, length: text.map_or(0, |text| text.len()), stations, statuses }
+        Self {
+            start,
+            end,
+            element,
+            length: text.map_or(0, |text| text.len()),
+            others: Vec::new(),
+            stations,
+            statuses,
+        }
     }
 
     /// Takes in what was said of the same network.
-    fn join(&mut self, other: Self) {
+    fn join(&mut self, mut other: Self) {
         self.stations.extend(other.stations);
         self.statuses.extend(other.statuses);
         if other.start.is_some() {
             self.end = self.end.zip(other.end).map(|(one, another)| one.max(another));
         }
         if other.length > self.length {
-            (self.element, self.length) = (other.element, other.length);
+            std::mem::swap(&mut self.element, &mut other.element);
+            self.length = other.length;
         }
+        self.others.extend(other.element);
+        self.others.extend(other.others);
     }
 
     fn group(mut self, code: &str) -> NetworkGroup {
@@ -101,6 +115,13 @@ impl Said {
             self.statuses.clear();
         }
         if let Some(element) = &mut self.element {
+            take_in(element, &self.others);
+            for attribute in self.others.iter().flat_map(|other| &other.attributes) {
+                let is_free = attribute.foreign.is_none() && element.attribute(&attribute.name).is_none();
+                if is_free && !["code", "startDate", "endDate", STATUS].contains(&attribute.name.as_str()) {
+                    element.attributes.push(attribute.clone());
+                }
+            }
             if !self.statuses.is_empty() {
                 set_attribute(element, STATUS, Some(RestrictedStatus::Partial.as_str()));
             }

@@ -1,6 +1,6 @@
 //! Elements as they were read: kept as text, and asked for what the model has no place for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use seislake_model::{Channel, Timestamp};
@@ -15,40 +15,234 @@ const GONE: [&str; 1] = ["StorageFormat"];
 /// Counts of what a former request selected.
 const OF_A_REQUEST: [&str; 2] = ["SelectedNumberStations", "SelectedNumberChannels"];
 
-/// Elements that a station or a channel states once.
-const ONCE: [&str; 21] = [
-    "Description",
-    "DataAvailability",
+/// Elements that the one they stand in states once.
+const ONCE: [(&[&str], &[&str]); 14] = [
+    (
+        &["Network", "Station", "Channel"],
+        &[
+            "Description",
+            "DataAvailability",
+            "Latitude",
+            "Longitude",
+            "Elevation",
+            "Depth",
+            "Azimuth",
+            "Dip",
+            "WaterLevel",
+            "SampleRate",
+            "SampleRateRatio",
+            "ClockDrift",
+            "CalibrationUnits",
+            "Sensor",
+            "PreAmplifier",
+            "DataLogger",
+            "Response",
+            "Site",
+            "Vault",
+            "Geology",
+            "CreationDate",
+            "TerminationDate",
+            "TotalNumberStations",
+            "TotalNumberChannels",
+        ],
+    ),
+    (&["Site"], &["Name", "Description", "Town", "County", "Region", "Country"]),
+    (
+        &["Sensor", "PreAmplifier", "DataLogger", "Equipment"],
+        &[
+            "Type",
+            "Description",
+            "Manufacturer",
+            "Vendor",
+            "Model",
+            "SerialNumber",
+            "InstallationDate",
+            "RemovalDate",
+        ],
+    ),
+    (&["DataAvailability"], &["Extent"]),
+    (&["SampleRateRatio"], &["NumberSamples", "NumberSeconds"]),
+    (&["Comment"], &["Value", "BeginEffectiveTime", "EndEffectiveTime"]),
+    (&["Response"], &["InstrumentSensitivity", "InstrumentPolynomial"]),
+    (
+        &["Stage"],
+        &["PolesZeros", "Coefficients", "ResponseList", "FIR", "Polynomial", "Decimation", "StageGain"],
+    ),
+    (
+        &["InstrumentSensitivity", "StageGain"],
+        &[
+            "Value",
+            "Frequency",
+            "InputUnits",
+            "OutputUnits",
+            "FrequencyStart",
+            "FrequencyEnd",
+            "FrequencyDBVariation",
+        ],
+    ),
+    (
+        &["PolesZeros", "Coefficients", "ResponseList", "FIR", "Polynomial", "InstrumentPolynomial"],
+        &[
+            "Description",
+            "InputUnits",
+            "OutputUnits",
+            "PzTransferFunctionType",
+            "NormalizationFactor",
+            "NormalizationFrequency",
+            "CfTransferFunctionType",
+            "Symmetry",
+            "ApproximationType",
+            "FrequencyLowerBound",
+            "FrequencyUpperBound",
+            "ApproximationLowerBound",
+            "ApproximationUpperBound",
+            "MaximumError",
+        ],
+    ),
+    (&["Decimation"], &["InputSampleRate", "Factor", "Offset", "Delay", "Correction"]),
+    (&["InputUnits", "OutputUnits", "CalibrationUnits"], &["Name", "Description"]),
+    (&["Pole", "Zero"], &["Real", "Imaginary"]),
+    (&["ResponseListElement"], &["Frequency", "Amplitude", "Phase"]),
+];
+
+/// What an element states once.
+fn once_in(parent: &Element) -> &'static [&'static str] {
+    let of = ONCE.iter().find(|(parents, _)| parent.foreign.is_none() && parents.contains(&&*parent.name));
+    of.map_or(&[], |(_, once)| once)
+}
+
+/// Whether it says nothing, whatever unit nothing is in.
+fn is_empty(element: &Element) -> bool {
+    element.text.is_empty()
+        && element.attributes.iter().all(|attribute| attribute.name == "unit")
+        && element.children.iter().all(is_empty)
+}
+
+/// Takes out of the element, and of what is inside it, what is stated a second time: no reader could tell which of the two
+/// holds. One that is empty states nothing. Gives the name and the line of each that says something.
+pub(super) fn repeated(element: &mut Element) -> Vec<(String, u64)> {
+    // Most elements are numbers of digital filters.
+    if element.children.is_empty() {
+        return Vec::new();
+    }
+    let mut told: Vec<_> = element.children.iter_mut().flat_map(repeated).collect();
+    let once = once_in(element);
+    let is_single = |child: &Element| child.foreign.is_none() && once.contains(&child.name.as_str());
+    let says = element.children.iter().filter(|child| is_single(child) && !is_empty(child));
+    let said: HashSet<String> = says.map(|child| child.name.clone()).collect();
+    let mut kept = HashSet::new();
+    let is_second = |child: &mut Element| {
+        let gives_way = |child: &Element| is_empty(child) && said.contains(&child.name);
+        is_single(child) && (gives_way(child) || !kept.insert(child.name.clone()))
+    };
+    let seconds = element.children.extract_if(.., is_second).filter(|child| !is_empty(child));
+    told.extend(seconds.map(|child| (child.name, child.line)));
+    told
+}
+
+/// What may be said of a network, station or channel several times, in the order of the schema.
+const SEVERAL: [&str; 5] = ["Identifier", "Comment", "Equipment", "Operator", "ExternalReference"];
+/// What two originals of one thing may say in other words: numbers that the model holds, and counts.
+const IN_OTHER_WORDS: [&str; 9] = [
     "Latitude",
     "Longitude",
     "Elevation",
     "Depth",
     "Azimuth",
     "Dip",
-    "WaterLevel",
     "SampleRate",
-    "SampleRateRatio",
-    "ClockDrift",
-    "CalibrationUnits",
-    "Sensor",
-    "PreAmplifier",
-    "DataLogger",
-    "Response",
-    "Site",
-    "Vault",
-    "Geology",
-    "CreationDate",
+    "TotalNumberStations",
+    "TotalNumberChannels",
 ];
 
-/// Takes what the element states a second time out of it: no reader could tell which of the two holds. Gives the name and
-/// the line of each.
-pub(super) fn repeated(element: &mut Element) -> Vec<(String, u64)> {
-    let mut stated = HashSet::new();
-    let is_second = |child: &mut Element| {
-        let is_single = child.foreign.is_none() && ONCE.contains(&child.name.as_str());
-        is_single && !stated.insert(child.name.clone())
+/// Takes into `own` what `others`, elements of the same thing, say and it does not: what may be said several times, what is
+/// of another namespace, and a description (as a comment, where `own` has another one). Gives the names of what they state
+/// and it does not, or otherwise.
+pub(super) fn take_in<'a>(
+    own: &mut Element,
+    others: impl IntoIterator<Item = &'a Element>,
+) -> BTreeSet<String> {
+    let mut said: HashSet<Arc<str>> = own.children.iter().map(text_of).collect();
+    let (mut added, mut not_taken) = (Vec::new(), BTreeSet::new());
+    let mut is_described = own.text_of(&["Description"]).is_some();
+    for child in others.into_iter().flat_map(|other| &other.children) {
+        if is_empty(child) || said.contains(&text_of(child)) {
+            continue;
+        }
+        let child = match child.name.as_str() {
+            name if child.foreign.is_some() || SEVERAL.contains(&name) => child.clone(),
+            "Description" if is_described => {
+                let value =
+                    Element { name: "Value".to_owned(), text: child.text.clone(), ..Element::default() };
+                Element { name: "Comment".to_owned(), children: vec![value], ..Element::default() }
+            }
+            "Description" => {
+                is_described = true;
+                own.children.retain(|child| !child.is_ours("Description"));
+                child.clone()
+            }
+            name => {
+                not_taken.extend((!IN_OTHER_WORDS.contains(&name)).then(|| name.to_owned()));
+                continue;
+            }
+        };
+        if said.insert(text_of(&child)) {
+            added.push(child);
+        }
+    }
+    let is_of = |child: &Element, name: &str| match child.foreign {
+        None => child.name == name,
+        Some(_) => name.is_empty(),
     };
-    element.children.extract_if(.., is_second).map(|child| (child.name, child.line)).collect()
+    for name in ["Description"].iter().chain(&SEVERAL).chain(&[""]) {
+        let of_name: Vec<Element> = added.extract_if(.., |child| is_of(child, name)).collect();
+        if !of_name.is_empty() {
+            let place = place_of(own, name);
+            own.children.splice(place..place, of_name);
+        }
+    }
+    not_taken
+}
+
+/// Where an element of a name belongs in another: behind the last of that name, else where the schema has it. Those of other
+/// namespaces, of the name "", come last.
+fn place_of(parent: &Element, name: &str) -> usize {
+    const BEFORE_COMMENTS: [&str; 3] = ["Description", "Identifier", "Comment"];
+    let children = &parent.children;
+    let behind = |names: &[&str]| {
+        children.iter().rposition(|child| names.iter().any(|name| child.is_ours(name))).map(|last| last + 1)
+    };
+    if let Some(place) = behind(&[name]) {
+        return place;
+    }
+    if let Some(rank) = BEFORE_COMMENTS.iter().position(|known| *known == name) {
+        return behind(BEFORE_COMMENTS.get(..rank).unwrap_or_default()).unwrap_or(0);
+    }
+    match (name, parent.name.as_str()) {
+        // Channels have it before their place.
+        ("ExternalReference", "Channel") => {
+            behind(&[&BEFORE_COMMENTS[..], &["DataAvailability"]].concat()).unwrap_or(0)
+        }
+        ("Equipment" | "Operator", "Station") => {
+            let before =
+                ["Latitude", "Longitude", "Elevation", "Site", "WaterLevel", "Vault", "Geology", "Equipment"];
+            behind(&before).unwrap_or(children.len())
+        }
+        _ => children.len(),
+    }
+}
+
+/// Of several originals of one thing the last, with what only the others say; and the names of what it does not say, or says
+/// otherwise.
+pub(crate) fn joined(original: &Arc<str>, others: &[Arc<str>]) -> (Arc<str>, BTreeSet<String>) {
+    let others: Vec<Element> = others.iter().filter_map(|other| element_of(other)).collect();
+    match element_of(original) {
+        Some(mut own) => {
+            let not_taken = take_in(&mut own, &others);
+            (text_of(&own), not_taken)
+        }
+        None => (Arc::clone(original), BTreeSet::new()),
+    }
 }
 
 /// Units of lengths, in capitals, and how many metres they have.

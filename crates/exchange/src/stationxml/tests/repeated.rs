@@ -42,6 +42,133 @@ fn of_what_is_stated_twice_the_first_holds_and_the_second_is_told() {
 }
 
 #[test]
+fn of_what_is_stated_twice_the_first_that_is_not_empty_holds() {
+    let text = CHANNEL
+        .replacen("<x:Latitude>", "<x:Latitude/><x:Latitude>", 1)
+        .replacen("<x:Elevation>", "<x:Elevation unit=\"METERS\"></x:Elevation><x:Elevation>", 1)
+        .replacen("<x:Site>", "<x:Site><x:Name/></x:Site><x:Site>", 1)
+        .replacen("<x:Depth>", "<x:Depth/><x:Depth/><x:Depth>", 1)
+        .replacen("<x:Response>", "<x:Response/><x:Response>", 1)
+        .replacen("<x:Frequency>", "<x:Frequency> </x:Frequency><x:Frequency>", 1)
+        .replacen("<x:Real>", "<x:Real/><x:Real>", 1);
+    let sound = read(CHANNEL.as_bytes()).unwrap();
+    assert_eq!(read(text.as_bytes()).unwrap(), sound);
+    let only_empty = CHANNEL.replacen("<x:Depth>5</x:Depth>", "<x:Depth/><x:Depth/>", 1);
+    let parsed = read(only_empty.as_bytes()).unwrap();
+    assert_eq!((parsed.problems.len(), parsed.value.channels[0].depth_m), (0, 0.0));
+}
+
+#[test]
+fn what_is_stated_twice_inside_of_elements_is_told_too() {
+    let text = CHANNEL
+        .replacen("<x:Site>", "<x:Site><x:Town>one</x:Town><x:Town>two</x:Town>", 1)
+        .replacen("</x:Value>", "</x:Value><x:Value>3</x:Value>", 1)
+        .replacen("<x:Depth>", "<x:Sensor><x:Model>a</x:Model><x:Model>b</x:Model></x:Sensor><x:Depth>", 1)
+        .replacen("<x:Depth>", "<x:Equipment><x:Type>a</x:Type><x:Type>b</x:Type></x:Equipment><x:Depth>", 1)
+        .replacen("</x:PolesZeros>", "</x:PolesZeros><x:PolesZeros>3</x:PolesZeros>", 1)
+        .replacen(
+            "<x:Station ",
+            "<x:Description>one</x:Description><x:Description>two</x:Description><x:Station ",
+            1,
+        );
+    let parsed = read(text.as_bytes()).unwrap();
+    let told: Vec<_> = parsed.problems.iter().map(|problem| problem.reason.as_str()).collect();
+    let names = ["Description", "Town", "Model", "Type", "Value", "PolesZeros"];
+    assert_eq!(told.len(), names.len(), "{told:?}");
+    for name in names {
+        let told = told.iter().filter(|reason| reason.contains(&format!("<{name}> is stated before")));
+        assert_eq!(told.count(), 1, "{name}");
+    }
+    assert_eq!(parsed.value.channels[0].response.as_ref().unwrap().sensitivity, 2e9);
+    let written = write(&parsed.value, Level::Response, Timestamp::from_nanos(0));
+    assert_eq!(read(written.as_bytes()).unwrap(), Parsed { value: parsed.value, problems: vec![] });
+}
+
+#[test]
+fn what_only_the_shorter_head_of_a_network_says_is_written_too() {
+    let station = |code: &str| {
+        format!(
+            "<Station code=\"{code}\"><Latitude>1</Latitude><Longitude>2</Longitude><Elevation>3</Elevation></Station>"
+        )
+    };
+    let comment = |text: &str| format!("<Comment><Value>{text}</Value></Comment>");
+    let long = format!(
+        "<Description>the long name of it</Description>{}<Operator><Agency>O</Agency></Operator>",
+        comment("said by both")
+    );
+    let short = format!(
+        "<Description>short</Description><Identifier>i</Identifier>{}{}<o:grade xmlns:o=\"urn:o\">7</o:grade>",
+        comment("said by both"),
+        comment("said by one")
+    );
+    // The same stations in both heads, and others.
+    for (first, second) in [("AAA", "BBB"), ("AAA", "AAA")] {
+        for (one, other) in [(&long, &short), (&short, &long)] {
+            let document = format!(
+                "<FDSNStationXML><Network code=\"SY\" alternateCode=\"QQ\">{one}{}</Network><Network code=\"SY\">{other}{}</Network></FDSNStationXML>",
+                station(first),
+                station(second)
+            );
+            let parsed = read(document.as_bytes()).unwrap();
+            assert_eq!(parsed.problems, []);
+            let written = flat(&write(&parsed.value, Level::Network, Timestamp::from_nanos(0)));
+            let said =
+                ["said by both", "said by one", ">i<", ">the long name of it<", ">short<", ">7<", ">O<"];
+            for said in said {
+                assert_eq!(written.matches(said).count(), 1, "{said}: {written}");
+            }
+            if first != second {
+                assert!(written.contains("alternateCode=\"QQ\""), "{written}");
+            }
+            let order = ["<Description", "<Identifier", "<Comment", "<Operator"];
+            let places: Vec<usize> = order.iter().map(|name| written.find(name).unwrap()).collect();
+            assert!(places.is_sorted(), "{written}");
+        }
+    }
+}
+
+#[test]
+fn of_an_epoch_that_is_stated_twice_the_comments_of_both_are_kept_and_other_words_are_told() {
+    let station = |inside: &str, after: &str| {
+        format!(
+            "<Station code=\"AAA\"><Description>{inside}</Description><Comment><Value>c {inside}</Value></Comment>\
+             <Latitude>1</Latitude><Longitude>2</Longitude><Elevation>3</Elevation>{after}\
+             <Channel code=\"HHZ\" locationCode=\"\"><Comment><Value>of {inside}</Value></Comment><Depth>0</Depth></Channel></Station>"
+        )
+    };
+    let both = |one: &str, other: &str| {
+        format!("<FDSNStationXML><Network code=\"XX\">{one}\n{other}</Network></FDSNStationXML>")
+    };
+    let parsed = read(both(&station("one", ""), &station("two", "")).as_bytes()).unwrap();
+    assert_eq!((parsed.value.stations.len(), parsed.value.channels.len(), parsed.problems), (1, 1, vec![]));
+    let written = flat(&write(&parsed.value, Level::Channel, Timestamp::from_nanos(0)));
+    for said in [">two<", ">one<", ">c one<", ">c two<", ">of one<", ">of two<"] {
+        assert_eq!(written.matches(said).count(), 1, "{said}: {written}");
+    }
+    let parsed =
+        read(both(&station("one", "<Vault>a</Vault>"), &station("one", "<Vault>b</Vault>")).as_bytes());
+    let told: Vec<_> = parsed.unwrap().problems.into_iter().map(|problem| problem.reason).collect();
+    let reason =
+        "station \"XX.AAA\" is stated more than once, with other <Vault>: this one, the last, counts";
+    assert_eq!(told, [reason]);
+}
+
+#[test]
+fn the_comments_of_very_many_equal_epochs_are_all_kept() {
+    let station = |number: usize| {
+        format!(
+            "<Network code=\"XX\"><Comment><Value>n{number}</Value></Comment><Station code=\"AAA\">\
+             <Comment><Value>{number}</Value></Comment><Latitude>1</Latitude><Longitude>2</Longitude></Station></Network>"
+        )
+    };
+    let stations: String = (0..2000).map(station).collect();
+    let parsed = read(format!("<FDSNStationXML>{stations}</FDSNStationXML>").as_bytes()).unwrap();
+    assert_eq!(parsed.problems, []);
+    let written = write(&parsed.value, Level::Station, Timestamp::from_nanos(0));
+    assert_eq!(written.matches("<Comment>").count(), 4000);
+}
+
+#[test]
 fn elements_and_attributes_of_other_namespaces_do_not_take_the_place_of_ours() {
     let text = CHANNEL
         .replacen("<x:Latitude>", "<o:Latitude xmlns:o=\"urn:o\">9</o:Latitude><x:Latitude>", 1)
