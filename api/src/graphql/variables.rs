@@ -3,11 +3,14 @@
 //!
 //! Defaults of variables become values, so that `@skip` and `@include` see them; a variable of a type that is not null
 //! must be there; a single value for a list becomes a list of one, so that it is told where a list does not fit. Values of
-//! enumerations, input objects and scalars of our own are checked by validation, where they are used.
+//! enumerations, input objects and scalars of our own are checked by validation, where they are used; but for the conditions
+//! of `@skip` and `@include`, of which the library takes a variable without a value for false.
+
+use std::collections::HashSet;
 
 use async_graphql::parser::types::{
-    BaseType, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet,
-    Type,
+    BaseType, Directive, DocumentOperations, ExecutableDocument, Field, OperationDefinition, Selection,
+    SelectionSet, Type, VariableDefinition,
 };
 use async_graphql::{Name, Positioned, Request, Value};
 use seislake_query::shortened;
@@ -18,6 +21,7 @@ use crate::error::{ApiError, ErrorCode};
 pub(super) fn coerce(request: &mut Request, document: &ExecutableDocument) -> Result<(), ApiError> {
     // Where the name fits no operation, execution says so.
     let Some(operation) = operation(document, request.operation_name.as_deref()) else { return Ok(()) };
+    check_conditions(document, operation)?;
     for definition in &operation.variable_definitions {
         let (name, of) = (&definition.node.name.node, &definition.node.var_type.node);
         let wrong =
@@ -41,6 +45,43 @@ pub(super) fn coerce(request: &mut Request, document: &ExecutableDocument) -> Re
             }
         };
         request.variables.insert(name.clone(), value);
+    }
+    Ok(())
+}
+
+/// Variables that conditions depend on must have a value: their type says so, or a default (5.8.5 of the specification).
+fn check_conditions(document: &ExecutableDocument, operation: &OperationDefinition) -> Result<(), ApiError> {
+    let definition = |name: &Name| {
+        operation.variable_definitions.iter().map(|known| &known.node).find(|known| known.name.node == *name)
+    };
+    let mut spread = HashSet::new();
+    let mut open = vec![&operation.selection_set.node];
+    while let Some(selections) = open.pop() {
+        for selection in selections.items.iter().map(|selection| &selection.node) {
+            for directive in conditions(selection) {
+                let Some(condition) = directive.get_argument("if") else { continue };
+                let Err(name) = condition.node.clone().into_const_with(Err::<Value, Name>) else { continue };
+                // One that is not defined is told by validation.
+                let Some(VariableDefinition { var_type, default_value, .. }) = definition(&name) else {
+                    continue;
+                };
+                let of = &var_type.node;
+                let has_value =
+                    !of.nullable || default_value.as_ref().is_some_and(|value| value.node != Value::Null);
+                if !has_value || of.base != BaseType::Named(Name::new("Boolean")) {
+                    let message = format!(
+                        "Variable \"${name}\" of type \"{of}\" used in position expecting type \"Boolean!\"."
+                    );
+                    return Err(ApiError::new(ErrorCode::InvalidQuery, message));
+                }
+            }
+            open.extend(inside(selection));
+            if let Selection::FragmentSpread(fragment) = selection {
+                let name = &fragment.node.fragment_name.node;
+                let defined = document.fragments.get(name).filter(|_| spread.insert(name));
+                open.extend(defined.map(|fragment| &fragment.node.selection_set.node));
+            }
+        }
     }
     Ok(())
 }
@@ -107,9 +148,14 @@ pub(super) fn add_stand_ins(document: &mut ExecutableDocument) -> bool {
     true
 }
 
+/// What a selection depends on.
+fn conditions(selection: &Selection) -> impl Iterator<Item = &Directive> {
+    let directives = selection.directives().iter().map(|directive| &directive.node);
+    directives.filter(|directive| matches!(directive.name.node.as_str(), "skip" | "include"))
+}
+
 fn is_conditional(selection: &Selection) -> bool {
-    let names = selection.directives().iter().map(|directive| directive.node.name.node.as_str());
-    names.into_iter().any(|name| matches!(name, "skip" | "include"))
+    conditions(selection).next().is_some()
 }
 
 /// What a selection selects in turn; `None` of a spread fragment, which is looked at where it is defined.

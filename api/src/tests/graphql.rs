@@ -325,6 +325,38 @@ async fn variables_are_coerced_before_anything_looks_at_them() {
     }
     let nothing = "query($s: Boolean!) { events(first: 1) @skip(if: $s) { totalCount } }";
     assert_eq!(ask(nothing, json!({"s": true})).await.1["data"], json!({}));
+    // A condition whose variable may have no value is none, wherever it stands.
+    let events = "events(first: 1) { totalCount }";
+    for (definition, document) in [
+        ("$s: Boolean", format!("{{ a: {events} ... @include(if: $s) {{ {events} }} }}")),
+        ("$s: Boolean", format!("{{ __typename ...E @skip(if: $s) }} fragment E on Query {{ {events} }}")),
+        (
+            "$s: Boolean",
+            format!(
+                "{{ ...E }} fragment E on Query {{ ...F }} fragment F on Query {{ __typename @include(if: $s) {events} }}"
+            ),
+        ),
+        (
+            "$s: Boolean = null",
+            "{ events(first: 1) { totalCount nodes @include(if: $s) { eventId } } }".to_owned(),
+        ),
+        ("$s: String = \"true\"", "{ __typename @include(if: $s) }".to_owned()),
+        ("$s: [Boolean!]!", "{ __typename @skip(if: $s) }".to_owned()),
+    ] {
+        let (kind, _) =
+            definition.trim_start_matches("$s: ").split_once(" =").unwrap_or((&definition[4..], ""));
+        let wrong =
+            format!("Variable \"$s\" of type \"{kind}\" used in position expecting type \"Boolean!\".");
+        let (status, answer) = ask(&format!("query({definition}) {document}"), json!({})).await;
+        let told = answer["errors"][0]["message"].as_str();
+        assert_eq!((status, told), (StatusCode::BAD_REQUEST, Some(wrong.as_str())), "{document}");
+    }
+    let (status, answer) = ask(
+        "query A($s: Boolean) { __typename } query B($s: Boolean!) { ...F } fragment F on Query { a: __typename @include(if: $s) }",
+        json!({"s": true}),
+    )
+    .await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "no operation is named: {answer}");
     let first = "query($n: Int!) { events(first: $n) { nodes { eventId } } }";
     let by_id = |definition: &str| format!("query({definition}) {{ event(id: $v) {{ eventId }} }}");
     for (query, variables, message) in [
