@@ -19,6 +19,7 @@ mod merged_keys;
 mod multisets;
 mod named_windows;
 mod names;
+mod nulls_above;
 mod panics;
 mod pass_through;
 mod projections;

@@ -5,7 +5,7 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::common::Result;
+use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
@@ -13,6 +13,16 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
     /// Name of the operator in plans.
     const NAME: &'static str;
+
+    /// What is known of the rows.
+    fn properties(&self, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        Arc::clone(input.properties())
+    }
+
+    /// Whether operators above may rely on the order of the rows.
+    fn keeps_order(&self) -> bool {
+        true
+    }
 
     /// The batches of a partition of `input`, in their order, with the same columns.
     ///
@@ -28,13 +38,15 @@ pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
 
 /// `input`, watched.
 pub(crate) fn watched<W: Watch>(input: Arc<dyn ExecutionPlan>, watch: W) -> Arc<dyn ExecutionPlan> {
-    Arc::new(PassThrough { input, watch })
+    let properties = watch.properties(&input);
+    Arc::new(PassThrough { input, watch, properties })
 }
 
 #[derive(Debug)]
 struct PassThrough<W> {
     input: Arc<dyn ExecutionPlan>,
     watch: W,
+    properties: Arc<PlanProperties>,
 }
 
 impl<W: Watch> DisplayAs for PassThrough<W> {
@@ -53,11 +65,15 @@ impl<W: Watch> ExecutionPlan for PassThrough<W> {
     }
 
     fn properties(&self) -> &Arc<PlanProperties> {
-        self.input.properties()
+        &self.properties
     }
 
     fn maintains_input_order(&self) -> Vec<bool> {
-        vec![true]
+        vec![self.watch.keeps_order()]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false]
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
@@ -70,6 +86,10 @@ impl<W: Watch> ExecutionPlan for PassThrough<W> {
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let input = children.into_iter().next().unwrap_or_else(|| Arc::clone(&self.input));
         Ok(watched(input, self.watch.clone()))
+    }
+
+    fn partition_statistics(&self, partition: Option<usize>) -> Result<Statistics> {
+        self.input.partition_statistics(partition)
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -7,6 +7,7 @@ use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::optimizer::AnalyzerRule;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
 use crate::cases::{KeepCases, KeepJoinCases};
@@ -18,6 +19,7 @@ use crate::integers::CheckIntegers;
 use crate::list_memory::ListMemory;
 use crate::memory::SessionMemory;
 use crate::multisets::CountEqualRows;
+use crate::nulls_above::ForgetBelowNulls;
 use crate::projections::MarkProjections;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
@@ -84,8 +86,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let mut optimizer = planning::optimizer_rules();
     let joined = optimizer.iter().position(|rule| rule.name() == "scalar_subquery_to_join");
     optimizer.insert(joined.map_or(0, |index| index + 1), Arc::new(RefuseWhatIsLeft));
-    let physical =
-        planning::physical_rules().into_iter().map(|rule| Arc::new(KeepJoinCases(rule)) as _).collect();
+    let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ForgetBelowNulls)];
+    physical.extend(planning::physical_rules().into_iter().map(|rule| Arc::new(KeepJoinCases(rule)) as _));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

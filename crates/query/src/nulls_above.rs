@@ -1,0 +1,200 @@
+//! What held for rows does not hold for the nulls that stand in for them above.
+//!
+//! ```text
+//! WHERE a = 1 GROUP BY ROLLUP (a, b) ORDER BY a     `a` is 1 in every row that is read, and null in the sums over all `a`
+//! t LEFT JOIN (SELECT k, 5 AS n FROM u) USING (k)   `n` is 5 in every row of `u`, and null where `u` has no row
+//! ```
+//! The engine takes what was constant, equal, unique or together below for so above, and sorts, groups and spreads its rows
+//! by that. So an operator that says nothing about its rows stands above grouping sets, and below the sides of outer
+//! joins that may have no row.
+
+use std::sync::Arc;
+
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{JoinType, Result};
+use datafusion::config::ConfigOptions;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::aggregates::AggregateExec;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+
+use crate::pass_through::{Watch, watched};
+
+/// Puts the operators in; the first rule, before any other believes what is not so.
+#[derive(Debug)]
+pub(crate) struct ForgetBelowNulls;
+
+impl PhysicalOptimizerRule for ForgetBelowNulls {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _options: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let forgotten = plan.transform_up(|node| {
+            let sets = node.as_any().downcast_ref::<AggregateExec>();
+            if sets.is_some_and(|aggregate| aggregate.group_expr().has_grouping_set()) {
+                return Ok(Transformed::yes(watched(node, Forgetting::OfSets)));
+            }
+            let Some([left, right]) = may_have_no_row(node.as_ref()) else {
+                return Ok(Transformed::no(node));
+            };
+            let mut changed = false;
+            let sides = node.children().into_iter().zip([left, right]).map(|(side, absent)| {
+                let side = Arc::clone(side);
+                if !absent || side.equivalence_properties().eq_group().is_empty() {
+                    return side;
+                }
+                changed = true;
+                watched(side, Forgetting::OfSides)
+            });
+            let sides: Vec<_> = sides.collect();
+            if changed {
+                node.with_new_children(sides).map(Transformed::yes)
+            } else {
+                Ok(Transformed::no(node))
+            }
+        })?;
+        Ok(forgotten.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "forget_below_nulls"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+/// Which sides of a join are null where they have no row.
+fn may_have_no_row(node: &dyn ExecutionPlan) -> Option<[bool; 2]> {
+    let node = node.as_any();
+    let kind = if let Some(join) = node.downcast_ref::<HashJoinExec>() {
+        *join.join_type()
+    } else if let Some(join) = node.downcast_ref::<NestedLoopJoinExec>() {
+        *join.join_type()
+    } else {
+        node.downcast_ref::<SortMergeJoinExec>()?.join_type()
+    };
+    match kind {
+        JoinType::Left => Some([false, true]),
+        JoinType::Right => Some([true, false]),
+        JoinType::Full => Some([true, true]),
+        _ => None,
+    }
+}
+
+/// Passes batches on, and says nothing about their rows.
+#[derive(Clone, Copy, Debug)]
+enum Forgetting {
+    /// Above grouping sets: rows of one group lie in any partition, too.
+    OfSets,
+    /// Below a join.
+    OfSides,
+}
+
+impl Watch for Forgetting {
+    const NAME: &'static str = "ForgettingExec";
+
+    fn properties(&self, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
+        let known = PlanProperties::clone(input.properties());
+        let unknown = known.with_eq_properties(EquivalenceProperties::new(input.schema()));
+        Arc::new(match self {
+            Self::OfSets => {
+                let count = input.output_partitioning().partition_count();
+                unknown.with_partitioning(Partitioning::UnknownPartitioning(count))
+            }
+            Self::OfSides => unknown,
+        })
+    }
+
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
+    fn execute(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        input.execute(partition, context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::asking::answer;
+
+    const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (1, 'a', 10), (1, 'b', 20), (2, 'a', 30), (1, 'a', 40)) AS v(a, b, n)),
+        u AS (SELECT * FROM (VALUES ('a', 7), ('d', 8)) AS v(b, m))";
+
+    async fn check(cases: &[(&str, &str)]) {
+        let mut wrong = vec![];
+        for (sql, expected) in cases {
+            let said = answer(&format!("{WITH} {sql}")).await;
+            if said.as_deref() != Ok(expected) {
+                wrong.push(format!("{sql}: {said:?}, not {expected:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[tokio::test]
+    async fn grouping_sets_are_ordered_by_columns_that_were_constant() {
+        check(&[
+            (
+                "SELECT a, b, count(*) FROM t WHERE a = 1 GROUP BY ROLLUP (a, b) ORDER BY a NULLS LAST, b NULLS LAST",
+                "1,a,2;1,b,1;1,,3;,,3",
+            ),
+            (
+                "SELECT a, b, count(*) FROM t WHERE a = 1 GROUP BY ROLLUP (a, b) ORDER BY a NULLS FIRST, b NULLS FIRST LIMIT 2",
+                ",,3;1,,3",
+            ),
+            (
+                "SELECT a, n FROM t WHERE a = n / 10 GROUP BY GROUPING SETS ((a), (n)) ORDER BY n NULLS FIRST, a NULLS FIRST",
+                "1,;,10",
+            ),
+            (
+                "SELECT a, b, row_number() OVER (ORDER BY a NULLS FIRST, b NULLS LAST) AS r FROM t
+                 WHERE a = 1 AND b = 'a' GROUP BY CUBE (a, b) ORDER BY r",
+                ",a,1;,,2;1,a,3;1,,4",
+            ),
+        ])
+        .await;
+    }
+
+    #[tokio::test]
+    async fn grouping_sets_over_many_rows_keep_their_groups_together() {
+        check(&[(
+            "SELECT count(*), count(DISTINCT b), sum(c) FROM (SELECT a, b, count(*) AS c FROM
+             (SELECT 1 AS a, value % 30000 AS b FROM range(0, 90000)) WHERE a = 1 GROUP BY GROUPING SETS ((a, b), (b), (a)))",
+            "60001,30000,270000",
+        )])
+        .await;
+    }
+
+    #[tokio::test]
+    async fn rows_of_outer_joins_are_ordered_by_columns_that_were_constant() {
+        check(&[
+            (
+                "SELECT t.b, k FROM t LEFT JOIN (SELECT b, 5 AS k FROM u WHERE b = 'a') AS r ON t.b = r.b
+                 ORDER BY k NULLS FIRST, n",
+                "b,;a,5;a,5;a,5",
+            ),
+            (
+                "SELECT k, r.b FROM (SELECT b, 5 AS k FROM u WHERE b = 'a') AS r RIGHT JOIN t ON t.b = r.b
+                 ORDER BY k NULLS LAST, n LIMIT 4",
+                "5,a;5,a;5,a;,",
+            ),
+            (
+                "SELECT k, j FROM (SELECT b, 5 AS k FROM u) AS r FULL JOIN (SELECT b, 6 AS j FROM t WHERE n > 10) AS s ON s.b = r.b
+                 ORDER BY j NULLS FIRST, k NULLS FIRST",
+                "5,;,6;5,6;5,6",
+            ),
+        ])
+        .await;
+    }
+}
