@@ -5,6 +5,7 @@
 //! depth_km >= '10'                   ──►  depth_km >= 10.0                        ([`numbers`])
 //! end_time - start_time > INTERVAL '1 day'  ──►  both in nanoseconds              ([`spans`])
 //! latitude >= 0                      ──►  latitude >= -0.0                        ([`zeros`])
+//! rank() OVER (ORDER BY latitude)    ──►  rank() OVER (ORDER BY latitude + 0.0)   ([`zeros`])
 //! GROUP BY INTERVAL …, row_number() OVER … in GROUP BY                            refused
 //! ```
 //! The rule works before the engine gives types, on operators, `BETWEEN`, `IN`, `CASE`, functions that choose one of their
@@ -41,13 +42,17 @@ impl AnalyzerRule for CompareValues {
             spans::refuse_groups(&node)?;
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
-            let (sorts, groups) = (matches!(node, LogicalPlan::Sort(_)), group_count(&node));
+            let (sorts, groups) = (sort_count(&node), group_count(&node));
             let mut index = 0;
             let node = node.map_expressions(|expression| {
                 let name = names.save(&expression);
                 let mut compared = expression.transform_up(|part| compared(part, &schema))?;
-                if sorts {
+                if index < sorts {
                     compared.transformed |= spans::in_order(&mut compared.data, &schema);
+                }
+                // -0.0 is no less than 0.0 where further columns order the rows that are equal.
+                if index + 1 < sorts {
+                    compared.transformed |= zeros::in_group(&mut compared.data, &schema);
                 }
                 if index < groups {
                     compared.transformed |= zeros::in_group(&mut compared.data, &schema);
@@ -74,6 +79,14 @@ impl AnalyzerRule for CompareValues {
 fn group_count(node: &LogicalPlan) -> usize {
     match node {
         LogicalPlan::Aggregate(aggregate) => aggregate.group_expr.len(),
+        _ => 0,
+    }
+}
+
+/// Expressions of a node that order its rows.
+fn sort_count(node: &LogicalPlan) -> usize {
+    match node {
+        LogicalPlan::Sort(sort) => sort.expr.len(),
         _ => 0,
     }
 }
@@ -137,13 +150,18 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 "coalesce" | "nvl" => Beside::Chosen,
                 _ => return Ok(Transformed::no(part)),
             };
+            let is_compared = call.name() == "nullif";
             let mut arguments: Vec<&mut Expr> = call.args.iter_mut().collect();
             settled(&mut arguments, beside, schema)?
+                | (is_compared && zeros::one_zero(&mut arguments, schema))
         }
         Expr::WindowFunction(call) => {
             let WindowFunction { fun, params } = call.as_mut();
             spans::refuse_extremes(fun.name(), &params.args, params.distinct, schema)?;
             let order = in_order(&mut params.order_by, schema);
+            // Equal values are peers.
+            let peers = params.order_by.iter_mut();
+            let order = peers.fold(order, |changed, sort| changed | zeros::in_group(&mut sort.expr, schema));
             let groups = params.partition_by.iter_mut();
             groups.fold(order, |changed, group| {
                 changed | zeros::in_group(group, schema) | spans::in_order(group, schema)
@@ -153,6 +171,10 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             spans::refuse_extremes(call.func.name(), &call.params.args, call.params.distinct, schema)?;
             let order = in_order(&mut call.params.order_by, schema);
             let distinct = call.params.distinct;
+            // What stands last orders no further rows; but different values are ordered by themselves.
+            let last = call.params.order_by.len().saturating_sub(usize::from(!distinct));
+            let keys = call.params.order_by.iter_mut().take(last);
+            let order = keys.fold(order, |changed, sort| changed | zeros::in_group(&mut sort.expr, schema));
             let values = call.params.args.iter_mut().filter(|_| distinct);
             values.fold(order, |changed, value| changed | zeros::in_group(value, schema))
         }
@@ -182,6 +204,7 @@ fn settled_case(case: &mut Case, schema: &DFSchema) -> Result<bool> {
         let values = case.when_then_expr.iter_mut().map(|(when, _)| when.as_mut());
         let mut compared: Vec<&mut Expr> = std::iter::once(operand.as_mut()).chain(values).collect();
         changed |= settled(&mut compared, Beside::Compared, schema)?;
+        changed |= zeros::one_zero(&mut compared, schema);
     }
     let results = case.when_then_expr.iter_mut().map(|(_, then)| then.as_mut());
     let mut results: Vec<&mut Expr> = results.chain(case.else_expr.iter_mut().map(Box::as_mut)).collect();
@@ -199,8 +222,10 @@ fn member(membership: &mut InSubquery, schema: &DFSchema) -> Result<bool> {
     let mut inner = column.clone();
     let changed = {
         let mut both = [expr.as_mut(), &mut inner];
-        numbers::settled(&mut both, &kinds, Beside::Compared)?
-            || spans::settled(&mut both, &kinds, Beside::Compared)?
+        let settled = numbers::settled(&mut both, &kinds, Beside::Compared)?
+            || spans::settled(&mut both, &kinds, Beside::Compared)?;
+        let outer = zeros::in_group(expr, schema);
+        settled | outer | zeros::in_group(&mut inner, subquery.subquery.schema())
     };
     if inner != column {
         let name = column.schema_name().to_string();

@@ -150,6 +150,31 @@ async fn both_zeros_are_one() {
         ("x = -x", "2"),
         ("x IS DISTINCT FROM 0.0", "2"),
         ("round(x / 10) = 0", "4"),
+        ("x IN (CAST(-0.0 AS DOUBLE), 7)", "2"),
+        ("x IN (CAST('-0' AS DOUBLE), n * 100)", "2"),
+        ("x IN (n * 0.0)", "2"),
+        ("x NOT IN (n * -0.0)", "2"),
+        ("x BETWEEN CAST(0 AS DOUBLE) AND 1", "2"),
+        ("x BETWEEN -1 AND CAST('-0.0' AS DOUBLE)", "2"),
+        ("x BETWEEN n * 0 AND 1", "2"),
+        ("n * 0 BETWEEN -1 AND x", "3"),
+        ("CAST(x AS REAL) BETWEEN 0 AND 1", "2"),
+        ("n * 0 >= x", "3"),
+        ("x = n * 0", "2"),
+        ("n - 1 > CAST(-0.0 AS DOUBLE)", "3"),
+        ("x IS DISTINCT FROM 0", "2"),
+        ("x IS NOT DISTINCT FROM CAST(0 AS DOUBLE)", "2"),
+        ("CASE x WHEN 0 THEN true ELSE false END", "2"),
+        ("CASE x WHEN 1.5 THEN false WHEN -0.0 THEN true ELSE false END", "2"),
+        ("CASE n * 0.0 WHEN x THEN true ELSE false END", "2"),
+        ("nullif(x, 0) IS NULL", "2"),
+        ("nullif(0.0, x) IS NULL", "2"),
+        ("x IN (SELECT 0.0)", "2"),
+        ("x IN (SELECT -0.0)", "2"),
+        ("x NOT IN (SELECT y FROM (VALUES (0.0)) AS u(y))", "2"),
+        ("x = ANY (SELECT 0.0)", "2"),
+        ("n * 0 IN (SELECT CAST(-0.0 AS DOUBLE))", "4"),
+        ("x < 1.5 AND x <> 0", "1"),
     ];
     let mut wrong = vec![];
     for (condition, expected) in conditions {
@@ -166,6 +191,22 @@ async fn both_zeros_are_one() {
         (format!("SELECT count(DISTINCT x) {ZEROS}"), "3"),
         (format!("SELECT count(*) {ZEROS} JOIN (VALUES (0.0)) AS u(y) ON x = y"), "2"),
         (format!("SELECT count(*) {ZEROS} JOIN (VALUES (0.0)) AS u(x) USING (x)"), "2"),
+        (
+            format!("SELECT rank() OVER (ORDER BY x), dense_rank() OVER (ORDER BY x) {ZEROS} ORDER BY n"),
+            "2,2;2,2;1,1;4,3",
+        ),
+        (format!("SELECT count(*) OVER (ORDER BY x DESC) {ZEROS} ORDER BY n"), "3;3;4;1"),
+        (
+            format!(
+                "SELECT sum(n) OVER (ORDER BY x RANGE BETWEEN CURRENT ROW AND CURRENT ROW) {ZEROS} ORDER BY n"
+            ),
+            "3;3;3;4",
+        ),
+        (format!("SELECT n {ZEROS} ORDER BY x, n DESC"), "3;2;1;4"),
+        (format!("SELECT n {ZEROS} ORDER BY abs(x) - abs(x), -x, n DESC LIMIT 3"), "4;2;1"),
+        (format!("SELECT array_agg(n ORDER BY x, n DESC) {ZEROS}"), "[3, 2, 1, 4]"),
+        (format!("SELECT array_agg(DISTINCT x ORDER BY x) {ZEROS}"), "[-1.5, 0.0, 1.5]"),
+        (format!("SELECT first_value(n ORDER BY x DESC, n DESC) {ZEROS} WHERE x < 1"), "2"),
     ] {
         assert_eq!(answer(&sql).await.as_deref(), Ok(expected), "{sql}");
     }

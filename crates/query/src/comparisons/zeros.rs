@@ -4,59 +4,88 @@
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
-use datafusion::logical_expr::expr::{Between, InList};
+use datafusion::logical_expr::expr::{Between, Cast, InList, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
+
+/// What stands in a comparison.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// A constant that is 0 or -0.0.
+    Zero,
+    /// Any other constant: both zeros are on one side of it.
+    Constant,
+    /// Something calculated.
+    Value,
+}
 
 /// A comparison for which both zeros are one, where it was none.
 pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
-    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     match part {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if super::compares(*op) => {
-            let (left_zero, right_zero) = (is_zero(left), is_zero(right));
-            let kind = if left_zero { float(right, schema) } else { float(left, schema) }?;
-            let lowest = |low: bool| zero(&kind, low);
-            match (left_zero, *op, right_zero) {
-                (_, Eq | NotEq, true) => return membership(left, &kind, *op == NotEq),
-                (true, Eq | NotEq, false) => return membership(right, &kind, *op == NotEq),
-                (_, Lt | GtEq, true) => **right = lowest(true)?,
-                (_, Gt | LtEq, true) => **right = lowest(false)?,
-                (true, Gt | LtEq, false) => **left = lowest(true)?,
-                (true, Lt | GtEq, false) => **left = lowest(false)?,
-                _ => {
-                    // Beside any other constant both zeros are on one side.
-                    let constant = |side: &Expr| matches!(side, Expr::Literal(..));
-                    let zeros = left_zero || right_zero;
-                    if !zeros && (constant(left) || constant(right)) || float(right, schema).is_none() {
-                        return None;
-                    }
-                    in_group(left, schema);
-                    in_group(right, schema);
-                }
+            if let Some(member) = compared_pair(left, *op, right, schema)? {
+                return Some(member);
             }
         }
         Expr::Between(Between { expr, low, high, .. }) => {
-            let kind = float(expr, schema)?;
-            if !is_zero(low) && !is_zero(high) {
-                return None;
-            }
-            if is_zero(low) {
-                **low = zero(&kind, true)?;
-            }
-            if is_zero(high) {
-                **high = zero(&kind, false)?;
+            let kind = kind_of(&[&**expr, &**low, &**high], schema)?;
+            match [side(expr, &kind), side(low, &kind), side(high, &kind)] {
+                [_, Side::Constant, Side::Constant] => return None,
+                [Side::Value, low_side, high_side] if low_side != Side::Value && high_side != Side::Value => {
+                    if low_side == Side::Zero {
+                        **low = zero(&kind, true)?;
+                    }
+                    if high_side == Side::Zero {
+                        **high = zero(&kind, false)?;
+                    }
+                }
+                _ => {
+                    one_zero(&mut [expr.as_mut(), low.as_mut(), high.as_mut()], schema);
+                }
             }
         }
         Expr::InList(InList { expr, list, .. }) => {
-            let kind = float(expr, schema)?;
-            if !list.iter().any(is_zero) {
-                return None;
+            let all: Vec<&Expr> = std::iter::once(&**expr).chain(list.iter()).collect();
+            let kind = kind_of(&all, schema)?;
+            let is_constant = list.iter().all(|value| side(value, &kind) != Side::Value);
+            if side(expr, &kind) == Side::Value && is_constant {
+                if !list.iter().any(|value| side(value, &kind) == Side::Zero) {
+                    return None;
+                }
+                list.retain(|value| side(value, &kind) != Side::Zero);
+                list.extend([zero(&kind, true)?, zero(&kind, false)?]);
+            } else {
+                let mut all: Vec<&mut Expr> = std::iter::once(expr.as_mut()).chain(list.iter_mut()).collect();
+                if !one_zero(&mut all, schema) {
+                    return None;
+                }
             }
-            list.retain(|value| !is_zero(value));
-            list.extend([zero(&kind, true)?, zero(&kind, false)?]);
         }
         _ => return None,
     }
     Some(std::mem::take(part))
+}
+
+/// Changes both sides; or gives another comparison. `None` where neither is needed.
+fn compared_pair(
+    left: &mut Box<Expr>,
+    operator: Operator,
+    right: &mut Box<Expr>,
+    schema: &DFSchema,
+) -> Option<Option<Expr>> {
+    use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
+    let kind = kind_of(&[&**left, &**right], schema)?;
+    let lowest = |low: bool| zero(&kind, low);
+    match (side(left, &kind), operator, side(right, &kind)) {
+        (_, Eq | NotEq, Side::Zero) => return membership(left, &kind, operator == NotEq).map(Some),
+        (Side::Zero, Eq | NotEq, _) => return membership(right, &kind, operator == NotEq).map(Some),
+        (_, Lt | GtEq, Side::Zero) => **right = lowest(true)?,
+        (_, Gt | LtEq, Side::Zero) => **right = lowest(false)?,
+        (Side::Zero, Gt | LtEq, _) => **left = lowest(true)?,
+        (Side::Zero, Lt | GtEq, _) => **left = lowest(false)?,
+        _ if one_zero(&mut [left.as_mut(), right.as_mut()], schema) => {}
+        _ => return None,
+    }
+    Some(None)
 }
 
 /// `x = 0`: of a list, for an `OR` would calculate `x` twice.
@@ -65,7 +94,30 @@ fn membership(value: &mut Expr, kind: &DataType, negated: bool) -> Option<Expr> 
     Some(Expr::InList(InList::new(Box::new(std::mem::take(value)), list, negated)))
 }
 
-/// Values that make groups or keys, with one zero.
+/// Values that are compared with each other, with one zero; nothing changes where all but one are constants other than 0.
+pub(super) fn one_zero(values: &mut [&mut Expr], schema: &DFSchema) -> bool {
+    let seen: Vec<&Expr> = values.iter().map(|value| &**value).collect();
+    let Some(kind) = kind_of(&seen, schema) else { return false };
+    let sides: Vec<Side> = seen.into_iter().map(|value| side(value, &kind)).collect();
+    let value_count = sides.iter().filter(|side| **side == Side::Value).count();
+    if value_count < 2 && !sides.contains(&Side::Zero) {
+        return false;
+    }
+    let mut changed = false;
+    for (value, side) in values.iter_mut().zip(sides) {
+        match (side, zero(&kind, false)) {
+            (Side::Zero, Some(zero)) => {
+                **value = zero;
+                changed = true;
+            }
+            (Side::Value, _) => changed |= in_group(value, schema),
+            _ => {}
+        }
+    }
+    changed
+}
+
+/// Values that make groups, keys or peers, with one zero.
 pub(super) fn in_group(expression: &mut Expr, schema: &DFSchema) -> bool {
     let zero = float(expression, schema).and_then(|kind| zero(&kind, false));
     match zero {
@@ -82,6 +134,12 @@ fn float(expression: &Expr, schema: &DFSchema) -> Option<DataType> {
     matches!(kind, DataType::Float32 | DataType::Float64).then_some(kind)
 }
 
+/// The type in which values are compared, where it has two zeros: 64 bits where some have 64, for 32 hold both zeros, too.
+fn kind_of(values: &[&Expr], schema: &DFSchema) -> Option<DataType> {
+    let kinds = || values.iter().filter_map(|value| float(value, schema));
+    kinds().find(|kind| *kind == DataType::Float64).or_else(|| kinds().next())
+}
+
 fn zero(kind: &DataType, negative: bool) -> Option<Expr> {
     match (kind, negative) {
         (DataType::Float32, true) => Some(lit(-0.0_f32)),
@@ -92,12 +150,22 @@ fn zero(kind: &DataType, negative: bool) -> Option<Expr> {
     }
 }
 
-fn is_zero(expression: &Expr) -> bool {
-    let Expr::Literal(value, _) = expression else { return false };
-    match value {
-        ScalarValue::Float32(Some(value)) => *value == 0.0,
-        ScalarValue::Float64(Some(value)) => *value == 0.0,
-        ScalarValue::Int64(Some(value)) => *value == 0,
-        _ => false,
+fn side(expression: &Expr, kind: &DataType) -> Side {
+    let Some(value) = constant(expression) else { return Side::Value };
+    match value.cast_to(kind) {
+        Ok(ScalarValue::Float32(Some(0.0)) | ScalarValue::Float64(Some(0.0))) => Side::Zero,
+        _ => Side::Constant,
+    }
+}
+
+/// The value of a constant, cast or not.
+fn constant(expression: &Expr) -> Option<ScalarValue> {
+    match expression {
+        Expr::Literal(value, _) => Some(value.clone()),
+        Expr::Cast(Cast { expr, data_type }) | Expr::TryCast(TryCast { expr, data_type }) => {
+            constant(expr)?.cast_to(data_type).ok()
+        }
+        Expr::Negative(inner) => constant(inner)?.arithmetic_negate().ok(),
+        _ => None,
     }
 }
