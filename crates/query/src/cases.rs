@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, JoinType, Result};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
@@ -17,8 +17,8 @@ use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::expressions::CaseExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::joins::NestedLoopJoinExec;
-use datafusion::physical_plan::projection::remove_unnecessary_projections;
+use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
+use datafusion::physical_plan::projection::{ProjectionExec, remove_unnecessary_projections};
 
 /// Keeps the `CASE`s whose parts may fail.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ impl AnalyzerRule for KeepCases {
 }
 
 /// The engine's rule that moves projections, which also calculates parts of a join's condition beforehand, for all rows of
-/// one side: not where a `CASE` guards them.
+/// one side: not where a `CASE` guards them. And it takes the columns of every join for those of its left side and then those
+/// of its right one: not above joins that have others.
 #[derive(Debug)]
 pub(crate) struct KeepJoinCases(pub(crate) Arc<dyn PhysicalOptimizerRule + Send + Sync>);
 
@@ -54,8 +55,14 @@ impl PhysicalOptimizerRule for KeepJoinCases {
         plan: Arc<dyn ExecutionPlan>,
         options: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        if self.0.name() == "ProjectionPushdown" && plan.exists(|node| Ok(has_case(node.as_ref())))? {
-            return Ok(plan.transform_down(remove_unnecessary_projections)?.data);
+        let is_other = |node: &dyn ExecutionPlan| has_case(node) || has_other_columns(node);
+        if self.0.name() == "ProjectionPushdown" && plan.exists(|node| Ok(is_other(node.as_ref())))? {
+            let moved = plan.transform_down(|node| {
+                let stays = node.as_any().is::<ProjectionExec>()
+                    && node.children().into_iter().any(|input| has_other_columns(input.as_ref()));
+                if stays { Ok(Transformed::no(node)) } else { remove_unnecessary_projections(node) }
+            })?;
+            return Ok(moved.data);
         }
         self.0.optimize(plan, options)
     }
@@ -67,6 +74,16 @@ impl PhysicalOptimizerRule for KeepJoinCases {
     fn schema_check(&self) -> bool {
         self.0.schema_check()
     }
+}
+
+/// A join that gives other columns than those of its left side and then those of its right one.
+fn has_other_columns(node: &dyn ExecutionPlan) -> bool {
+    let node = node.as_any();
+    let loops = node.downcast_ref::<NestedLoopJoinExec>().map(NestedLoopJoinExec::join_type);
+    let kind = loops.or_else(|| node.downcast_ref::<HashJoinExec>().map(HashJoinExec::join_type));
+    kind.is_some_and(|kind| {
+        matches!(kind, JoinType::LeftMark | JoinType::RightMark | JoinType::RightSemi | JoinType::RightAnti)
+    })
 }
 
 fn has_case(node: &dyn ExecutionPlan) -> bool {

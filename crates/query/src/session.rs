@@ -23,7 +23,7 @@ use crate::nulls_above::ForgetBelowNulls;
 use crate::projections::MarkProjections;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
-use crate::subqueries::{RefuseWhatIsLeft, Subqueries};
+use crate::subqueries::{NameKeys, RefuseWhatIsLeft, Subqueries};
 use crate::table_functions::{OverCatalog, TABLE_FUNCTIONS};
 use crate::times::{self, WideTimes};
 
@@ -95,6 +95,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_analyzer_rules(analyzer)
         .with_optimizer_rules(optimizer)
         .with_physical_optimizer_rules(physical)
+        .with_analyzer_rule(Arc::new(NameKeys))
         .with_analyzer_rule(Arc::new(CheckIntegers))
         .with_analyzer_rule(Arc::new(KeepCases))
         .with_analyzer_rule(Arc::new(GuardGrowth))

@@ -14,6 +14,7 @@
 
 mod calls;
 mod counted;
+mod keys;
 mod lifted;
 
 use std::cell::Cell;
@@ -33,6 +34,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::{AnalyzerRule, OptimizerConfig, OptimizerRule};
 
 use calls::Call;
+pub(crate) use keys::NameKeys;
 
 use crate::error::SUBQUERY_ELSEWHERE;
 

@@ -1,17 +1,14 @@
 //! Correlated subqueries that cannot be answered: the engine lifts a condition on the row around out of the subquery, past
 //! whatever stands above it there. That is right past filters, columns and inner joins, and wrong past an operator whose
 //! rows depend on which rows it sees: windows, OFFSET, outer joins on the side that may be null, grouping sets. A subquery
-//! of FROM (LATERAL) is one of them, and its count over no rows would be null where it is zero. Where the rows are then
-//! grouped, the engine groups by the column of the condition without the cast around it: several groups for one row.
+//! of FROM (LATERAL) is one of them, and its count over no rows would be null where it is zero.
 //!
 //! Beside them, grouping sets that are stated twice: the engine makes one of them, with every row counted twice.
 
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
-use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, GroupingSet, JoinType, Limit, LogicalPlan, Operator,
-};
+use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, JoinType, Limit, LogicalPlan};
 
 use super::{CORRELATED, subquery_of};
 
@@ -60,9 +57,7 @@ fn reads_outer(node: &LogicalPlan) -> Result<bool> {
             JoinType::Right | JoinType::RightSemi | JoinType::RightAnti | JoinType::RightMark => side(0),
             JoinType::Full => any,
         },
-        LogicalPlan::Aggregate(aggregate) => {
-            any && (sets(aggregate).next().is_some() || casts_key(&aggregate.input)?)
-        }
+        LogicalPlan::Aggregate(aggregate) => any && sets(aggregate).next().is_some(),
         _ => false,
     };
     if is_wrong {
@@ -74,25 +69,6 @@ fn reads_outer(node: &LogicalPlan) -> Result<bool> {
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(reads)
-}
-
-/// Whether a condition below compares the row around with a column that is cast.
-fn casts_key(node: &LogicalPlan) -> Result<bool> {
-    let is_outer = |side: &Expr| side.exists(|part| Ok(matches!(part, Expr::OuterReferenceColumn(..))));
-    let is_cast =
-        |side: &Expr| matches!(side, Expr::Cast(_) | Expr::TryCast(_)) && !side.column_refs().is_empty();
-    let mut found = false;
-    node.apply(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                if let Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) = part {
-                    found |= is_cast(left) && is_outer(right)? || is_cast(right) && is_outer(left)?;
-                }
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    Ok(found)
 }
 
 /// # Errors
