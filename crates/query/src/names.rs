@@ -3,22 +3,28 @@
 //! ```text
 //! SELECT count(*), count(*)      ──►  SELECT count(*), count(*) AS "count(*)_1"     the engine refuses equal columns
 //! SELECT event_id, * FROM t      ──►  SELECT event_id AS "event_id_1", * FROM t
+//! SELECT n, CAST(n AS DOUBLE)    ──►  SELECT n, CAST(n AS DOUBLE) AS "CAST(n AS DOUBLE)"     the engine names both `n`
+//! SELECT 1 AS a, 2 AS a          ──►  SELECT 1 AS a, 2 AS "a_1"      where no other query reads them
 //! SELECT a.*, b.* FROM a, b      ──►  the answer's columns numbered: formats like JSON keep one of a name only
 //! ```
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Expr as PlannedExpr, LogicalPlan, Projection};
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, VisitMut,
-    VisitorMut, WildcardAdditionalOptions,
+    Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor,
+    TypedString, Value, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
+    visit_expressions_mut,
 };
 
 /// Gives names to columns of a statement that stand in their query already.
 pub(crate) fn number_columns(statement: &mut Statement) {
+    if let Statement::Query(query) = statement {
+        number_given(query);
+    }
     let _: ControlFlow<()> = statement.visit(&mut NumberColumns);
 }
 
@@ -29,6 +35,20 @@ impl VisitorMut for NumberColumns {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         of_body(&mut query.body);
+        for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
+            if !table.alias.columns.is_empty() {
+                name_nulls(&mut table.query.body);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Derived { subquery, alias: Some(alias), .. } = table
+            && !alias.columns.is_empty()
+        {
+            name_nulls(&mut subquery.body);
+        }
         ControlFlow::Continue(())
     }
 }
@@ -40,6 +60,25 @@ fn of_body(body: &mut SetExpr) {
             of_body(left);
             of_body(right);
         }
+        _ => {}
+    }
+}
+
+/// The columns of a table that gives them other names: the engine finds none that it has named `NULL` itself.
+fn name_nulls(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => {
+            for (index, item) in select.projection.iter_mut().enumerate() {
+                if let SelectItem::UnnamedExpr(expression) = item
+                    && matches!(without_casts(expression), Expr::Value(value) if value.value == Value::Null)
+                {
+                    let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
+                    *item = SelectItem::ExprWithAlias { expr, alias: Ident::new(format!("null_{index}")) };
+                }
+            }
+        }
+        SetExpr::SetOperation { left, .. } => name_nulls(left),
+        SetExpr::Query(query) => name_nulls(&mut query.body),
         _ => {}
     }
 }
@@ -69,10 +108,28 @@ fn of_select(select: &mut Select) {
             _ => None,
         })
         .collect();
+    let mut bare_counts: HashMap<String, usize> = HashMap::new();
+    for item in &select.projection {
+        if let SelectItem::UnnamedExpr(expression) = item {
+            *bare_counts.entry(bare_name(&without_casts(expression))).or_default() += 1;
+        }
+    }
     let mut seen: HashSet<String> = HashSet::new();
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expression) = item else { continue };
         let column = column_name(expression);
+        let bare = without_casts(expression);
+        if bare != *expression {
+            let is_column = column_name(&bare).is_some();
+            let several = bare_counts.get(&bare_name(&bare)).is_some_and(|count| *count > 1);
+            if several || is_column && (all || !tables.is_empty()) {
+                let name = expression.to_string();
+                let name = if taken.insert(name.clone()) { name } else { free(&name, &mut taken) };
+                let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+            }
+            continue;
+        }
         let known = match &column {
             // `x` and `t.x` may be the same column, `t.x` and `u.x` are none.
             Some(name) => {
@@ -98,6 +155,54 @@ fn of_select(select: &mut Select) {
     }
 }
 
+/// The outermost query may give a name twice: nothing reads its columns by their names. But where it orders or groups by such
+/// a name, one of the two would have to be guessed.
+fn number_given(query: &mut Query) {
+    let mut read: HashSet<String> = HashSet::new();
+    let mut reads = |expression: &Expr| {
+        read.extend(column_name(expression));
+        ControlFlow::<()>::Continue(())
+    };
+    let _ = visit_expressions(&query.order_by, &mut reads);
+    let SetExpr::Select(select) = query.body.as_mut() else { return };
+    let _ = visit_expressions(&select.group_by, &mut reads);
+    let _ = visit_expressions(&select.having, &mut reads);
+    let _ = visit_expressions(&select.qualify, &mut reads);
+    let names = select.projection.iter().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(ident_name(alias)),
+        SelectItem::UnnamedExpr(expression) => column_name(expression),
+        _ => None,
+    });
+    let mut taken: HashSet<String> = names.collect();
+    // Whether a name was given, or is that of a column.
+    let mut seen: HashMap<String, bool> = HashMap::new();
+    for item in &mut select.projection {
+        let (name, given) = match item {
+            SelectItem::ExprWithAlias { alias, .. } => (ident_name(alias), true),
+            SelectItem::UnnamedExpr(expression) => match column_name(expression) {
+                Some(name) => (name, false),
+                None => continue,
+            },
+            _ => continue,
+        };
+        // Columns of one name are of different tables, or are numbered elsewhere.
+        let doubled = seen.get(&name).is_some_and(|was_given| *was_given || given);
+        *seen.entry(name.clone()).or_default() |= given;
+        if !doubled || read.contains(&name) {
+            continue;
+        }
+        let name = Ident::with_quote('"', free(&name, &mut taken));
+        match item {
+            SelectItem::ExprWithAlias { alias, .. } => *alias = name,
+            SelectItem::UnnamedExpr(expression) => {
+                let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
+                *item = SelectItem::ExprWithAlias { expr, alias: name };
+            }
+            _ => {}
+        }
+    }
+}
+
 fn is_whole(options: &WildcardAdditionalOptions) -> bool {
     let WildcardAdditionalOptions { opt_exclude, opt_except, opt_replace, .. } = options;
     opt_exclude.is_none() && opt_except.is_none() && opt_replace.is_none()
@@ -111,7 +216,33 @@ fn column_name(expression: &Expr) -> Option<String> {
         Expr::Nested(inner) => return column_name(inner),
         _ => return None,
     };
-    Some(if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() })
+    Some(ident_name(name))
+}
+
+fn ident_name(name: &Ident) -> String {
+    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+}
+
+/// An expression as the engine names its column: casts leave no trace.
+fn without_casts(expression: &Expr) -> Expr {
+    let mut bare = expression.clone();
+    let _: ControlFlow<()> = visit_expressions_mut(&mut bare, |part| {
+        match part {
+            Expr::Cast { expr, .. } => {
+                let inner = std::mem::replace(expr.as_mut(), Expr::Identifier(Ident::new("")));
+                *part = inner;
+            }
+            Expr::TypedString(TypedString { value, .. }) => *part = Expr::Value(value.clone()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    });
+    bare
+}
+
+/// What tells columns apart, wherever they come from.
+fn bare_name(bare: &Expr) -> String {
+    column_name(bare).unwrap_or_else(|| text(bare))
 }
 
 /// An expression as text; what has no quotes is the same in small and capital letters.
@@ -194,7 +325,35 @@ mod tests {
             assert_eq!(names(&sql).await, columns, "{sql}");
             assert_eq!(answer(&sql).await.as_deref(), Ok(rows), "{sql}");
         }
+        for (sql, columns) in [
+            ("SELECT 1 AS a, 2 AS a", "a a_1"),
+            ("SELECT 1 AS a, 2 AS A, 3 AS \"A\", 4 AS a_1, 5 AS a", "a a_2 A a_1 a_3"),
+            ("SELECT s AS n, n FROM T", "n n_1"),
+            ("SELECT n, s AS n FROM T", "n n_1"),
+            ("SELECT n, CAST(n AS DOUBLE) FROM T", "n CAST(n AS DOUBLE)"),
+            ("SELECT CAST(t.n AS DOUBLE), n::VARCHAR, n FROM T", "CAST(t.n AS DOUBLE) n::VARCHAR n"),
+            ("SELECT *, CAST(n AS DOUBLE) FROM T", "n s CAST(n AS DOUBLE)"),
+            (
+                "SELECT 1, CAST(1 AS DOUBLE), try_cast(1 AS DOUBLE)",
+                "Int64(1) CAST(1 AS DOUBLE) TRY_CAST(1 AS DOUBLE)",
+            ),
+            ("SELECT n + 1, CAST(n + 1 AS DOUBLE) FROM T", "t.n + Int64(1) CAST(n + 1 AS DOUBLE)"),
+            ("SELECT '2020-01-01', DATE '2020-01-01'", "Utf8(\"2020-01-01\") DATE '2020-01-01'"),
+        ] {
+            assert_eq!(names(&sql.replace(" T", &format!(" {T}"))).await, columns, "{sql}");
+        }
+        let guessed = answer("SELECT 1 AS a, 2 AS a ORDER BY a").await;
+        assert!(guessed.is_err(), "{guessed:?}");
         for (sql, rows) in [
+            ("SELECT 1 AS a, 2 AS a", "1,2"),
+            ("SELECT s AS n, n FROM (VALUES (1, 'a')) AS t(n, s)", "a,1"),
+            ("SELECT a, b FROM (SELECT 1, CAST(1 AS DOUBLE)) AS q(a, b)", "1,1.0"),
+            ("SELECT a, b FROM (SELECT 1, NULL) AS q(a, b)", "1,"),
+            (
+                "WITH q(a, b, c) AS (SELECT 1, NULL, CAST(NULL AS BIGINT) UNION ALL SELECT 2, 3, 4) SELECT * FROM q ORDER BY a",
+                "1,,;2,3,4",
+            ),
+            ("SELECT 1, CAST(1 AS DOUBLE) UNION ALL SELECT 2, CAST(2 AS DOUBLE)", "1,1.0;2,2.0"),
             ("SELECT 1, 1", "1,1"),
             ("SELECT 1, 1 UNION ALL SELECT 2, 3", "1,1;2,3"),
             ("SELECT 'a', 'A', 'a'", "a,A,a"),

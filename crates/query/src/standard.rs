@@ -33,7 +33,7 @@ pub(crate) fn settle(statement: &mut Statement) -> Result<()> {
             settle_queries(statement)?;
             named_windows::write_out(statement).map_err(refused)?;
             names::number_columns(statement);
-            name_first_rows(statement);
+            name_first_rows(statement).map_err(refused)?;
             merged_keys::write_out(statement).map_err(refused)?;
             let settled = visit_expressions_mut(statement.as_mut(), |expression| match settled(expression) {
                 Ok(()) => ControlFlow::Continue(()),
