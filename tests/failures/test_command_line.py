@@ -432,6 +432,19 @@ def test_dead_letters_come_as_json_too(home):
         assert rows and "miniSEED" in rows[0]["reason"], rows
 
 
+def test_configuration_and_the_report_of_quality_come_as_json_too(filled, tmp_path):
+    def told(*arguments):
+        done = subprocess.run([binary(), *arguments, "--json"], capture_output=True, text=True, env=environment())
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert told("config", "show")["query"]["timeout_s"] > 0
+    assert told("config", "check") == {"valid": True}
+    filled.succeed("quality update")
+    report = json.loads(filled.succeed("quality report", "--output", tmp_path / "report", "--json"))
+    assert report["rows"]["continuity"] > 0 and report["output"] == str(tmp_path / "report"), report
+
+
 @pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_B22_commands_that_only_read_end_with_a_sentence(filled, number, status):
     endless = "SELECT count(*) FROM range(0, 1000000) AS a, range(0, 1000000) AS b WHERE a.value + b.value = -1"

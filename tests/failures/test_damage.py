@@ -576,26 +576,90 @@ MAKERS = [a_pipe, a_folder, a_dangling_link, a_socket, a_device, a_hollow_file]
 # Every file as a pipe, which never ends; every other thing in the places of four.
 STRANGE = [(name, a_pipe) for name in STATE_FILES] + [
     (name, make) for name in ["catalog.sqlite", "state/seen.redb", "log/waveforms.raw/topic.json", "SEGMENT"] for make in MAKERS[1:]]
+# What the log and the tables make again, or go on without: whoever owns the home puts it aside by itself.
+MADE_AGAIN = ["lock", "state/seen.redb", "state/checkpoints.redb", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json"]
+
+
+def place(home: Home, name: str) -> pathlib.Path:
+    return segment(home) if name == "SEGMENT" else home.path / name
 
 
 @pytest.mark.parametrize(("name", "make"), STRANGE, ids=lambda value: value if isinstance(value, str) else value.__name__)
 def test_D8_what_is_no_file_hangs_nobody_is_named_and_is_put_aside(filled, name, make):
     home = filled.restore()
-    path = segment(home) if name == "SEGMENT" else home.path / name
+    path = place(home, name)
     path.unlink(missing_ok=True)
     make(path)
-    for command in [("home", "check"), ("import", filled.records), ("query", "SELECT count(*) FROM waveform.packets")]:
+    for command in [("query", "SELECT count(*) FROM waveform.packets"), ("home", "check"), ("import", filled.records)]:
         done = home.run(*command, timeout=60)
-        # Who reads tables needs no log.
-        if command[0] == "query" and done.returncode == 0:
-            assert "180" in done.stdout, done.stdout
-        else:
-            assert done.returncode == 1 and str(path) in done.stdout + done.stderr, (command, done.stdout, done.stderr)
-            assert "panicked" not in done.stderr
+        assert "panicked" not in done.stderr
+        # Who reads tables needs neither log nor state.
+        if command[0] == "query" and name not in ("catalog.sqlite", "warehouse.toml"):
+            assert done.returncode == 0 and "180" in done.stdout and not done.stderr, (done.stdout, done.stderr)
+            continue
+        goes_on = command[0] == "import" and name in MADE_AGAIN
+        named = home.path if command[0] == "query" else path
+        assert done.returncode == (0 if goes_on else 1) and str(named) in done.stdout + done.stderr, (command, done.stdout, done.stderr)
     home.succeed("home", "repair", timeout=60)
     assert json.loads(home.succeed("home", "check", "--json")) == []
     filled.fill()
     assert home.query(PACKETS) == filled.packets
+
+
+@pytest.mark.parametrize("name", ["catalog.sqlite", "lock", "state/seen.redb", "state/checkpoints.redb", "state/tables.json", "SEGMENT"])
+def test_D8_a_file_that_was_only_made_longer_stops_nobody_and_loses_nothing(filled, name):
+    longer = 200 << 30
+    for commands in ([("import", filled.records)], [("home", "repair")]):
+        home = filled.restore()
+        path = place(home, name)
+        os.truncate(path, longer)
+        assert home.query(PACKETS) == filled.packets
+        assert any(finding["object"] == str(path) for finding in findings(home))
+        for command in commands:
+            home.succeed(*command, timeout=60)
+        # How long a catalog is, SQLite knows, and only a repair cuts it.
+        assert path.stat().st_size < longer or (name, commands[0][0]) == ("catalog.sqlite", "import")
+        assert home.query(PACKETS) == filled.packets and home.query(SAMPLES) == filled.samples
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    assert '"accepted_records":0' in home.succeed("import", "--json", filled.records).replace(" ", "")
+
+
+def test_D8_a_server_starts_where_what_is_made_again_is_no_file(filled):
+    home = filled.restore()
+    paths = [place(home, name) for name in MADE_AGAIN]
+    for path in paths:
+        path.unlink(missing_ok=True)
+        a_folder(path)
+    server = home.serve()
+    assert server.sql("SELECT count(*) FROM waveform.packets") == [(180,)]
+    for path in paths:
+        assert str(path) in server.log(), path
+    assert server.stop() == 0
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    filled.fill()
+    assert home.query(PACKETS) == filled.packets
+
+
+def test_D8_a_folder_whose_disk_is_missing_is_not_put_aside_by_an_import(filled):
+    home = filled.restore()
+    log, disk = home.path / "log", home.path.with_suffix(".extra")
+    log.rename(disk)
+    log.symlink_to(disk)
+    disk.rename(disk.with_suffix(".away"))
+    message = home.fail("import", filled.records)
+    assert str(log) in message and "link to nothing" in message, message
+    disk.with_suffix(".away").rename(disk)
+    home.succeed("import", filled.records)
+    assert log.is_symlink() and home.query(PACKETS) == filled.packets
+
+
+def test_D8_a_catalog_that_an_import_refused_is_still_told_lost(filled):
+    home = filled.restore()
+    drop_catalog(home)
+    (home.path / "catalog.sqlite").touch()
+    assert "seislake home repair" in home.fail("import", filled.records)
+    assert "seislake home repair" in home.fail("query", PACKETS)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -609,6 +673,45 @@ def test_D8_what_may_not_be_read_is_named_and_not_called_mended(filled, name):
         done = home.run(*command, timeout=60)
         assert done.returncode == 1 and str(path) in done.stdout + done.stderr, (command, done.stdout, done.stderr)
     path.chmod(0o644)
+
+
+# ---------------------------------------------------------------- a first import that did not come far
+
+def a_database_without_tables(path: pathlib.Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+
+
+@pytest.mark.parametrize("catalog", [lambda path: None, pathlib.Path.touch, a_database_without_tables])
+def test_D8_a_home_of_which_only_the_begin_was_made_holds_nothing_yet(tmp_path, filled, catalog):
+    home = Home(tmp_path)
+    for folder in ("log", "state", "run"):
+        (home.path / folder).mkdir(parents=True)
+    (home.path / "lock").write_text("1")
+    (home.path / "purpose.json").write_text('"whole"')
+    catalog(home.path / "catalog.sqlite")
+    message = home.fail("query", PACKETS)
+    assert "holds nothing yet" in message and "seislake import" in message, message
+    assert home.succeed("home", "check") == "nothing is damaged\n"
+    home.succeed("import", filled.records)
+    assert len(home.query(PACKETS)) == 180
+
+
+@pytest.mark.parametrize("after_s", [0, 0.05, 0.1, 0.2, 0.3])
+def test_D8_a_first_import_that_is_killed_goes_on_and_its_home_is_not_called_damaged(tmp_path, filled, after_s):
+    home = Home(tmp_path)
+    begun = subprocess.Popen([binary(), "import", "--home", str(home.path), str(filled.records)], env=environment(),
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: (home.path / "purpose.json").exists(), every_s=0.001)
+    try:
+        begun.wait(timeout=after_s)
+    except subprocess.TimeoutExpired:
+        begun.kill()
+        begun.wait()
+    asked = home.run("query", PACKETS)
+    assert "lost" not in asked.stderr and "damaged" not in asked.stderr, asked.stderr
+    home.succeed("import", filled.records)
+    assert len(home.query(PACKETS)) == 180
 
 
 # ---------------------------------------------------------------- records that nothing holds any more

@@ -458,6 +458,9 @@ pub(crate) struct QualityReportArgs {
     /// Directory to write into; it is made where absent.
     #[arg(long, value_name = "DIR", default_value = "./quality-report")]
     pub(crate) output: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -475,6 +478,9 @@ pub(crate) enum ConfigAction {
         /// Configuration file (TOML).
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Check a configuration: all problems at once.
     #[command(after_help = "Example: seislake config check --config seislake.toml")]
@@ -482,6 +488,9 @@ pub(crate) enum ConfigAction {
         /// Configuration file (TOML).
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 

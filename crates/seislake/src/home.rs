@@ -17,7 +17,8 @@ use seislake_streams::message::WAVEFORMS_RAW;
 use serde::{Deserialize, Serialize};
 
 use crate::lakehouse::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
-pub(crate) use state_files::{Strange, put_aside, refuse_strange, refuse_strange_to_readers, strange};
+pub(crate) use state_files::{Strange, Way, put_aside, refuse_strange_to_readers, strange};
+use state_files::{mend_lock, mend_strange};
 pub(crate) use table_states::{Older, TableStates};
 
 /// The catalog of the home's tables.
@@ -27,6 +28,9 @@ const SHARES_FOLDER: &str = "shards";
 const FOLDERS: [&str; 3] = ["log", "state", "run"];
 /// What a home may hold before it has a catalog or a purpose, because it was just begun or is the root of a file system.
 const BEGINNINGS: [&str; 4] = ["lock", "purpose.json.new", SHARES_FOLDER, "lost+found"];
+
+/// Digits of a process id and more.
+const OWNER_BYTES_MAX: u64 = 32;
 
 /// What a home is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +92,7 @@ impl Home {
         refuse_foreign(path)?;
         fs::create_dir_all(path).with_context(named)?;
         let path = fs::canonicalize(path).with_context(named)?;
-        refuse_strange(&path)?;
+        mend_lock(&path)?;
         let mut lock = File::options()
             .read(true)
             .write(true)
@@ -98,7 +102,7 @@ impl Home {
             .with_context(named)?;
         if !lock.try_lock_exclusive().with_context(named)? {
             let mut owner = String::new();
-            let _ = lock.read_to_string(&mut owner);
+            let _ = (&mut lock).take(OWNER_BYTES_MAX).read_to_string(&mut owner);
             bail!(
                 "the home \"{}\" belongs to a running seislake (process {}); stop it, or give another --home",
                 path.display(),
@@ -107,6 +111,7 @@ impl Home {
         }
         lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)).map(drop)).with_context(named)?;
         write!(lock, "{}", std::process::id()).with_context(named)?;
+        mend_strange(&path)?;
         for folder in FOLDERS {
             fs::create_dir_all(path.join(folder)).with_context(named)?;
         }
@@ -118,6 +123,7 @@ impl Home {
         let named = || format!("cannot open the home \"{}\"", path.display());
         refuse_foreign(path)?;
         fs::create_dir_all(path.join(SHARES_FOLDER)).with_context(named)?;
+        refuse_strange_to_readers(path)?;
         let home = Self::open(&Self::share_path(path, share, of))?;
         let lake = fs::canonicalize(path).with_context(named)?;
         Ok(Self { lake, share: Some((share, of)), ..home })
@@ -234,11 +240,60 @@ pub(crate) fn is_begun(path: &Path) -> bool {
     path.join(PURPOSE_FILE).is_file() || path.join(PLACE_FILE).is_file() || tables_and_state
 }
 
+/// What is said where the tables of a home are named nowhere.
+pub(crate) fn lost_catalog(path: &Path) -> anyhow::Error {
+    anyhow::anyhow!("the catalog of the home \"{}\" is lost; {HOW_TO_MEND}", path.display())
+}
+
+/// Whether a home was begun and holds no table yet, nor ever did: its catalog is not made, nor is there anything of what is
+/// written when it is.
+pub(crate) fn holds_nothing(path: &Path) -> bool {
+    let beside = [PLACE_FILE, table_states::FILE];
+    let places = shares(path).into_iter().chain([path.to_owned()]);
+    let written = beside.iter().map(|name| path.join(name)).chain(places.map(|place| place.join("log")));
+    is_unmade(&path.join(CATALOG_FILE))
+        && !written.chain([path.join(WAREHOUSE_FOLDER)]).any(|path| has_bytes(&path))
+}
+
+/// Whether a database is not there, or was begun and has no table: it has no page but the first.
+fn is_unmade(database: &Path) -> bool {
+    const FIRST_PAGE_BYTES: u64 = 4096;
+    const BEGIN: &[u8] = b"SQLite format 3\0";
+    let mut begin = Vec::new();
+    match File::open(database).and_then(|file| {
+        (&file).take(BEGIN.len() as u64).read_to_end(&mut begin)?;
+        file.metadata()
+    }) {
+        Ok(metadata) => metadata.len() <= FIRST_PAGE_BYTES && BEGIN.starts_with(&begin),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether a file with something in it lies there or below, or something that cannot be looked at. Descriptions of topics
+/// do not count: they are there before the first record.
+fn has_bytes(path: &Path) -> bool {
+    match fs::symlink_metadata(path) {
+        Err(error) => error.kind() != std::io::ErrorKind::NotFound,
+        Ok(metadata) if metadata.is_dir() => match fs::read_dir(path) {
+            Ok(mut entries) => entries.any(|entry| entry.is_ok_and(|entry| has_bytes(&entry.path()))),
+            Err(_) => true,
+        },
+        Ok(metadata) => metadata.len() > 0 && path.file_name().is_none_or(|name| name != "topic.json"),
+    }
+}
+
 /// The home for reading: no lock, but it must hold a lake.
 pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
     refuse_strange_to_readers(path)?;
+    if (path.join(CATALOG_FILE).exists() || is_begun(path)) && holds_nothing(path) {
+        bail!(
+            "the home \"{}\" holds nothing yet: its first import has not come to its tables; let it go on, or run \
+             `seislake import` again",
+            path.display()
+        );
+    }
     if !path.join(CATALOG_FILE).is_file() && is_begun(path) {
-        bail!("the catalog of the home \"{}\" is lost; {HOW_TO_MEND}", path.display());
+        return Err(lost_catalog(path));
     }
     if !path.join(CATALOG_FILE).is_file() {
         bail!(

@@ -80,6 +80,11 @@ impl Lakehouse {
                 false => error,
             }
         })?;
+        // An import that was refused leaves a catalog that names nothing.
+        let is_reader = access == Access::Reader;
+        if is_reader && lake.tables().await?.is_empty() && !TableStates::read(home)?.is_empty() {
+            return Err(home::lost_catalog(home));
+        }
         let session = SessionSettings {
             memory_bytes_max: usize::try_from(settings.query.memory_bytes)?,
             ..SessionSettings::default()

@@ -6,10 +6,16 @@ use crate::terminal::print_result;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.action {
-        ConfigAction::Show { config } => print_result(&Settings::load(config.as_deref())?.to_toml()?),
-        ConfigAction::Check { config } => {
+        ConfigAction::Show { config, json } => {
+            let settings = Settings::load(config.as_deref())?;
+            print_result(&match json {
+                true => format!("{}\n", serde_json::to_string(&settings)?),
+                false => settings.to_toml()?,
+            })
+        }
+        ConfigAction::Check { config, json } => {
             Settings::load(config.as_deref())?;
-            print_result("the configuration is valid\n")
+            print_result(if *json { "{\"valid\":true}\n" } else { "the configuration is valid\n" })
         }
     }
 }

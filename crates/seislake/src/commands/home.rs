@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::command_line::{DamageAction, DamageArgs};
 use crate::engine;
-use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates, table_states};
+use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates, Way, table_states};
 use crate::lakehouse::{Lakehouse, PLACE_FILE, lake_settings};
 use crate::settings::Settings;
 use crate::terminal::print_result;
@@ -154,7 +154,7 @@ async fn repair(path: &Path, settings: &Settings, told: &mut Told) -> anyhow::Re
     let strange = if home::in_use(path) { Vec::new() } else { home::strange(path) };
     for found in &strange {
         told.tell(of_strange(found));
-        if found.removable {
+        if found.way != Way::Right {
             home::put_aside(found)?;
         }
     }
@@ -240,6 +240,7 @@ async fn of_rows(
 fn of_strange(found: &Strange) -> Finding {
     let name = found.path.file_name().unwrap_or_default().to_string_lossy();
     let lost = match &*name {
+        _ if found.way == Way::Cut => "nothing",
         name if name.starts_with("catalog.sqlite") => "nothing, where the metadata files are whole",
         name if name == PURPOSE_FILE => "what the home is for",
         name if name == PLACE_FILE => "where the warehouse is",
@@ -250,9 +251,10 @@ fn of_strange(found: &Strange) -> Finding {
         name if name.parse::<u32>().is_ok() => "records of the log, but for those that the tables hold",
         _ => "nothing",
     };
-    let remedy = match found.removable {
-        true => "it is put aside, and what should lie there is made anew",
-        false => "give the user of seislake the right to read and write it: no repair can",
+    let remedy = match found.way {
+        Way::MadeAgain | Way::PutAside => "it is put aside, and what should lie there is made anew",
+        Way::Cut => "it is cut to what it holds",
+        Way::Right => "give the user of seislake the right to read and write it: no repair can",
     };
     Finding {
         part: "home",
@@ -288,7 +290,8 @@ async fn examine(
         places.push((place, state));
     }
     let lake = lake_settings(path, settings)?;
-    let begun = path.join(home::CATALOG_FILE).exists() || home::is_begun(path);
+    let begun =
+        (path.join(home::CATALOG_FILE).exists() || home::is_begun(path)) && !home::holds_nothing(path);
     // Before anything goes back: what is older now was put back.
     if begun {
         put_back_by_hand(path, settings, told).await?;
@@ -320,7 +323,7 @@ async fn examine(
         place.log(state, &covered, action, told)?;
     }
     // Where files are damaged, rows are missing: a repair tells which it puts back.
-    if action == DamageAction::Check && told.findings.is_empty() && path.join(home::CATALOG_FILE).exists() {
+    if action == DamageAction::Check && told.findings.is_empty() && begun {
         let lakehouse = Lakehouse::open_for_reading(path, settings).await?;
         told.tell_all(of_rows(path, &lakehouse, action).await?.0);
     }

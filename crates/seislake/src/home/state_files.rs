@@ -3,17 +3,22 @@
 //!
 //! ```text
 //! home or share ─► entries ─► name tells what it must be ─► another thing lies there ─► Strange
+//!                                               made again from log and tables ─► put aside, whoever owns the home goes on
+//!                                               anything else ─► refused by name, until a repair
 //! ```
-//! A link to a thing of the right kind is that thing. Names that no home has are passed over.
+//! A link to a thing of the right kind is that thing. Names that no home has are passed over. A file that was only made
+//! longer is cut to what it holds: behind that it has no bytes that anybody wrote.
 
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use rustix::fs::{SeekFrom, seek};
+use rustix::io::Errno;
 use seislake_catalog::kept_name;
 
-use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE, table_states};
+use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE, WAREHOUSE_FOLDER, table_states};
 use crate::velocity_model;
 
 /// Something that is no file of a home, in the place of one.
@@ -22,8 +27,21 @@ pub(crate) struct Strange {
     pub(crate) path: PathBuf,
     /// What it is.
     pub(crate) damage: String,
-    /// It can be put out of the way; else its owner must do something.
-    pub(crate) removable: bool,
+    pub(crate) way: Way,
+}
+
+/// What can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// It is put out of the way, and nothing is lost: what belongs there is made again from the log and the tables, or the
+    /// log goes on behind it.
+    MadeAgain,
+    /// It is put out of the way, by a repair: the home says less without it.
+    PutAside,
+    /// It is cut to what it holds.
+    Cut,
+    /// Its owner must give the right to it.
+    Right,
 }
 
 /// What must lie in a place, if anything does.
@@ -31,6 +49,8 @@ pub(crate) struct Strange {
 enum Place {
     Folder,
     File,
+    /// A file of which the library asks how long it is: it is not cut.
+    Index,
     /// A file of at most [`SMALL_BYTES_MAX`].
     SmallFile,
 }
@@ -44,57 +64,134 @@ const HOLLOW_BYTES_MIN: u64 = 1 << 30;
 /// Bytes of the blocks that a file system counts.
 const BLOCK_BYTES: u64 = 512;
 
-const HOME_FILES: [&str; 4] = ["lock", CATALOG_FILE, "catalog.sqlite-wal", "catalog.sqlite-shm"];
-const HOME_SMALL_FILES: [&str; 3] = [PURPOSE_FILE, PLACE_FILE, "purpose.json.new"];
-const HOME_FOLDERS: [&str; 5] = ["log", "state", "run", "shards", "warehouse"];
-const STATE_FILES: [&str; 2] = ["state/seen.redb", "state/checkpoints.redb"];
-const SMALL_FILES: [&str; 5] = [
-    velocity_model::FILE,
-    "state/velocity-model.json.new",
-    table_states::FILE,
-    "run/addresses.json",
-    "run/addresses.json.new",
+/// What lies in a home, what it must be, and what is done about another thing in its place. Folders first: what should lie
+/// in one that is none cannot be looked at.
+const HOME: [(&str, Place, Way); 19] = [
+    ("log", Place::Folder, Way::MadeAgain),
+    ("state", Place::Folder, Way::PutAside),
+    ("run", Place::Folder, Way::MadeAgain),
+    ("shards", Place::Folder, Way::PutAside),
+    (WAREHOUSE_FOLDER, Place::Folder, Way::PutAside),
+    ("lock", Place::File, Way::MadeAgain),
+    (CATALOG_FILE, Place::File, Way::PutAside),
+    ("catalog.sqlite-wal", Place::File, Way::PutAside),
+    ("catalog.sqlite-shm", Place::File, Way::PutAside),
+    (PURPOSE_FILE, Place::SmallFile, Way::PutAside),
+    ("purpose.json.new", Place::SmallFile, Way::MadeAgain),
+    (PLACE_FILE, Place::SmallFile, Way::PutAside),
+    ("state/seen.redb", Place::Index, Way::MadeAgain),
+    ("state/checkpoints.redb", Place::Index, Way::MadeAgain),
+    (velocity_model::FILE, Place::SmallFile, Way::PutAside),
+    ("state/velocity-model.json.new", Place::SmallFile, Way::MadeAgain),
+    (table_states::FILE, Place::SmallFile, Way::MadeAgain),
+    ("run/addresses.json", Place::SmallFile, Way::MadeAgain),
+    ("run/addresses.json.new", Place::SmallFile, Way::MadeAgain),
 ];
+/// What is opened to read tables.
+const OF_READERS: [&str; 5] =
+    [WAREHOUSE_FOLDER, CATALOG_FILE, "catalog.sqlite-wal", "catalog.sqlite-shm", PLACE_FILE];
 
 /// Everything strange in a home and its shares, but for the warehouse.
 pub(crate) fn strange(home: &Path) -> Vec<Strange> {
     let mut found = of_entries(home);
     for share in super::shares(home) {
-        found.extend(of_entries(&share));
-        found.extend(of_log(&share.join("log")));
+        found.extend(of_place(&share));
     }
     found.extend(of_log(&home.join("log")));
     found
 }
 
-/// Refuses a home in which something strange lies, and says what to do.
-pub(crate) fn refuse_strange(home: &Path) -> anyhow::Result<()> {
-    refuse(strange(home))
+/// Mends what is strange in a home or share that this process owns, where nothing is lost by it, and tells of it.
+///
+/// # Errors
+/// Something else that is strange, with what to do.
+pub(crate) fn mend_strange(place: &Path) -> anyhow::Result<()> {
+    // The catalog is written by others too, who may be making it longer: a repair cuts it.
+    let is_of_catalog = |found: &Strange| {
+        found.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(CATALOG_FILE))
+    };
+    let mut found = of_place(place);
+    found.retain(|found| found.way != Way::Cut || !is_of_catalog(found));
+    refuse(found.iter().filter(|found| matches!(found.way, Way::PutAside | Way::Right)))?;
+    found.iter().try_for_each(mend)
 }
 
-/// The same for those who read tables only: they open nothing of the log and the state.
+/// The same for the lock, before it is taken.
+pub(crate) fn mend_lock(place: &Path) -> anyhow::Result<()> {
+    let found = entry_of(place, |name| name == "lock");
+    // Another process may hold one that is only too long, and it says no more than who.
+    let mut found = found.filter(|found| found.way != Way::Cut);
+    found.try_for_each(|found| match found.way {
+        Way::Right => refuse([&found]),
+        _ => mend(&found),
+    })
+}
+
+/// Refuses a home in which something strange lies that those who read tables open, and says what to do. How long a catalog
+/// claims to be says nothing: SQLite knows its own length.
 pub(crate) fn refuse_strange_to_readers(home: &Path) -> anyhow::Result<()> {
-    refuse(of_entries(home))
+    let found: Vec<Strange> = entry_of(home, |name| OF_READERS.contains(&name)).collect();
+    refuse(found.iter().filter(|found| found.way != Way::Cut))
 }
 
-fn refuse(found: Vec<Strange>) -> anyhow::Result<()> {
-    let Some(first) = found.first() else { return Ok(()) };
-    let way = if first.removable { HOW_TO_MEND } else { "give this user the right to read and write it" };
+fn refuse<'a>(found: impl IntoIterator<Item = &'a Strange>) -> anyhow::Result<()> {
+    let Some(first) = found.into_iter().next() else { return Ok(()) };
+    let way = match first.way {
+        Way::Right => "give this user the right to read and write it",
+        Way::MadeAgain | Way::PutAside | Way::Cut => HOW_TO_MEND,
+    };
     bail!("cannot open \"{}\": {}; {way}", first.path.display(), first.damage)
 }
 
-/// Puts what is strange out of the way.
+fn mend(found: &Strange) -> anyhow::Result<()> {
+    let (file, damage) = (found.path.display(), &found.damage);
+    match found.way {
+        Way::Cut => tracing::warn!(%file, damage, "a file of the home is cut to what it holds"),
+        _ => tracing::warn!(
+            %file, damage,
+            "what lies in the place of a file of the home is put aside, and made again from the log and the tables"
+        ),
+    }
+    put_aside(found)
+}
+
+/// Puts what is strange out of the way, or cuts it.
 pub(crate) fn put_aside(found: &Strange) -> anyhow::Result<()> {
-    let kept = kept_name(&found.path)?;
-    fs::rename(&found.path, &kept).with_context(|| format!("cannot put \"{}\" aside", found.path.display()))
+    let named = || format!("cannot put \"{}\" aside", found.path.display());
+    if found.way == Way::Cut {
+        return cut(&found.path).with_context(|| format!("cannot cut \"{}\"", found.path.display()));
+    }
+    fs::rename(&found.path, kept_name(&found.path)?).with_context(named)
+}
+
+/// Cuts a file behind its last byte that was written.
+fn cut(path: &Path) -> std::io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let mut end = 0;
+    loop {
+        match seek(&file, SeekFrom::Data(end)).and_then(|begin| seek(&file, SeekFrom::Hole(begin))) {
+            Ok(hole) => end = hole,
+            Err(Errno::NXIO) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    file.set_len(end)?;
+    file.sync_all()
+}
+
+fn of_place(place: &Path) -> Vec<Strange> {
+    let mut found = of_entries(place);
+    found.extend(of_log(&place.join("log")));
+    found
 }
 
 fn of_entries(place: &Path) -> Vec<Strange> {
-    let files = HOME_FILES.iter().chain(&STATE_FILES).map(|name| (*name, Place::File));
-    let small = HOME_SMALL_FILES.iter().chain(&SMALL_FILES).map(|name| (*name, Place::SmallFile));
-    let folders = HOME_FOLDERS.iter().map(|name| (*name, Place::Folder));
-    // Folders first: what should lie in one that is none cannot be looked at.
-    folders.chain(files).chain(small).filter_map(|(name, must)| look(&place.join(name), must)).collect()
+    entry_of(place, |_| true).collect()
+}
+
+fn entry_of(place: &Path, is_asked: impl Fn(&str) -> bool) -> impl Iterator<Item = Strange> {
+    let asked = HOME.iter().filter(move |(name, ..)| is_asked(name));
+    asked.filter_map(move |(name, must, way)| look(&place.join(name), *must, *way))
 }
 
 /// Topics, their partitions and segments.
@@ -102,12 +199,12 @@ fn of_log(log: &Path) -> Vec<Strange> {
     let mut found = Vec::new();
     let is_topic = |name: &str| name.starts_with("waveforms.") && !name.contains(".damaged");
     for (topic, _) in entries(log).into_iter().filter(|(_, name)| is_topic(name)) {
-        found.extend(look(&topic, Place::Folder));
+        found.extend(look(&topic, Place::Folder, Way::MadeAgain));
         for (entry, inside) in entries(&topic) {
             if inside == "topic.json" || inside == "topic.json.new" {
-                found.extend(look(&entry, Place::SmallFile));
+                found.extend(look(&entry, Place::SmallFile, Way::MadeAgain));
             } else if inside.parse::<u32>().is_ok() {
-                found.extend(look(&entry, Place::Folder));
+                found.extend(look(&entry, Place::Folder, Way::MadeAgain));
                 found.extend(
                     entries(&entry).into_iter().filter_map(|(file, name)| of_partition(&file, &name)),
                 );
@@ -119,8 +216,8 @@ fn of_log(log: &Path) -> Vec<Strange> {
 
 fn of_partition(file: &Path, name: &str) -> Option<Strange> {
     match name {
-        "gaps.json" | "gaps.json.new" => look(file, Place::SmallFile),
-        _ if name.ends_with(".log") || name.ends_with(".log.new") => look(file, Place::File),
+        "gaps.json" | "gaps.json.new" => look(file, Place::SmallFile, Way::MadeAgain),
+        _ if name.ends_with(".log") || name.ends_with(".log.new") => look(file, Place::File, Way::MadeAgain),
         _ => None,
     }
 }
@@ -140,41 +237,45 @@ fn entries(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-fn look(path: &Path, must: Place) -> Option<Strange> {
-    let strange = |damage: String, removable| Some(Strange { path: path.to_owned(), damage, removable });
+/// What is strange in a place; `way` is what is done about another thing than what must lie there.
+fn look(path: &Path, must: Place, way: Way) -> Option<Strange> {
+    let strange = |damage: String, way| Some(Strange { path: path.to_owned(), damage, way });
     if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
         return None;
     }
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return strange("it is a link to nothing".to_owned(), true);
+            // The disk that a folder lies on may only be missing.
+            let way = if must == Place::Folder { Way::PutAside } else { way };
+            return strange("it is a link to nothing".to_owned(), way);
         }
         // The folder above is told of.
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return None,
-        Err(error) => return strange(format!("it cannot be looked at: {error}"), false),
+        Err(error) => return strange(format!("it cannot be looked at: {error}"), Way::Right),
     };
     let right = match must {
         Place::Folder => metadata.is_dir(),
-        Place::File | Place::SmallFile => metadata.is_file(),
+        Place::File | Place::Index | Place::SmallFile => metadata.is_file(),
     };
     if !right {
         let wanted = if must == Place::Folder { "folder" } else { "file" };
-        return strange(format!("it is {}, not a {wanted}", kind(&metadata)), true);
+        return strange(format!("it is {}, not a {wanted}", kind(&metadata)), way);
     }
     if must == Place::Folder {
         let refused = fs::read_dir(path).map(drop).err().filter(is_refused);
-        return refused.and_then(|error| strange(format!("it cannot be listed: {error}"), false));
+        return refused.and_then(|error| strange(format!("it cannot be listed: {error}"), Way::Right));
     }
     if must == Place::SmallFile && metadata.len() > SMALL_BYTES_MAX {
-        return strange(format!("it has {} bytes, more than such a file ever has", metadata.len()), true);
+        return strange(format!("it has {} bytes, more than such a file ever has", metadata.len()), way);
     }
     let taken = metadata.blocks().saturating_mul(BLOCK_BYTES).max(1);
     if metadata.len() > HOLLOW_BYTES_MIN && metadata.len() / taken >= HOLLOW_RATIO {
-        return strange(format!("it claims {} bytes and holds {taken} of them", metadata.len()), true);
+        let way = if must == Place::File { Way::Cut } else { way };
+        return strange(format!("it claims {} bytes and holds {taken} of them", metadata.len()), way);
     }
-    let refused = fs::File::open(path).map(drop).err().filter(is_refused);
-    refused.and_then(|error| strange(format!("it cannot be read: {error}"), false))
+    let refused = File::open(path).map(drop).err().filter(is_refused);
+    refused.and_then(|error| strange(format!("it cannot be read: {error}"), Way::Right))
 }
 
 /// The owner can give the right to it. Other errors say nothing of the place, and who opens it next tells them.

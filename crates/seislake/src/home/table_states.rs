@@ -4,6 +4,8 @@
 //! are older than what the home once held: each commit of a table has a number, and no table goes back by itself.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 /// Where it lies in a home.
 pub(crate) const FILE: &str = "state/tables.json";
+
+/// More than the numbers of all tables take.
+const BYTES_MAX: u64 = 1 << 20;
 
 /// The number of the last commit of each table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +50,16 @@ impl TableStates {
     /// What a home says; `None` where that cannot be read.
     fn stored(home: &Path) -> anyhow::Result<Option<Self>> {
         let file = home.join(FILE);
-        match std::fs::read(&file) {
+        let text = || {
+            let mut text = Vec::new();
+            File::open(&file)?.take(BYTES_MAX).read_to_end(&mut text)?;
+            Ok(text)
+        };
+        match text() {
             Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(Self::default())),
+            Err(error) if std::io::Error::kind(&error) == std::io::ErrorKind::NotFound => {
+                Ok(Some(Self::default()))
+            }
             Err(error) => Err(error).with_context(|| format!("cannot read \"{}\"", file.display())),
         }
     }
@@ -75,6 +87,11 @@ impl TableStates {
             *now = (*now).max(*commits);
         }
         if self == before { Ok(()) } else { self.write(home) }
+    }
+
+    /// Whether no table is known to have been made.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Tables that have fewer commits `now`.

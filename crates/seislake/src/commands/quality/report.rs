@@ -43,6 +43,12 @@ pub(super) async fn run(args: QualityReportArgs) -> anyhow::Result<()> {
         );
     }
     write(&args.output, &found, from, to)?;
+    if args.json {
+        let rows: serde_json::Map<_, _> =
+            counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+        let told = serde_json::json!({ "from": from, "to": to, "output": args.output, "rows": rows });
+        return print_result(&format!("{told}\n"));
+    }
     let mut text = format!("{from} to {to}, in \"{}\"\n", args.output.display());
     for (name, count) in counts {
         text.push_str(&format!("{name:<18} {count} rows\n"));
