@@ -12,6 +12,7 @@
 //! arguments, orders, groups and joins.
 
 mod numbers;
+mod sets;
 mod spans;
 mod zeros;
 
@@ -40,6 +41,9 @@ impl AnalyzerRule for CompareValues {
             }
             refuse_windows(&node)?;
             spans::refuse_groups(&node)?;
+            let node = sets::columns_below(node)?;
+            let sets_below = node.transformed;
+            let node = node.data;
             let schema = merge_schema(&node.inputs());
             let names = NamePreserver::new(&node);
             let (sorts, groups) = (sort_count(&node), group_count(&node));
@@ -66,6 +70,7 @@ impl AnalyzerRule for CompareValues {
                 other => Ok(Transformed::no(other)),
             })?;
             if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+                .map(|node| if sets_below { Transformed::yes(node.data) } else { node })
         })?;
         Ok(compared.data)
     }

@@ -203,6 +203,22 @@ async fn both_zeros_are_one() {
             "3;3;3;4",
         ),
         (format!("SELECT n {ZEROS} ORDER BY x, n DESC"), "3;2;1;4"),
+        (
+            format!("SELECT x, grouping(x), count(*) {ZEROS} GROUP BY ROLLUP (x) ORDER BY x"),
+            "-1.5,0,1;0.0,0,2;1.5,0,1;,1,4",
+        ),
+        (
+            format!(
+                "SELECT round(x / 10), grouping(round(x / 10)), count(*) {ZEROS} GROUP BY CUBE (round(x / 10)) ORDER BY 2"
+            ),
+            "0.0,0,4;,1,4",
+        ),
+        (
+            format!(
+                "SELECT nullif(x, 0), n > 2, count(*) {ZEROS} GROUP BY GROUPING SETS ((nullif(x, 0)), (n > 2)) ORDER BY 1, 2"
+            ),
+            "-1.5,,1;1.5,,1;,false,2;,true,2;,,2",
+        ),
         (format!("SELECT n {ZEROS} ORDER BY abs(x) - abs(x), -x, n DESC LIMIT 3"), "4;2;1"),
         (format!("SELECT array_agg(n ORDER BY x, n DESC) {ZEROS}"), "[3, 2, 1, 4]"),
         (format!("SELECT array_agg(DISTINCT x ORDER BY x) {ZEROS}"), "[-1.5, 0.0, 1.5]"),
