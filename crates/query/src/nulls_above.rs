@@ -7,18 +7,24 @@
 //! The engine takes what was constant, equal, unique or together below for so above, and sorts, groups and spreads its rows
 //! by that. So an operator that says nothing about its rows stands above grouping sets, and below the sides of outer
 //! joins that may have no row.
+//!
+//! And the sum over all rows, which `ROLLUP`, `CUBE` and the set `()` ask for, is there where there are no rows, too: the
+//! engine gives none.
 
 use std::sync::Arc;
 
+use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{JoinType, Result};
+use datafusion::common::{JoinType, Result, ScalarValue, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec, SortMergeJoinExec};
-use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{Distribution, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
+use futures::TryStreamExt;
 
 use crate::pass_through::{Watch, watched};
 
@@ -36,6 +42,9 @@ impl PhysicalOptimizerRule for ForgetBelowNulls {
             let sets = node.as_any().downcast_ref::<AggregateExec>();
             if sets.is_some_and(|aggregate| aggregate.group_expr().has_grouping_set()) {
                 return Ok(Transformed::yes(watched(node, Forgetting::OfSets)));
+            }
+            if let Some(total) = total_of_nothing(node.as_ref())? {
+                return Ok(Transformed::yes(watched(node, total)));
             }
             let Some([left, right]) = may_have_no_row(node.as_ref()) else {
                 return Ok(Transformed::no(node));
@@ -124,6 +133,68 @@ impl Watch for Forgetting {
     }
 }
 
+/// The row of the set `()` over no rows, where an operator gives the groups of such a set: keys are null, counts are zero.
+fn total_of_nothing(node: &dyn ExecutionPlan) -> Result<Option<TotalOfNothing>> {
+    let Some(last) = node.as_any().downcast_ref::<AggregateExec>() else { return Ok(None) };
+    let forgetting = last.input().children();
+    let first = forgetting.first().and_then(|input| input.as_any().downcast_ref::<AggregateExec>());
+    let Some(sets) = first.map(AggregateExec::group_expr).filter(|sets| sets.has_grouping_set()) else {
+        return Ok(None);
+    };
+    if !sets.groups().iter().any(|absent| absent.iter().all(|absent| *absent)) {
+        return Ok(None);
+    }
+    let schema = node.schema();
+    let key_count = sets.expr().len();
+    // A bit for each key that the set leaves out.
+    let id = (0..key_count).fold(0_u64, |id, _| (id << 1) | 1);
+    let values = schema.fields().iter().enumerate().map(|(index, field)| {
+        let value = match index.checked_sub(key_count) {
+            None => return ScalarValue::try_from(field.data_type()),
+            Some(0) => ScalarValue::UInt64(Some(id)),
+            Some(behind) => match last.aggr_expr().get(behind - 1) {
+                Some(aggregate) => aggregate.create_accumulator()?.evaluate()?,
+                None => return internal_err!("grouping sets give a column that is none of theirs"),
+            },
+        };
+        value.cast_to(field.data_type())
+    });
+    let columns = values.map(|value| value?.to_array_of_size(1)).collect::<Result<Vec<_>>>()?;
+    Ok(Some(TotalOfNothing(RecordBatch::try_new(schema, columns)?)))
+}
+
+/// Passes batches on; where there are no rows, one that is known.
+#[derive(Clone, Debug)]
+struct TotalOfNothing(RecordBatch);
+
+impl Watch for TotalOfNothing {
+    const NAME: &'static str = "TotalOfNothingExec";
+
+    fn required_distribution(&self) -> Distribution {
+        Distribution::SinglePartition
+    }
+
+    fn execute(
+        &self,
+        input: &Arc<dyn ExecutionPlan>,
+        partition: usize,
+        context: Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let schema = input.schema();
+        let begun = (input.execute(partition, context)?, Some(self.0.clone()));
+        let batches = futures::stream::try_unfold(begun, |(mut batches, total)| async move {
+            match batches.try_next().await? {
+                Some(batch) => {
+                    let total = total.filter(|_| batch.num_rows() == 0);
+                    Ok(Some((batch, (batches, total))))
+                }
+                None => Ok(total.map(|total| (total, (batches, None)))),
+            }
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::asking::answer;
@@ -173,6 +244,19 @@ mod tests {
              (SELECT 1 AS a, value % 30000 AS b FROM range(0, 90000)) WHERE a = 1 GROUP BY GROUPING SETS ((a, b), (b), (a)))",
             "60001,30000,270000",
         )])
+        .await;
+    }
+
+    #[tokio::test]
+    async fn grouping_sets_over_nothing_have_their_total() {
+        check(&[
+            ("SELECT a, b, count(*), sum(n), count(DISTINCT b) FROM t WHERE n > 99 GROUP BY ROLLUP (a, b)", ",,0,,0"),
+            ("SELECT a, grouping(a), grouping(a, b), count(n) + 1 FROM t WHERE n > 99 GROUP BY CUBE (a, b)", ",1,3,1"),
+            ("SELECT a, max(b) FROM t WHERE n > 99 GROUP BY GROUPING SETS ((a), ()) HAVING count(*) = 0", ","),
+            ("SELECT a, count(*) FROM t WHERE n > 99 GROUP BY GROUPING SETS ((a), (b))", ""),
+            ("SELECT a, count(*) FROM t WHERE n > 99 GROUP BY ROLLUP (a) HAVING a IS NOT NULL", ""),
+            ("SELECT count(*), sum(c) FROM (SELECT a, count(*) AS c FROM t GROUP BY ROLLUP (a))", "3,8"),
+        ])
         .await;
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use datafusion::common::{Result, Statistics};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, PlanProperties};
 
 /// How an operator looks at the batches that it passes on.
 pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
@@ -17,6 +17,11 @@ pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
     /// What is known of the rows.
     fn properties(&self, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
         Arc::clone(input.properties())
+    }
+
+    /// How the rows of `input` must be spread over its partitions.
+    fn required_distribution(&self) -> Distribution {
+        Distribution::UnspecifiedDistribution
     }
 
     /// Whether operators above may rely on the order of the rows.
@@ -70,6 +75,10 @@ impl<W: Watch> ExecutionPlan for PassThrough<W> {
 
     fn maintains_input_order(&self) -> Vec<bool> {
         vec![self.watch.keeps_order()]
+    }
+
+    fn required_input_distribution(&self) -> Vec<Distribution> {
+        vec![self.watch.required_distribution()]
     }
 
     fn benefits_from_input_partitioning(&self) -> Vec<bool> {
