@@ -15,6 +15,7 @@ use crate::Error;
 use crate::error::Cause;
 use crate::gate;
 use crate::runtime::checkpoint_inputs;
+use crate::topic::log_holds_records;
 
 /// The index of records seen.
 const INDEX: &str = "seen.redb";
@@ -132,7 +133,7 @@ pub(crate) fn open(path: Option<&Path>, cache_bytes: usize, verify: Verify) -> R
 /// What the databases below `state/` say.
 #[derive(Debug, Default)]
 pub struct StateFound {
-    /// Those that are lost although there is a log, or damaged, with the reason.
+    /// Those that are lost although the log holds records, or damaged, with the reason.
     pub damages: Vec<(PathBuf, String)>,
     /// How far the others know the log.
     pub known: Offsets,
@@ -145,7 +146,7 @@ pub struct StateFound {
 /// Files that cannot be read for other reasons than damage.
 pub fn state_of(home: &Path, suffix: &str) -> Result<StateFound, Error> {
     let mut found = StateFound::default();
-    let begun = std::fs::read_dir(home.join("log")).is_ok_and(|mut topics| topics.next().is_some());
+    let begun = log_holds_records(&home.join("log"))?;
     for name in [INDEX, "checkpoints.redb"] {
         let path = home.join("state").join(name);
         let looked_for = path.try_exists();

@@ -31,6 +31,7 @@ use tokio::sync::watch;
 use crate::Error;
 pub use file::FileTopic;
 pub use memory::MemoryTopic;
+pub(crate) use repair::log_holds_records;
 pub use repair::{LogDamage, LogFinding, check, repair};
 pub use scan::scan;
 

@@ -188,6 +188,16 @@ fn is_of_the_path(name: &str) -> bool {
     topics_of_the_path().any(|topic| topic == name)
 }
 
+/// Whether a log holds records of any topic: those of a home that was just begun have none.
+pub(crate) fn log_holds_records(log: &Path) -> Result<bool, Error> {
+    for topic in folders(log)? {
+        if holds_records(&log.join(topic))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn holds_records(topic: &Path) -> Result<bool, Error> {
     for partition in partition_folders(topic)? {
         let folder = topic.join(partition.to_string());
