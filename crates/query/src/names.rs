@@ -114,9 +114,22 @@ fn of_select(select: &mut Select) {
             *bare_counts.entry(bare_name(&without_casts(expression))).or_default() += 1;
         }
     }
+    let mut names: HashSet<String> = taken.clone();
+    names.extend(select.projection.iter().filter_map(|item| match item {
+        SelectItem::UnnamedExpr(expression) => column_name(expression),
+        _ => None,
+    }));
     let mut seen: HashSet<String> = HashSet::new();
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expression) = item else { continue };
+        if let Some(name) = subquery_name(expression) {
+            if !names.insert(name.clone()) {
+                let name = free(&name, &mut taken);
+                let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
+                *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+            }
+            continue;
+        }
         let column = column_name(expression);
         let bare = without_casts(expression);
         if bare != *expression {
@@ -217,6 +230,21 @@ fn column_name(expression: &Expr) -> Option<String> {
         _ => return None,
     };
     Some(ident_name(name))
+}
+
+/// Name of the only column of a subquery that stands for its value, which the value bears, too.
+fn subquery_name(expression: &Expr) -> Option<String> {
+    let query = match expression {
+        Expr::Subquery(query) => query,
+        Expr::Nested(inner) => return subquery_name(inner),
+        _ => return None,
+    };
+    let SetExpr::Select(select) = query.body.as_ref() else { return None };
+    match select.projection.as_slice() {
+        [SelectItem::ExprWithAlias { alias, .. }] => Some(ident_name(alias)),
+        [SelectItem::UnnamedExpr(expression)] => column_name(expression),
+        _ => None,
+    }
 }
 
 fn ident_name(name: &Ident) -> String {
@@ -329,6 +357,8 @@ mod tests {
             ("SELECT 1 AS a, 2 AS a", "a a_1"),
             ("SELECT 1 AS a, 2 AS A, 3 AS \"A\", 4 AS a_1, 5 AS a", "a a_2 A a_1 a_3"),
             ("SELECT s AS n, n FROM T", "n n_1"),
+            ("SELECT n, (SELECT max(v) AS n FROM U) FROM T", "n n_1"),
+            ("SELECT (SELECT 1 AS k), (SELECT 2 AS k), (SELECT n FROM U LIMIT 1), n FROM T", "k k_1 n_1 n"),
             ("SELECT n, s AS n FROM T", "n n_1"),
             ("SELECT n, CAST(n AS DOUBLE) FROM T", "n CAST(n AS DOUBLE)"),
             ("SELECT CAST(t.n AS DOUBLE), n::VARCHAR, n FROM T", "CAST(t.n AS DOUBLE) n::VARCHAR n"),
@@ -340,7 +370,8 @@ mod tests {
             ("SELECT n + 1, CAST(n + 1 AS DOUBLE) FROM T", "t.n + Int64(1) CAST(n + 1 AS DOUBLE)"),
             ("SELECT '2020-01-01', DATE '2020-01-01'", "Utf8(\"2020-01-01\") DATE '2020-01-01'"),
         ] {
-            assert_eq!(names(&sql.replace(" T", &format!(" {T}"))).await, columns, "{sql}");
+            let sql = sql.replace(" T", &format!(" {T}")).replace(" U", &format!(" {U}"));
+            assert_eq!(names(&sql).await, columns, "{sql}");
         }
         let guessed = answer("SELECT 1 AS a, 2 AS a ORDER BY a").await;
         assert!(guessed.is_err(), "{guessed:?}");
