@@ -69,6 +69,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     config.options_mut().sql_parser.recursion_limit = NESTING_MAX;
     // It refuses statements whose CASE is never null by one of the engine's two ways to see it.
     config.options_mut().execution.skip_physical_aggregate_schema_check = true;
+    // It loses the group of nulls: `SELECT DISTINCT x … ORDER BY x NULLS FIRST LIMIT 1`.
+    config.options_mut().optimizer.enable_topk_aggregation = false;
     if settings.target_partitions > 0 {
         config = config.with_target_partitions(settings.target_partitions);
     }

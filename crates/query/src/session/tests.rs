@@ -114,3 +114,19 @@ async fn aggregates_of_nested_cases_are_answered() {
                FROM (VALUES (1, 2), (2, 1), (2, 5), (NULL, 1)) AS t(a, b)";
     assert_eq!(crate::asking::answer(sql).await.as_deref(), Ok("1"));
 }
+
+#[tokio::test]
+async fn the_group_of_nulls_is_among_the_first() {
+    const ROWS: &str = "FROM (VALUES (1, 'a'), (NULL, 'b'), (3, NULL), (2, 'a')) AS t(n, s)";
+    for (columns, order, expected) in [
+        ("DISTINCT n", "ORDER BY n NULLS FIRST LIMIT 2", ";1"),
+        ("DISTINCT s", "ORDER BY s DESC LIMIT 1", ""),
+        ("s, min(n)", "GROUP BY s ORDER BY 2 NULLS FIRST, 1 LIMIT 1", "b,"),
+        ("s, max(n)", "GROUP BY s ORDER BY 2 DESC LIMIT 1", "b,"),
+    ] {
+        let said = crate::asking::answer(&format!("SELECT {columns} {ROWS} {order}")).await;
+        assert_eq!(said.as_deref(), Ok(expected), "{columns} {order}");
+    }
+    let count = format!("SELECT count(*) FROM (SELECT DISTINCT s {ROWS} ORDER BY s DESC LIMIT 1)");
+    assert_eq!(crate::asking::answer(&count).await.as_deref(), Ok("1"));
+}
