@@ -12,8 +12,8 @@ mod write;
 use std::path::Path;
 
 use seislake_model::{
-    DeadLetter, Event, EventStatus, Offsets, Onset, Packet, Phase, Pick, Polarity, RecordPosition, Samples,
-    Segment, SourceId, Timestamp,
+    DeadLetter, Event, EventStatus, Offsets, Onset, Packet, Phase, Pick, Polarity, Provenance,
+    RecordPosition, Samples, Segment, SourceId, Timestamp,
 };
 use seislake_tables::{TableBatch, TableRow};
 
@@ -56,7 +56,7 @@ fn picks(indices: std::ops::Range<i64>) -> Vec<Pick> {
                 polarity: Polarity::Undecidable,
                 onset: Onset::Emergent,
                 snr: if index % 100 == 99 { f64::NAN } else { index as f64 / 10.0 },
-                method: "test".into(),
+                provenance: Provenance::automatic("test", "1", None),
             }
         })
         .collect()
@@ -101,14 +101,16 @@ fn event(event_id: &str, revision: u32, status: EventStatus, magnitude: Option<f
         event_id: event_id.into(),
         revision,
         status,
-        preferred_origin_id: format!("origin/{event_id}"),
-        preferred_magnitude_id: magnitude.map(|_| format!("magnitude/{event_id}")),
+        preferred_origin_id: format!("origin/{event_id}").into(),
+        preferred_magnitude_id: magnitude.map(|_| format!("magnitude/{event_id}").into()),
         origin_time: "2024-02-29T23:59:59.999999Z".parse().unwrap(),
         latitude: 64.5,
         longitude: -17.5,
         depth_km: 5.0,
         magnitude,
         magnitude_type: magnitude.map(|_| "ML".into()),
+        merged_into: None,
+        provenance: Provenance::default(),
     }
 }
 

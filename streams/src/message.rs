@@ -1,14 +1,14 @@
 //! What travels on topics: names, versioned JSON messages between stages, and punctuation among the raw records.
 //!
 //! ```json
-//! {"version":1,"source":{"topic":"waveforms.raw","partition":0,"offset":7,"index":0},"kind":"pick","pick":{…}}
+//! {"version":1,"source":{"topic":"waveforms.raw","partition":0,"offset":7,"index":0,"stage":"pick"},"kind":"pick","pick":{…}}
 //! {"version":1,"watermark":"2014-08-24T00:00:30.000Z"}        on waveforms.raw, key "watermark"; "max": the end
 //! ```
 //! Every derived message names the record it comes from, so a restarted stage recognises what it has said before.
 
 use bytes::Bytes;
 use seislake_model::{
-    AmplitudeTrace, Association, DeadLetter, ErrorKind, Location, MagnitudeResult, Offset, Pick, Timestamp,
+    AmplitudeTrace, Association, DeadLetter, ErrorKind, EventId, Offset, Pick, Proposal, Revision, Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -21,10 +21,10 @@ pub const WAVEFORMS_RAW: &str = "waveforms.raw";
 pub const PHASE_PICKS: &str = "waveforms.phase_picks";
 /// Picks that belong together.
 pub const ASSOCIATIONS: &str = "waveforms.associations";
-/// Origins with arrivals and the event, revision 1.
-pub const LOCATIONS: &str = "waveforms.locations";
-/// Magnitudes with the event, revision 2.
-pub const MAGNITUDES: &str = "waveforms.magnitudes";
+/// What stages, people and other agencies say about events.
+pub const PROPOSALS: &str = "bulletin.proposals";
+/// What became of it.
+pub const REVISIONS: &str = "bulletin.revisions";
 
 /// Bytes of a refused record that a dead letter keeps.
 pub const LETTER_BYTES_MAX: usize = 64 << 10;
@@ -114,6 +114,9 @@ pub struct SourcePosition {
     pub offset: Offset,
     /// Index among the messages derived from it.
     pub index: u32,
+    /// The stage that says it: several may speak on one topic. Empty in messages of older versions.
+    #[serde(default)]
+    pub stage: String,
 }
 
 /// A message between stages.
@@ -156,15 +159,15 @@ pub enum Message {
         /// The association.
         association: Box<Association>,
     },
-    /// A located event.
-    Location {
-        /// The location.
-        location: Box<Location>,
+    /// Something said about an event.
+    Proposal {
+        /// What.
+        proposal: Proposal,
     },
-    /// Amplitudes and magnitude of an event.
-    Magnitude {
-        /// The result.
-        magnitude: Box<MagnitudeResult>,
+    /// What became of a proposal.
+    Revision {
+        /// New revisions of events, and what belongs to them.
+        revision: Box<Revision>,
     },
     /// What a stage says that has no word of its own here.
     Other {
@@ -184,12 +187,19 @@ impl Message {
                 Bytes::from(amplitude_trace.source_id.as_str().to_owned())
             }
             Self::Watermark { .. } => Bytes::from_static(WATERMARK_KEY),
-            Self::Association { association } => Bytes::from(association.event_id.clone()),
-            Self::Location { location } => Bytes::from(location.event.event_id.clone()),
-            Self::Magnitude { magnitude } => Bytes::from(magnitude.event.event_id.clone()),
+            Self::Association { association } => Bytes::from(String::from(association.event_id.clone())),
+            Self::Proposal { proposal } => key_of(proposal.event_id()),
+            Self::Revision { revision } => {
+                let of_origin = || revision.origins.first().map(|origin| &origin.event_id);
+                key_of(revision.events.first().map(|event| &event.event_id).or_else(of_origin))
+            }
             Self::Other { key, .. } => Bytes::from(key.clone()),
         }
     }
+}
+
+fn key_of(event_id: Option<&EventId>) -> Bytes {
+    Bytes::from(event_id.map_or_else(String::new, |id| id.to_string()))
 }
 
 impl Envelope {
@@ -269,13 +279,19 @@ mod tests {
 
     #[test]
     fn a_message_names_its_source_and_kind() {
-        let source = SourcePosition { topic: WAVEFORMS_RAW.into(), partition: 2, offset: 7, index: 1 };
+        let source = SourcePosition {
+            topic: WAVEFORMS_RAW.into(),
+            partition: 2,
+            offset: 7,
+            index: 1,
+            stage: "pick".into(),
+        };
         let message = Message::Watermark { watermark: Watermark::MAX, partition: 2, partition_count: 4 };
         let envelope = Envelope::new(source, message);
         let NewRecord { key, value, arrival_time } = envelope.to_record().unwrap();
         assert_eq!(
             String::from_utf8(value.to_vec()).unwrap(),
-            r#"{"version":1,"source":{"topic":"waveforms.raw","partition":2,"offset":7,"index":1},"kind":"watermark","watermark":"max","partition":2,"partition_count":4}"#
+            r#"{"version":1,"source":{"topic":"waveforms.raw","partition":2,"offset":7,"index":1,"stage":"pick"},"kind":"watermark","watermark":"max","partition":2,"partition_count":4}"#
         );
         assert_eq!(Envelope::of(&Record { offset: 0, key, value, arrival_time }).unwrap(), envelope);
     }

@@ -11,7 +11,7 @@ use seislake_model::ErrorKind;
 use seislake_tables::{TableBatch, TableDef, dead_letters, packets, segments};
 
 use crate::Error;
-use crate::message::{Message, WAVEFORMS_RAW};
+use crate::message::{Message, PROPOSALS, WAVEFORMS_RAW};
 use crate::runtime::{Builder, StageContext, StageWiring};
 use crate::stages::STAGES;
 
@@ -21,7 +21,7 @@ pub struct StageSpec {
     pub name: &'static str,
     /// Topic that it reads: `waveforms.raw`, or the output of a stage before it.
     pub input: &'static str,
-    /// Topic on which it speaks, of one partition; no other stage does.
+    /// Topic on which it speaks, of one partition. Where several do, none of them has tables: rows are made of a topic.
     pub output: &'static str,
     /// Tables of the rows that its messages make.
     pub tables: &'static [&'static TableDef],
@@ -64,7 +64,13 @@ pub(crate) fn topics() -> Vec<&'static str> {
 
 /// The same of some stages.
 pub(crate) fn topics_of(stages: &[&'static StageSpec]) -> Vec<&'static str> {
-    std::iter::once(WAVEFORMS_RAW).chain(stages.iter().map(|stage| stage.output)).collect()
+    let mut topics = vec![WAVEFORMS_RAW];
+    for stage in stages {
+        if !topics.contains(&stage.output) {
+            topics.push(stage.output);
+        }
+    }
+    topics
 }
 
 /// Tables of the rows of records themselves.
@@ -108,7 +114,7 @@ pub fn stages_named(names: &[String]) -> Result<Vec<&'static StageSpec>, Error> 
     check(&stages).map(|()| stages)
 }
 
-/// Whether each stage reads what is there before it, and no two say the same.
+/// Whether each stage reads what is there before it, no two have one name, and rows are made of topics of one stage.
 pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
     let mut filled = vec![WAVEFORMS_RAW];
     for stage in stages {
@@ -119,11 +125,27 @@ pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
             );
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        if filled.contains(&stage.output) {
-            let message = format!("two stages speak on the topic \"{}\"", stage.output);
+        if stages.iter().filter(|other| other.name == stage.name).count() > 1 {
+            let message = format!("two stages have the name \"{}\"", stage.name);
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        let speak_there = |other: &&&StageSpec| other.output == stage.output && other.name != stage.name;
+        if !stage.tables.is_empty() && stages.iter().any(|other| speak_there(&other)) {
+            let message = format!(
+                "stage \"{}\" makes rows of the topic \"{}\", on which another stage speaks too",
+                stage.name, stage.output
+            );
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         filled.push(stage.output);
+        let listens = |other: &&StageSpec| other.input == PROPOSALS && other.output != PROPOSALS;
+        if stage.output == PROPOSALS && !stages.iter().any(listens) {
+            let message = format!(
+                "stage \"{}\" proposes events, and there is no stage \"event\" to make them: add it, or leave both out",
+                stage.name
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
     }
     Ok(())
 }
@@ -150,7 +172,7 @@ mod tests {
         let error = |list| named(list).unwrap_err().to_string();
         assert_eq!(
             error(&["pick", "loacte"]),
-            "there is no stage \"loacte\"; there are pick, associate, locate, magnitude"
+            "there is no stage \"loacte\"; there are pick, associate, locate, magnitude, event"
         );
         assert_eq!(
             error(&["pick", "locate"]),

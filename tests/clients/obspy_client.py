@@ -14,6 +14,8 @@ import numpy
 from obspy import UTCDateTime, read, read_inventory
 from obspy.clients.fdsn import Client
 from obspy.clients.fdsn.header import FDSNBadRequestException, FDSNNoDataException
+from obspy import read_events
+from obspy.io.quakeml.core import _validate
 from obspy.clients.fdsn.mass_downloader import MassDownloader, RectangularDomain, Restrictions
 
 context = json.load(sys.stdin)
@@ -30,6 +32,22 @@ def check_events(client):
         assert origin is not None and origin.depth_errors.uncertainty > 0 and origin.quality.azimuthal_gap is not None
         assert len(event.picks) >= len(origin.arrivals) > 0
         assert -10_000 <= origin.depth < 100_000, "QuakeML depths are metres, above sea level negative"
+        assert (origin.evaluation_mode, origin.evaluation_status) == ("automatic", "preliminary"), origin
+        assert origin.creation_info.agency_id == event.creation_info.agency_id == "seislake"
+        # Stream time: of the youngest sample that it rests on.
+        assert 0 < origin.creation_info.creation_time - origin.time < 600, origin.creation_info
+        assert all(pick.creation_info.agency_id and pick.evaluation_mode == "automatic" for pick in event.picks)
+    # The document is what the standard says, and says the same when ObsPy has read and written it.
+    url = f"{base}/fdsnws/event/1/query?starttime=1970-01-01&includearrivals=true&includeallorigins=true"
+    document = urllib.request.urlopen(url).read()
+    assert _validate(io.BytesIO(document), verbose=True)
+    again = io.BytesIO()
+    read_events(io.BytesIO(document)).write(again, "QUAKEML", validate=True)
+    again.seek(0)
+    key = lambda event: str(event.resource_id)
+    for one, other in zip(sorted(read_events(io.BytesIO(document)), key=key), sorted(read_events(again), key=key), strict=True):
+        assert one.preferred_origin() == other.preferred_origin() and one.picks == other.picks
+        assert one.magnitudes == other.magnitudes and one.creation_info == other.creation_info
     strongest = max(event.preferred_magnitude().mag for event in events if event.preferred_magnitude())
     some = client.get_events(minmagnitude=strongest - 0.01, orderby="magnitude", limit=1)
     assert len(some) == 1 and abs(some[0].preferred_magnitude().mag - strongest) < 1e-6

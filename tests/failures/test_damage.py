@@ -980,7 +980,7 @@ def test_D8_what_may_not_be_read_is_no_damage_and_a_repair_changes_nothing(fille
 # ---------------------------------------------------------------- what is gone or lies in the wrong place
 
 @pytest.mark.parametrize("topic", ["waveforms.raw", "waveforms.raw.dlq", "waveforms.phase_picks", "waveforms.associations",
-                                   "waveforms.locations", "waveforms.magnitudes"])
+                                   "bulletin.proposals", "bulletin.revisions"])
 def test_D8_a_topic_whose_folder_is_gone_is_told_of(filled, topic):
     home = filled.restore()
     shutil.rmtree(home.path / "log" / topic)

@@ -19,7 +19,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::http::{Body, Parameters, Shared, decode_query};
 use crate::read::{
     EventFilter, EventOrder, EventRow, Interval, Near, Page, amplitudes_of_events, arrivals_of_events,
-    events, magnitudes_of_events, origins_of_events, picks_by_id,
+    events, events_by_id, magnitudes_of_events, origins_of_events, picks_by_id,
 };
 use crate::state::AsOf;
 
@@ -243,7 +243,7 @@ async fn find(
     if let Some(time) = parameters.time("updatedafter")? {
         query.filter.known_revisions = revisions_at(shared, &query.filter, time).await?;
     }
-    let mut rows = events(&context, &query.filter, query.order, &query.page).await?;
+    let mut rows = events_by_id(&context, &query.filter, query.order, &query.page).await?;
     if rows.is_empty() {
         return Ok(request.no_data(no_data));
     }
@@ -338,8 +338,10 @@ fn by_event<T>(rows: Vec<T>, event_id: impl Fn(&T) -> &str) -> HashMap<String, V
 
 /// The preferred origin and magnitude of each event, or all of them, with arrivals and picks where asked for.
 async fn details(context: &SessionContext, query: &Query, rows: Vec<EventRow>) -> Result<Bulletin, ApiError> {
-    let near: Vec<Near> =
-        rows.iter().map(|row| Near { id: row.event.event_id.clone(), time: row.event.origin_time }).collect();
+    let near: Vec<Near> = rows
+        .iter()
+        .map(|row| Near { id: row.event.event_id.to_string(), time: row.event.origin_time })
+        .collect();
     let mut origins = HashMap::new();
     if query.all_origins {
         origins = by_event(origins_of_events(context, &near).await?, |row| &row.event_id);
@@ -352,7 +354,7 @@ async fn details(context: &SessionContext, query: &Query, rows: Vec<EventRow>) -
         let near_picks: Vec<Near> = found
             .iter()
             .filter(|arrival| seen.insert(arrival.pick_id.clone()))
-            .map(|arrival| Near { id: arrival.pick_id.clone(), time: arrival.pick_time })
+            .map(|arrival| Near { id: arrival.pick_id.to_string(), time: arrival.pick_time })
             .collect();
         for pick in picks_by_id(context, &near_picks).await? {
             picks.insert(pick.pick_id.clone(), pick);
@@ -361,7 +363,7 @@ async fn details(context: &SessionContext, query: &Query, rows: Vec<EventRow>) -
         amplitudes = by_event(amplitudes_of_events(context, &near).await?, |row| &row.event_id);
     }
     let details = rows.into_iter().map(|EventRow { event, origin }| {
-        let id = &event.event_id;
+        let id = event.event_id.as_str();
         let mut origins = origins.remove(id).unwrap_or_default();
         if origins.is_empty() {
             origins.extend(origin);

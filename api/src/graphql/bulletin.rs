@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Enum, Object, Result, SimpleObject};
-use seislake_model::{Amplitude, Arrival, EventStatus, Magnitude, Onset, Origin, Pick, Polarity};
+use seislake_model::{
+    Amplitude, Arrival, EvaluationMode, EvaluationStatus, EventStatus, Magnitude, Onset, Origin, Pick,
+    Polarity, Provenance,
+};
 
 use super::cursor::PageInfo;
 use super::inputs::PhaseName;
@@ -23,6 +26,66 @@ enum Status {
     Deleted,
 }
 
+/// Whether a program or a person found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "EvaluationMode", remote = "EvaluationMode")]
+enum ModeName {
+    /// A program.
+    Automatic,
+    /// A person.
+    Manual,
+}
+
+/// How far it has been looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(name = "EvaluationStatus", remote = "EvaluationStatus")]
+enum StatusName {
+    /// Found wrong.
+    Rejected,
+    /// Not looked at by a person.
+    Preliminary,
+    /// Somebody says that it happened.
+    Confirmed,
+    /// Looked at in full.
+    Reviewed,
+    /// Not looked at again.
+    Final,
+}
+
+/// Who says something, how and when.
+#[derive(Clone, Debug, SimpleObject)]
+#[graphql(name = "Provenance")]
+struct ProvenanceNode {
+    /// Agency that answers for it.
+    agency_id: String,
+    /// Program or person.
+    author: String,
+    /// Program or person, as a word.
+    evaluation_mode: ModeName,
+    /// How far it has been looked at.
+    evaluation_status: StatusName,
+    /// Picker, locator or recipe.
+    method: String,
+    /// Version of the method.
+    method_version: String,
+    /// Time of the youngest sample that it rests on; null in rows of older versions.
+    creation_time: Option<DateTime>,
+}
+
+impl From<&Provenance> for ProvenanceNode {
+    fn from(provenance: &Provenance) -> Self {
+        Self {
+            agency_id: provenance.agency().to_owned(),
+            author: provenance.author.clone(),
+            evaluation_mode: provenance.evaluation_mode.into(),
+            evaluation_status: provenance.evaluation_status.into(),
+            method: provenance.method.clone(),
+            method_version: provenance.method_version.clone(),
+            creation_time: provenance.creation_time.map(DateTime),
+        }
+    }
+}
+
 /// An earthquake: its newest revision.
 #[derive(Clone, Debug)]
 pub(super) struct EventNode {
@@ -32,7 +95,7 @@ pub(super) struct EventNode {
 
 impl EventNode {
     fn near(&self) -> Near {
-        Near { id: self.row.event.event_id.clone(), time: self.row.event.origin_time }
+        Near { id: self.row.event.event_id.to_string(), time: self.row.event.origin_time }
     }
 }
 
@@ -78,6 +141,14 @@ impl EventNode {
     /// Of the preferred magnitude.
     async fn magnitude_type(&self) -> Option<&str> {
         self.row.event.magnitude_type.as_deref()
+    }
+    /// The event that this one turned out to be; null where it stands for itself.
+    async fn merged_into(&self) -> Option<&str> {
+        self.row.event.merged_into.as_deref()
+    }
+    /// Who says so, how and when: of the preferred origin, and of whoever looked at the event.
+    async fn provenance(&self) -> ProvenanceNode {
+        ProvenanceNode::from(&self.row.event.provenance)
     }
     /// Quality of the location by the scheme of HYPO71: A (excellent) to D (poor).
     async fn quality_flag(&self) -> Option<&'static str> {
@@ -187,9 +258,13 @@ impl OriginNode {
     async fn used_station_count(&self) -> u32 {
         self.origin.used_station_count
     }
-    /// Locator and version.
+    /// The locator.
     async fn method(&self) -> &str {
-        &self.origin.method
+        &self.origin.provenance.method
+    }
+    /// Who says so, how and when.
+    async fn provenance(&self) -> ProvenanceNode {
+        ProvenanceNode::from(&self.origin.provenance)
     }
     /// Velocity model.
     async fn earth_model(&self) -> &str {
@@ -198,7 +273,7 @@ impl OriginNode {
     /// Picks as seen from this origin, nearest station first.
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn arrivals(&self) -> Result<Vec<ArrivalNode>> {
-        let near = Near { id: self.origin.origin_id.clone(), time: self.origin.origin_time };
+        let near = Near { id: self.origin.origin_id.to_string(), time: self.origin.origin_time };
         let rows = self.view.loader.load_one(ArrivalsOf(near)).await?.unwrap_or_default();
         let node = |arrival: &Arrival| ArrivalNode { arrival: arrival.clone(), view: Arc::clone(&self.view) };
         Ok(rows.iter().map(node).collect())
@@ -259,15 +334,35 @@ impl ArrivalNode {
     async fn weight(&self) -> Option<f64> {
         number(self.arrival.weight)
     }
+    /// One standard deviation of the time of the pick.
+    async fn time_uncertainty_s(&self) -> Option<f64> {
+        self.arrival.time_uncertainty_s.and_then(number)
+    }
+    /// First motion of the pick.
+    async fn polarity(&self) -> Option<PolarityName> {
+        self.arrival.polarity.map(PolarityName::from)
+    }
+    /// Sharpness of the pick.
+    async fn onset(&self) -> Option<OnsetName> {
+        self.arrival.onset.map(OnsetName::from)
+    }
+    /// The picker.
+    async fn pick_method(&self) -> Option<&str> {
+        self.arrival.pick_method.as_deref()
+    }
+    /// Version of the picker.
+    async fn pick_method_version(&self) -> Option<&str> {
+        self.arrival.pick_method_version.as_deref()
+    }
     /// The pick; null where it is not (yet) in the lake.
     async fn pick(&self) -> Result<Option<PickNode>> {
-        let near = Near { id: self.arrival.pick_id.clone(), time: self.arrival.pick_time };
+        let near = Near { id: self.arrival.pick_id.to_string(), time: self.arrival.pick_time };
         let rows = self.view.loader.load_one(PickOf(near)).await?.unwrap_or_default();
         Ok(rows.first().map(|pick| PickNode { pick: pick.clone(), view: Arc::clone(&self.view) }))
     }
     /// The event.
     async fn event(&self) -> Result<Option<EventNode>> {
-        let near = Near { id: self.arrival.event_id.clone(), time: self.arrival.pick_time };
+        let near = Near { id: self.arrival.event_id.to_string(), time: self.arrival.pick_time };
         let row = self.view.loader.load_one(EventOf(near)).await?;
         Ok(row.map(|row| EventNode { row, view: Arc::clone(&self.view) }))
     }
@@ -275,7 +370,7 @@ impl ArrivalNode {
 
 /// First motion on the vertical component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(name = "Polarity")]
+#[graphql(name = "Polarity", remote = "Polarity")]
 enum PolarityName {
     /// Up (compression).
     Positive,
@@ -287,7 +382,7 @@ enum PolarityName {
 
 /// Sharpness of the onset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(name = "Onset")]
+#[graphql(name = "Onset", remote = "Onset")]
 enum OnsetName {
     /// Sharp.
     Impulsive,
@@ -335,31 +430,28 @@ impl PickNode {
     }
     /// First motion.
     async fn polarity(&self) -> PolarityName {
-        match self.pick.polarity {
-            Polarity::Positive => PolarityName::Positive,
-            Polarity::Negative => PolarityName::Negative,
-            Polarity::Undecidable => PolarityName::Undecidable,
-        }
+        self.pick.polarity.into()
     }
     /// Sharpness.
     async fn onset(&self) -> OnsetName {
-        match self.pick.onset {
-            Onset::Impulsive => OnsetName::Impulsive,
-            Onset::Emergent => OnsetName::Emergent,
-        }
+        self.pick.onset.into()
     }
     /// Ratio of the amplitudes after and before the onset.
     async fn snr(&self) -> Option<f64> {
         number(self.pick.snr)
     }
-    /// Picker and version.
+    /// The picker.
     async fn method(&self) -> &str {
-        &self.pick.method
+        &self.pick.provenance.method
+    }
+    /// Who says so, how and when.
+    async fn provenance(&self) -> ProvenanceNode {
+        ProvenanceNode::from(&self.pick.provenance)
     }
     /// Arrivals that use this pick.
     #[graphql(complexity = "1 + 2 * child_complexity")]
     async fn arrivals(&self) -> Result<Vec<ArrivalNode>> {
-        let near = Near { id: self.pick.pick_id.clone(), time: self.pick.pick_time };
+        let near = Near { id: self.pick.pick_id.to_string(), time: self.pick.pick_time };
         let rows = self.view.loader.load_one(ArrivalsOfPick(near)).await?.unwrap_or_default();
         let node = |arrival: &Arrival| ArrivalNode { arrival: arrival.clone(), view: Arc::clone(&self.view) };
         Ok(rows.iter().map(node).collect())
@@ -384,18 +476,21 @@ pub(super) struct MagnitudeNode {
     station_count: u32,
     /// Recipe.
     method: String,
+    /// Who says so, how and when.
+    provenance: ProvenanceNode,
 }
 
 impl From<&Magnitude> for MagnitudeNode {
     fn from(row: &Magnitude) -> Self {
         Self {
-            magnitude_id: row.magnitude_id.clone(),
-            origin_id: row.origin_id.clone(),
+            magnitude_id: row.magnitude_id.to_string(),
+            origin_id: row.origin_id.to_string(),
             magnitude_type: row.magnitude_type.clone(),
             magnitude: number(row.magnitude),
             uncertainty: row.uncertainty.and_then(number),
             station_count: row.station_count,
-            method: row.method.clone(),
+            method: row.provenance.method.clone(),
+            provenance: ProvenanceNode::from(&row.provenance),
         }
     }
 }
@@ -421,7 +516,7 @@ pub(super) struct AmplitudeNode {
 impl From<&Amplitude> for AmplitudeNode {
     fn from(row: &Amplitude) -> Self {
         Self {
-            amplitude_id: row.amplitude_id.clone(),
+            amplitude_id: row.amplitude_id.to_string(),
             source_id: row.source_id.to_string(),
             amplitude_mm: number(row.amplitude_mm),
             amplitude_time: DateTime(row.amplitude_time),

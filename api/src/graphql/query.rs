@@ -16,7 +16,8 @@ use crate::error::{ApiError, ErrorCode};
 use crate::http::StationFilter;
 use crate::limits::HttpLimits;
 use crate::read::{
-    EventFilter, EventOrder, Page, PickFilter, SegmentFilter, SortKey, WithSamples, events, picks, segments,
+    EventFilter, EventOrder, Page, PickFilter, SegmentFilter, SortKey, WithSamples, events, events_by_id,
+    picks, segments,
 };
 use crate::state::{AppState, AsOf};
 
@@ -112,7 +113,7 @@ impl Query {
         })
     }
 
-    /// One earthquake; null where there is none of that id.
+    /// One earthquake; null where there is none of that id. Of one that was merged into another, the other.
     async fn event(
         &self,
         context: &Context<'_>,
@@ -123,7 +124,7 @@ impl Query {
         let view = view(context, "bulletin.events", None, as_of).await?;
         let filter = EventFilter { event_ids: vec![id], ..EventFilter::default() };
         let page = Page { limit: 1, ..Page::default() };
-        let rows = events(&view.context, &filter, EventOrder::default(), &page).await?;
+        let rows = events_by_id(&view.context, &filter, EventOrder::default(), &page).await?;
         Ok(rows.into_iter().next().map(|row| EventNode { row: Arc::new(row), view }))
     }
 
@@ -161,8 +162,11 @@ impl Query {
             .map(|pick| PickNode { pick, view: Arc::clone(&view) })
             .collect();
         let cursor = |node: &PickNode| {
-            let key =
-                SortKey { value: 0.0, micros: node.pick.pick_time.micros(), id: node.pick.pick_id.clone() };
+            let key = SortKey {
+                value: 0.0,
+                micros: node.pick.pick_time.micros(),
+                id: node.pick.pick_id.to_string(),
+            };
             Cursor::new(LIST, view.snapshot, key).encode()
         };
         let page_info = page_info(&mut rows, limit, continued, cursor);

@@ -197,8 +197,17 @@ impl Loader<EventOf> for BulletinLoader {
         };
         let page = read::Page { limit: keys.len(), ..Default::default() };
         let rows = read::events(&self.context, &filter, read::EventOrder::default(), &page).await?;
-        let rows: HashMap<String, Arc<read::EventRow>> =
-            rows.into_iter().map(|row| (row.event.event_id.clone(), Arc::new(row))).collect();
-        Ok(keys.iter().filter_map(|key| Some((key.clone(), Arc::clone(rows.get(&key.0.id)?)))).collect())
+        let mut by_id: HashMap<String, Arc<read::EventRow>> =
+            rows.into_iter().map(|row| (row.event.event_id.to_string(), Arc::new(row))).collect();
+        let gone = keys.iter().map(|key| key.0.id.as_str()).filter(|id| !by_id.contains_key(*id));
+        let survivors = read::survivors(&self.context, &gone.collect::<Vec<_>>()).await?;
+        if !survivors.is_empty() {
+            let filter =
+                read::EventFilter { event_ids: survivors.values().cloned().collect(), ..Default::default() };
+            let rows = read::events(&self.context, &filter, read::EventOrder::default(), &page).await?;
+            by_id.extend(rows.into_iter().map(|row| (row.event.event_id.to_string(), Arc::new(row))));
+        }
+        let of = |id: &String| by_id.get(survivors.get(id).unwrap_or(id)).map(Arc::clone);
+        Ok(keys.iter().filter_map(|key| Some((key.clone(), of(&key.0.id)?))).collect())
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Parameters, Shared};
 use crate::error::ApiError;
-use crate::read::{EventFilter, EventOrder, EventRow, Page, count_events, events, quality_flag};
+use crate::read::{EventFilter, EventOrder, EventRow, Page, count_events, events_by_id, quality_flag};
 use crate::state::AsOf;
 
 const PARAMETERS: &[&str] = &[
@@ -65,6 +65,10 @@ struct EventBody {
     rms_s: Option<f64>,
     quality_flag: Option<&'static str>,
     method: Option<String>,
+    /// Agency that answers for it.
+    agency_id: String,
+    evaluation_mode: &'static str,
+    evaluation_status: &'static str,
 }
 
 impl From<EventRow> for EventBody {
@@ -90,8 +94,11 @@ impl From<EventRow> for EventBody {
             azimuthal_gap: of(|origin| origin.azimuthal_gap),
             rms_s: of(|origin| origin.rms_s),
             quality_flag: origin.as_ref().map(quality_flag),
-            method: origin.map(|origin| origin.method),
-            event_id: event.event_id,
+            method: origin.map(|origin| origin.provenance.method),
+            evaluation_mode: event.provenance.evaluation_mode.as_str(),
+            evaluation_status: event.provenance.evaluation_status.as_str(),
+            agency_id: event.provenance.agency_id,
+            event_id: event.event_id.into(),
         }
     }
 }
@@ -125,7 +132,7 @@ pub(super) async fn list(
     let order = order(parameters.text("order_by"))?;
     let context = shared.state.sessions.session(AsOf::Latest).await?;
     let page = Page { after: None, offset, limit };
-    let rows = events(&context, &filter, order, &page).await?;
+    let rows = events_by_id(&context, &filter, order, &page).await?;
     // A page that is not full is the last one: the total is known without counting.
     let total_count = if rows.len() < limit && (offset == 0 || !rows.is_empty()) {
         (offset + rows.len()) as i64

@@ -6,7 +6,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
 use seislake_model::{SourceId, Timestamp};
-use seislake_tables::{TableDef, TableRow, decode, listed};
+use seislake_tables::{TableRow, decode};
 
 use crate::error::{ApiError, ErrorCode};
 
@@ -73,11 +73,6 @@ pub(crate) fn rows<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>, ApiEr
         metrics::counter!("seislake_rows_passed_over_total").increment(count);
     }
     Ok(rows)
-}
-
-/// All columns of a table, for `SELECT`.
-pub(crate) fn columns_of(table: &TableDef) -> String {
-    listed(&table.columns.iter().map(|column| column.name).collect::<Vec<_>>())
 }
 
 fn plain_type(kind: &DataType) -> Option<DataType> {

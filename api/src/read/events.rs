@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use datafusion::prelude::SessionContext;
-use seislake_model::{Event, EventStatus, Origin, Timestamp};
+use seislake_model::{Event, EventStatus, Origin, OriginId, Timestamp};
 use seislake_seismo::geometry::distance_azimuth;
 use seislake_tables::events as events_table;
 use seislake_tables::events::names as column;
 
-use super::columns::{FromRow, Row, columns_of, read, rows};
+use super::columns::{FromRow, Row, read, rows};
 use super::solutions::{Near, preferred_origins};
 use super::statement::Conditions;
 use crate::error::ApiError;
@@ -16,6 +16,8 @@ use crate::error::ApiError;
 /// Revisions of one event lie at most this far apart in origin time. It lets a time filter reach the files below the
 /// choice of the newest revision.
 const REVISION_SPREAD_S: f64 = 3600.0;
+/// An event is merged into one that lives then; so often the survivor was merged itself is looked for.
+const MERGES_MAX: usize = 8;
 
 /// A closed interval, open-ended where a bound is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -232,7 +234,7 @@ impl EventOrder {
         SortKey {
             value: event.magnitude.unwrap_or(none),
             micros: event.origin_time.micros(),
-            id: event.event_id.clone(),
+            id: event.event_id.to_string(),
         }
     }
 
@@ -311,8 +313,8 @@ pub(crate) async fn events(
         order.add_after(&mut conditions, after);
     }
     let sql = format!(
-        "SELECT {} FROM {from} WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
-        columns_of(&events_table::TABLE),
+        // All columns: a state of before may lack some, which are read as null.
+        "SELECT * FROM {from} WHERE {} ORDER BY {} LIMIT {} OFFSET {}",
         conditions.joined(),
         order.order_by(),
         page.limit,
@@ -320,13 +322,88 @@ pub(crate) async fn events(
     );
     let events: Vec<Event> = rows(&conditions.run(context, "events", &sql).await?)?;
     // By a statement of their own: a join reads all origins there are, whatever the page.
-    let near =
-        events.iter().map(|event| Near { id: event.preferred_origin_id.clone(), time: event.origin_time });
+    let near = events
+        .iter()
+        .map(|event| Near { id: event.preferred_origin_id.to_string(), time: event.origin_time });
     let origins = preferred_origins(context, &near.collect::<Vec<_>>()).await?;
-    let by_id: HashMap<String, Origin> =
+    let by_id: HashMap<OriginId, Origin> =
         origins.into_iter().map(|origin| (origin.origin_id.clone(), origin)).collect();
     let row = |event: Event| EventRow { origin: by_id.get(&event.preferred_origin_id).cloned(), event };
     Ok(events.into_iter().map(row).collect())
+}
+
+/// The events of these ids; of one that was merged its survivor, once.
+pub(crate) async fn events_by_id(
+    context: &SessionContext,
+    filter: &EventFilter,
+    order: EventOrder,
+    page: &Page,
+) -> Result<Vec<EventRow>, ApiError> {
+    let rows = events(context, filter, order, page).await?;
+    let gone = |id: &&String| !rows.iter().any(|row| *row.event.event_id == ***id);
+    let gone: Vec<&str> = filter.event_ids.iter().filter(gone).map(String::as_str).collect();
+    let survivors = survivors(context, &gone).await?;
+    if survivors.is_empty() {
+        return Ok(rows);
+    }
+    let event_ids = filter.event_ids.iter().map(|id| survivors.get(id).unwrap_or(id).clone());
+    let filter = EventFilter { event_ids: event_ids.collect(), ..filter.clone() };
+    events(context, &filter, order, page).await
+}
+
+/// An event and the one that it was merged into.
+#[derive(Debug)]
+struct Merged {
+    event_id: String,
+    into: String,
+}
+
+impl FromRow for Merged {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        Ok(Self {
+            event_id: row.text(column::event_id)?.to_owned(),
+            into: row.text(column::merged_into)?.to_owned(),
+        })
+    }
+}
+
+/// The survivors of those of the events that were merged into others.
+pub(crate) async fn survivors(
+    context: &SessionContext,
+    event_ids: &[&str],
+) -> Result<HashMap<String, String>, ApiError> {
+    let mut found: HashMap<String, String> = HashMap::new();
+    // A state of before knew no merging.
+    let table = context.table(events_table::TABLE.full_name()).await;
+    let table = table.map_err(|error| ApiError::internal("look at the table of events", &error))?;
+    if event_ids.is_empty() || !table.schema().has_column_with_unqualified_name(column::merged_into) {
+        return Ok(found);
+    }
+    let mut open: Vec<String> = event_ids.iter().map(|id| (*id).to_owned()).collect();
+    for _ in 0..MERGES_MAX {
+        if open.is_empty() {
+            break;
+        }
+        let mut conditions = Conditions::default();
+        conditions.one_of(column::event_id, open.iter().map(String::as_str));
+        let (event_id, into) = (column::event_id, column::merged_into);
+        let sql = format!(
+            "SELECT {event_id}, {into} FROM (SELECT *, row_number() OVER (PARTITION BY {event_id} ORDER BY {} DESC) \
+             AS newest FROM {} WHERE {}) AS revisions WHERE newest = 1 AND {into} IS NOT NULL",
+            column::revision,
+            events_table::TABLE,
+            conditions.joined(),
+        );
+        let merged: Vec<Merged> = read(&conditions.run(context, "events", &sql).await?)?;
+        open = merged.iter().map(|merged| merged.into.clone()).collect();
+        for Merged { event_id, into } in merged {
+            found.values_mut().filter(|last| **last == event_id).for_each(|last| last.clone_from(&into));
+            if event_ids.contains(&event_id.as_str()) {
+                found.insert(event_id, into);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A count.

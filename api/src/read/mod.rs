@@ -16,6 +16,7 @@ mod updates;
 pub(crate) use columns::{FromRow, Row, read};
 pub(crate) use events::{
     Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, count_events, events,
+    events_by_id, survivors,
 };
 pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces, topic_number};
 pub(crate) use quality::quality_flag;

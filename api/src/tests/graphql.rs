@@ -1,7 +1,7 @@
 //! GraphQL: nested bulletin, paging, time travel, limits.
 
 use axum::http::StatusCode;
-use seislake_model::Origin;
+use seislake_model::{Event, EventStatus, Origin};
 use serde_json::{Value, json};
 
 use super::{House, event, origin, table_rows, with_magnitude};
@@ -389,4 +389,30 @@ async fn queries_go_by_get_too_and_introspection_is_answered() {
     assert_eq!(house.get("/graphql").await.0, StatusCode::BAD_REQUEST);
     let deep = "{ __schema { types { fields { type { ofType { ofType { ofType { ofType { ofType { ofType { name } } } } } } } } } } }";
     data(&house, deep).await;
+}
+
+#[tokio::test]
+async fn who_asks_for_a_merged_event_is_given_its_survivor() {
+    let house = House::furnished().await;
+    let merged = |number: u32, revision, into: u32| Event {
+        revision,
+        status: EventStatus::Deleted,
+        merged_into: Some(format!("event/{into}").into()),
+        ..event(number)
+    };
+    house.write(table_rows(vec![merged(0, 3, 1), merged(1, 3, 2)])).await;
+    let found = data(&house, "{ event(id: \"event/0\") { eventId provenance { evaluationMode agencyId } } }").await;
+    assert_eq!(found["event"]["eventId"], "event/2");
+    assert_eq!(found["event"]["provenance"]["evaluationMode"], "AUTOMATIC");
+    assert_eq!(found["event"]["provenance"]["agencyId"], "seislake", "what names no agency is ours");
+    assert_eq!(data(&house, "{ event(id: \"event/none\") { eventId } }").await["event"], Value::Null);
+    let picks = data(&house, "{ picks(first: 1) { nodes { arrivals { event { eventId } } } } }").await;
+    assert_eq!(picks["picks"]["nodes"][0]["arrivals"][0]["event"]["eventId"], "event/2");
+    let (_, page) = house.get_json("/events?event_id=event/1").await;
+    assert_eq!(page["events"][0]["event_id"], "event/2");
+    let (_, text) = house.get("/fdsnws/event/1/query?format=text&eventid=event/0,event/1").await;
+    assert_eq!(text.lines().count(), 2, "once: {text}");
+    assert!(text.contains("\nevent/2|"), "{text}");
+    let all = data(&house, "{ events { nodes { eventId mergedInto } } }").await;
+    assert_eq!(all["events"]["nodes"].as_array().unwrap().len(), 1, "merged ones are not listed");
 }

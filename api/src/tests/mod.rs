@@ -23,7 +23,7 @@ use bytes::Bytes;
 use seislake_catalog::{Lake, LakeSettings};
 use seislake_model::{
     Amplitude, Arrival, Channel, Clock, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick,
-    Polarity, RecordPosition, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
+    Polarity, Provenance, RecordPosition, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
 };
 use seislake_mseed::{Scanned, Scanner};
 use seislake_query::SessionSettings;
@@ -180,10 +180,10 @@ fn channel(station: &str) -> SourceId {
 pub(crate) fn event(number: u32) -> Event {
     let origin_time = time("2014-08-24T00:00:00.123456789Z").add_seconds(f64::from(number) * 60.0);
     Event {
-        event_id: format!("event/{number}"),
+        event_id: format!("event/{number}").into(),
         revision: 1,
         status: EventStatus::Closed,
-        preferred_origin_id: format!("origin/{number}"),
+        preferred_origin_id: format!("origin/{number}").into(),
         preferred_magnitude_id: None,
         origin_time,
         latitude: 64.0 + f64::from(number),
@@ -191,13 +191,15 @@ pub(crate) fn event(number: u32) -> Event {
         depth_km: 5.0,
         magnitude: None,
         magnitude_type: None,
+        merged_into: None,
+        provenance: Provenance::default(),
     }
 }
 
 pub(crate) fn with_magnitude(event: &Event, magnitude: f64) -> Event {
     Event {
         revision: event.revision + 1,
-        preferred_magnitude_id: Some(event.event_id.replace("event", "magnitude")),
+        preferred_magnitude_id: Some(event.event_id.replace("event", "magnitude").into()),
         magnitude: Some(magnitude),
         magnitude_type: Some("ML".into()),
         ..event.clone()
@@ -223,7 +225,7 @@ fn origin(event: &Event) -> Origin {
         nearest_station_km: 4.0,
         used_phase_count: 8,
         used_station_count: 5,
-        method: "octree-edt".into(),
+        provenance: Provenance::automatic("octree-edt", "1", None),
         earth_model: "iasp91".into(),
     }
 }
@@ -234,7 +236,7 @@ fn picks_and_arrivals(event: &Event) -> (Vec<Pick>, Vec<Arrival>) {
             (channel(&format!("S{index}")), if index == 2 { Phase::S } else { Phase::P });
         let pick_time = event.origin_time.add_seconds(1.0 + f64::from(index));
         let pick = Pick {
-            pick_id: format!("pick/{}-{index}", event.event_id),
+            pick_id: format!("pick/{}-{index}", event.event_id).into(),
             source_id: source_id.clone(),
             pick_time,
             time_uncertainty_s: 0.02,
@@ -242,10 +244,10 @@ fn picks_and_arrivals(event: &Event) -> (Vec<Pick>, Vec<Arrival>) {
             polarity: Polarity::Positive,
             onset: Onset::Impulsive,
             snr: 20.0,
-            method: "filter_picker+aic".into(),
+            provenance: Provenance::automatic("filter_picker+aic", "1", None),
         };
         let arrival = Arrival {
-            arrival_id: format!("arrival/{}-{index}", event.event_id),
+            arrival_id: format!("arrival/{}-{index}", event.event_id).into(),
             origin_id: event.preferred_origin_id.clone(),
             event_id: event.event_id.clone(),
             pick_id: pick.pick_id.clone(),
@@ -256,6 +258,11 @@ fn picks_and_arrivals(event: &Event) -> (Vec<Pick>, Vec<Arrival>) {
             azimuth: 30.0,
             residual_s: 0.01,
             weight: 1.0,
+            time_uncertainty_s: None,
+            polarity: None,
+            onset: None,
+            pick_method: None,
+            pick_method_version: None,
         };
         (pick, arrival)
     };
@@ -271,13 +278,13 @@ fn magnitude(event: &Event) -> Option<Magnitude> {
         magnitude: event.magnitude?,
         uncertainty: Some(0.2),
         station_count: 5,
-        method: "hutton-boore-1987".into(),
+        provenance: Provenance::automatic("hutton-boore-1987", "1", None),
     })
 }
 
 fn amplitude(event: &Event) -> Amplitude {
     Amplitude {
-        amplitude_id: event.event_id.replace("event", "amplitude"),
+        amplitude_id: event.event_id.replace("event", "amplitude").into(),
         event_id: event.event_id.clone(),
         origin_id: event.preferred_origin_id.clone(),
         source_id: SourceId::from_nslc("XX", "S0", "", "HHN"),

@@ -54,7 +54,7 @@ const TIMES: [(&str, &str, &str); 3] = [
 async fn house() -> House {
     let house = House::empty().await;
     let events = EVENTS.iter().enumerate().map(|(number, (name, latitude, longitude, depth_km, at))| Event {
-        event_id: format!("event/{name}"),
+        event_id: format!("event/{name}").into(),
         latitude: *latitude,
         longitude: *longitude,
         depth_km: *depth_km,

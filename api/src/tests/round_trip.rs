@@ -28,8 +28,8 @@ fn events() -> Vec<Event> {
         let (micros, latitude, longitude, depth_km, size) =
             one.new_tree(&mut runner).expect("the strategy rejects nothing").current();
         let made = Event {
-            event_id: format!("event/g{number}"),
-            preferred_origin_id: format!("origin/g{number}"),
+            event_id: format!("event/g{number}").into(),
+            preferred_origin_id: format!("origin/g{number}").into(),
             origin_time: seislake_model::Timestamp::from_micros(micros),
             latitude,
             longitude,

@@ -7,7 +7,6 @@ use datafusion::datasource::ViewTable;
 use datafusion::prelude::SessionContext;
 use seislake_model::EventStatus;
 use seislake_tables::events::{self, names};
-use seislake_tables::listed;
 
 use crate::error::{Doing, Result};
 
@@ -30,24 +29,9 @@ pub(super) const VIEWS: &[View] = &[View {
 
 /// The latest revision of each event that was not deleted.
 fn events_current() -> String {
-    let columns = [
-        names::event_id,
-        names::revision,
-        names::status,
-        names::preferred_origin_id,
-        names::preferred_magnitude_id,
-        names::origin_time,
-        names::origin_ns,
-        names::latitude,
-        names::longitude,
-        names::depth_km,
-        names::magnitude,
-        names::magnitude_type,
-    ];
     format!(
-        "SELECT {} FROM (SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {} DESC) AS place FROM {}) \
+        "SELECT * EXCEPT (place) FROM (SELECT *, row_number() OVER (PARTITION BY {} ORDER BY {} DESC) AS place FROM {}) \
          WHERE place = 1 AND {} <> '{}'",
-        listed(&columns),
         names::event_id,
         names::revision,
         events::TABLE.name,

@@ -6,7 +6,9 @@
 
 use std::fmt::Write;
 
-use seislake_model::{CatalogueEvent, Event, EventStatus, NOT_EXISTING, Origin, Timestamp, is_withdrawn};
+use seislake_model::{
+    CatalogueEvent, EvaluationStatus, Event, EventStatus, NOT_EXISTING, Origin, Timestamp, is_withdrawn,
+};
 use serde_json::{Value, json};
 
 use crate::known_formats::{self, Format, HEAD_BYTES};
@@ -99,6 +101,8 @@ pub fn read_table(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueE
         }
     }
     something_usable("a catalogue table", events.len(), table.rows.len(), &problems)?;
+    problems
+        .splice(..0, table.unread(&[&TIME, &LATITUDE, &LONGITUDE, &DEPTH, &MAGNITUDE, &KIND, &STATUS, &ID]));
     Ok(Parsed { value: events, problems })
 }
 
@@ -204,10 +208,12 @@ pub fn write_event_text(events: &[Event]) -> String {
     for event in events {
         let time = event.origin_time.to_string();
         let (magnitude_type, magnitude) = magnitude_cells(event, 2);
-        let author = if event.magnitude.is_some() { "seislake" } else { "" };
+        // A column ends at each bar.
+        let agency = event.provenance.agency().replace('|', " ");
+        let author = if event.magnitude.is_some() { agency.as_str() } else { "" };
         let _ = writeln!(
             out,
-            "{id}|{time}|{latitude}|{longitude}|{depth}|seislake|seislake|seislake|{id}|{magnitude_type}|{magnitude}|\
+            "{id}|{time}|{latitude}|{longitude}|{depth}|{agency}|seislake|{agency}|{id}|{magnitude_type}|{magnitude}|\
              {author}||{kind}",
             id = event.event_id,
             kind = if event.status == EventStatus::Deleted { NOT_EXISTING } else { "earthquake" },
@@ -323,7 +329,11 @@ fn west_and_east(longitudes: impl Iterator<Item = f64>) -> (f64, f64) {
 fn feature(event: &Event, origin: Option<&Origin>) -> Value {
     let code = event.event_id.rsplit('/').next().unwrap_or(&event.event_id);
     let magnitude_text = event.magnitude.map_or("?".to_owned(), |magnitude| format!("{magnitude:.1}"));
-    let status = if event.status == EventStatus::Deleted { "deleted" } else { "automatic" };
+    let status = match event.status {
+        EventStatus::Deleted => "deleted",
+        _ if event.provenance.evaluation_status >= EvaluationStatus::Confirmed => "reviewed",
+        _ => event.provenance.evaluation_mode.as_str(),
+    };
     json!({
         "type": "Feature",
         "properties": {

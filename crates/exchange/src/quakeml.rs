@@ -5,8 +5,8 @@
 //! Covariances of hypocentres have no place in QuakeML; they are written as a comment of the origin.
 
 use seislake_model::{
-    Amplitude, Arrival, CatalogueEvent, Event, EventStatus, Magnitude, NOT_EXISTING, Origin, Pick, SourceId,
-    Timestamp, is_withdrawn,
+    Amplitude, Arrival, CatalogueEvent, EvaluationMode, EvaluationStatus, Event, EventStatus, Magnitude,
+    NOT_EXISTING, Origin, Pick, Provenance, SourceId, Timestamp, is_withdrawn,
 };
 
 use crate::xml::{Element, Token, XmlReader, XmlWriter, decode};
@@ -81,10 +81,7 @@ fn write_event(xml: &mut XmlWriter, detail: &EventDetail) {
         xml.leaf("type", "earthquake");
         xml.leaf("typeCertainty", "suspected");
     }
-    xml.open("creationInfo", &[]);
-    xml.leaf("agencyID", "seislake");
-    xml.leaf("version", &event.revision.to_string());
-    xml.close();
+    creation_info(xml, &event.provenance, &event.revision.to_string());
     for pick in &detail.picks {
         write_pick(xml, pick);
     }
@@ -98,7 +95,7 @@ fn write_event(xml: &mut XmlWriter, detail: &EventDetail) {
         write_origin(xml, origin, detail);
     }
     for magnitude in &detail.magnitudes {
-        write_magnitude(xml, magnitude, event.status);
+        write_magnitude(xml, magnitude, event);
     }
     xml.close();
 }
@@ -136,11 +133,33 @@ fn method_id(xml: &mut XmlWriter, element: &str, kind: &str, name: &str) {
     }
 }
 
-const fn evaluation_status(status: EventStatus) -> &'static str {
-    match status {
-        EventStatus::Preliminary => "preliminary",
-        EventStatus::Closed => "final",
-        EventStatus::Deleted => "rejected",
+/// Who says it and when. What has no agency is ours.
+fn creation_info(xml: &mut XmlWriter, provenance: &Provenance, version: &str) {
+    xml.open("creationInfo", &[]);
+    xml.leaf("agencyID", provenance.agency());
+    if !provenance.author.is_empty() {
+        xml.leaf("author", &provenance.author);
+    }
+    if let Some(time) = provenance.creation_time {
+        xml.leaf("creationTime", &time.to_string());
+    }
+    if !version.is_empty() {
+        xml.leaf("version", version);
+    }
+    xml.close();
+}
+
+fn evaluation(xml: &mut XmlWriter, mode: EvaluationMode, status: EvaluationStatus) {
+    xml.leaf("evaluationMode", mode.as_str());
+    xml.leaf("evaluationStatus", status.as_str());
+}
+
+/// How far a solution has been looked at: the preferred one as far as its event, one of a withdrawn event was rejected.
+fn status(event: &Event, own: EvaluationStatus, is_preferred: bool) -> EvaluationStatus {
+    match event.status {
+        EventStatus::Deleted => EvaluationStatus::Rejected,
+        _ if is_preferred => event.provenance.evaluation_status.max(own),
+        _ => own,
     }
 }
 
@@ -148,11 +167,12 @@ fn write_pick(xml: &mut XmlWriter, pick: &Pick) {
     xml.open("pick", &[("publicID", &public_id(&pick.pick_id))]);
     time_quantity(xml, pick.pick_time, pick.time_uncertainty_s);
     waveform_id(xml, &pick.source_id);
-    method_id(xml, "methodID", "method", &pick.method);
+    method_id(xml, "methodID", "method", &pick.provenance.method);
     xml.leaf("onset", pick.onset.as_str());
     xml.leaf("phaseHint", pick.phase.as_str());
     xml.leaf("polarity", pick.polarity.as_str());
-    xml.leaf("evaluationMode", "automatic");
+    evaluation(xml, pick.provenance.evaluation_mode, pick.provenance.evaluation_status);
+    creation_info(xml, &pick.provenance, &pick.provenance.method_version);
     if pick.snr.is_finite() {
         xml.open("comment", &[]);
         xml.leaf("text", &format!("signal-to-noise ratio {:.2}", pick.snr));
@@ -204,7 +224,7 @@ fn write_origin(xml: &mut XmlWriter, origin: &Origin, detail: &EventDetail) {
     quantity(xml, "longitude", origin.longitude, Some(xx.sqrt() / km_per_degree_east));
     quantity(xml, "depth", origin.depth_km * 1000.0, Some(origin.depth_uncertainty_km * 1000.0));
     xml.leaf("depthType", "from location");
-    method_id(xml, "methodID", "method", &origin.method);
+    method_id(xml, "methodID", "method", &origin.provenance.method);
     method_id(xml, "earthModelID", "earthmodel", &origin.earth_model);
     write_quality(xml, origin, &arrivals);
     xml.open("originUncertainty", &[]);
@@ -214,8 +234,11 @@ fn write_origin(xml: &mut XmlWriter, origin: &Origin, detail: &EventDetail) {
     xml.leaf("preferredDescription", "uncertainty ellipse");
     xml.number("confidenceLevel", CONFIDENCE_PERCENT);
     xml.close();
-    xml.leaf("evaluationMode", "automatic");
-    xml.leaf("evaluationStatus", evaluation_status(detail.event.status));
+    let is_preferred = detail.event.preferred_origin_id == origin.origin_id;
+    let provenance = &origin.provenance;
+    let status = status(&detail.event, provenance.evaluation_status, is_preferred);
+    evaluation(xml, provenance.evaluation_mode, status);
+    creation_info(xml, provenance, &provenance.method_version);
     xml.open("comment", &[]);
     let covariance: Vec<String> = origin.covariance_km2.iter().map(|value| format!("{value:.6}")).collect();
     let order = "covariance_km2 of east, north, down (xx, xy, xz, yy, yz, zz):";
@@ -260,15 +283,17 @@ fn write_arrival(xml: &mut XmlWriter, arrival: &Arrival, origin: &Origin) {
     xml.close();
 }
 
-fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, status: EventStatus) {
+fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, event: &Event) {
     xml.open("magnitude", &[("publicID", &public_id(&magnitude.magnitude_id))]);
     quantity(xml, "mag", magnitude.magnitude, magnitude.uncertainty);
     xml.leaf("type", &magnitude.magnitude_type);
     xml.leaf("stationCount", &magnitude.station_count.to_string());
     xml.leaf("originID", &public_id(&magnitude.origin_id));
-    method_id(xml, "methodID", "method", &magnitude.method);
-    xml.leaf("evaluationMode", "automatic");
-    xml.leaf("evaluationStatus", evaluation_status(status));
+    method_id(xml, "methodID", "method", &magnitude.provenance.method);
+    let is_preferred = event.preferred_magnitude_id.as_ref() == Some(&magnitude.magnitude_id);
+    let provenance = &magnitude.provenance;
+    evaluation(xml, provenance.evaluation_mode, status(event, provenance.evaluation_status, is_preferred));
+    creation_info(xml, provenance, &provenance.method_version);
     xml.close();
 }
 

@@ -6,7 +6,8 @@
 
 use proptest::prelude::*;
 use seislake_model::{
-    CatalogueEvent, Channel, Event, EventStatus, InputUnit, Inventory, Response, SourceId, Station, Timestamp,
+    CatalogueEvent, Channel, Event, EventStatus, InputUnit, Inventory, Provenance, Response, SourceId,
+    Station, Timestamp,
 };
 
 use crate::catalogue_text::{GeoJsonMetadata, read_catalogue, write_csv, write_event_text, write_geojson};
@@ -152,7 +153,7 @@ fn event() -> impl Strategy<Value = Event> {
     let magnitude = prop::option::of(-3.0..10.0_f64);
     ("[a-z0-9/]{1,20}", YEARS_NS, -90.0..=90.0_f64, -180.0..=180.0_f64, -5.0..800.0_f64, magnitude).prop_map(
         |(event_id, nanos, latitude, longitude, depth_km, magnitude)| Event {
-            event_id,
+            event_id: event_id.into(),
             revision: 1,
             status: EventStatus::Closed,
             preferred_origin_id: "origin/1".into(),
@@ -163,13 +164,15 @@ fn event() -> impl Strategy<Value = Event> {
             depth_km,
             magnitude,
             magnitude_type: magnitude.map(|_| "ML".into()),
+            merged_into: None,
+            provenance: Provenance::default(),
         },
     )
 }
 
 /// Equal within what a table of events states.
 fn same(event: &Event, read: &CatalogueEvent, time_tolerance_s: f64) -> Result<(), TestCaseError> {
-    prop_assert!(read.id.ends_with(&event.event_id), "{} {}", read.id, event.event_id);
+    prop_assert!(read.id.ends_with(event.event_id.as_str()), "{} {}", read.id, event.event_id);
     prop_assert!(read.origin_time.seconds_since(event.origin_time).abs() <= time_tolerance_s);
     prop_assert!((read.latitude - event.latitude).abs() < 1e-6);
     prop_assert!((read.longitude - event.longitude).abs() < 1e-6);

@@ -96,7 +96,7 @@ const OTHER_EVENTS: [&str; 40] = [
 impl From<&Event> for CatalogueEvent {
     fn from(event: &Event) -> Self {
         Self {
-            id: event.event_id.clone(),
+            id: event.event_id.to_string(),
             origin_time: event.origin_time,
             latitude: event.latitude,
             longitude: event.longitude,

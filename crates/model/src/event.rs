@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Phase, Pick, SourceId, Timestamp};
+use crate::{
+    AmplitudeId, ArrivalId, EventId, MagnitudeId, Onset, OriginId, Phase, Pick, PickId, Polarity, Provenance,
+    SourceId, Timestamp,
+};
 
 /// Wood-Anderson amplitudes around the picks of one channel, one value a second.
 /// Measured by the pick stage, which alone sees samples; read by the magnitude stage.
@@ -29,7 +32,7 @@ pub struct AmplitudeTrace {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Association {
     /// Event these picks declare: name-based on the earliest pick.
-    pub event_id: String,
+    pub event_id: EventId,
     /// First guess of the origin time.
     pub origin_time: Timestamp,
     /// First guess, degrees north.
@@ -48,13 +51,13 @@ pub struct Association {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arrival {
     /// Name-based on origin and pick.
-    pub arrival_id: String,
+    pub arrival_id: ArrivalId,
     /// Origin.
-    pub origin_id: String,
+    pub origin_id: OriginId,
     /// Event.
-    pub event_id: String,
+    pub event_id: EventId,
     /// Pick.
-    pub pick_id: String,
+    pub pick_id: PickId,
     /// Channel of the pick.
     pub source_id: SourceId,
     /// Time of the pick.
@@ -69,15 +72,25 @@ pub struct Arrival {
     pub residual_s: f64,
     /// Weight in the location, 0 to 1.
     pub weight: f64,
+    /// One standard deviation of the time of the pick.
+    pub time_uncertainty_s: Option<f64>,
+    /// First motion of the pick.
+    pub polarity: Option<Polarity>,
+    /// Sharpness of the pick.
+    pub onset: Option<Onset>,
+    /// The picker.
+    pub pick_method: Option<String>,
+    /// Its version.
+    pub pick_method_version: Option<String>,
 }
 
 /// Where and when, with uncertainty and quality (QuakeML `Origin`, `OriginUncertainty`, `OriginQuality`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
     /// Name-based on event, method and picks.
-    pub origin_id: String,
+    pub origin_id: OriginId,
     /// Event.
-    pub event_id: String,
+    pub event_id: EventId,
     /// Origin time.
     pub origin_time: Timestamp,
     /// One standard deviation of the origin time.
@@ -108,21 +121,20 @@ pub struct Origin {
     pub used_phase_count: u32,
     /// Stations used.
     pub used_station_count: u32,
-    /// Locator and version, e.g. `octree-edt`.
-    pub method: String,
+    /// The locator.
+    #[serde(flatten)]
+    pub provenance: Provenance,
     /// Velocity model, e.g. `iasp91` or the name of the file.
     pub earth_model: String,
 }
 
-/// What the locate stage found out about one event.
+/// An origin with what it rests on: what the locate stage proposes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Location {
     /// The origin.
     pub origin: Origin,
     /// Its arrivals.
     pub arrivals: Vec<Arrival>,
-    /// The event, revision 1, without magnitude.
-    pub event: Event,
     /// Amplitudes handed on to the magnitude stage.
     pub amplitude_traces: Vec<AmplitudeTrace>,
 }
@@ -131,11 +143,11 @@ pub struct Location {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Amplitude {
     /// Name-based on origin and channel.
-    pub amplitude_id: String,
+    pub amplitude_id: AmplitudeId,
     /// Event.
-    pub event_id: String,
+    pub event_id: EventId,
     /// Origin that gave the distance.
-    pub origin_id: String,
+    pub origin_id: OriginId,
     /// Horizontal channel.
     pub source_id: SourceId,
     /// Zero-to-peak Wood-Anderson displacement, mm.
@@ -152,11 +164,11 @@ pub struct Amplitude {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Magnitude {
     /// Name-based on origin and type.
-    pub magnitude_id: String,
+    pub magnitude_id: MagnitudeId,
     /// Event.
-    pub event_id: String,
+    pub event_id: EventId,
     /// Origin.
-    pub origin_id: String,
+    pub origin_id: OriginId,
     /// Type, e.g. `ML`.
     pub magnitude_type: String,
     /// Value.
@@ -165,19 +177,18 @@ pub struct Magnitude {
     pub uncertainty: Option<f64>,
     /// Stations used.
     pub station_count: u32,
-    /// Recipe, e.g. `hutton-boore-1987`.
-    pub method: String,
+    /// The recipe, e.g. `hutton-boore-1987`.
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
-/// What the magnitude stage found out about one event.
+/// What the magnitude stage proposes for an origin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MagnitudeResult {
     /// Network magnitude; `None` where no response is known or too few stations count: never an invented number.
     pub magnitude: Option<Magnitude>,
     /// Channel amplitudes.
     pub amplitudes: Vec<Amplitude>,
-    /// The event, next revision, with its magnitude.
-    pub event: Event,
 }
 
 /// How final an event is.
@@ -207,15 +218,15 @@ impl EventStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// Stable over revisions.
-    pub event_id: String,
+    pub event_id: EventId,
     /// From 1.
     pub revision: u32,
     /// How final.
     pub status: EventStatus,
     /// Preferred origin.
-    pub preferred_origin_id: String,
+    pub preferred_origin_id: OriginId,
     /// Preferred magnitude.
-    pub preferred_magnitude_id: Option<String>,
+    pub preferred_magnitude_id: Option<MagnitudeId>,
     /// Of the preferred origin.
     pub origin_time: Timestamp,
     /// Of the preferred origin, degrees north.
@@ -228,4 +239,10 @@ pub struct Event {
     pub magnitude: Option<f64>,
     /// Of the preferred magnitude.
     pub magnitude_type: Option<String>,
+    /// The event that this one turned out to be, where it was merged.
+    pub merged_into: Option<EventId>,
+    /// Of the preferred origin: agency, author, method; the creation time is that of the last proposal that this revision
+    /// knows.
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }

@@ -9,10 +9,13 @@ mod catalogue;
 mod error;
 mod event;
 mod free_name;
+mod ids;
 mod inventory;
 mod panics;
 mod pick;
 mod port;
+mod proposal;
+mod provenance;
 mod quality;
 mod response_stages;
 mod source_id;
@@ -28,12 +31,15 @@ pub use event::{
     MagnitudeResult, Origin,
 };
 pub use free_name::free_name;
+pub use ids::{AmplitudeId, ArrivalId, EventId, MagnitudeId, OriginId, PickId};
 pub use inventory::{
     Channel, Coordinates, InputUnit, Inventory, InventoryError, PolesZeros, Response, Station,
 };
 pub use panics::{is_own_code, is_silent, silently, take_panicking_file};
 pub use pick::{Onset, Phase, Pick, Polarity};
 pub use port::{Clock, Offset, Offsets, RawStore, SnapshotId};
+pub use proposal::{Proposal, Review, ReviewAction, Revision};
+pub use provenance::{EvaluationMode, EvaluationStatus, Provenance};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};
 pub use response_stages::{
     Decimation, ListElement, Plane, ResponseStage, ResponseStages, StageFilter, StageGain, Symmetry,
@@ -51,4 +57,9 @@ pub fn name_based_id(kind: &str, name: &str) -> String {
     let namespace = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, b"https://seislake.org/id");
     let id = uuid::Uuid::new_v5(&namespace, format!("{kind}/{name}").as_bytes());
     format!("{kind}/{id}")
+}
+
+/// Eight bytes that stand for a text in indexes: those of its name-based UUID, the same in every version.
+pub fn short_id(text: &str) -> u64 {
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, text.as_bytes()).as_u64_pair().0
 }

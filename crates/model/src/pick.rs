@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{SourceId, Timestamp, name_based_id};
+use crate::{PickId, Provenance, SourceId, Timestamp};
 
 /// Seismic phase of a pick or an arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Onset {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pick {
     /// Name-based id: see [`Pick::id_of`].
-    pub pick_id: String,
+    pub pick_id: PickId,
     /// Channel on which the pick was made.
     pub source_id: SourceId,
     /// Onset time.
@@ -85,13 +85,14 @@ pub struct Pick {
     pub onset: Onset,
     /// Signal-to-noise ratio of amplitudes after and before the onset.
     pub snr: f64,
-    /// Picker and version, e.g. `filter_picker+aic`.
-    pub method: String,
+    /// The picker.
+    #[serde(flatten)]
+    pub provenance: Provenance,
 }
 
 impl Pick {
     /// The id of a pick: same channel, phase, method and time to the microsecond, same id.
-    pub fn id_of(source_id: &SourceId, pick_time: Timestamp, phase: Phase, method: &str) -> String {
-        name_based_id("pick", &format!("{source_id}/{}/{method}/{}", phase.as_str(), pick_time.micros()))
+    pub fn id_of(source_id: &SourceId, pick_time: Timestamp, phase: Phase, method: &str) -> PickId {
+        PickId::of(&format!("{source_id}/{}/{method}/{}", phase.as_str(), pick_time.micros()))
     }
 }

@@ -151,6 +151,7 @@ impl Engine {
                 associate: settings.associate.clone(),
                 locate: settings.locate.clone(),
                 magnitude: settings.magnitude.clone(),
+                event: settings.event.clone(),
             },
             stages: topology::stages_named(&settings.streams.stages)?,
             inventory: inventory.clone(),

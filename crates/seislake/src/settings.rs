@@ -1,13 +1,14 @@
 //! Configuration: compiled-in defaults < file < environment < flags, every key known, all problems reported at once.
 //!
 //! `infra/default.toml` is the schema: a key it does not list is unknown, a value of another type is refused.
-//! The sections `pick`, `associate`, `locate` and `magnitude` belong to `seismo`, whose own types are their schema.
+//! The sections `pick`, `associate`, `locate`, `magnitude` and `event` belong to `seismo`, whose own types are their schema.
 
 mod ranges;
 
 use std::path::Path;
 
 use seislake_seismo::associate::AssociateSettings;
+use seislake_seismo::event::EventSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings};
 use seislake_seismo::pick::PickSettings;
@@ -17,6 +18,8 @@ use toml::{Table, Value};
 
 const DEFAULTS: &str = include_str!("../../../infra/default.toml");
 const ENVIRONMENT_PREFIX: &str = "SEISLAKE__";
+/// QuakeML says no limit; columns of text formats do.
+const AGENCY_CHARS_MAX: usize = 64;
 /// The value of this key may be a name or a table.
 const OF_SEVERAL_TYPES: &str = "magnitude.attenuation";
 
@@ -35,6 +38,7 @@ pub(crate) struct Settings {
     pub(crate) associate: AssociateSettings,
     pub(crate) locate: LocateSettings,
     pub(crate) magnitude: MagnitudeSettings,
+    pub(crate) event: EventSettings,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -229,6 +233,13 @@ impl Settings {
                 "magnitude.attenuation must be pairs of ascending distance (km) and value, two at least",
             );
         }
+        let agency_id = &self.event.agency_id;
+        require(
+            !agency_id.trim().is_empty()
+                && agency_id.chars().count() <= AGENCY_CHARS_MAX
+                && !agency_id.contains(char::is_control),
+            "event.agency_id must be a word or two for the agency that answers for what is found, at most 64 characters",
+        );
         for (key, address) in [("http.address", &self.http.address), ("flight.address", &self.flight.address)]
         {
             require(
@@ -275,6 +286,7 @@ fn defaults() -> anyhow::Result<Table> {
         ("associate", Table::try_from(AssociateSettings::default())?),
         ("locate", Table::try_from(LocateSettings::default())?),
         ("magnitude", Table::try_from(MagnitudeSettings::default())?),
+        ("event", Table::try_from(EventSettings::default())?),
     ] {
         let overriding = match merged.insert(section.to_owned(), Value::Table(values)) {
             Some(overriding) => Table::from_iter([(section.to_owned(), overriding)]),

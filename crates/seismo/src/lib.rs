@@ -9,6 +9,7 @@
 
 pub mod associate;
 pub mod compare;
+pub mod event;
 pub mod geometry;
 pub mod locate;
 pub mod magnitude;

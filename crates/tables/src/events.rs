@@ -3,6 +3,7 @@
 use seislake_model::Event;
 
 use crate::columns;
+use crate::kind::provenance;
 use crate::{PartitionBy, SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {
@@ -35,6 +36,14 @@ columns! {
     10 depth_km: required Double, "Of the preferred origin, below sea level.";
     11 magnitude: optional Double, "Of the preferred magnitude.";
     12 magnitude_type: optional Text, "Of the preferred magnitude, e.g. ML.";
+    13 merged_into: optional Text, "The event that this one turned out to be, where it was merged.";
+    14 agency_id: optional Text = &row.provenance.agency_id, "Agency that answers for it; null in rows of older versions.";
+    15 author: optional Text = &row.provenance.author, "Program or person; null in rows of older versions.";
+    16 evaluation_mode: optional Text = row.provenance.evaluation_mode, "automatic or manual; null in rows of older versions: automatic.";
+    17 evaluation_status: optional Text = row.provenance.evaluation_status, "preliminary, confirmed, reviewed, final or rejected; null in rows of older versions: preliminary.";
+    18 method: optional Text = &row.provenance.method, "Locator of the preferred origin; null in rows of older versions.";
+    19 method_version: optional Text = &row.provenance.method_version, "Version of the method; null in rows of older versions.";
+    20 creation_time: optional Time = row.provenance.creation_time, "Time of the youngest sample that it rests on, rounded down to a microsecond; null in rows of older versions.";
     -> Event {
         event_id,
         revision,
@@ -47,5 +56,7 @@ columns! {
         depth_km,
         magnitude,
         magnitude_type,
+        merged_into,
+        provenance: provenance(agency_id, author, evaluation_mode, evaluation_status, method, method_version, creation_time),
     }
 }

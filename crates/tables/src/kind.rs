@@ -12,7 +12,10 @@ use arrow::array::{
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type};
-use seislake_model::{Condition, EventStatus, Onset, Phase, Polarity, Response, SourceId, Timestamp};
+use seislake_model::{
+    AmplitudeId, ArrivalId, Condition, EvaluationMode, EvaluationStatus, EventId, EventStatus, MagnitudeId,
+    Onset, OriginId, Phase, PickId, Polarity, Provenance, Response, SourceId, Timestamp,
+};
 
 use crate::ColumnType;
 use crate::cells::{Cell, Unfit};
@@ -145,6 +148,12 @@ texts! {
     String: |cell: Cell<'_>| cell.text().to_owned();
     Cow<'static, str>: |cell: Cell<'_>| Cow::Owned(cell.text().to_owned());
     Arc<str>: Cell::shared_text;
+    PickId: |cell: Cell<'_>| PickId::from(cell.text());
+    EventId: |cell: Cell<'_>| EventId::from(cell.text());
+    OriginId: |cell: Cell<'_>| OriginId::from(cell.text());
+    ArrivalId: |cell: Cell<'_>| ArrivalId::from(cell.text());
+    AmplitudeId: |cell: Cell<'_>| AmplitudeId::from(cell.text());
+    MagnitudeId: |cell: Cell<'_>| MagnitudeId::from(cell.text());
 }
 
 impl AsText for SourceId {
@@ -188,6 +197,8 @@ words! {
     Polarity: Positive, Negative, Undecidable;
     Onset: Impulsive, Emergent;
     EventStatus: Preliminary, Closed, Deleted;
+    EvaluationMode: Automatic, Manual;
+    EvaluationStatus: Rejected, Preliminary, Confirmed, Reviewed, Final;
     Condition: Good, Dead, Clipped, Spiky;
 }
 
@@ -498,4 +509,25 @@ pub fn codes<'a, S: AsRef<str> + 'a>(
         builder.append_value(text);
     }
     Arc::new(builder.finish())
+}
+
+/// What the columns of a provenance tell; rows of older versions tell nothing.
+pub fn provenance(
+    agency_id: Option<String>,
+    author: Option<String>,
+    evaluation_mode: Option<EvaluationMode>,
+    evaluation_status: Option<EvaluationStatus>,
+    method: Option<String>,
+    method_version: Option<String>,
+    creation_time: Option<Timestamp>,
+) -> Provenance {
+    Provenance {
+        agency_id: agency_id.unwrap_or_default(),
+        author: author.unwrap_or_default(),
+        evaluation_mode: evaluation_mode.unwrap_or_default(),
+        evaluation_status: evaluation_status.unwrap_or_default(),
+        method: method.unwrap_or_default(),
+        method_version: method_version.unwrap_or_default(),
+        creation_time,
+    }
 }

@@ -3,6 +3,7 @@
 use seislake_model::Magnitude;
 
 use crate::columns;
+use crate::kind::provenance;
 use crate::{SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {
@@ -26,7 +27,13 @@ columns! {
     5 magnitude: required Double, "Value.";
     6 uncertainty: optional Double, "Standard deviation over the stations; null of a single station.";
     7 station_count: required Long, "Stations used.";
-    8 method: required Text, "Recipe.";
+    8 method: required Text = &row.provenance.method, "Recipe.";
+    9 agency_id: optional Text = &row.provenance.agency_id, "Agency that answers for it; null in rows of older versions.";
+    10 author: optional Text = &row.provenance.author, "Program or person; null in rows of older versions.";
+    11 evaluation_mode: optional Text = row.provenance.evaluation_mode, "automatic or manual; null in rows of older versions: automatic.";
+    12 evaluation_status: optional Text = row.provenance.evaluation_status, "preliminary, confirmed, reviewed, final or rejected; null in rows of older versions: preliminary.";
+    13 method_version: optional Text = &row.provenance.method_version, "Version of the method; null in rows of older versions.";
+    14 creation_time: optional Time = row.provenance.creation_time, "Time of the youngest sample that it rests on, rounded down to a microsecond; null in rows of older versions.";
     -> Magnitude {
         magnitude_id,
         event_id,
@@ -35,6 +42,6 @@ columns! {
         magnitude,
         uncertainty,
         station_count,
-        method,
+        provenance: provenance(agency_id, author, evaluation_mode, evaluation_status, Some(method), method_version, creation_time),
     }
 }

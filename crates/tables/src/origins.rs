@@ -3,6 +3,7 @@
 use seislake_model::Origin;
 
 use crate::columns;
+use crate::kind::provenance;
 use crate::{PartitionBy, SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {
@@ -46,8 +47,14 @@ columns! {
     21 nearest_station_km: required Double, "Epicentral distance of the nearest station used.";
     22 used_phase_count: required Long, "Phases used.";
     23 used_station_count: required Long, "Stations used.";
-    24 method: required Text, "Locator and version.";
+    24 method: required Text = &row.provenance.method, "The locator.";
     25 earth_model: required Text, "Velocity model.";
+    26 agency_id: optional Text = &row.provenance.agency_id, "Agency that answers for it; null in rows of older versions.";
+    27 author: optional Text = &row.provenance.author, "Program or person; null in rows of older versions.";
+    28 evaluation_mode: optional Text = row.provenance.evaluation_mode, "automatic or manual; null in rows of older versions: automatic.";
+    29 evaluation_status: optional Text = row.provenance.evaluation_status, "preliminary, confirmed, reviewed, final or rejected; null in rows of older versions: preliminary.";
+    30 method_version: optional Text = &row.provenance.method_version, "Version of the method; null in rows of older versions.";
+    31 creation_time: optional Time = row.provenance.creation_time, "Time of the youngest sample that it rests on, rounded down to a microsecond; null in rows of older versions.";
     -> Origin {
         origin_id,
         event_id,
@@ -73,7 +80,7 @@ columns! {
         nearest_station_km,
         used_phase_count,
         used_station_count,
-        method,
+        provenance: provenance(agency_id, author, evaluation_mode, evaluation_status, Some(method), method_version, creation_time),
         earth_model,
     }
 }

@@ -3,7 +3,7 @@
 use seislake_model::{Pick, SourceId};
 
 use crate::columns;
-use crate::kind::codes;
+use crate::kind::{codes, provenance};
 use crate::{PartitionBy, SortBy, TableDef};
 
 pub const TABLE: TableDef = TableDef {
@@ -31,7 +31,13 @@ columns! {
     9 polarity: required Text, "First motion: positive (up), negative (down) or undecidable.";
     10 onset: required Text, "Sharpness: impulsive or emergent.";
     11 snr: required Double, "Ratio of the amplitudes after and before the onset.";
-    12 method: required Text, "Picker and version.";
+    12 method: required Text = &row.provenance.method, "The picker.";
+    13 agency_id: optional Text = &row.provenance.agency_id, "Agency that answers for it; null in rows of older versions.";
+    14 author: optional Text = &row.provenance.author, "Program or person; null in rows of older versions.";
+    15 evaluation_mode: optional Text = row.provenance.evaluation_mode, "automatic or manual; null in rows of older versions: automatic.";
+    16 evaluation_status: optional Text = row.provenance.evaluation_status, "preliminary, confirmed, reviewed, final or rejected; null in rows of older versions: preliminary.";
+    17 method_version: optional Text = &row.provenance.method_version, "Version of the method; null in rows of older versions.";
+    18 creation_time: optional Time = row.provenance.creation_time, "Time of the youngest sample that it rests on, rounded down to a microsecond; null in rows of older versions.";
     -> Pick {
         pick_id,
         source_id,
@@ -41,6 +47,6 @@ columns! {
         polarity,
         onset,
         snr,
-        method,
+        provenance: provenance(agency_id, author, evaluation_mode, evaluation_status, Some(method), method_version, creation_time),
     }
 }

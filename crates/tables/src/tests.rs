@@ -10,9 +10,10 @@ use arrow::datatypes::{DataType, Field, Schema};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use seislake_model::{
-    Amplitude, Arrival, Channel, ComponentRatios, Condition, Continuity, DeadLetter, Event, EventStatus,
-    InputUnit, Latency, Magnitude, Onset, Origin, Packet, Phase, Pick, Polarity, PolesZeros, RecordPosition,
-    Response, Samples, Segment, SignalLevel, SourceId, Span, Station, Timestamp, Timing,
+    Amplitude, Arrival, Channel, ComponentRatios, Condition, Continuity, DeadLetter, EvaluationMode,
+    EvaluationStatus, Event, EventStatus, InputUnit, Latency, Magnitude, Onset, Origin, Packet, Phase, Pick,
+    Polarity, PolesZeros, Provenance, RecordPosition, Response, Samples, Segment, SignalLevel, SourceId,
+    Span, Station, Timestamp, Timing,
 };
 
 use crate::{TABLES, TableBatch, TableRow, decode, encode};
@@ -31,6 +32,19 @@ impl Values {
             1 => f64::MAX,
             2 => f64::MIN_POSITIVE / 4.0,
             _ => self.0.random_range(-1e6..1e6),
+        }
+    }
+
+    fn provenance(&mut self) -> Provenance {
+        use EvaluationStatus::{Confirmed, Final, Preliminary, Rejected, Reviewed};
+        Provenance {
+            agency_id: self.text(),
+            author: self.text(),
+            evaluation_mode: self.one_of(&[EvaluationMode::Automatic, EvaluationMode::Manual]),
+            evaluation_status: self.one_of(&[Preliminary, Confirmed, Reviewed, Final, Rejected]),
+            method: self.text(),
+            method_version: self.text(),
+            creation_time: self.option(Self::micros),
         }
     }
 
@@ -245,7 +259,7 @@ fn rows_of_waveforms_come_back() {
 fn rows_of_the_bulletin_come_back() {
     let phases = [Phase::P, Phase::S];
     come_back(|values| Pick {
-        pick_id: values.text(),
+        pick_id: values.text().into(),
         source_id: values.source_id(),
         pick_time: values.nanos(),
         time_uncertainty_s: values.number(),
@@ -253,13 +267,13 @@ fn rows_of_the_bulletin_come_back() {
         polarity: values.one_of(&[Polarity::Positive, Polarity::Negative, Polarity::Undecidable]),
         onset: values.one_of(&[Onset::Impulsive, Onset::Emergent]),
         snr: values.number(),
-        method: values.text(),
+        provenance: values.provenance(),
     });
     come_back(|values| Arrival {
-        arrival_id: values.text(),
-        origin_id: values.text(),
-        event_id: values.text(),
-        pick_id: values.text(),
+        arrival_id: values.text().into(),
+        origin_id: values.text().into(),
+        event_id: values.text().into(),
+        pick_id: values.text().into(),
         source_id: values.source_id(),
         pick_time: values.micros(),
         phase: values.one_of(&phases),
@@ -267,10 +281,15 @@ fn rows_of_the_bulletin_come_back() {
         azimuth: values.number(),
         residual_s: values.number(),
         weight: values.number(),
+        time_uncertainty_s: values.option(Values::number),
+        polarity: values.option(|values| values.one_of(&[Polarity::Positive, Polarity::Negative])),
+        onset: values.option(|values| values.one_of(&[Onset::Impulsive, Onset::Emergent])),
+        pick_method: values.option(Values::text),
+        pick_method_version: values.option(Values::text),
     });
     come_back(|values| Origin {
-        origin_id: values.text(),
-        event_id: values.text(),
+        origin_id: values.text().into(),
+        event_id: values.text().into(),
         origin_time: values.nanos(),
         time_uncertainty_s: values.number(),
         latitude: values.number(),
@@ -286,13 +305,13 @@ fn rows_of_the_bulletin_come_back() {
         nearest_station_km: values.number(),
         used_phase_count: values.count(u32::MAX),
         used_station_count: values.count(9),
-        method: values.text(),
+        provenance: values.provenance(),
         earth_model: values.text(),
     });
     come_back(|values| Amplitude {
-        amplitude_id: values.text(),
-        event_id: values.text(),
-        origin_id: values.text(),
+        amplitude_id: values.text().into(),
+        event_id: values.text().into(),
+        origin_id: values.text().into(),
         source_id: values.source_id(),
         amplitude_mm: values.number(),
         amplitude_time: values.micros(),
@@ -300,27 +319,29 @@ fn rows_of_the_bulletin_come_back() {
         station_magnitude: values.number(),
     });
     come_back(|values| Magnitude {
-        magnitude_id: values.text(),
-        event_id: values.text(),
-        origin_id: values.text(),
+        magnitude_id: values.text().into(),
+        event_id: values.text().into(),
+        origin_id: values.text().into(),
         magnitude_type: values.text(),
         magnitude: values.number(),
         uncertainty: values.option(Values::number),
         station_count: values.count(9),
-        method: values.text(),
+        provenance: values.provenance(),
     });
     come_back(|values| Event {
-        event_id: values.text(),
+        event_id: values.text().into(),
         revision: values.count(9),
         status: values.one_of(&[EventStatus::Preliminary, EventStatus::Closed, EventStatus::Deleted]),
-        preferred_origin_id: values.text(),
-        preferred_magnitude_id: values.option(Values::text),
+        preferred_origin_id: values.text().into(),
+        preferred_magnitude_id: values.option(Values::text).map(Into::into),
         origin_time: values.nanos(),
         latitude: values.number(),
         longitude: values.number(),
         depth_km: values.number(),
         magnitude: values.option(Values::number),
         magnitude_type: values.option(Values::text),
+        merged_into: values.option(Values::text).map(Into::into),
+        provenance: values.provenance(),
     });
 }
 
@@ -404,7 +425,7 @@ fn names_and_ids_are_used_once_and_say_the_unit_last() {
 fn a_value_that_no_row_can_have_is_told_with_its_column() {
     let mut values = Values(ChaCha8Rng::seed_from_u64(1));
     let row = |values: &mut Values, source_id: SourceId| Pick {
-        pick_id: String::new(),
+        pick_id: String::new().into(),
         source_id,
         pick_time: values.nanos(),
         time_uncertainty_s: 0.1,
@@ -412,7 +433,7 @@ fn a_value_that_no_row_can_have_is_told_with_its_column() {
         polarity: Polarity::Positive,
         onset: Onset::Emergent,
         snr: 3.0,
-        method: String::new(),
+        provenance: Provenance::default(),
     };
     let id = values.source_id();
     let batch = encode(&[row(&mut values, id.clone()), row(&mut values, id)]).unwrap();

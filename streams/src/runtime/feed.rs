@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use seislake_model::{Location, MagnitudeResult, Offset};
+use seislake_model::{Offset, Revision};
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
@@ -18,10 +18,8 @@ pub(super) const FEED_ITEMS_MAX: usize = 1024;
 /// Something found.
 #[derive(Clone, Debug)]
 pub enum FeedItem {
-    /// An event was located.
-    Location(Arc<Location>),
-    /// Its magnitude was determined.
-    Magnitude(Arc<MagnitudeResult>),
+    /// What became of a proposal: new revisions of events.
+    Revision(Arc<Revision>),
 }
 
 /// Sends what is appended to `topic` from `next` on.
@@ -50,8 +48,7 @@ pub(super) async fn run(
         for record in &records {
             next = record.offset + 1;
             let item = match Envelope::of(record).map(|envelope| envelope.message) {
-                Ok(Message::Location { location }) => FeedItem::Location(Arc::from(location)),
-                Ok(Message::Magnitude { magnitude }) => FeedItem::Magnitude(Arc::from(magnitude)),
+                Ok(Message::Revision { revision }) => FeedItem::Revision(Arc::from(revision)),
                 // What cannot be read has a dead letter already.
                 Ok(_) | Err(_) => continue,
             };

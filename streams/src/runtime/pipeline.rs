@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use seislake_model::{ErrorKind, Offset, RawStore};
 use seislake_seismo::associate::AssociateSettings;
+use seislake_seismo::event::EventSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::MagnitudeSettings;
 use seislake_seismo::pick::PickSettings;
@@ -48,6 +49,8 @@ pub struct PipelineSettings {
     pub locate: LocateSettings,
     /// The magnitude.
     pub magnitude: MagnitudeSettings,
+    /// The owner of events.
+    pub event: EventSettings,
 }
 
 /// What a pipeline is made of.
@@ -296,7 +299,8 @@ impl Topics {
             .into_iter()
             .map(|topic| log.topic(&dead_letter_topic(topic), 1 + partitions(topic)))
             .collect::<Result<_, _>>()?;
-        let outputs = stages.iter().map(|stage| Ok((stage.output, log.topic(stage.output, 1)?)));
+        let outputs = topology::topics_of(stages).into_iter().skip(1);
+        let outputs = outputs.map(|output| Ok((output, log.topic(output, 1)?)));
         let outputs = outputs.collect::<Result<_, Error>>()?;
         Ok(Self { raw: log.topic(WAVEFORMS_RAW, raw_partitions)?, outputs, letters })
     }

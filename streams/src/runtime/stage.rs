@@ -93,6 +93,7 @@ impl Output {
             partition: self.partition,
             offset: self.offset,
             index: self.message_index,
+            stage: self.stage.to_owned(),
         };
         let envelope = Envelope::new(source, message);
         let record = match envelope.to_record() {

@@ -438,7 +438,7 @@ async fn held_outputs<S: Stage>(
     end: Offset,
 ) -> Result<HeldOutputs, Error> {
     Ok(HeldOutputs {
-        output: last_output(wiring, checkpoint.output_next, end).await?,
+        output: last_output(S::NAME, wiring, checkpoint.output_next, end).await?,
         output_scan: checkpoint.output_next,
         letter: last_letter(S::NAME, wiring, checkpoint.letters_next, end).await?,
         letter_scan: checkpoint.letters_next,
@@ -485,11 +485,12 @@ pub(super) async fn append(
 }
 
 /// Last output of the stage in its output topic. What claims to come from behind the `end` of the input does not.
-async fn last_output(wiring: &StageWiring, from: Offset, end: Offset) -> Result<Held, Error> {
+async fn last_output(stage: &str, wiring: &StageWiring, from: Offset, end: Offset) -> Result<Held, Error> {
     let (topic, partition) = (wiring.input.name(), wiring.partition);
     last_of(&*wiring.output, 0, from, |record| {
         let source = Envelope::of(record).ok()?.source;
-        let ours = source.topic == topic && source.partition == partition && source.offset < end;
+        let says = source.stage == stage || source.stage.is_empty();
+        let ours = says && source.topic == topic && source.partition == partition && source.offset < end;
         ours.then_some((source.offset, source.index))
     })
     .await

@@ -219,9 +219,8 @@ async fn the_feed_tells_of_every_event() {
     gate.finish().await.unwrap();
     let mut located = 0;
     while located < undisturbed()["bulletin.origins"].len() {
-        if let FeedItem::Location(_) = feed.recv().await.unwrap() {
-            located += 1;
-        }
+        let FeedItem::Revision(revision) = feed.recv().await.unwrap();
+        located += revision.origins.len();
     }
     pipeline.drain().await.unwrap();
     assert!(pipeline.lags().unwrap().iter().all(|lag| lag.next == lag.end));

@@ -79,7 +79,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
 
 impl Stage for AssociateStage {
     const NAME: &'static str = "associate";
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
     type Config = AssociateConfig;
     type Settings = AssociateSettings;
     type State = AssociateState;

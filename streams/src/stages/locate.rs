@@ -1,15 +1,16 @@
-//! Stage `locate`: associations to origins with arrivals and the event, revision 1.
+//! Stage `locate`: associations to proposals of origins with arrivals.
 
 use std::sync::Arc;
 
+use seislake_model::Proposal;
 use seislake_seismo::locate::{LocateSettings, Locator};
 use seislake_seismo::travel_time::TravelTime;
-use seislake_tables::{TableBatch, arrivals, events, origins};
+use serde::{Deserialize, Serialize};
 
 use super::InventoryHandle;
 use crate::Error;
-use crate::message::{ASSOCIATIONS, Envelope, LOCATIONS, Message};
-use crate::runtime::{Output, Stage, batch};
+use crate::message::{ASSOCIATIONS, Envelope, Message, PROPOSALS};
+use crate::runtime::{Output, Stage};
 use crate::topic::Record;
 use crate::topology::{Feed, StageSpec};
 
@@ -22,6 +23,15 @@ pub struct LocateConfig {
     pub inventory: InventoryHandle,
     /// Earth model.
     pub travel_time: Arc<dyn TravelTime>,
+    /// Agency that answers for the origins.
+    pub agency_id: String,
+}
+
+/// What of that a user sets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LocateStageSettings {
+    locate: LocateSettings,
+    agency_id: String,
 }
 
 /// Locates events, each for itself: nothing is remembered.
@@ -29,57 +39,48 @@ pub struct LocateConfig {
 pub struct LocateStage {
     inventory: InventoryHandle,
     locator: Locator,
+    agency_id: String,
 }
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: LocateStage::NAME,
     input: ASSOCIATIONS,
-    output: LOCATIONS,
-    tables: &[&origins::TABLE, &arrivals::TABLE, &events::TABLE],
-    group: "bulletin",
-    feed: Feed::Shown,
-    says: |message| matches!(message, Message::Location { .. }),
-    rows,
+    output: PROPOSALS,
+    tables: &[],
+    group: "proposals",
+    feed: Feed::Hidden,
+    says: |message| matches!(message, Message::Proposal { proposal: Proposal::Origin { .. } }),
+    rows: |_| Ok(Vec::new()),
     start: |builder, context, wiring| {
         let config = LocateConfig {
             settings: context.settings.locate.clone(),
             inventory: context.inventory.clone(),
             travel_time: Arc::clone(&context.travel_time),
+            agency_id: context.settings.event.agency_id.clone(),
         };
         Box::pin(builder.add_stage::<LocateStage>(config, wiring))
     },
 };
 
-fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
-    let (mut origins, mut arrivals, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for message in messages {
-        if let Message::Location { location } = message {
-            origins.push(location.origin);
-            arrivals.extend(location.arrivals);
-            events.push(location.event);
-        }
-    }
-    Ok(vec![batch(origins)?, batch(arrivals)?, batch(events)?])
-}
-
 impl Stage for LocateStage {
     const NAME: &'static str = "locate";
     const STATE_VERSION: u32 = 1;
     type Config = LocateConfig;
-    type Settings = LocateSettings;
+    type Settings = LocateStageSettings;
     type State = ();
 
-    fn settings(config: &LocateConfig) -> LocateSettings {
-        config.settings.clone()
+    fn settings(config: &LocateConfig) -> LocateStageSettings {
+        LocateStageSettings { locate: config.settings.clone(), agency_id: config.agency_id.clone() }
     }
 
-    fn with_settings(config: &LocateConfig, settings: LocateSettings) -> LocateConfig {
-        LocateConfig { settings, ..config.clone() }
+    fn with_settings(config: &LocateConfig, settings: LocateStageSettings) -> LocateConfig {
+        let LocateStageSettings { locate, agency_id } = settings;
+        LocateConfig { settings: locate, agency_id, ..config.clone() }
     }
 
     fn init(config: &LocateConfig) -> Result<Self, Error> {
         let locator = Locator::new(config.settings.clone(), Arc::clone(&config.travel_time));
-        Ok(Self { inventory: config.inventory.clone(), locator })
+        Ok(Self { inventory: config.inventory.clone(), locator, agency_id: config.agency_id.clone() })
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
@@ -90,9 +91,11 @@ impl Stage for LocateStage {
         };
         let inventory = self.inventory.current();
         match self.locator.locate(&association, &|source_id, time| inventory.coordinates(source_id, time)) {
-            Ok(location) => {
+            Ok(mut location) => {
+                location.origin.provenance.agency_id.clone_from(&self.agency_id);
                 metrics::counter!("seislake_locations_total").increment(1);
-                out.emit(Message::Location { location: Box::new(location) })
+                let proposal = Proposal::Origin { location: Box::new(location) };
+                out.emit(Message::Proposal { proposal })
             }
             Err(error) => out.reject(record, error.to_string()),
         }

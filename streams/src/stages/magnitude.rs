@@ -1,12 +1,14 @@
-//! Stage `magnitude`: locations with amplitude traces to amplitudes, magnitude and the event, revision 2.
+//! Stage `magnitude`: proposals of origins with amplitude traces to proposals of magnitudes, on the same topic: the
+//! magnitude of an origin comes behind it.
 
+use seislake_model::Proposal;
 use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
-use seislake_tables::{TableBatch, amplitudes, events, magnitudes};
+use serde::{Deserialize, Serialize};
 
 use super::InventoryHandle;
 use crate::Error;
-use crate::message::{Envelope, LOCATIONS, MAGNITUDES, Message};
-use crate::runtime::{Output, Stage, batch};
+use crate::message::{Envelope, Message, PROPOSALS};
+use crate::runtime::{Output, Stage};
 use crate::topic::Record;
 use crate::topology::{Feed, StageSpec};
 
@@ -17,6 +19,15 @@ pub struct MagnitudeConfig {
     pub settings: MagnitudeSettings,
     /// Where stations stand.
     pub inventory: InventoryHandle,
+    /// Agency that answers for the magnitudes.
+    pub agency_id: String,
+}
+
+/// What of that a user sets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MagnitudeStageSettings {
+    magnitude: MagnitudeSettings,
+    agency_id: String,
 }
 
 /// Measures events, each for itself: nothing is remembered.
@@ -27,49 +38,37 @@ pub struct MagnitudeStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: MagnitudeStage::NAME,
-    input: LOCATIONS,
-    output: MAGNITUDES,
-    tables: &[&amplitudes::TABLE, &magnitudes::TABLE, &events::TABLE],
-    group: "bulletin",
-    feed: Feed::Shown,
-    says: |message| matches!(message, Message::Magnitude { .. }),
-    rows,
+    input: PROPOSALS,
+    output: PROPOSALS,
+    tables: &[],
+    group: "proposals",
+    feed: Feed::Hidden,
+    says: |message| matches!(message, Message::Proposal { proposal: Proposal::Magnitude { .. } }),
+    rows: |_| Ok(Vec::new()),
     start: |builder, context, wiring| {
         let config = MagnitudeConfig {
             settings: context.settings.magnitude.clone(),
             inventory: context.inventory.clone(),
+            agency_id: context.settings.event.agency_id.clone(),
         };
         Box::pin(builder.add_stage::<MagnitudeStage>(config, wiring))
     },
 };
 
-fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
-    let (mut amplitudes, mut magnitudes, mut events) = (Vec::new(), Vec::new(), Vec::new());
-    for message in messages {
-        if let Message::Magnitude { magnitude } = message {
-            amplitudes.extend(magnitude.amplitudes);
-            if let Some(of_network) = magnitude.magnitude {
-                magnitudes.push(of_network);
-                events.push(magnitude.event);
-            }
-        }
-    }
-    Ok(vec![batch(amplitudes)?, batch(magnitudes)?, batch(events)?])
-}
-
 impl Stage for MagnitudeStage {
     const NAME: &'static str = "magnitude";
     const STATE_VERSION: u32 = 1;
     type Config = MagnitudeConfig;
-    type Settings = MagnitudeSettings;
+    type Settings = MagnitudeStageSettings;
     type State = ();
 
-    fn settings(config: &MagnitudeConfig) -> MagnitudeSettings {
-        config.settings.clone()
+    fn settings(config: &MagnitudeConfig) -> MagnitudeStageSettings {
+        MagnitudeStageSettings { magnitude: config.settings.clone(), agency_id: config.agency_id.clone() }
     }
 
-    fn with_settings(config: &MagnitudeConfig, settings: MagnitudeSettings) -> MagnitudeConfig {
-        MagnitudeConfig { settings, ..config.clone() }
+    fn with_settings(config: &MagnitudeConfig, settings: MagnitudeStageSettings) -> MagnitudeConfig {
+        let MagnitudeStageSettings { magnitude, agency_id } = settings;
+        MagnitudeConfig { settings: magnitude, agency_id, ..config.clone() }
     }
 
     fn init(config: &MagnitudeConfig) -> Result<Self, Error> {
@@ -78,18 +77,23 @@ impl Stage for MagnitudeStage {
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
         let location = match Envelope::of(record).map(|envelope| envelope.message) {
-            Ok(Message::Location { location }) => location,
-            Ok(_) => return out.reject(record, "not a location"),
+            Ok(Message::Proposal { proposal: Proposal::Origin { location } }) => location,
+            // What others say there, this stage among them.
+            Ok(Message::Proposal { .. }) => return Ok(()),
+            Ok(_) => return out.reject(record, "not a proposal"),
             Err(error) => return out.reject(record, error.chain()),
         };
         let inventory = self.config.inventory.current();
-        let result = local_magnitude(&self.config.settings, &location, &|source_id, time| {
+        let mut result = local_magnitude(&self.config.settings, &location, &|source_id, time| {
             inventory.coordinates(source_id, time)
         });
         if result.magnitude.is_none() && result.amplitudes.is_empty() {
             return Ok(());
         }
-        out.emit(Message::Magnitude { magnitude: Box::new(result) })
+        if let Some(magnitude) = &mut result.magnitude {
+            magnitude.provenance.agency_id.clone_from(&self.config.agency_id);
+        }
+        out.emit(Message::Proposal { proposal: Proposal::Magnitude { magnitude: Box::new(result) } })
     }
 
     fn snapshot(&self) {}

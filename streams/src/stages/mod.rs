@@ -1,6 +1,7 @@
 //! The stages of the path, one file each: adapters between topics and the state machines of `seismo`.
 
 mod associate;
+mod event;
 mod inventory;
 mod locate;
 mod magnitude;
@@ -9,6 +10,7 @@ mod pick;
 mod tests;
 
 pub use associate::{AssociateConfig, AssociateStage};
+pub use event::EventStage;
 pub use inventory::InventoryHandle;
 pub use locate::{LocateConfig, LocateStage};
 pub use magnitude::{MagnitudeConfig, MagnitudeStage};
@@ -17,4 +19,4 @@ pub use pick::{PickConfig, PickStage};
 use crate::topology::StageSpec;
 
 /// The stages of the path, in its order. A new one is a file beside this and a line here.
-pub static STAGES: [StageSpec; 4] = [pick::SPEC, associate::SPEC, locate::SPEC, magnitude::SPEC];
+pub static STAGES: [StageSpec; 5] = [pick::SPEC, associate::SPEC, locate::SPEC, magnitude::SPEC, event::SPEC];

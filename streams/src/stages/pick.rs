@@ -30,6 +30,8 @@ pub struct PickConfig {
     pub partition_count: u32,
     /// How much later than picks the reader of the watermarks awaits amplitude traces.
     pub trace_delay_s: f64,
+    /// Agency that answers for the picks.
+    pub agency_id: String,
 }
 
 /// What of its configuration decides what the stage says.
@@ -37,6 +39,8 @@ pub struct PickConfig {
 pub struct PickStageSettings {
     pick: PickSettings,
     trace_delay_s: f64,
+    #[serde(default)]
+    agency_id: String,
 }
 
 /// Picks the records of one raw partition, station by station.
@@ -66,6 +70,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
             inventory: context.inventory.clone(),
             partition_count: context.partition_count,
             trace_delay_s: context.settings.associate.amplitude_window_s,
+            agency_id: context.settings.event.agency_id.clone(),
         };
         Box::pin(builder.add_stage::<PickStage>(config, wiring))
     },
@@ -87,12 +92,16 @@ impl Stage for PickStage {
     type State = BTreeMap<String, StationPickerState>;
 
     fn settings(config: &PickConfig) -> PickStageSettings {
-        PickStageSettings { pick: config.settings.clone(), trace_delay_s: config.trace_delay_s }
+        PickStageSettings {
+            pick: config.settings.clone(),
+            trace_delay_s: config.trace_delay_s,
+            agency_id: config.agency_id.clone(),
+        }
     }
 
     fn with_settings(config: &PickConfig, settings: PickStageSettings) -> PickConfig {
-        let PickStageSettings { pick, trace_delay_s } = settings;
-        PickConfig { settings: pick, trace_delay_s, ..config.clone() }
+        let PickStageSettings { pick, trace_delay_s, agency_id } = settings;
+        PickConfig { settings: pick, trace_delay_s, agency_id, ..config.clone() }
     }
 
     fn init(config: &PickConfig) -> Result<Self, Error> {
@@ -181,7 +190,8 @@ impl PickStage {
                     "onsets were dropped undecided: too many waited"
                 );
             }
-            for pick in picks {
+            for mut pick in picks {
+                pick.provenance.agency_id.clone_from(&self.config.agency_id);
                 metrics::counter!("seislake_picks_total", "phase" => pick.phase.as_str()).increment(1);
                 out.emit(Message::Pick { pick: Box::new(pick) })?;
             }

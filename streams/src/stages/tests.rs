@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use seislake_model::{
-    AmplitudeTrace, Channel, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Response, SourceId, Station,
-    Timestamp,
+    AmplitudeTrace, Channel, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Provenance, Response,
+    SourceId, Station, Timestamp,
 };
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::associate::AssociateSettings;
@@ -25,7 +25,8 @@ fn record_of(new: NewRecord) -> Record {
 }
 
 fn message(partition: u32, message: Message) -> Record {
-    let source = SourcePosition { topic: WAVEFORMS_RAW.into(), partition, offset: 0, index: 0 };
+    let source =
+        SourcePosition { topic: WAVEFORMS_RAW.into(), partition, offset: 0, index: 0, stage: String::new() };
     record_of(Envelope::new(source, message).to_record().unwrap())
 }
 
@@ -44,7 +45,7 @@ fn pick(station: &str, time: Timestamp) -> Message {
         polarity: Polarity::Undecidable,
         onset: Onset::Impulsive,
         snr: 10.0,
-        method: "test".into(),
+        provenance: Provenance::automatic("test", "1", None),
     };
     Message::Pick { pick: Box::new(pick) }
 }
@@ -134,6 +135,7 @@ fn a_restored_pick_stage_works_by_the_settings_of_now() {
         inventory: InventoryHandle::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
+        agency_id: String::new(),
     };
     let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
     let mut stage = PickStage::init(&config(1e9)).unwrap();
@@ -202,6 +204,7 @@ fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
         inventory: InventoryHandle::default(),
         partition_count: 4,
         trace_delay_s: 60.0,
+        agency_id: String::new(),
     };
     let mut stage = PickStage::init(&config).unwrap();
     let mut out = Output::new("pick", WAVEFORMS_RAW, 3);
@@ -220,6 +223,7 @@ fn the_pick_stage_refuses_what_is_no_record_and_goes_on() {
         inventory: InventoryHandle::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
+        agency_id: String::new(),
     };
     let mut stage = PickStage::init(&config).unwrap();
     let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
@@ -256,6 +260,7 @@ fn picked(inventory: Inventory, starts_s: &[i64], activity: u8) -> Vec<Message> 
         inventory: InventoryHandle::new(inventory),
         partition_count: 1,
         trace_delay_s: 60.0,
+        agency_id: String::new(),
     };
     let mut stage = PickStage::init(&config).unwrap();
     let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
@@ -390,6 +395,7 @@ fn a_state_with_a_changed_bit_is_refused_or_worked_with() {
         inventory: InventoryHandle::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
+        agency_id: String::new(),
     };
     let mut records = Vec::new();
     for code in ["HHZ", "HHN"] {

@@ -169,7 +169,16 @@ fn missing_topics(log: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Erro
         let known = covered.0.keys().filter(|topic| is_of_the_path(topic.split('@').next().unwrap_or(topic)));
         wanted.extend(known.filter(|topic| records(topic) > 0).cloned());
     }
-    wanted.retain(|topic| !there.contains(topic));
+    // A home of a version that did not know a topic has neither it nor its dead letters.
+    let companion = |topic: &str| match topic.split_once('@').unwrap_or((topic, "")) {
+        (name, "") => dead_letter_topic(name),
+        (name, shard) => format!("{}@{shard}", dead_letter_topic(name)),
+    };
+    let was_there = |topic: &String| {
+        records(topic) > 0
+            || there.iter().any(|other| companion(other) == *topic || companion(topic) == **other)
+    };
+    wanted.retain(|topic| !there.contains(topic) && was_there(topic));
     let finding = |topic: String| LogFinding {
         partition: 0,
         file: log.join(&topic),

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::path::Path;
 
 use seislake_model::{
-    Arrival, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick, Polarity, Samples,
-    Segment, SourceId, Timestamp,
+    Arrival, Event, EventStatus, Inventory, Magnitude, MagnitudeId, Onset, Origin, OriginId, Phase, Pick,
+    Polarity, Provenance, Samples, Segment, SourceId, Timestamp,
 };
 use seislake_tables::TableBatch;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
@@ -268,8 +268,8 @@ fn event_id(row: &SqliteRow, name: &str) -> String {
 
 fn origin(row: &SqliteRow) -> Origin {
     Origin {
-        origin_id: text(row, "origin"),
-        event_id: event_id(row, "event"),
+        origin_id: text(row, "origin").into(),
+        event_id: event_id(row, "event").into(),
         origin_time: time(row, "time"),
         time_uncertainty_s: 0.0,
         latitude: number(row, "latitude"),
@@ -285,21 +285,21 @@ fn origin(row: &SqliteRow) -> Origin {
         nearest_station_km: 0.0,
         used_phase_count: row.get::<i64, _>("phases") as u32,
         used_station_count: 0,
-        method: String::new(),
+        provenance: Provenance::default(),
         earth_model: String::new(),
     }
 }
 
 fn magnitude(row: &SqliteRow) -> Magnitude {
     Magnitude {
-        magnitude_id: text(row, "id"),
-        event_id: event_id(row, "event"),
-        origin_id: text(row, "origin"),
+        magnitude_id: text(row, "id").into(),
+        event_id: event_id(row, "event").into(),
+        origin_id: text(row, "origin").into(),
         magnitude_type: text(row, "type"),
         magnitude: number(row, "value"),
         uncertainty: None,
         station_count: row.get::<i64, _>("stations") as u32,
-        method: String::new(),
+        provenance: Provenance::default(),
     }
 }
 
@@ -307,10 +307,10 @@ fn arrival_and_pick(row: &SqliteRow) -> (Arrival, Pick) {
     let (origin_id, pick_id) = (text(row, "origin"), text(row, "pick"));
     let phase = if text(row, "phase").starts_with('S') { Phase::S } else { Phase::P };
     let arrival = Arrival {
-        arrival_id: format!("arrival/{origin_id}/{pick_id}"),
-        origin_id,
-        event_id: event_id(row, "event"),
-        pick_id: pick_id.clone(),
+        arrival_id: format!("arrival/{origin_id}/{pick_id}").into(),
+        origin_id: origin_id.into(),
+        event_id: event_id(row, "event").into(),
+        pick_id: pick_id.clone().into(),
         source_id: channel(row, "waveformID_"),
         pick_time: time(row, "time"),
         phase,
@@ -318,9 +318,14 @@ fn arrival_and_pick(row: &SqliteRow) -> (Arrival, Pick) {
         azimuth: number(row, "azimuth"),
         residual_s: number(row, "timeResidual"),
         weight: number(row, "weight"),
+        time_uncertainty_s: None,
+        polarity: None,
+        onset: None,
+        pick_method: None,
+        pick_method_version: None,
     };
     let pick = Pick {
-        pick_id,
+        pick_id: pick_id.into(),
         source_id: arrival.source_id.clone(),
         pick_time: arrival.pick_time,
         time_uncertainty_s: 0.0,
@@ -328,17 +333,18 @@ fn arrival_and_pick(row: &SqliteRow) -> (Arrival, Pick) {
         polarity: Polarity::Undecidable,
         onset: Onset::Emergent,
         snr: f64::NAN,
-        method: String::new(),
+        provenance: Provenance::default(),
     };
     (arrival, pick)
 }
 
 fn event(row: &SqliteRow, origins: &[Origin], magnitudes: &[Magnitude]) -> Event {
-    let (origin_id, magnitude_id) = (text(row, "origin"), text(row, "magnitude"));
+    let origin_id = OriginId::from(text(row, "origin"));
+    let magnitude_id = MagnitudeId::from(text(row, "magnitude"));
     let origin = origins.iter().find(|origin| origin.origin_id == origin_id).unwrap();
     let magnitude = magnitudes.iter().find(|magnitude| magnitude.magnitude_id == magnitude_id).unwrap();
     Event {
-        event_id: event_id(row, "id"),
+        event_id: event_id(row, "id").into(),
         revision: 1,
         status: EventStatus::Closed,
         preferred_origin_id: origin_id,
@@ -349,5 +355,7 @@ fn event(row: &SqliteRow, origins: &[Origin], magnitudes: &[Magnitude]) -> Event
         depth_km: origin.depth_km,
         magnitude: Some(magnitude.magnitude),
         magnitude_type: Some(magnitude.magnitude_type.clone()),
+        merged_into: None,
+        provenance: Provenance::default(),
     }
 }

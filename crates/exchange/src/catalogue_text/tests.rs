@@ -1,5 +1,7 @@
 //! Tests of catalogue tables and GeoJSON.
 
+use seislake_model::Provenance;
+
 use super::*;
 
 fn event(magnitude: Option<f64>) -> Event {
@@ -15,6 +17,8 @@ fn event(magnitude: Option<f64>) -> Event {
         depth_km: 10.5,
         magnitude,
         magnitude_type: magnitude.map(|_| "ML".into()),
+        merged_into: None,
+        provenance: Provenance::default(),
     }
 }
 
@@ -149,4 +153,13 @@ fn what_an_event_was_is_read() {
         kinds(&feature(r#","type":"earthquake","status":"deleted""#)),
         [Some("not existing".to_owned())]
     );
+}
+
+#[test]
+fn a_second_column_of_one_meaning_is_told() {
+    let text = "id,time,latitude,longitude,ml,mw\na,2024-01-01T00:00:00,1,2,3.5,4.5\n";
+    let parsed = read_table("c", text.as_bytes()).unwrap();
+    assert_eq!(parsed.value[0].magnitude, Some(3.5));
+    let reason = "the column \"mw\" is not read: \"ml\" is the magnitude".to_owned();
+    assert_eq!(parsed.problems, [Problem { line: 1, reason }]);
 }

@@ -19,6 +19,8 @@ fn bulletin() -> Bulletin {
         depth_km: 10.5,
         magnitude: Some(2.345),
         magnitude_type: Some("ML".into()),
+        merged_into: None,
+        provenance: Provenance::default(),
     };
     let origin = Origin {
         origin_id: "origin/1".into(),
@@ -38,7 +40,7 @@ fn bulletin() -> Bulletin {
         nearest_station_km: 11.119_492_664,
         used_phase_count: 1,
         used_station_count: 1,
-        method: "octree-edt".into(),
+        provenance: Provenance::automatic("octree-edt", "1", None),
         earth_model: "iasp91".into(),
     };
     let pick = Pick {
@@ -50,7 +52,7 @@ fn bulletin() -> Bulletin {
         polarity: Polarity::Positive,
         onset: Onset::Impulsive,
         snr: 12.0,
-        method: "filter_picker+aic".into(),
+        provenance: Provenance::automatic("filter_picker+aic", "1", None),
     };
     let arrival = Arrival {
         arrival_id: "arrival/1".into(),
@@ -64,6 +66,11 @@ fn bulletin() -> Bulletin {
         azimuth: 45.0,
         residual_s: -0.02,
         weight: 1.0,
+        time_uncertainty_s: None,
+        polarity: None,
+        onset: None,
+        pick_method: None,
+        pick_method_version: None,
     };
     let magnitude = Magnitude {
         magnitude_id: "magnitude/1".into(),
@@ -73,7 +80,7 @@ fn bulletin() -> Bulletin {
         magnitude: 2.345,
         uncertainty: Some(0.2),
         station_count: 1,
-        method: "hutton-boore-1987".into(),
+        provenance: Provenance::automatic("hutton-boore-1987", "1", None),
     };
     let amplitude = Amplitude {
         amplitude_id: "amplitude/1".into(),
@@ -221,4 +228,36 @@ fn beside_a_pole_the_uncertainty_of_the_longitude_is_a_number() {
     assert!(!text.contains("inf") && !text.contains("NaN"), "{text}");
     let magnitude = text.split("<magnitude ").nth(1).unwrap().split("</mag>").next().unwrap();
     assert!(magnitude.contains("<value>") && !magnitude.contains("uncertainty"), "{magnitude}");
+}
+
+#[test]
+fn a_document_says_who_found_it_and_how_far_it_was_looked_at() {
+    let mut bulletin = bulletin();
+    let text = write(&bulletin);
+    assert!(!text.contains("final"), "nobody has looked at it: {text}");
+    assert!(text.contains("<evaluationMode>automatic</evaluationMode>"));
+    assert!(text.contains("<evaluationStatus>preliminary</evaluationStatus>"));
+    assert!(text.contains("<agencyID>seislake</agencyID>"), "what names no agency is ours");
+
+    let detail = &mut bulletin.events[0];
+    detail.event.provenance.evaluation_status = EvaluationStatus::Reviewed;
+    let other = Origin { origin_id: "origin/other".into(), ..detail.origins[0].clone() };
+    detail.origins[0].provenance = Provenance {
+        agency_id: "A & B".to_owned(),
+        author: "analyst".to_owned(),
+        evaluation_mode: EvaluationMode::Manual,
+        creation_time: Some("2020-01-02T03:05:00Z".parse().unwrap()),
+        ..Provenance::default()
+    };
+    detail.origins.push(other);
+    let text = write(&bulletin);
+    let origins: Vec<&str> = text.split("<origin ").skip(1).collect();
+    assert!(origins[0].contains("<evaluationMode>manual</evaluationMode>"), "{}", origins[0]);
+    assert!(origins[0].contains("<evaluationStatus>reviewed</evaluationStatus>"), "as far as its event");
+    assert!(origins[0].contains("<agencyID>A &amp; B</agencyID>") && origins[0].contains("<author>analyst</author>"));
+    assert!(origins[0].contains("<creationTime>2020-01-02T03:05:00.000Z</creationTime>"), "{}", origins[0]);
+    assert!(origins[1].contains("<evaluationStatus>preliminary</evaluationStatus>"), "not the preferred one");
+
+    bulletin.events[0].event.status = EventStatus::Deleted;
+    assert_eq!(write(&bulletin).matches("<evaluationStatus>rejected</evaluationStatus>").count(), 3);
 }

@@ -293,9 +293,9 @@ async fn offer(
 fn print_found(feed: &mut Receiver<FeedItem>, truth: &[CatalogueEvent], progress: &ProgressBar) {
     loop {
         let text = match feed.try_recv() {
-            Ok(FeedItem::Location(location)) => found("located", &location.event, truth),
-            Ok(FeedItem::Magnitude(result)) => match result.magnitude {
-                Some(_) => found("ML", &result.event, truth),
+            Ok(FeedItem::Revision(revision)) => match revision.events.first() {
+                Some(event) if event.magnitude.is_some() => found("ML", event, truth),
+                Some(event) => found("located", event, truth),
                 None => continue,
             },
             Err(TryRecvError::Lagged(missed)) => format!("({missed} not shown)"),

@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 60] = [
+pub(super) const RANGES: [(&str, f64, f64); 64] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
@@ -63,6 +63,10 @@ pub(super) const RANGES: [(&str, f64, f64); 60] = [
     ("locate.station_count_min", 1.0, 1e6),
     ("locate.search_count", 100.0, 1e7),
     ("locate.sample_count", 10.0, 1e6),
+    ("event.shared_picks_min", 0.01, 1.0),
+    ("event.same_event_s_max", 0.0, 600.0),
+    ("event.same_event_km_max", 0.0, 1000.0),
+    ("event.events_max", 1.0, 1e6),
     ("magnitude.distance_km_max", 1.0, 20_000.0),
 ];
 

@@ -24,7 +24,7 @@ mod window;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seislake_model::{AmplitudeTrace, Association, Coordinates, Phase, Pick, Timestamp, name_based_id};
+use seislake_model::{AmplitudeTrace, Association, Coordinates, EventId, Phase, Pick, PickId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::{LocalFrame, SurfacePoint};
@@ -76,7 +76,7 @@ pub struct DeclaredEvent {
     pub depth_km: f64,
     /// Event.
     #[serde(default)]
-    pub event_id: String,
+    pub event_id: EventId,
     /// Its P at each of the stations, where picked.
     #[serde(default)]
     pub p_times: Vec<Option<Timestamp>>,
@@ -104,7 +104,7 @@ pub struct AssociatorState {
     pub window_ns: i64,
 }
 
-type PickKey = (Timestamp, String);
+type PickKey = (Timestamp, PickId);
 type TraceKey = (String, Timestamp);
 
 /// The tree of the stations known, made anew when these change.
@@ -294,7 +294,7 @@ impl Associator {
         let until = begin.add_seconds(self.settings.window_s + 2.0 * self.longest_travel_time_s);
         let keys: Vec<PickKey> = self
             .picks
-            .range((from, String::new())..(until, String::new()))
+            .range((from, PickId::default())..(until, PickId::default()))
             .map(|(key, _)| key.clone())
             .collect();
         if keys.len() >= self.settings.picks_min {
@@ -305,7 +305,7 @@ impl Associator {
         let next = self.window_begin(self.next_window);
         self.picks = match next {
             Timestamp::MAX => BTreeMap::new(),
-            next => self.picks.split_off(&(next.add_seconds(-self.slack_s()), String::new())),
+            next => self.picks.split_off(&(next.add_seconds(-self.slack_s()), PickId::default())),
         };
     }
 
@@ -430,7 +430,7 @@ impl Associator {
             picks.iter().find(p).map(|pick| pick.pick_time)
         };
         let p_times = stations.iter().map(p_time).collect();
-        let event_id = name_based_id("event", picks.first().map_or("", |pick| pick.pick_id.as_str()));
+        let event_id = EventId::of(picks.first().map_or("", |pick| pick.pick_id.as_str()));
         self.declared.push(DeclaredEvent {
             origin_time,
             latitude: event.latitude,

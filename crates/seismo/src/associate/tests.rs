@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use seislake_model::{Onset, Polarity, SourceId};
+use seislake_model::{Onset, Polarity, Provenance, SourceId};
 
 use super::*;
 use crate::geometry::{LocalFrame, distance_azimuth};
@@ -51,7 +51,7 @@ fn pick(station: &str, phase: Phase, pick_time: Timestamp) -> Pick {
         polarity: Polarity::Undecidable,
         onset: Onset::Impulsive,
         snr: 5.0,
-        method: "test".into(),
+        provenance: Provenance::automatic("test", "1", None),
     }
 }
 

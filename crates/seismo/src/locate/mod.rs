@@ -17,8 +17,8 @@ mod tests;
 use std::sync::Arc;
 
 use seislake_model::{
-    Arrival, Association, Coordinates, Event, EventStatus, Location, Origin, SourceId, Timestamp,
-    name_based_id,
+    Arrival, ArrivalId, Association, Coordinates, EventId, Location, Origin, OriginId, Provenance, SourceId,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,8 @@ use quality::Fit;
 
 /// Name of the method in origins.
 const METHOD: &str = "octree-edt";
+/// Counted up when it gives other origins.
+const METHOD_VERSION: &str = "1";
 
 /// How to locate. Every length is a half-width or a depth below sea level.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,7 +93,7 @@ pub enum LocateError {
     )]
     TooFewPicks {
         /// Event.
-        event_id: String,
+        event_id: EventId,
         /// Distinct phases with coordinates.
         phase_count: usize,
         /// Distinct stations with coordinates.
@@ -103,7 +105,7 @@ pub enum LocateError {
     )]
     Inconsistent {
         /// Event.
-        event_id: String,
+        event_id: EventId,
         /// Phases that agree with the best hypocentre.
         phase_count: usize,
         /// Stations that agree with the best hypocentre.
@@ -115,7 +117,7 @@ pub enum LocateError {
     )]
     Unconstrained {
         /// Event.
-        event_id: String,
+        event_id: EventId,
         /// Semi-major axis of the error ellipse, km.
         ellipse_major_km: f64,
         /// The largest allowed, km.
@@ -184,14 +186,14 @@ impl Locator {
         let mut pick_ids: Vec<&str> = network.picks().map(|pick| pick.pick_id.as_str()).collect();
         pick_ids.sort_unstable();
         let earth_model = self.travel_time.name().to_owned();
-        let origin_id =
-            name_based_id("origin", &format!("{event_id}/{METHOD}/{earth_model}/{}", pick_ids.join(",")));
+        let origin_id = OriginId::of(&format!("{event_id}/{METHOD}/{earth_model}/{}", pick_ids.join(",")));
         let arrivals = self.arrivals(network, fit, (&event_id, &origin_id), (latitude, longitude));
         let spread = quality::spread(network, samples, best, fit);
         let (used_phase_count, used_station_count) = fit.used_counts(network);
+        let creation_time = network.picks().filter_map(|pick| pick.provenance.creation_time).max();
         let origin = Origin {
-            origin_id: origin_id.clone(),
-            event_id: event_id.clone(),
+            origin_id,
+            event_id,
             origin_time: network.time(fit.origin_s),
             time_uncertainty_s: spread.time_s,
             latitude,
@@ -209,30 +211,17 @@ impl Locator {
                 .fold(f64::INFINITY, f64::min),
             used_phase_count: used_phase_count as u32,
             used_station_count: used_station_count as u32,
-            method: METHOD.to_owned(),
+            provenance: Provenance::automatic(METHOD, METHOD_VERSION, creation_time),
             earth_model,
         };
-        let event = Event {
-            event_id,
-            revision: 1,
-            status: EventStatus::Closed,
-            preferred_origin_id: origin_id,
-            preferred_magnitude_id: None,
-            origin_time: origin.origin_time,
-            latitude,
-            longitude,
-            depth_km: best.depth_km,
-            magnitude: None,
-            magnitude_type: None,
-        };
-        Location { origin, arrivals, event, amplitude_traces: association.amplitude_traces.clone() }
+        Location { origin, arrivals, amplitude_traces: association.amplitude_traces.clone() }
     }
 
     fn arrivals(
         &self,
         network: &Network<'_>,
         fit: &Fit,
-        (event_id, origin_id): (&str, &str),
+        (event_id, origin_id): (&EventId, &OriginId),
         (latitude, longitude): (f64, f64),
     ) -> Vec<Arrival> {
         let mut arrivals = Vec::new();
@@ -244,9 +233,9 @@ impl Locator {
             let pick = observation.pick;
             let (distance_km, azimuth) = observation.distance_azimuth_from(latitude, longitude);
             arrivals.push(Arrival {
-                arrival_id: name_based_id("arrival", &format!("{origin_id}/{}", pick.pick_id)),
-                origin_id: origin_id.to_owned(),
-                event_id: event_id.to_owned(),
+                arrival_id: ArrivalId::of(&format!("{origin_id}/{}", pick.pick_id)),
+                origin_id: origin_id.clone(),
+                event_id: event_id.clone(),
                 pick_id: pick.pick_id.clone(),
                 source_id: pick.source_id.clone(),
                 pick_time: pick.pick_time,
@@ -255,6 +244,11 @@ impl Locator {
                 azimuth,
                 residual_s: judged.residual_s,
                 weight: judged.weight,
+                time_uncertainty_s: Some(pick.time_uncertainty_s),
+                polarity: Some(pick.polarity),
+                onset: Some(pick.onset),
+                pick_method: Some(pick.provenance.method.clone()),
+                pick_method_version: Some(pick.provenance.method_version.clone()),
             });
         }
         arrivals

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
-use seislake_model::{Onset, Phase, Pick, Polarity};
+use seislake_model::{EvaluationStatus, Onset, Phase, Pick, Polarity};
 
 use super::*;
 use crate::geometry::{LocalFrame, distance_azimuth};
@@ -36,7 +36,7 @@ pub(super) fn pick(station: &str, phase: Phase, pick_time: Timestamp, time_uncer
         polarity: Polarity::Undecidable,
         onset: Onset::Impulsive,
         snr: 10.0,
-        method: "test".into(),
+        provenance: Provenance::automatic("test", "1", None),
     }
 }
 
@@ -302,8 +302,7 @@ fn identifiers_follow_from_the_picks() {
     let whole = sites.locate(&locator(), picks.clone()).unwrap();
     let less = sites.locate(&locator(), picks[1..].to_vec()).unwrap();
     assert_ne!(whole.origin.origin_id, less.origin.origin_id);
-    assert_eq!((whole.event.revision, whole.event.status), (1, EventStatus::Closed));
-    assert_eq!(whole.event.preferred_origin_id, whole.origin.origin_id);
+    assert_eq!(whole.origin.provenance.evaluation_status, EvaluationStatus::Preliminary);
     assert!(whole.arrivals.iter().all(|arrival| arrival.origin_id == whole.origin.origin_id));
 }
 

@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use seislake_model::{
-    Amplitude, AmplitudeTrace, Arrival, Coordinates, Location, Magnitude, MagnitudeResult, Phase, SourceId,
-    Timestamp, name_based_id,
+    Amplitude, AmplitudeId, AmplitudeTrace, Arrival, Coordinates, Location, Magnitude, MagnitudeId,
+    MagnitudeResult, Phase, Provenance, SourceId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,9 @@ use crate::geometry::distance_azimuth;
 /// Speed of S, and the delay of S behind P per km, where neither was observed: crust of 6.0 and 3.5 km/s.
 const S_KM_S: f64 = 3.5;
 const S_MINUS_P_S_KM: f64 = 1.0 / 3.5 - 1.0 / 6.0;
+
+/// Counted up when it gives other magnitudes.
+const METHOD_VERSION: &str = "1";
 
 /// How the network magnitude is made of those of the stations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +83,7 @@ impl Default for MagnitudeSettings {
 }
 
 /// Network ML of `location`, with the amplitudes it rests on. `coordinates` tells where a channel stood at a time.
-/// Without enough stations the magnitude is `None` and the event comes back as it was; else it is revision 2.
+/// Without enough stations the magnitude is `None`.
 /// Channels without coordinates, beyond the distance, or not above the noise do not count. NaN amplitudes neither.
 pub fn local_magnitude(
     settings: &MagnitudeSettings,
@@ -106,30 +109,23 @@ pub fn local_magnitude(
     let mut stations: Vec<f64> = by_station.values().map(|channels| mean(channels)).collect();
     stations.sort_by(f64::total_cmp);
 
-    let mut event = location.event.clone();
     let magnitude = (stations.len() >= settings.stations_min.max(1)).then(|| {
         let origin_id = &location.origin.origin_id;
+        let method = settings.attenuation.name();
+        let seen = amplitudes.iter().map(|amplitude| amplitude.amplitude_time.add_seconds(1.0)).max();
+        let creation_time = seen.max(location.origin.provenance.creation_time);
         Magnitude {
-            magnitude_id: name_based_id(
-                "magnitude",
-                &format!("{origin_id}/ML/{}", settings.attenuation.name()),
-            ),
-            event_id: event.event_id.clone(),
+            magnitude_id: MagnitudeId::of(&format!("{origin_id}/ML/{method}")),
+            event_id: location.origin.event_id.clone(),
             origin_id: origin_id.clone(),
             magnitude_type: "ML".to_owned(),
             magnitude: average(settings.average, &stations),
             uncertainty: standard_deviation(&stations),
             station_count: stations.len() as u32,
-            method: settings.attenuation.name().to_owned(),
+            provenance: Provenance::automatic(method, METHOD_VERSION, creation_time),
         }
     });
-    if let Some(magnitude) = &magnitude {
-        event.revision = location.event.revision + 1;
-        event.preferred_magnitude_id = Some(magnitude.magnitude_id.clone());
-        event.magnitude = Some(magnitude.magnitude);
-        event.magnitude_type = Some(magnitude.magnitude_type.clone());
-    }
-    MagnitudeResult { magnitude, amplitudes, event }
+    MagnitudeResult { magnitude, amplitudes }
 }
 
 /// The largest amplitude of one channel around its S wave, where it stands out of the noise.
@@ -154,7 +150,7 @@ fn channel_amplitude(
     let of_band = |band| clear_peak(settings.snr_min, traces, band, begin..end);
     let (amplitude_mm, amplitude_time) = of_band(whole).or_else(|| of_band(high))?;
     Some(Amplitude {
-        amplitude_id: name_based_id("amplitude", &format!("{}/{source_id}", origin.origin_id)),
+        amplitude_id: AmplitudeId::of(&format!("{}/{source_id}", origin.origin_id)),
         event_id: origin.event_id.clone(),
         origin_id: origin.origin_id.clone(),
         source_id: source_id.clone(),

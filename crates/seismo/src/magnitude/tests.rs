@@ -1,6 +1,6 @@
 //! Magnitudes against hand calculation.
 
-use seislake_model::{Event, EventStatus, Origin};
+use seislake_model::Origin;
 
 use super::*;
 
@@ -27,23 +27,10 @@ fn location(traces: Vec<AmplitudeTrace>) -> Location {
         nearest_station_km: 0.0,
         used_phase_count: 0,
         used_station_count: 0,
-        method: String::new(),
+        provenance: Provenance::default(),
         earth_model: String::new(),
     };
-    let event = Event {
-        event_id: "event/1".into(),
-        revision: 1,
-        status: EventStatus::Closed,
-        preferred_origin_id: "origin/1".into(),
-        preferred_magnitude_id: None,
-        origin_time: time(0.0),
-        latitude: 0.0,
-        longitude: 0.0,
-        depth_km: 0.0,
-        magnitude: None,
-        magnitude_type: None,
-    };
-    Location { origin, arrivals: Vec::new(), event, amplitude_traces: traces }
+    Location { origin, arrivals: Vec::new(), amplitude_traces: traces }
 }
 
 /// Station number `n` stands `10 n` km to the north.
@@ -106,17 +93,17 @@ fn network_magnitude_is_the_median_of_station_means() {
     assert!((magnitude.magnitude - 2.2).abs() < 1e-3, "{}", magnitude.magnitude);
     let uncertainty = magnitude.uncertainty.unwrap();
     assert!((uncertainty - 0.5292).abs() < 1e-3, "{uncertainty}");
-    assert_eq!((magnitude.station_count, magnitude.method.as_str()), (3, "hutton-boore-1987"));
-    assert_eq!((result.amplitudes.len(), result.event.revision), (4, 2));
-    assert_eq!(result.event.magnitude, Some(magnitude.magnitude));
-    assert_eq!(result.event.preferred_magnitude_id, Some(magnitude.magnitude_id));
+    assert_eq!((magnitude.station_count, magnitude.provenance.method.as_str()), (3, "hutton-boore-1987"));
+    assert_eq!((result.amplitudes.len(), magnitude.event_id.as_str()), (4, "event/1"));
+    let last = result.amplitudes.iter().map(|amplitude| amplitude.amplitude_time).max().unwrap();
+    assert_eq!(magnitude.provenance.creation_time, Some(last.add_seconds(1.0)));
 }
 
 #[test]
-fn too_few_stations_give_no_magnitude_and_leave_the_event_alone() {
+fn too_few_stations_give_no_magnitude() {
     let event = location(vec![trace(1, "HHN", 1.0), trace(2, "HHN", 1.0)]);
     let result = local_magnitude(&MagnitudeSettings::default(), &event, &coordinates);
-    assert_eq!((result.magnitude, result.amplitudes.len(), result.event), (None, 2, event.event.clone()));
+    assert_eq!((result.magnitude, result.amplitudes.len()), (None, 2));
     let two = MagnitudeSettings { stations_min: 2, ..MagnitudeSettings::default() };
     assert!(local_magnitude(&two, &event, &coordinates).magnitude.is_some());
 }

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use seislake_model::{Onset, Phase, Pick, Polarity, SourceId, Timestamp};
+use seislake_model::{Onset, Phase, Pick, Polarity, Provenance, SourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::PickSettings;
@@ -19,6 +19,9 @@ use super::onset::Refined;
 use super::station::{PickOutput, horizontal, vertical};
 use super::versions::Versions;
 use crate::signal::exact;
+
+/// Counted up when the picker gives other picks.
+const METHOD_VERSION: &str = "1";
 
 /// A pick is decided at most this long after the S window before it.
 pub(super) const DECISION_S: f64 = SETTLED_S + READING_S + SAME_P_S + CONFLICT_S;
@@ -161,7 +164,11 @@ impl Candidate {
             polarity,
             onset: self.onset,
             snr: self.snr,
-            method: method.to_owned(),
+            provenance: Provenance::automatic(
+                method,
+                METHOD_VERSION,
+                Some(self.time.add_seconds(DECISION_S)),
+            ),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::memory_sink::{Fuel, Tables};
 use super::{PARTITIONS, WAVEFORMS_RAW, import, undisturbed};
 use crate::Error;
 use crate::gate::Gate;
-use crate::message::{ASSOCIATIONS, LOCATIONS, MAGNITUDES, PHASE_PICKS, dead_letter_topic};
+use crate::message::{ASSOCIATIONS, PHASE_PICKS, PROPOSALS, REVISIONS, dead_letter_topic};
 use crate::runtime::CheckpointStore;
 use crate::topic::{Appended, Durability, Log, LogSettings, NewRecord, Record, Topic, Watermarks};
 
@@ -66,7 +66,7 @@ impl Topic for Fuelled {
 fn fuelled(log: &Log, fuel: &Fuel) -> Arc<Log> {
     let mut names = Vec::new();
     for (name, partitions) in
-        [(WAVEFORMS_RAW, PARTITIONS), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (LOCATIONS, 1), (MAGNITUDES, 1)]
+        [(WAVEFORMS_RAW, PARTITIONS), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (PROPOSALS, 1), (REVISIONS, 1)]
     {
         names.push((name.to_owned(), partitions));
         names.push((dead_letter_topic(name), 1 + partitions));

@@ -8,7 +8,7 @@ use seislake_model::{DeadLetter, Offset, RecordPosition};
 use super::memory_sink::{Fuel, Tables};
 use super::*;
 use crate::message::{
-    ASSOCIATIONS, Envelope, LOCATIONS, MAGNITUDES, Message, PHASE_PICKS, SourcePosition, dead_letter_topic,
+    ASSOCIATIONS, Envelope, Message, PHASE_PICKS, PROPOSALS, REVISIONS, SourcePosition, dead_letter_topic,
     letter_record,
 };
 use crate::topic::{NewRecord, Topic};
@@ -34,7 +34,13 @@ fn raw(key: &'static str, value: impl Into<Bytes>) -> NewRecord {
 
 /// Things that no reader of `topic` can use.
 fn poison(topic: &str, random: &mut Random) -> Vec<NewRecord> {
-    let source = SourcePosition { topic: WAVEFORMS_RAW.into(), partition: 0, offset: 1 << 40, index: 7 };
+    let source = SourcePosition {
+        topic: WAVEFORMS_RAW.into(),
+        partition: 0,
+        offset: 1 << 40,
+        index: 7,
+        stage: String::new(),
+    };
     let foreign =
         Message::Watermark { watermark: Watermark::MAX, partition: 900, partition_count: 4_000_000_000 };
     let foreign = Envelope::new(source, foreign).to_record().unwrap();
@@ -72,7 +78,7 @@ fn poison(topic: &str, random: &mut Random) -> Vec<NewRecord> {
 
 fn topics(log: &Log) -> Vec<Arc<dyn Topic>> {
     let path =
-        [(WAVEFORMS_RAW, PARTITIONS), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (LOCATIONS, 1), (MAGNITUDES, 1)];
+        [(WAVEFORMS_RAW, PARTITIONS), (PHASE_PICKS, 1), (ASSOCIATIONS, 1), (PROPOSALS, 1), (REVISIONS, 1)];
     let mut topics = Vec::new();
     for (name, partitions) in path {
         topics.push(log.topic(name, partitions).unwrap());

@@ -115,8 +115,8 @@ async fn a_topic_whose_folder_is_gone_is_told_of() {
         "waveforms.raw",
         "waveforms.phase_picks",
         "waveforms.associations",
-        "waveforms.locations",
-        "waveforms.magnitudes",
+        "bulletin.proposals",
+        "bulletin.revisions",
     ];
     for name in names {
         log.topic(name, 1).unwrap();

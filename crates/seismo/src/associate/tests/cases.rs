@@ -110,7 +110,7 @@ fn nothing_comes_before_its_picks_and_amplitudes_are_complete() {
     let declared = associator.advance(time(400.0));
     assert_eq!(declared.len(), 1);
     let first = declared[0].picks.iter().min_by_key(|pick| pick.pick_time).unwrap();
-    assert_eq!(declared[0].event_id, name_based_id("event", &first.pick_id));
+    assert_eq!(declared[0].event_id, EventId::of(&first.pick_id));
     assert!(associator.advance(Timestamp::MAX).is_empty());
 }
 

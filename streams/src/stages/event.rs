@@ -1,0 +1,89 @@
+//! Stage `event`: proposals to revisions of events. It alone writes events, and what belongs to them.
+
+use seislake_seismo::event::{EventOwner, EventOwnerState, EventSettings};
+use seislake_tables::{TableBatch, amplitudes, arrivals, events, magnitudes, origins};
+
+use crate::Error;
+use crate::message::{Envelope, Message, PROPOSALS, REVISIONS};
+use crate::runtime::{Output, Stage, batch};
+use crate::topic::Record;
+use crate::topology::{Feed, StageSpec};
+
+/// Owns events.
+#[derive(Debug)]
+pub struct EventStage {
+    owner: EventOwner,
+}
+
+pub(super) const SPEC: StageSpec = StageSpec {
+    name: EventStage::NAME,
+    input: PROPOSALS,
+    output: REVISIONS,
+    tables: &[&origins::TABLE, &arrivals::TABLE, &amplitudes::TABLE, &magnitudes::TABLE, &events::TABLE],
+    group: "bulletin",
+    feed: Feed::Shown,
+    says: |message| matches!(message, Message::Revision { .. }),
+    rows,
+    start: |builder, context, wiring| {
+        Box::pin(builder.add_stage::<EventStage>(context.settings.event.clone(), wiring))
+    },
+};
+
+fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
+    let (mut events, mut origins, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut magnitudes, mut amplitudes) = (Vec::new(), Vec::new());
+    for message in messages {
+        if let Message::Revision { revision } = message {
+            events.extend(revision.events);
+            origins.extend(revision.origins);
+            arrivals.extend(revision.arrivals);
+            magnitudes.extend(revision.magnitudes);
+            amplitudes.extend(revision.amplitudes);
+        }
+    }
+    Ok(vec![batch(origins)?, batch(arrivals)?, batch(amplitudes)?, batch(magnitudes)?, batch(events)?])
+}
+
+impl Stage for EventStage {
+    const NAME: &'static str = "event";
+    const STATE_VERSION: u32 = 1;
+    type Config = EventSettings;
+    type Settings = EventSettings;
+    type State = EventOwnerState;
+
+    fn settings(config: &EventSettings) -> EventSettings {
+        config.clone()
+    }
+
+    fn with_settings(_: &EventSettings, settings: EventSettings) -> EventSettings {
+        settings
+    }
+
+    fn init(config: &EventSettings) -> Result<Self, Error> {
+        Ok(Self { owner: EventOwner::new(config.clone()) })
+    }
+
+    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
+        let proposal = match Envelope::of(record).map(|envelope| envelope.message) {
+            Ok(Message::Proposal { proposal }) => proposal,
+            Ok(_) => return out.reject(record, "not a proposal"),
+            Err(error) => return out.reject(record, error.chain()),
+        };
+        match self.owner.propose(proposal) {
+            Ok(Some(revision)) => {
+                metrics::counter!("seislake_event_revisions_total").increment(revision.events.len() as u64);
+                out.emit(Message::Revision { revision: Box::new(revision) })
+            }
+            Ok(None) => Ok(()),
+            Err(refusal) => out.reject(record, refusal.to_string()),
+        }
+    }
+
+    fn snapshot(&self) -> EventOwnerState {
+        self.owner.snapshot()
+    }
+
+    fn restore(config: &EventSettings, state: EventOwnerState) -> Result<Self, Error> {
+        Ok(Self { owner: EventOwner::restore(config.clone(), state) })
+    }
+}
