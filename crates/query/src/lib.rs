@@ -14,6 +14,7 @@ mod functions;
 mod growth;
 mod integers;
 mod list_memory;
+mod marks;
 mod memory;
 mod merged_keys;
 mod multisets;

@@ -3,21 +3,17 @@
 //! The engine takes two equal lists of columns above each other for one, and adds 1 once. So of equal lists in a
 //! statement, every one but the first is marked: its first such column goes through a call that gives what it is given.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef};
+use datafusion::common::Result;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Result, exec_err};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr::{Alias, ScalarFunction};
-use datafusion::logical_expr::{
-    ColumnarValue, Expr, LogicalPlan, Projection, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility,
-};
+use datafusion::logical_expr::expr::Alias;
+use datafusion::logical_expr::{Expr, LogicalPlan, Projection};
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::marks::Mark;
 
 /// Marks equal lists of columns.
 #[derive(Debug)]
@@ -42,7 +38,7 @@ impl AnalyzerRule for MarkProjections {
             }
             let Projection { expr: mut columns, input, .. } = projection;
             if let Some(Expr::Alias(Alias { expr, .. })) = columns.get_mut(index) {
-                **expr = marked(std::mem::take(expr.as_mut()), count);
+                **expr = Mark::Again(count).on(std::mem::take(expr.as_mut()));
             }
             Ok(Transformed::yes(LogicalPlan::Projection(Projection::try_new(columns, input)?)))
         })?;
@@ -58,51 +54,6 @@ impl AnalyzerRule for MarkProjections {
 fn reads_its_name(column: &Expr) -> bool {
     let Expr::Alias(Alias { expr, name, .. }) = column else { return false };
     !matches!(expr.as_ref(), Expr::Column(_)) && expr.column_refs().iter().any(|read| read.name == *name)
-}
-
-fn marked(expression: Expr, number: usize) -> Expr {
-    let function = Mark { number, signature: Signature::any(1, Volatility::Immutable) };
-    let function = Arc::new(ScalarUDF::new_from_impl(function));
-    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expression]))
-}
-
-/// Gives what it is given; those of different numbers are different functions.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Mark {
-    number: usize,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Mark {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn name(&self) -> &'static str {
-        "calculated again"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        Ok(arg_types.first().cloned().unwrap_or(DataType::Null))
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs<'_>) -> Result<FieldRef> {
-        match args.arg_fields {
-            [field] => Ok(Arc::new(Field::new(self.name(), field.data_type().clone(), field.is_nullable()))),
-            _ => exec_err!("a marked column is one column"),
-        }
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        match args.args.into_iter().next() {
-            Some(column) => Ok(column),
-            None => exec_err!("a marked column is one column"),
-        }
-    }
 }
 
 #[cfg(test)]

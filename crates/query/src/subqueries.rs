@@ -241,8 +241,12 @@ fn condition(expression: Expr, schema: &DFSchema, within: Operator) -> Result<Ex
             }
             inner => Ok(not(inner)),
         },
+        // Of a constant on the left, the engine's join makes a condition on the right, and forgets the nulls there.
         Expr::InSubquery(InSubquery { expr, subquery, negated })
-            if !negated || (is_whole && subquery.outer_ref_columns.is_empty()) =>
+            if !negated
+                || (is_whole
+                    && subquery.outer_ref_columns.is_empty()
+                    && (expr.any_column_refs() || expr.contains_outer())) =>
         {
             let expr = Box::new(rewritten(*expr, schema, Place::Where)?.data);
             let member = InSubquery { expr, subquery, negated };

@@ -8,17 +8,22 @@
 //! The engine lifts such a condition out of its subquery, together with the columns of it, and takes these for columns of
 //! the subquery: those of one name are mixed up, those of a name given to it are not found, and what is calculated or cast
 //! does not lie in a group of its own.
+//!
+//! And what stands on the left of `NOT IN` is marked: what a WHERE says about it (`k = 3 AND k NOT IN (SELECT …)`), the engine
+//! asks of the rows of the subquery, too, and so loses a null among them, for which `NOT IN` is never true.
 
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result};
 use datafusion::config::ConfigOptions;
+use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, SubqueryAlias};
 use datafusion::optimizer::AnalyzerRule;
 
 use super::has_subquery;
+use crate::marks::Mark;
 
 /// Gives the columns of conditions names of their own; after the engine has given types, for these are casts.
 #[derive(Debug)]
@@ -28,7 +33,15 @@ impl AnalyzerRule for NameKeys {
     fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
         let mut key_count = 0;
         let named = plan.transform_up_with_subqueries(|node| match node {
-            LogicalPlan::Filter(filter) if filter.predicate.contains_outer() => keyed(filter, &mut key_count),
+            LogicalPlan::Filter(mut filter) => {
+                let marked = std::mem::take(&mut filter.predicate).transform_up(not_in)?;
+                filter.predicate = marked.data;
+                if filter.predicate.contains_outer() {
+                    keyed(filter, &mut key_count)
+                } else {
+                    Ok(Transformed::new_transformed(LogicalPlan::Filter(filter), marked.transformed))
+                }
+            }
             LogicalPlan::SubqueryAlias(alias) if reads_outer(&alias.input)? => {
                 written_out(&alias).map(Transformed::yes)
             }
@@ -40,6 +53,16 @@ impl AnalyzerRule for NameKeys {
     fn name(&self) -> &'static str {
         "name_keys"
     }
+}
+
+fn not_in(part: Expr) -> Result<Transformed<Expr>> {
+    Ok(match part {
+        Expr::InSubquery(InSubquery { expr, subquery, negated: true }) => {
+            let expr = Box::new(Mark::NotIn.on(*expr));
+            Transformed::yes(Expr::InSubquery(InSubquery { expr, subquery, negated: true }))
+        }
+        other => Transformed::no(other),
+    })
 }
 
 /// Whether a condition of a plan reads the row around it.
