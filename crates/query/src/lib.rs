@@ -26,6 +26,7 @@ mod pass_through;
 mod projections;
 pub mod quality;
 mod recursion;
+mod same_names;
 mod session;
 mod shape;
 mod standard;

@@ -47,6 +47,11 @@ pub(crate) fn watched<W: Watch>(input: Arc<dyn ExecutionPlan>, watch: W) -> Arc<
     Arc::new(PassThrough { input, watch, properties })
 }
 
+/// What a `W` watches, if `node` is one.
+pub(crate) fn unwatched<W: Watch>(node: &dyn ExecutionPlan) -> Option<&Arc<dyn ExecutionPlan>> {
+    node.as_any().downcast_ref::<PassThrough<W>>().map(|watched| &watched.input)
+}
+
 #[derive(Debug)]
 struct PassThrough<W> {
     input: Arc<dyn ExecutionPlan>,

@@ -21,6 +21,7 @@ use crate::memory::SessionMemory;
 use crate::multisets::CountEqualRows;
 use crate::nulls_above::ForgetBelowNulls;
 use crate::projections::MarkProjections;
+use crate::same_names::KeepApart;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
 use crate::subqueries::{NameKeys, RefuseWhatIsLeft, Subqueries};
@@ -89,7 +90,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let joined = optimizer.iter().position(|rule| rule.name() == "scalar_subquery_to_join");
     optimizer.insert(joined.map_or(0, |index| index + 1), Arc::new(RefuseWhatIsLeft));
     let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ForgetBelowNulls)];
-    physical.extend(planning::physical_rules().into_iter().map(|rule| Arc::new(KeepJoinCases(rule)) as _));
+    let rules = planning::physical_rules().into_iter();
+    physical.extend(rules.map(|rule| Arc::new(KeepJoinCases(Arc::new(KeepApart(rule)))) as _));
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)
