@@ -9,7 +9,7 @@
 //! joins that may have no row.
 //!
 //! And the sum over all rows, which `ROLLUP`, `CUBE` and the set `()` ask for, is there where there are no rows, too: the
-//! engine gives none.
+//! engine gives none, neither by its operators nor where it sees that there are no rows.
 
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, Result, ScalarValue, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::optimizer::ApplyOrder;
+use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
 use datafusion::physical_expr::{EquivalenceProperties, Partitioning};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::aggregates::AggregateExec;
@@ -74,6 +77,29 @@ impl PhysicalOptimizerRule for ForgetBelowNulls {
 
     fn schema_check(&self) -> bool {
         true
+    }
+}
+
+/// The engine's rules, of which one leaves out what stands over no rows: not the total of grouping sets.
+#[derive(Debug)]
+pub(crate) struct KeepTotals(pub(crate) Arc<dyn OptimizerRule + Send + Sync>);
+
+impl OptimizerRule for KeepTotals {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn apply_order(&self) -> Option<ApplyOrder> {
+        self.0.apply_order()
+    }
+
+    fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
+        let has_sets = matches!(&plan, LogicalPlan::Aggregate(aggregate)
+            if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))));
+        if has_sets && self.0.name() == "propagate_empty_relation" {
+            return Ok(Transformed::no(plan));
+        }
+        self.0.rewrite(plan, config)
     }
 }
 
@@ -256,6 +282,12 @@ mod tests {
             ("SELECT a, count(*) FROM t WHERE n > 99 GROUP BY GROUPING SETS ((a), (b))", ""),
             ("SELECT a, count(*) FROM t WHERE n > 99 GROUP BY ROLLUP (a) HAVING a IS NOT NULL", ""),
             ("SELECT count(*), sum(c) FROM (SELECT a, count(*) AS c FROM t GROUP BY ROLLUP (a))", "3,8"),
+            ("SELECT a, b, count(*), sum(n) FROM t WHERE false GROUP BY ROLLUP (a, b)", ",,0,"),
+            ("SELECT count(*) FROM t WHERE a = 1 AND a = 2 GROUP BY GROUPING SETS ((a), ())", "0"),
+            ("SELECT a, count(*) FROM (SELECT * FROM t LIMIT 0) AS v GROUP BY CUBE (a)", ",0"),
+            ("SELECT t.a, count(*) FROM t JOIN (SELECT * FROM u WHERE false) AS v ON t.b = v.b GROUP BY ROLLUP (t.a)", ",0"),
+            ("SELECT a, count(*) FROM t WHERE false GROUP BY GROUPING SETS ((a), (b))", ""),
+            ("SELECT a, count(*) FROM t WHERE false GROUP BY a", ""),
         ])
         .await;
     }

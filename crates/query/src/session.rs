@@ -6,7 +6,7 @@ use datafusion::catalog::CatalogProvider;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::optimizer::AnalyzerRule;
+use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
@@ -19,7 +19,7 @@ use crate::integers::CheckIntegers;
 use crate::list_memory::ListMemory;
 use crate::memory::SessionMemory;
 use crate::multisets::CountEqualRows;
-use crate::nulls_above::ForgetBelowNulls;
+use crate::nulls_above::{ForgetBelowNulls, KeepTotals};
 use crate::projections::MarkProjections;
 use crate::same_names::KeepApart;
 use crate::shape::NESTING_MAX;
@@ -86,7 +86,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let before: [Arc<dyn AnalyzerRule + Send + Sync>; 4] =
         [Arc::new(CountEqualRows), Arc::new(Subqueries), Arc::new(WideTimes), Arc::new(CompareValues)];
     analyzer.splice(0..0, before);
-    let mut optimizer = planning::optimizer_rules();
+    let mut optimizer: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
+        planning::optimizer_rules().into_iter().map(|rule| Arc::new(KeepTotals(rule)) as _).collect();
     let joined = optimizer.iter().position(|rule| rule.name() == "scalar_subquery_to_join");
     optimizer.insert(joined.map_or(0, |index| index + 1), Arc::new(RefuseWhatIsLeft));
     let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ForgetBelowNulls)];
