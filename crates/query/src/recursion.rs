@@ -1,21 +1,41 @@
-//! Recursive tables keep their columns, and the names that stand behind the table's.
+//! Recursive tables keep their columns, what these may hold, and the names that stand behind the table's.
 //!
 //! ```text
 //! WITH RECURSIVE t(n, m) AS (SELECT 1, 2 UNION ALL SELECT n + 1, m * 2 FROM t WHERE m < 99) SELECT n FROM t
-//!   ──►  WITH RECURSIVE t AS (SELECT * FROM (SELECT 1, 2) AS "first rows"(n, m) UNION ALL SELECT n + 1, …) …
+//!   ──►  WITH RECURSIVE t AS (SELECT * FROM (SELECT 1, 2) AS "first rows"(n, m) UNION ALL
+//!                             SELECT * FROM (SELECT n + 1, …) AS "later rows") …
 //! ```
 //! The engine does not know the names inside the recursion. And it drops a column that the statement outside does not read
 //! from some of the rows, unless the first rows come from a table with a name of its own. A bare NULL among the first rows has
 //! no type that a later row could have: it is refused.
+//!
+//! The engine takes the columns for what they are in the first rows. So a column may be null there, too, whatever its first
+//! values are; and what later rows give is cast to the type of the first, which is refused where it would be cut off. Those
+//! are the only casts that stand above the later rows.
 
+use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::cte_worktable::CteWorkTable;
+use datafusion::common::tree_node::Transformed;
+use datafusion::common::{Result as EngineResult, plan_err};
+use datafusion::config::ConfigOptions;
+use datafusion::datasource::{provider_as_source, source_as_provider};
+use datafusion::logical_expr::expr::{Alias, Cast};
+use datafusion::logical_expr::{
+    Expr as PlannedExpr, ExprSchemable, LogicalPlan, Projection, RecursiveQuery, TableScan,
+};
+use datafusion::optimizer::AnalyzerRule;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Query, SelectItem, SetExpr, Statement, TableAliasColumnDef, TableFactor, Value, VisitMut,
-    VisitorMut,
+    Expr, Ident, ObjectNamePart, Query, SelectItem, SetExpr, Statement, TableAliasColumnDef, TableFactor,
+    Value, VisitMut, VisitorMut, visit_relations,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
+
+use crate::marks::Mark;
 
 /// Names the first rows of every recursive table of a statement.
 ///
@@ -37,11 +57,16 @@ impl VisitorMut for NameFirstRows {
         let tables =
             query.with.iter_mut().filter(|with| with.recursive).flat_map(|with| &mut with.cte_tables);
         for table in tables {
-            let SetExpr::SetOperation { left, .. } = table.query.body.as_mut() else { continue };
+            let SetExpr::SetOperation { left, right, .. } = table.query.body.as_mut() else { continue };
             if has_bare_null(left) {
                 return ControlFlow::Break(BARE_NULL);
             }
-            if let Some(named) = first_rows(left, &table.alias.columns) {
+            if reads(right, &table.alias.name)
+                && let Some(named) = rows_of(right, "later rows", &[])
+            {
+                **right = named;
+            }
+            if let Some(named) = rows_of(left, "first rows", &table.alias.columns) {
                 **left = named;
                 table.alias.columns.clear();
             }
@@ -79,9 +104,20 @@ fn is_null(expression: &Expr) -> bool {
     }
 }
 
-/// `SELECT * FROM (rows) AS "first rows"(columns)`
-fn first_rows(rows: &SetExpr, columns: &[TableAliasColumnDef]) -> Option<SetExpr> {
-    let template = "SELECT * FROM (SELECT 1) AS \"first rows\"";
+/// Whether rows come from a table of this name.
+fn reads(rows: &SetExpr, table: &Ident) -> bool {
+    let read = visit_relations(rows, |name| match name.0.as_slice() {
+        [ObjectNamePart::Identifier(name)] if name.value.eq_ignore_ascii_case(&table.value) => {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    read.is_break()
+}
+
+/// `SELECT * FROM (rows) AS "name"(columns)`
+fn rows_of(rows: &SetExpr, name: &str, columns: &[TableAliasColumnDef]) -> Option<SetExpr> {
+    let template = "SELECT * FROM (SELECT 1) AS rows";
     let Ok([Statement::Query(mut query)]) =
         <[Statement; 1]>::try_from(Parser::parse_sql(&GenericDialect, template).ok()?)
     else {
@@ -93,8 +129,110 @@ fn first_rows(rows: &SetExpr, columns: &[TableAliasColumnDef]) -> Option<SetExpr
         return None;
     };
     *subquery.body = rows.clone();
+    alias.name = Ident::with_quote('"', name);
     alias.columns = columns.to_vec();
     Some(*query.body)
+}
+
+/// Tells the engine that columns of recursive tables may be null, and refuses those that would be cut off; before any other
+/// rule looks at them.
+#[derive(Debug)]
+pub(crate) struct WidenRecursion;
+
+impl AnalyzerRule for WidenRecursion {
+    fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> EngineResult<LogicalPlan> {
+        let changed = Cell::new(false);
+        let widened = plan.transform_up_with_subqueries(|node| {
+            let node = match node {
+                LogicalPlan::TableScan(scan) => read_again(scan)?,
+                LogicalPlan::RecursiveQuery(query) => recursive(query)?,
+                other => Transformed::no(other),
+            };
+            changed.set(changed.get() || node.transformed);
+            // What was never null may be null now, and all above has to know.
+            if changed.get() { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
+        })?;
+        Ok(widened.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "widen_recursion"
+    }
+}
+
+/// The rows of the step before.
+fn read_again(scan: TableScan) -> EngineResult<Transformed<LogicalPlan>> {
+    let provider = source_as_provider(&scan.source).ok();
+    let table = provider.as_ref().and_then(|provider| provider.as_any().downcast_ref::<CteWorkTable>());
+    let Some(table) = table else { return Ok(Transformed::no(LogicalPlan::TableScan(scan))) };
+    let schema = table.schema();
+    let fields = schema.fields().iter().map(|field| Field::clone(field).with_nullable(true));
+    let fields: Vec<Field> = fields.collect();
+    let schema = Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()));
+    let source = provider_as_source(Arc::new(CteWorkTable::new(table.name(), schema)));
+    let scan = TableScan::try_new(scan.table_name, source, scan.projection, scan.filters, scan.fetch)?;
+    Ok(Transformed::yes(LogicalPlan::TableScan(scan)))
+}
+
+fn recursive(query: RecursiveQuery) -> EngineResult<Transformed<LogicalPlan>> {
+    let RecursiveQuery { name, static_term, recursive_term, is_distinct } = query;
+    if let LogicalPlan::Projection(Projection { expr, input, .. }) = recursive_term.as_ref() {
+        for (later, first) in expr.iter().zip(static_term.schema().fields()) {
+            let later = match later {
+                PlannedExpr::Alias(Alias { expr, .. }) => expr.as_ref(),
+                other => other,
+            };
+            let PlannedExpr::Cast(Cast { expr: later, data_type }) = later else { continue };
+            let later = later.get_type(input.schema())?;
+            if cuts_off(&later, data_type) {
+                return plan_err!(
+                    "column \"{}\" of the recursive table \"{name}\" has the type {data_type} in its first rows, which would \
+                     cut off values of the type {later} in later ones: CAST one of them",
+                    first.name()
+                );
+            }
+        }
+    }
+    let columns = static_term.schema().iter().map(|(qualifier, field)| {
+        let column = PlannedExpr::from((qualifier, field));
+        if field.is_nullable() {
+            column
+        } else {
+            Mark::MayBeNull.on(column).alias_qualified(qualifier.cloned(), field.name())
+        }
+    });
+    let columns = columns.collect();
+    let static_term = Arc::new(LogicalPlan::Projection(Projection::try_new(columns, static_term)?));
+    let query = RecursiveQuery { name, static_term, recursive_term, is_distinct };
+    Ok(Transformed::yes(LogicalPlan::RecursiveQuery(query)))
+}
+
+/// Whether a cast loses a part of a value without an error.
+fn cuts_off(from: &DataType, to: &DataType) -> bool {
+    let scale = |kind: &DataType| match kind {
+        DataType::Decimal32(_, scale)
+        | DataType::Decimal64(_, scale)
+        | DataType::Decimal128(_, scale)
+        | DataType::Decimal256(_, scale) => Some(*scale),
+        kind if kind.is_integer() => Some(0),
+        _ => None,
+    };
+    if from.is_floating() && to.is_floating() {
+        return from.primitive_width() > to.primitive_width();
+    }
+    if *to == DataType::Boolean {
+        return from.is_numeric();
+    }
+    match (from, to) {
+        (
+            DataType::Timestamp(..),
+            DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_),
+        ) => true,
+        (DataType::Timestamp(from, _), DataType::Timestamp(to, _)) => from > to,
+        (from, to) => {
+            scale(to).is_some_and(|to| from.is_floating() || scale(from).is_some_and(|from| from > to))
+        }
+    }
 }
 
 #[cfg(test)]
@@ -171,6 +309,73 @@ mod tests {
         ] {
             let said = answer(sql).await;
             assert!(said.as_ref().is_err_and(|said| said.contains("CAST(NULL AS")), "{sql}: {said:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn columns_that_are_null_in_later_rows_only_may_be_null() {
+        const T: &str =
+            "WITH RECURSIVE t(n, p) AS (SELECT 1, 2 UNION ALL SELECT n + 1, nullif(p, 2) FROM t WHERE n < 3)";
+        for (sql, expected) in [
+            ("SELECT * FROM t WHERE p IS NULL ORDER BY n", "2,;3,"),
+            ("SELECT count(p), count(*) FROM t", "1,3"),
+            ("SELECT n, coalesce(p, 7) FROM t ORDER BY n", "1,2;2,7;3,7"),
+            ("SELECT n FROM t WHERE 7 NOT IN (SELECT p FROM t)", ""),
+            ("SELECT n, 7 IN (SELECT p FROM t) FROM t ORDER BY n LIMIT 1", "1,"),
+        ] {
+            assert_eq!(answer(&format!("{T} {sql}")).await.as_deref(), Ok(expected), "{sql}");
+        }
+        for (sql, expected) in [
+            (
+                "WITH RECURSIVE t(n, p) AS (SELECT 1, 2 UNION ALL SELECT n + 1, NULL FROM t WHERE n < 3)
+                 SELECT * FROM t WHERE p IS NULL ORDER BY n",
+                "2,;3,",
+            ),
+            (
+                "WITH RECURSIVE t(n, p) AS (SELECT 1, 2 UNION ALL SELECT n + 1, nullif(p, 2) FROM t WHERE n < 4 AND p IS NOT NULL)
+                 SELECT * FROM t ORDER BY n",
+                "1,2;2,",
+            ),
+            (
+                "WITH RECURSIVE t AS (SELECT 1 AS n, 1 AS m UNION ALL SELECT n + 1, n + 1 FROM t WHERE n < 2) SELECT * FROM t ORDER BY n",
+                "1,1;2,2",
+            ),
+        ] {
+            assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn later_values_that_the_type_of_the_first_would_cut_off_are_refused() {
+        for sql in [
+            "WITH RECURSIVE t(n, p) AS (SELECT 1, 1 UNION ALL SELECT n + 1, p * 1.5 FROM t WHERE n < 4) SELECT * FROM t",
+            "WITH RECURSIVE t(n) AS (VALUES (1) UNION ALL SELECT n + 0.5 FROM t WHERE n < 3) SELECT * FROM t",
+            "WITH RECURSIVE t AS (SELECT 1 AS n UNION SELECT x FROM (SELECT n + 1.5 AS x FROM t) AS s WHERE x < 9) SELECT * FROM t",
+            "WITH RECURSIVE t(n, p) AS (SELECT 1, CAST(1 AS DECIMAL(9, 1)) UNION ALL SELECT n + 1, CAST(n AS DECIMAL(9, 2)) / 4
+             FROM t WHERE n < 3) SELECT * FROM t",
+            "WITH RECURSIVE t(n, p) AS (SELECT 1, DATE '2024-01-01' UNION ALL SELECT n + 1, TIMESTAMP '2024-01-02T03:04:05'
+             FROM t WHERE n < 3) SELECT * FROM t",
+        ] {
+            let said = answer(sql).await;
+            assert!(said.as_ref().is_err_and(|said| said.contains("cut off")), "{sql}: {said:?}");
+        }
+        for (sql, expected) in [
+            (
+                "WITH RECURSIVE t(n, p) AS (SELECT 1, 1 UNION ALL SELECT n + 1, CAST(p * 1.5 AS BIGINT) FROM t WHERE n < 3)
+                 SELECT * FROM t ORDER BY n",
+                "1,1;2,1;3,1",
+            ),
+            (
+                "WITH RECURSIVE t(n, p) AS (SELECT 1, 1.0 UNION ALL SELECT n + 1, n FROM t WHERE n < 3) SELECT * FROM t ORDER BY n",
+                "1,1.0;2,1.0;3,2.0",
+            ),
+            (
+                "WITH RECURSIVE t(n, p) AS (SELECT CAST(1 AS SMALLINT), 'a' UNION ALL SELECT n + 1, n FROM t WHERE n < 3)
+                 SELECT * FROM t ORDER BY n",
+                "1,a;2,1;3,2",
+            ),
+        ] {
+            assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
         }
     }
 }

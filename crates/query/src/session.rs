@@ -21,6 +21,7 @@ use crate::memory::SessionMemory;
 use crate::multisets::CountEqualRows;
 use crate::nulls_above::{ForgetBelowNulls, KeepTotals};
 use crate::projections::MarkProjections;
+use crate::recursion::WidenRecursion;
 use crate::same_names::KeepApart;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
@@ -83,8 +84,13 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
     // Before the engine gives types.
     let mut analyzer = planning::analyzer_rules();
-    let before: [Arc<dyn AnalyzerRule + Send + Sync>; 4] =
-        [Arc::new(CountEqualRows), Arc::new(Subqueries), Arc::new(WideTimes), Arc::new(CompareValues)];
+    let before: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
+        Arc::new(WidenRecursion),
+        Arc::new(CountEqualRows),
+        Arc::new(Subqueries),
+        Arc::new(WideTimes),
+        Arc::new(CompareValues),
+    ];
     analyzer.splice(0..0, before);
     let mut optimizer: Vec<Arc<dyn OptimizerRule + Send + Sync>> =
         planning::optimizer_rules().into_iter().map(|rule| Arc::new(KeepTotals(rule)) as _).collect();
