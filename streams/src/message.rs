@@ -8,7 +8,8 @@
 
 use bytes::Bytes;
 use seislake_model::{
-    AmplitudeTrace, Association, DeadLetter, ErrorKind, EventId, Offset, Pick, Proposal, Revision, Timestamp,
+    AmplitudeTrace, Association, Coordinates, DeadLetter, ErrorKind, EventId, Offset, Pick, Proposal,
+    Revision, Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -139,6 +140,9 @@ pub enum Message {
     Pick {
         /// The pick.
         pick: Box<Pick>,
+        /// Where its channel stood; none where nobody said.
+        #[serde(default)]
+        at: Option<Coordinates>,
     },
     /// Wood-Anderson amplitudes around picks.
     AmplitudeTrace {
@@ -182,7 +186,7 @@ impl Message {
     /// Key of the record that carries the message.
     fn key(&self) -> Bytes {
         match self {
-            Self::Pick { pick } => Bytes::from(pick.source_id.as_str().to_owned()),
+            Self::Pick { pick, .. } => Bytes::from(pick.source_id.as_str().to_owned()),
             Self::AmplitudeTrace { amplitude_trace } => {
                 Bytes::from(amplitude_trace.source_id.as_str().to_owned())
             }

@@ -401,7 +401,8 @@ async fn who_asks_for_a_merged_event_is_given_its_survivor() {
         ..event(number)
     };
     house.write(table_rows(vec![merged(0, 3, 1), merged(1, 3, 2)])).await;
-    let found = data(&house, "{ event(id: \"event/0\") { eventId provenance { evaluationMode agencyId } } }").await;
+    let found =
+        data(&house, "{ event(id: \"event/0\") { eventId provenance { evaluationMode agencyId } } }").await;
     assert_eq!(found["event"]["eventId"], "event/2");
     assert_eq!(found["event"]["provenance"]["evaluationMode"], "AUTOMATIC");
     assert_eq!(found["event"]["provenance"]["agencyId"], "seislake", "what names no agency is ours");

@@ -1,10 +1,12 @@
 //! From associated picks to events (QuakeML `Arrival`, `Origin`, `Amplitude`, `Magnitude`, `Event`).
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AmplitudeId, ArrivalId, EventId, MagnitudeId, Onset, OriginId, Phase, Pick, PickId, Polarity, Provenance,
-    SourceId, Timestamp,
+    AmplitudeId, ArrivalId, Coordinates, EventId, MagnitudeId, Onset, OriginId, Phase, Pick, PickId,
+    Polarity, Provenance, SourceId, Timestamp,
 };
 
 /// Wood-Anderson amplitudes around the picks of one channel, one value a second.
@@ -26,6 +28,9 @@ pub struct AmplitudeTrace {
     /// The noise above 2 Hz, mm.
     #[serde(default)]
     pub high_noise_mm: f32,
+    /// Where the channel stood; none where nobody said.
+    #[serde(default)]
+    pub at: Option<Coordinates>,
 }
 
 /// Picks that belong to one event, with a first guess where and when it was.
@@ -43,6 +48,9 @@ pub struct Association {
     pub depth_km: f64,
     /// The picks, earliest first.
     pub picks: Vec<Pick>,
+    /// Where the channels of the picks stood.
+    #[serde(default)]
+    pub sites: BTreeMap<SourceId, Coordinates>,
     /// Amplitudes of the stations involved, for the magnitude.
     pub amplitude_traces: Vec<AmplitudeTrace>,
 }

@@ -6,12 +6,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use seislake_model::{Coordinates, SourceId, Timestamp};
+use seislake_model::SourceId;
 use seislake_seismo::associate::{AssociateSettings, Associator, AssociatorState};
 use seislake_seismo::travel_time::TravelTime;
 use serde::{Deserialize, Serialize};
 
-use super::InventoryHandle;
 use crate::Error;
 use crate::message::{ASSOCIATIONS, Envelope, Message, PHASE_PICKS, Watermark};
 use crate::runtime::{Output, Stage};
@@ -23,8 +22,6 @@ use crate::topology::{Feed, StageSpec};
 pub struct AssociateConfig {
     /// The associator.
     pub settings: AssociateSettings,
-    /// Where stations stand.
-    pub inventory: InventoryHandle,
     /// Earth model.
     pub travel_time: Arc<dyn TravelTime>,
     /// Partitions of `waveforms.raw`, all of which promise how far they are.
@@ -69,7 +66,6 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = AssociateConfig {
             settings: context.settings.associate.clone(),
-            inventory: context.inventory.clone(),
             travel_time: Arc::clone(&context.travel_time),
             partition_count: context.partition_count,
         };
@@ -136,7 +132,7 @@ impl AssociateStage {
             return Ok(());
         }
         match message {
-            Message::Pick { pick } => match self.place(&pick.source_id, pick.pick_time) {
+            Message::Pick { pick, at } => match at {
                 Some(at) => self.associator.push_pick(*pick, at),
                 None => self.reject_once(record, &pick.source_id, out)?,
             },
@@ -181,10 +177,6 @@ impl AssociateStage {
             self.take(record, partition, message, out)?;
         }
         Ok(())
-    }
-
-    fn place(&self, source_id: &SourceId, time: Timestamp) -> Option<Coordinates> {
-        self.config.inventory.coordinates(source_id, time)
     }
 
     fn reject_once(&mut self, record: &Record, source_id: &SourceId, out: &mut Output) -> Result<(), Error> {

@@ -7,7 +7,6 @@ use seislake_seismo::locate::{LocateSettings, Locator};
 use seislake_seismo::travel_time::TravelTime;
 use serde::{Deserialize, Serialize};
 
-use super::InventoryHandle;
 use crate::Error;
 use crate::message::{ASSOCIATIONS, Envelope, Message, PROPOSALS};
 use crate::runtime::{Output, Stage};
@@ -19,8 +18,6 @@ use crate::topology::{Feed, StageSpec};
 pub struct LocateConfig {
     /// The locator.
     pub settings: LocateSettings,
-    /// Where stations stand.
-    pub inventory: InventoryHandle,
     /// Earth model.
     pub travel_time: Arc<dyn TravelTime>,
     /// Agency that answers for the origins.
@@ -37,7 +34,6 @@ pub struct LocateStageSettings {
 /// Locates events, each for itself: nothing is remembered.
 #[derive(Debug)]
 pub struct LocateStage {
-    inventory: InventoryHandle,
     locator: Locator,
     agency_id: String,
 }
@@ -54,7 +50,6 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = LocateConfig {
             settings: context.settings.locate.clone(),
-            inventory: context.inventory.clone(),
             travel_time: Arc::clone(&context.travel_time),
             agency_id: context.settings.event.agency_id.clone(),
         };
@@ -80,7 +75,7 @@ impl Stage for LocateStage {
 
     fn init(config: &LocateConfig) -> Result<Self, Error> {
         let locator = Locator::new(config.settings.clone(), Arc::clone(&config.travel_time));
-        Ok(Self { inventory: config.inventory.clone(), locator, agency_id: config.agency_id.clone() })
+        Ok(Self { locator, agency_id: config.agency_id.clone() })
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
@@ -89,8 +84,7 @@ impl Stage for LocateStage {
             Ok(_) => return out.reject(record, "not an association"),
             Err(error) => return out.reject(record, error.chain()),
         };
-        let inventory = self.inventory.current();
-        match self.locator.locate(&association, &|source_id, time| inventory.coordinates(source_id, time)) {
+        match self.locator.locate(&association, &|source_id, _| association.sites.get(source_id).copied()) {
             Ok(mut location) => {
                 location.origin.provenance.agency_id.clone_from(&self.agency_id);
                 metrics::counter!("seislake_locations_total").increment(1);

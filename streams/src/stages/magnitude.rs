@@ -5,7 +5,6 @@ use seislake_model::Proposal;
 use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
 use serde::{Deserialize, Serialize};
 
-use super::InventoryHandle;
 use crate::Error;
 use crate::message::{Envelope, Message, PROPOSALS};
 use crate::runtime::{Output, Stage};
@@ -17,8 +16,6 @@ use crate::topology::{Feed, StageSpec};
 pub struct MagnitudeConfig {
     /// The magnitude.
     pub settings: MagnitudeSettings,
-    /// Where stations stand.
-    pub inventory: InventoryHandle,
     /// Agency that answers for the magnitudes.
     pub agency_id: String,
 }
@@ -48,7 +45,6 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = MagnitudeConfig {
             settings: context.settings.magnitude.clone(),
-            inventory: context.inventory.clone(),
             agency_id: context.settings.event.agency_id.clone(),
         };
         Box::pin(builder.add_stage::<MagnitudeStage>(config, wiring))
@@ -83,9 +79,9 @@ impl Stage for MagnitudeStage {
             Ok(_) => return out.reject(record, "not a proposal"),
             Err(error) => return out.reject(record, error.chain()),
         };
-        let inventory = self.config.inventory.current();
-        let mut result = local_magnitude(&self.config.settings, &location, &|source_id, time| {
-            inventory.coordinates(source_id, time)
+        let traces = &location.amplitude_traces;
+        let mut result = local_magnitude(&self.config.settings, &location, &|source_id, _| {
+            traces.iter().find(|trace| trace.source_id == *source_id).and_then(|trace| trace.at)
         });
         if result.magnitude.is_none() && result.amplitudes.is_empty() {
             return Ok(());

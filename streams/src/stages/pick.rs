@@ -24,7 +24,7 @@ const TRACE_ROUNDING_S: f64 = 2.0;
 pub struct PickConfig {
     /// The picker.
     pub settings: PickSettings,
-    /// Responses, for amplitudes.
+    /// Responses, for amplitudes, and places: what is found takes them along.
     pub inventory: InventoryHandle,
     /// Partitions of `waveforms.raw`.
     pub partition_count: u32,
@@ -78,7 +78,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
 
 fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
     let picks = messages.into_iter().filter_map(|message| match message {
-        Message::Pick { pick } => Some(*pick),
+        Message::Pick { pick, .. } => Some(*pick),
         _ => None,
     });
     Ok(vec![batch(picks.collect())?])
@@ -193,9 +193,11 @@ impl PickStage {
             for mut pick in picks {
                 pick.provenance.agency_id.clone_from(&self.config.agency_id);
                 metrics::counter!("seislake_picks_total", "phase" => pick.phase.as_str()).increment(1);
-                out.emit(Message::Pick { pick: Box::new(pick) })?;
+                let at = self.config.inventory.coordinates(&pick.source_id, pick.pick_time);
+                out.emit(Message::Pick { pick: Box::new(pick), at })?;
             }
-            for trace in amplitude_traces {
+            for mut trace in amplitude_traces {
+                trace.at = self.config.inventory.coordinates(&trace.source_id, trace.start_time);
                 out.emit(Message::AmplitudeTrace { amplitude_trace: Box::new(trace) })?;
             }
         }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use seislake_model::{
-    AmplitudeTrace, Channel, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Provenance, Response,
-    SourceId, Station, Timestamp,
+    AmplitudeTrace, Channel, Coordinates, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Provenance,
+    Response, SourceId, Timestamp,
 };
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::associate::AssociateSettings;
@@ -47,34 +47,29 @@ fn pick(station: &str, time: Timestamp) -> Message {
         snr: 10.0,
         provenance: Provenance::automatic("test", "1", None),
     };
-    Message::Pick { pick: Box::new(pick) }
+    let place = STATIONS.iter().find(|(name, ..)| *name == station);
+    let at = place.map(|(_, latitude, longitude)| Coordinates {
+        latitude: *latitude,
+        longitude: *longitude,
+        elevation_m: 0.0,
+    });
+    Message::Pick { pick: Box::new(pick), at }
 }
 
-/// Stations around 0 N, 0 E and the picks of an earthquake there.
+/// Stations around 0 N, 0 E.
+const STATIONS: [(&str, f64, f64); 6] = [
+    ("A", 0.1, 0.0),
+    ("B", -0.1, 0.05),
+    ("C", 0.0, 0.12),
+    ("D", 0.05, -0.12),
+    ("E", -0.15, -0.1),
+    ("F", 0.2, 0.2),
+];
+
+/// And the picks of an earthquake there.
 fn associate_config() -> AssociateConfig {
-    let places = [
-        ("A", 0.1, 0.0),
-        ("B", -0.1, 0.05),
-        ("C", 0.0, 0.12),
-        ("D", 0.05, -0.12),
-        ("E", -0.15, -0.1),
-        ("F", 0.2, 0.2),
-    ];
-    let stations = places.map(|(station, latitude, longitude)| Station {
-        network: "XX".into(),
-        station: station.into(),
-        latitude,
-        longitude,
-        elevation_m: 0.0,
-        site_name: None,
-        start_time: None,
-        end_time: None,
-        original: None,
-        network_original: None,
-    });
     AssociateConfig {
         settings: AssociateSettings::default(),
-        inventory: InventoryHandle::new(Inventory { stations: stations.to_vec(), channels: vec![] }),
         travel_time: Arc::new(default_table(&LayeredModel::iasp91())),
         partition_count: 2,
     }
@@ -82,14 +77,11 @@ fn associate_config() -> AssociateConfig {
 
 fn earthquake(config: &AssociateConfig, origin_time: Timestamp) -> Vec<Message> {
     let travel_time = &config.travel_time;
-    let inventory = config.inventory.current();
-    let km = |station: &Station| 111.2 * station.latitude.hypot(station.longitude);
-    inventory
-        .stations
+    STATIONS
         .iter()
-        .map(|station| {
-            let time_s = travel_time.time_s(Phase::P, km(station), 8.0, 0.0).unwrap();
-            pick(&station.station, origin_time.add_seconds(time_s))
+        .map(|(station, latitude, longitude)| {
+            let time_s = travel_time.time_s(Phase::P, 111.2 * latitude.hypot(*longitude), 8.0, 0.0).unwrap();
+            pick(station, origin_time.add_seconds(time_s))
         })
         .collect()
 }
@@ -113,16 +105,16 @@ fn a_station_without_coordinates_is_reported_once() {
 #[test]
 fn a_message_with_a_number_that_is_none_becomes_a_dead_letter() {
     let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
-    let Message::Pick { pick: good } = pick("A", at(1)) else { unreachable!() };
+    let Message::Pick { pick: good, at: place } = pick("A", at(1)) else { unreachable!() };
     for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let picks =
             [Pick { snr: wrong, ..*good.clone() }, Pick { time_uncertainty_s: wrong, ..*good.clone() }];
         for pick in picks {
-            out.emit(Message::Pick { pick: Box::new(pick) }).unwrap();
+            out.emit(Message::Pick { pick: Box::new(pick), at: place }).unwrap();
         }
     }
-    out.emit(Message::Pick { pick: good.clone() }).unwrap();
-    assert_eq!(out.said().unwrap(), [Message::Pick { pick: good }], "what was said can be read");
+    out.emit(Message::Pick { pick: good.clone(), at: place }).unwrap();
+    assert_eq!(out.said().unwrap(), [Message::Pick { pick: good, at: place }], "what was said can be read");
     let reasons = out.reasons().unwrap();
     assert_eq!(reasons.len(), 6);
     assert!(reasons[0].contains("a number that is infinite or none"), "{reasons:?}");
@@ -283,7 +275,7 @@ fn picked(inventory: Inventory, starts_s: &[i64], activity: u8) -> Vec<Message> 
 fn picks_of(said: &[Message]) -> Vec<&Pick> {
     said.iter()
         .filter_map(|said| match said {
-            Message::Pick { pick } => Some(&**pick),
+            Message::Pick { pick, .. } => Some(&**pick),
             _ => None,
         })
         .collect()
@@ -351,6 +343,7 @@ fn traces_are_read_back_from_states_whatever_of_them_is_empty() {
             noise_mm: 0.25,
             high_peaks_mm,
             high_noise_mm: 0.0177,
+            at: Some(Coordinates { latitude: 1.0, longitude: -2.0, elevation_m: 3.0 }),
         };
         let packed = rmp_serde::to_vec(&vec![trace.clone()]).unwrap();
         assert_eq!(rmp_serde::from_slice::<Vec<AmplitudeTrace>>(&packed).unwrap(), [trace]);
@@ -358,7 +351,10 @@ fn traces_are_read_back_from_states_whatever_of_them_is_empty() {
     // As it was before there were amplitudes above 2 Hz.
     let before = (SourceId::from_nslc("XX", "A", "", "HHE"), at(5), vec![1.0_f32], 0.25_f32);
     let read: AmplitudeTrace = rmp_serde::from_slice(&rmp_serde::to_vec(&before).unwrap()).unwrap();
-    assert_eq!((read.peaks_mm, read.high_peaks_mm, read.high_noise_mm), (vec![1.0], vec![], 0.0));
+    assert_eq!(
+        (read.peaks_mm, read.high_peaks_mm, read.high_noise_mm, read.at),
+        (vec![1.0], vec![], 0.0, None)
+    );
 }
 
 /// A bit of a state changed on the disk: it is refused, or the stage goes on with it. How often each.

@@ -254,7 +254,10 @@ fn a_document_says_who_found_it_and_how_far_it_was_looked_at() {
     let origins: Vec<&str> = text.split("<origin ").skip(1).collect();
     assert!(origins[0].contains("<evaluationMode>manual</evaluationMode>"), "{}", origins[0]);
     assert!(origins[0].contains("<evaluationStatus>reviewed</evaluationStatus>"), "as far as its event");
-    assert!(origins[0].contains("<agencyID>A &amp; B</agencyID>") && origins[0].contains("<author>analyst</author>"));
+    assert!(
+        origins[0].contains("<agencyID>A &amp; B</agencyID>")
+            && origins[0].contains("<author>analyst</author>")
+    );
     assert!(origins[0].contains("<creationTime>2020-01-02T03:05:00.000Z</creationTime>"), "{}", origins[0]);
     assert!(origins[1].contains("<evaluationStatus>preliminary</evaluationStatus>"), "not the preferred one");
 

@@ -24,7 +24,9 @@ mod window;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use seislake_model::{AmplitudeTrace, Association, Coordinates, EventId, Phase, Pick, PickId, Timestamp};
+use seislake_model::{
+    AmplitudeTrace, Association, Coordinates, EventId, Phase, Pick, PickId, SourceId, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::{LocalFrame, SurfacePoint};
@@ -415,12 +417,9 @@ impl Associator {
         for index in event.echoes {
             self.picks.remove(&keys[index as usize]);
         }
-        let picks: Vec<Pick> = event
-            .members
-            .iter()
-            .filter_map(|index| self.picks.remove(&keys[*index as usize]))
-            .map(|held| held.pick)
-            .collect();
+        let members = event.members.iter().filter_map(|index| self.picks.remove(&keys[*index as usize]));
+        let (sites, picks): (BTreeMap<SourceId, Coordinates>, Vec<Pick>) =
+            members.map(|held| ((held.pick.source_id.clone(), held.at), held.pick)).unzip();
         let origin_time = begin.add_seconds(event.time_s);
         let mut stations: Vec<String> = picks.iter().map(|pick| pick.source_id.station_key()).collect();
         stations.sort_unstable();
@@ -447,6 +446,7 @@ impl Associator {
             longitude: event.longitude,
             depth_km: event.depth_km,
             picks,
+            sites,
             amplitude_traces: Vec::new(),
         }
     }

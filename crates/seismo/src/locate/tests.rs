@@ -49,6 +49,7 @@ pub(super) fn association(picks: Vec<Pick>) -> Association {
         longitude: 0.0,
         depth_km: 10.0,
         picks,
+        sites: std::collections::BTreeMap::new(),
         amplitude_traces: vec![],
     }
 }

@@ -54,6 +54,7 @@ fn trace(station: usize, channel: &str, peak_mm: f32) -> AmplitudeTrace {
         noise_mm: 0.001,
         high_peaks_mm: Vec::new(),
         high_noise_mm: 0.0,
+        at: None,
     }
 }
 

@@ -94,6 +94,7 @@ impl Seconds {
             noise_mm,
             high_peaks_mm: high.iter().map(|second| second.high_peak_mm).collect(),
             high_noise_mm,
+            at: None,
         };
         let peaks = trace.peaks_mm.iter().chain(&trace.high_peaks_mm);
         let finite = noise_mm.is_finite() && high_noise_mm.is_finite() && peaks.copied().all(f32::is_finite);

@@ -80,7 +80,7 @@ impl Stage for CountStage {
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
         match Envelope::of(record).map(|envelope| envelope.message) {
-            Ok(Message::Pick { pick }) => {
+            Ok(Message::Pick { pick, .. }) => {
                 let station = format!("{}.{}", pick.source_id.network(), pick.source_id.station());
                 let count = self.0.entry(station.clone()).or_default();
                 *count += 1;

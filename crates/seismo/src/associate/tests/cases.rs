@@ -131,6 +131,7 @@ fn amplitudes_go_to_the_event_of_their_station_and_time() {
             noise_mm: 0.1,
             high_peaks_mm: Vec::new(),
             high_noise_mm: 0.0,
+            at: None,
         });
     }
     let declared = associator.advance(Timestamp::MAX);

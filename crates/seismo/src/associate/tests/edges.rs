@@ -166,6 +166,7 @@ fn the_error_ellipse_points_where_it_should_beside_a_pole() {
             longitude,
             depth_km: 8.0,
             picks,
+            sites: BTreeMap::new(),
             amplitude_traces: vec![],
         };
         let known = |source_id: &SourceId, _: Timestamp| {
@@ -226,6 +227,7 @@ fn amplitudes_end_where_the_next_event_begins() {
                 noise_mm: 0.1,
                 high_peaks_mm: vec![1.0; 60],
                 high_noise_mm: 0.1,
+                at: None,
             });
         }
     }
