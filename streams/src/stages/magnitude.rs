@@ -62,9 +62,9 @@ impl Stage for MagnitudeStage {
         MagnitudeStageSettings { magnitude: config.settings.clone(), agency_id: config.agency_id.clone() }
     }
 
-    fn with_settings(config: &MagnitudeConfig, settings: MagnitudeStageSettings) -> MagnitudeConfig {
+    fn with_settings(_: &MagnitudeConfig, settings: MagnitudeStageSettings) -> MagnitudeConfig {
         let MagnitudeStageSettings { magnitude, agency_id } = settings;
-        MagnitudeConfig { settings: magnitude, agency_id, ..config.clone() }
+        MagnitudeConfig { settings: magnitude, agency_id }
     }
 
     fn init(config: &MagnitudeConfig) -> Result<Self, Error> {
