@@ -555,7 +555,9 @@ fn membership(member: &InSubquery, schema: &DFSchema, place: Place) -> Result<Op
     let [field] = fields.iter().as_slice() else { return Ok(None) };
     let null_left = expr.nullable(schema).unwrap_or(true);
     let null_right = field.is_nullable();
-    if place == Place::Where && !null_left && !null_right {
+    let is_known = place == Place::Where && !null_left && !null_right;
+    let is_row_wise = *negated && !subquery.outer_ref_columns.is_empty();
+    if is_known && !(is_row_wise && !has_subquery(expr) && !expr.contains_outer()) {
         return Ok(None);
     }
     if has_subquery(expr) || expr.contains_outer() {
@@ -563,7 +565,9 @@ fn membership(member: &InSubquery, schema: &DFSchema, place: Place) -> Result<Op
             "the left side of IN may not be a subquery itself here: put it into a column of a subquery in FROM"
         );
     }
-    check_copied(&subquery.subquery)?;
+    if !is_known {
+        check_copied(&subquery.subquery)?;
+    }
     let (outer, outer_columns) = as_outer(expr, schema)?;
     let column = column_of(&subquery.subquery, 0);
     let among = |condition: Expr, outer_columns: &[Expr]| -> Result<Expr> {
@@ -576,7 +580,12 @@ fn membership(member: &InSubquery, schema: &DFSchema, place: Place) -> Result<Op
         }
         some_row(kept, place)
     };
-    let mut branches = vec![(among(column.clone().eq(outer), &outer_columns)?, lit(!negated))];
+    let found = among(column.clone().eq(outer), &outer_columns)?;
+    if is_known {
+        // The engine makes no join of it that knows of nulls and has another condition, and sees nulls where it calculates.
+        return Ok(Some(not(found)));
+    }
+    let mut branches = vec![(found, lit(!negated))];
     let unknown = lit(ScalarValue::Boolean(None));
     if null_left {
         let any_row = some_row(subquery.clone(), place)?;

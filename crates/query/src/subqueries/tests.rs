@@ -173,6 +173,16 @@ async fn membership_of_a_null_is_unknown() {
         ("SELECT * FROM (SELECT k FROM t WHERE k <> ALL (SELECT k FROM n)) AS s WHERE k > 3", ""),
         ("SELECT k FROM t WHERE EXISTS (SELECT 1 FROM u WHERE u.k = t.k AND u.k NOT IN (SELECT k FROM n) AND u.k = 3)", ""),
         ("SELECT k FROM t WHERE 77 NOT IN (SELECT k FROM n)", ""),
+        (
+            "SELECT p.a FROM (SELECT 1 AS a, 2.0 AS x UNION ALL SELECT 3, 4.0) AS p WHERE p.a NOT IN \
+             (SELECT q.b * 2 FROM (SELECT 1 AS b, 'x' AS s UNION ALL SELECT 2, 'yyy') AS q WHERE length(q.s) = p.a) ORDER BY p.a",
+            "1;3",
+        ),
+        (
+            "SELECT p.x FROM (SELECT 1 AS a, 2.0 AS x UNION ALL SELECT 3, 4.0) AS p WHERE p.x NOT IN \
+             (SELECT q.y * 2 FROM (SELECT 1.0 AS y, 1 AS b UNION ALL SELECT 5.0, 3) AS q WHERE q.b = p.a)",
+            "4.0",
+        ),
         ("SELECT k FROM t WHERE NULL NOT IN (SELECT k FROM u)", ""),
         ("SELECT k FROM t WHERE 77 NOT IN (SELECT k FROM u) AND k = 1", "1"),
         ("SELECT k FROM t WHERE NULL NOT IN (SELECT k FROM u WHERE k = 77) AND k = 1", "1"),
