@@ -18,6 +18,7 @@ use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
@@ -129,6 +130,11 @@ impl ScalarUDFImpl for Checked {
         Ok(arg_types.first().cloned().unwrap_or(DataType::Int64))
     }
 
+    // What the engine would assume has no type, and it fails to order by functions of it.
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        Interval::make_unbounded(&inputs.first().map_or(DataType::Int64, |interval| interval.data_type()))
+    }
+
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let [left, right] = args.args.as_slice() else { return exec_err!("an operator has two sides") };
         let constant = matches!((left, right), (ColumnarValue::Scalar(_), ColumnarValue::Scalar(_)));
@@ -197,6 +203,10 @@ mod tests {
             (
                 "SELECT sum(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (1), (2), (MAX - 2)) AS t(x) ORDER BY x",
                 "1;3;9223372036854775807",
+            ),
+            (
+                "SELECT rank() OVER (ORDER BY abs(x - 2)) AS r FROM (VALUES (1), (3), (5)) AS t(x) ORDER BY r",
+                "1;1;3",
             ),
             ("SELECT sum(DISTINCT x) FROM (VALUES (2), (2), (3)) AS t(x)", "5"),
             ("SELECT count(*) FROM (VALUES (1), (2)) AS t(x) GROUP BY x + 1 HAVING x + 1 = 2", "1"),
