@@ -21,6 +21,7 @@ mod multisets;
 mod named_windows;
 mod names;
 mod nulls_above;
+mod one_nan;
 mod panics;
 mod pass_through;
 mod projections;

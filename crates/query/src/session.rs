@@ -20,6 +20,7 @@ use crate::list_memory::ListMemory;
 use crate::memory::SessionMemory;
 use crate::multisets::CountEqualRows;
 use crate::nulls_above::{ForgetBelowNulls, KeepTotals};
+use crate::one_nan::OneNan;
 use crate::projections::MarkProjections;
 use crate::recursion::WidenRecursion;
 use crate::same_names::KeepApart;
@@ -108,6 +109,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_physical_optimizer_rules(physical)
         .with_analyzer_rule(Arc::new(NameKeys))
         .with_analyzer_rule(Arc::new(CheckIntegers))
+        .with_analyzer_rule(Arc::new(OneNan))
         .with_analyzer_rule(Arc::new(KeepCases))
         .with_analyzer_rule(Arc::new(GuardGrowth))
         .with_analyzer_rule(Arc::new(MarkProjections))
