@@ -11,7 +11,7 @@ use seislake_model::ErrorKind;
 use seislake_tables::{TableBatch, TableDef, dead_letters, packets, segments};
 
 use crate::Error;
-use crate::message::{Message, PROPOSALS, WAVEFORMS_RAW};
+use crate::message::{Message, PROPOSALS, WAVEFORMS_RAW, dead_letter_topic};
 use crate::runtime::{Builder, StageContext, StageWiring};
 use crate::stages::STAGES;
 
@@ -60,6 +60,12 @@ impl std::fmt::Debug for StageSpec {
 /// Topics of the path, in its order; each has a topic of dead letters.
 pub(crate) fn topics() -> Vec<&'static str> {
     topics_of(&all_stages())
+}
+
+/// Whether a folder of the log is that of a topic of the path, of its dead letters, or of a share of either.
+pub fn is_topic_folder(name: &str) -> bool {
+    let name = name.split('@').next().unwrap_or(name);
+    topics().into_iter().any(|topic| name == topic || name == dead_letter_topic(topic))
 }
 
 /// The same of some stages.

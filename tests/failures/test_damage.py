@@ -571,13 +571,15 @@ def a_hollow_file(path: pathlib.Path) -> None:
 
 
 STATE_FILES = ["catalog.sqlite", "purpose.json", "warehouse.toml", "lock", "state/seen.redb", "state/checkpoints.redb",
-               "state/velocity-model.json", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json"]
+               "state/velocity-model.json", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json",
+               "log/bulletin.proposals/topic.json", "log/bulletin.proposals/0", "log/bulletin.revisions", "log/bulletin.revisions/0/gaps.json"]
 MAKERS = [a_pipe, a_folder, a_dangling_link, a_socket, a_device, a_hollow_file]
 # Every file as a pipe, which never ends; every other thing in the places of four.
 STRANGE = [(name, a_pipe) for name in STATE_FILES] + [
     (name, make) for name in ["catalog.sqlite", "state/seen.redb", "log/waveforms.raw/topic.json", "SEGMENT"] for make in MAKERS[1:]]
 # What the log and the tables make again, or go on without: whoever owns the home puts it aside by itself.
-MADE_AGAIN = ["lock", "state/seen.redb", "state/checkpoints.redb", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json"]
+MADE_AGAIN = ["lock", "state/seen.redb", "state/checkpoints.redb", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json",
+              "log/bulletin.proposals/topic.json", "log/bulletin.proposals/0", "log/bulletin.revisions", "log/bulletin.revisions/0/gaps.json"]
 
 
 def place(home: Home, name: str) -> pathlib.Path:
@@ -588,7 +590,7 @@ def place(home: Home, name: str) -> pathlib.Path:
 def test_D8_what_is_no_file_hangs_nobody_is_named_and_is_put_aside(filled, name, make):
     home = filled.restore()
     path = place(home, name)
-    path.unlink(missing_ok=True)
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     make(path)
     for command in [("query", "SELECT count(*) FROM waveform.packets"), ("home", "check"), ("import", filled.records)]:
         done = home.run(*command, timeout=60)

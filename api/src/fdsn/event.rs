@@ -10,7 +10,7 @@ use axum::routing::get;
 use datafusion::prelude::SessionContext;
 use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_event_text, write_geojson};
 use seislake_exchange::quakeml::{self, Bulletin, EventDetail};
-use seislake_model::Event;
+use seislake_model::{Event, Magnitude, MagnitudeId, Origin, Timestamp};
 
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
@@ -19,7 +19,7 @@ use crate::error::{ApiError, ErrorCode};
 use crate::http::{Body, Parameters, Shared, decode_query};
 use crate::read::{
     EventFilter, EventOrder, EventRow, Interval, Near, Page, amplitudes_of_events, arrivals_of_events,
-    events, events_by_id, magnitudes_of_events, origins_of_events, picks_by_id,
+    events, events_by_id, magnitudes_of_events, origins_of_events, picks_by_id, preferred_origins,
 };
 use crate::state::AsOf;
 
@@ -264,7 +264,7 @@ async fn find(
 /// Every current event of an interval with its origins, magnitudes, arrivals and picks, oldest first.
 pub(crate) async fn bulletin(
     context: &SessionContext,
-    origin_time: Interval<seislake_model::Timestamp>,
+    origin_time: Interval<Timestamp>,
 ) -> Result<Bulletin, ApiError> {
     let query = Query {
         filter: EventFilter { origin_time, ..EventFilter::default() },
@@ -284,7 +284,7 @@ pub(crate) async fn bulletin(
 async fn revisions_at(
     shared: &Shared,
     filter: &EventFilter,
-    time: seislake_model::Timestamp,
+    time: Timestamp,
 ) -> Result<Vec<String>, ApiError> {
     let context = match shared.state.sessions.session(AsOf::Time(time)).await {
         Ok(context) => context,
@@ -346,7 +346,31 @@ async fn details(context: &SessionContext, query: &Query, rows: Vec<EventRow>) -
     if query.all_origins {
         origins = by_event(origins_of_events(context, &near).await?, |row| &row.event_id);
     }
-    let mut magnitudes = by_event(magnitudes_of_events(context, &near).await?, |row| &row.event_id);
+    let times: HashMap<&str, (Timestamp, Option<&MagnitudeId>)> = rows
+        .iter()
+        .map(|row| {
+            let event = &row.event;
+            (event.event_id.as_str(), (event.origin_time, event.preferred_magnitude_id.as_ref()))
+        })
+        .collect();
+    let mut found = magnitudes_of_events(context, &near).await?;
+    if !query.all_magnitudes {
+        let is_preferred = |row: &Magnitude| {
+            times.get(row.event_id.as_str()).is_some_and(|(_, id)| *id == Some(&row.magnitude_id))
+        };
+        found.retain(is_preferred);
+    }
+    // Their origins come with them.
+    let mut of_magnitudes = HashMap::new();
+    if !query.all_origins {
+        let near = found.iter().filter_map(|row| {
+            let (time, _) = times.get(row.event_id.as_str())?;
+            Some(Near { id: row.origin_id.to_string(), time: *time })
+        });
+        of_magnitudes =
+            by_event(preferred_origins(context, &near.collect::<Vec<_>>()).await?, |row| &row.event_id);
+    }
+    let mut magnitudes = by_event(found, |row| &row.event_id);
     let (mut arrivals, mut amplitudes, mut picks) = (HashMap::new(), HashMap::new(), HashMap::new());
     if query.arrivals {
         let found = arrivals_of_events(context, &near).await?;
@@ -365,13 +389,17 @@ async fn details(context: &SessionContext, query: &Query, rows: Vec<EventRow>) -
     let details = rows.into_iter().map(|EventRow { event, origin }| {
         let id = event.event_id.as_str();
         let mut origins = origins.remove(id).unwrap_or_default();
-        if origins.is_empty() {
-            origins.extend(origin);
+        let is_there =
+            |origin: &Origin| origins.iter().any(|other: &Origin| other.origin_id == origin.origin_id);
+        if let Some(origin) = origin.filter(|origin| !is_there(origin)) {
+            origins.push(origin);
         }
-        let mut magnitudes = magnitudes.remove(id).unwrap_or_default();
-        if !query.all_magnitudes {
-            magnitudes.retain(|row| Some(&row.magnitude_id) == event.preferred_magnitude_id.as_ref());
+        for origin in of_magnitudes.remove(id).unwrap_or_default() {
+            if origins.iter().all(|other: &Origin| other.origin_id != origin.origin_id) {
+                origins.push(origin);
+            }
         }
+        let magnitudes = magnitudes.remove(id).unwrap_or_default();
         let mut arrivals = arrivals.remove(id).unwrap_or_default();
         arrivals.retain(|arrival| origins.iter().any(|origin| origin.origin_id == arrival.origin_id));
         let mut seen = HashSet::new();
@@ -380,7 +408,8 @@ async fn details(context: &SessionContext, query: &Query, rows: Vec<EventRow>) -
             .filter(|arrival| seen.insert(arrival.pick_id.as_str()))
             .filter_map(|arrival| picks.get(&arrival.pick_id).cloned())
             .collect();
-        let amplitudes = amplitudes.remove(id).unwrap_or_default();
+        let mut amplitudes = amplitudes.remove(id).unwrap_or_default();
+        amplitudes.retain(|amplitude| origins.iter().any(|origin| origin.origin_id == amplitude.origin_id));
         EventDetail { event, origins, magnitudes, arrivals, picks, amplitudes }
     });
     Ok(Bulletin { events: details.collect() })

@@ -25,7 +25,7 @@ pub(crate) use segments::{SegmentFilter, SegmentRow, WithSamples, count_segments
 pub(crate) use selection::{Patterns, Selection, add_conditions, windows_of};
 pub(crate) use solutions::{
     Near, PickFilter, amplitudes_of_events, arrivals_of_events, arrivals_of_origins, arrivals_of_picks,
-    count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id,
+    count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id, preferred_origins,
 };
 pub(crate) use statement::{Conditions, query_failure};
 pub(crate) use updates::Updates;

@@ -213,7 +213,7 @@ pub fn write_event_text(events: &[Event]) -> String {
         let author = if event.magnitude.is_some() { agency.as_str() } else { "" };
         let _ = writeln!(
             out,
-            "{id}|{time}|{latitude}|{longitude}|{depth}|{agency}|seislake|{agency}|{id}|{magnitude_type}|{magnitude}|\
+            "{id}|{time}|{latitude}|{longitude}|{depth}|{agency}|seislake|seislake|{id}|{magnitude_type}|{magnitude}|\
              {author}||{kind}",
             id = event.event_id,
             kind = if event.status == EventStatus::Deleted { NOT_EXISTING } else { "earthquake" },

@@ -95,7 +95,7 @@ fn write_event(xml: &mut XmlWriter, detail: &EventDetail) {
         write_origin(xml, origin, detail);
     }
     for magnitude in &detail.magnitudes {
-        write_magnitude(xml, magnitude, event);
+        write_magnitude(xml, magnitude, detail);
     }
     xml.close();
 }
@@ -154,12 +154,12 @@ fn evaluation(xml: &mut XmlWriter, mode: EvaluationMode, status: EvaluationStatu
     xml.leaf("evaluationStatus", status.as_str());
 }
 
-/// How far a solution has been looked at: the preferred one as far as its event, one of a withdrawn event was rejected.
-fn status(event: &Event, own: EvaluationStatus, is_preferred: bool) -> EvaluationStatus {
+/// How far a solution has been looked at and by whom: the preferred one as its event, one of a withdrawn event was rejected.
+fn solution_evaluation(xml: &mut XmlWriter, event: &Event, own: &Provenance, is_preferred: bool) {
+    let of = if is_preferred { &event.provenance } else { own };
     match event.status {
-        EventStatus::Deleted => EvaluationStatus::Rejected,
-        _ if is_preferred => event.provenance.evaluation_status.max(own),
-        _ => own,
+        EventStatus::Deleted => evaluation(xml, of.evaluation_mode, EvaluationStatus::Rejected),
+        _ => evaluation(xml, of.evaluation_mode, of.evaluation_status),
     }
 }
 
@@ -236,8 +236,7 @@ fn write_origin(xml: &mut XmlWriter, origin: &Origin, detail: &EventDetail) {
     xml.close();
     let is_preferred = detail.event.preferred_origin_id == origin.origin_id;
     let provenance = &origin.provenance;
-    let status = status(&detail.event, provenance.evaluation_status, is_preferred);
-    evaluation(xml, provenance.evaluation_mode, status);
+    solution_evaluation(xml, &detail.event, provenance, is_preferred);
     creation_info(xml, provenance, &provenance.method_version);
     xml.open("comment", &[]);
     let covariance: Vec<String> = origin.covariance_km2.iter().map(|value| format!("{value:.6}")).collect();
@@ -283,16 +282,20 @@ fn write_arrival(xml: &mut XmlWriter, arrival: &Arrival, origin: &Origin) {
     xml.close();
 }
 
-fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, event: &Event) {
+fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, detail: &EventDetail) {
+    let event = &detail.event;
     xml.open("magnitude", &[("publicID", &public_id(&magnitude.magnitude_id))]);
     quantity(xml, "mag", magnitude.magnitude, magnitude.uncertainty);
     xml.leaf("type", &magnitude.magnitude_type);
     xml.leaf("stationCount", &magnitude.station_count.to_string());
-    xml.leaf("originID", &public_id(&magnitude.origin_id));
+    // An origin that the document does not have is nobody's.
+    if detail.origins.iter().any(|origin| origin.origin_id == magnitude.origin_id) {
+        xml.leaf("originID", &public_id(&magnitude.origin_id));
+    }
     method_id(xml, "methodID", "method", &magnitude.provenance.method);
     let is_preferred = event.preferred_magnitude_id.as_ref() == Some(&magnitude.magnitude_id);
     let provenance = &magnitude.provenance;
-    evaluation(xml, provenance.evaluation_mode, status(event, provenance.evaluation_status, is_preferred));
+    solution_evaluation(xml, event, provenance, is_preferred);
     creation_info(xml, provenance, &provenance.method_version);
     xml.close();
 }

@@ -143,6 +143,9 @@ pub struct Location {
     pub origin: Origin,
     /// Its arrivals.
     pub arrivals: Vec<Arrival>,
+    /// Where the channels of its picks stood.
+    #[serde(default)]
+    pub sites: BTreeMap<SourceId, Coordinates>,
     /// Amplitudes handed on to the magnitude stage.
     pub amplitude_traces: Vec<AmplitudeTrace>,
 }

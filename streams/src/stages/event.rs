@@ -1,6 +1,9 @@
 //! Stage `event`: proposals to revisions of events. It alone writes events, and what belongs to them.
 
+use std::sync::Arc;
+
 use seislake_seismo::event::{EventOwner, EventOwnerState, EventSettings};
+use seislake_seismo::travel_time::TravelTime;
 use seislake_tables::{TableBatch, amplitudes, arrivals, events, magnitudes, origins};
 
 use crate::Error;
@@ -8,6 +11,15 @@ use crate::message::{Envelope, Message, PROPOSALS, REVISIONS};
 use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
 use crate::topology::{Feed, StageSpec};
+
+/// What the stage needs.
+#[derive(Clone, Debug)]
+pub struct EventConfig {
+    /// The rules.
+    pub settings: EventSettings,
+    /// Earth model.
+    pub travel_time: Arc<dyn TravelTime>,
+}
 
 /// Owns events.
 #[derive(Debug)]
@@ -25,7 +37,11 @@ pub(super) const SPEC: StageSpec = StageSpec {
     says: |message| matches!(message, Message::Revision { .. }),
     rows,
     start: |builder, context, wiring| {
-        Box::pin(builder.add_stage::<EventStage>(context.settings.event.clone(), wiring))
+        let config = EventConfig {
+            settings: context.settings.event.clone(),
+            travel_time: Arc::clone(&context.travel_time),
+        };
+        Box::pin(builder.add_stage::<EventStage>(config, wiring))
     },
 };
 
@@ -47,20 +63,21 @@ fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
 impl Stage for EventStage {
     const NAME: &'static str = "event";
     const STATE_VERSION: u32 = 1;
-    type Config = EventSettings;
+    type Config = EventConfig;
     type Settings = EventSettings;
     type State = EventOwnerState;
 
-    fn settings(config: &EventSettings) -> EventSettings {
-        config.clone()
+    fn settings(config: &EventConfig) -> EventSettings {
+        config.settings.clone()
     }
 
-    fn with_settings(_: &EventSettings, settings: EventSettings) -> EventSettings {
-        settings
+    fn with_settings(config: &EventConfig, settings: EventSettings) -> EventConfig {
+        EventConfig { settings, ..config.clone() }
     }
 
-    fn init(config: &EventSettings) -> Result<Self, Error> {
-        Ok(Self { owner: EventOwner::new(config.clone()) })
+    fn init(config: &EventConfig) -> Result<Self, Error> {
+        let travel_time = Arc::clone(&config.travel_time);
+        Ok(Self { owner: EventOwner::new(config.settings.clone(), travel_time) })
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
@@ -83,7 +100,8 @@ impl Stage for EventStage {
         self.owner.snapshot()
     }
 
-    fn restore(config: &EventSettings, state: EventOwnerState) -> Result<Self, Error> {
-        Ok(Self { owner: EventOwner::restore(config.clone(), state) })
+    fn restore(config: &EventConfig, state: EventOwnerState) -> Result<Self, Error> {
+        let travel_time = Arc::clone(&config.travel_time);
+        Ok(Self { owner: EventOwner::restore(config.settings.clone(), travel_time, state) })
     }
 }

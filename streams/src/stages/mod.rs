@@ -10,7 +10,7 @@ mod pick;
 mod tests;
 
 pub use associate::{AssociateConfig, AssociateStage};
-pub use event::EventStage;
+pub use event::{EventConfig, EventStage};
 pub use inventory::InventoryHandle;
 pub use locate::{LocateConfig, LocateStage};
 pub use magnitude::{MagnitudeConfig, MagnitudeStage};

@@ -241,6 +241,7 @@ fn a_document_says_who_found_it_and_how_far_it_was_looked_at() {
 
     let detail = &mut bulletin.events[0];
     detail.event.provenance.evaluation_status = EvaluationStatus::Reviewed;
+    detail.event.provenance.evaluation_mode = EvaluationMode::Manual;
     let other = Origin { origin_id: "origin/other".into(), ..detail.origins[0].clone() };
     detail.origins[0].provenance = Provenance {
         agency_id: "A & B".to_owned(),

@@ -103,8 +103,14 @@ async fn document(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<St
             write_csv(&bulletin.events.into_iter().map(|detail| detail.event).collect::<Vec<_>>())
         }
         ExportFormat::Geojson => {
-            let events: Vec<_> =
-                bulletin.events.iter().map(|detail| (&detail.event, detail.origins.first())).collect();
+            let events: Vec<_> = bulletin
+                .events
+                .iter()
+                .map(|detail| {
+                    let preferred = &detail.event.preferred_origin_id;
+                    (&detail.event, detail.origins.iter().find(|origin| origin.origin_id == *preferred))
+                })
+                .collect();
             let metadata = GeoJsonMetadata {
                 generated_at: SystemClock.now(),
                 url: String::new(),

@@ -15,6 +15,7 @@ use seislake_catalog::{Lake, LakeFinding, kept_name};
 use seislake_model::Offsets;
 use seislake_streams::message::{WAVEFORMS_RAW, dead_letter_topic};
 use seislake_streams::topic::{self, LogDamage, LogFinding};
+use seislake_streams::topology;
 use seislake_streams::{StateFound, put_state_aside, state_of};
 use serde::Serialize;
 
@@ -245,7 +246,7 @@ fn of_strange(found: &Strange) -> Finding {
         name if name == PURPOSE_FILE => "what the home is for",
         name if name == PLACE_FILE => "where the warehouse is",
         "warehouse" => "all rows, but for what the log holds",
-        name if name == "log" || name.starts_with("waveforms.") || name.ends_with(".log") => {
+        name if name == "log" || topology::is_topic_folder(name) || name.ends_with(".log") => {
             "records of the log, but for those that the tables hold"
         }
         name if name.parse::<u32>().is_ok() => "records of the log, but for those that the tables hold",

@@ -20,6 +20,7 @@ use seislake_catalog::kept_name;
 
 use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE, WAREHOUSE_FOLDER, table_states};
 use crate::velocity_model;
+use seislake_streams::topology;
 
 /// Something that is no file of a home, in the place of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +198,7 @@ fn entry_of(place: &Path, is_asked: impl Fn(&str) -> bool) -> impl Iterator<Item
 /// Topics, their partitions and segments.
 fn of_log(log: &Path) -> Vec<Strange> {
     let mut found = Vec::new();
-    let is_topic = |name: &str| name.starts_with("waveforms.") && !name.contains(".damaged");
+    let is_topic = |name: &str| topology::is_topic_folder(name) && !name.contains(".damaged");
     for (topic, _) in entries(log).into_iter().filter(|(_, name)| is_topic(name)) {
         found.extend(look(&topic, Place::Folder, Way::MadeAgain));
         for (entry, inside) in entries(&topic) {

@@ -3,7 +3,7 @@
 use toml::Table;
 
 /// Keys whose numbers have closer bounds than "0 or more", both included.
-pub(super) const RANGES: [(&str, f64, f64); 64] = [
+pub(super) const RANGES: [(&str, f64, f64); 65] = [
     ("streams.raw_partition_count", 1.0, 256.0),
     ("streams.idle_after_s", 0.001, f64::MAX),
     ("streams.segment_bytes", 1_048_576.0, f64::MAX),
@@ -66,7 +66,8 @@ pub(super) const RANGES: [(&str, f64, f64); 64] = [
     ("event.shared_picks_min", 0.01, 1.0),
     ("event.same_event_s_max", 0.0, 600.0),
     ("event.same_event_km_max", 0.0, 1000.0),
-    ("event.events_max", 1.0, 1e6),
+    ("event.same_event_residual_s_max", 0.0, 60.0),
+    ("event.events_max", 100.0, 50_000.0),
     ("magnitude.distance_km_max", 1.0, 20_000.0),
 ];
 

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use seislake_model::EvaluationMode;
-
 use super::*;
 use crate::geometry::distance_azimuth;
 
@@ -12,8 +10,8 @@ use crate::geometry::distance_azimuth;
 pub(super) struct Index {
     by_event: HashMap<EventId, u64>,
     by_origin: HashMap<OriginId, u64>,
-    /// Events of a pick, by its short id.
-    by_pick: HashMap<u64, BTreeSet<u64>>,
+    /// Events of a pick, by its short id, with the number of their origins that use it.
+    by_pick: HashMap<u64, BTreeMap<u64, u32>>,
     /// Events by the times of their origins.
     by_time: BTreeSet<(Timestamp, u64, OriginId)>,
 }
@@ -41,7 +39,7 @@ impl Index {
         self.by_origin.insert(origin.origin_id.clone(), number);
         self.by_time.insert((origin.origin_time, number, origin.origin_id.clone()));
         for pick in &origin.picks {
-            self.by_pick.entry(*pick).or_default().insert(number);
+            *self.by_pick.entry(*pick).or_default().entry(number).or_default() += 1;
         }
     }
 
@@ -50,7 +48,12 @@ impl Index {
         self.by_time.remove(&(origin.origin_time, number, origin.origin_id.clone()));
         for pick in &origin.picks {
             if let Some(events) = self.by_pick.get_mut(pick) {
-                events.remove(&number);
+                if let Some(count) = events.get_mut(&number) {
+                    *count -= 1;
+                    if *count == 0 {
+                        events.remove(&number);
+                    }
+                }
                 if events.is_empty() {
                     self.by_pick.remove(pick);
                 }
@@ -61,11 +64,14 @@ impl Index {
 
 impl EventOwner {
     /// The events that an origin is of: the one that stays first, then those that turn out to be the same. None: a new one.
-    pub(super) fn events_of(&self, named: &EventId, origin: &OriginRecord) -> Vec<u64> {
-        let named = self.number_of(named).ok();
+    pub(super) fn events_of(&self, location: &Location, origin: &OriginRecord) -> Vec<u64> {
+        let named = self.number_of(&location.origin.event_id).ok();
         let mut found = self.sharing_picks(origin);
+        // Stages name an event by its first pick: one that was withdrawn must not take in another that lives.
+        let lives = |number: &u64| self.state.events.get(number).is_some_and(EventRecord::lives);
+        let named = named.filter(|number| lives(number) || found.is_empty());
         if found.is_empty() && named.is_none() {
-            found.extend(self.at_the_same_place(origin));
+            found.extend(self.at_the_same_place(location, origin));
         }
         if let Some(named) = named {
             found.retain(|number| *number != named);
@@ -93,7 +99,8 @@ impl EventOwner {
 
     /// Events of which an origin has enough picks in common with this one.
     fn sharing_picks(&self, origin: &OriginRecord) -> Vec<u64> {
-        let events = origin.picks.iter().filter_map(|pick| self.index.by_pick.get(pick)).flatten();
+        let events =
+            origin.picks.iter().filter_map(|pick| self.index.by_pick.get(pick)).flat_map(BTreeMap::keys);
         let events: BTreeSet<u64> = events.copied().collect();
         let shares = |other: &OriginRecord| {
             let common = other.picks.iter().filter(|pick| origin.picks.binary_search(pick).is_ok()).count();
@@ -106,36 +113,50 @@ impl EventOwner {
             .collect()
     }
 
-    /// The event of which an origin lies at the same time and place, as far as both are known, on other stations: one
-    /// earthquake gives a station one P.
-    fn at_the_same_place(&self, origin: &OriginRecord) -> Option<u64> {
+    /// The event whose hypocentre explains the picks of this origin, and of which no station has a phase at another time:
+    /// one earthquake gives a station one P and one S.
+    fn at_the_same_place(&self, location: &Location, origin: &OriginRecord) -> Option<u64> {
         let apart_s = self.settings.same_event_s_max;
         let first = (origin.origin_time.add_seconds(-apart_s), 0, OriginId::default());
         let last = (origin.origin_time.add_seconds(apart_s), u64::MAX, OriginId::default());
         let near: BTreeSet<u64> =
             self.index.by_time.range(first..=last).map(|(_, number, _)| *number).collect();
-        let apart = |other: &OriginRecord| {
-            let seconds = other.origin_time.seconds_since(origin.origin_time).abs();
-            let (flat_km, _) =
-                distance_azimuth(origin.latitude, origin.longitude, other.latitude, other.longitude);
-            let sigma_s = origin.time_uncertainty_s.hypot(other.time_uncertainty_s);
-            let sigma_km = origin.ellipse_major_km.hypot(other.ellipse_major_km);
-            let agree = seconds <= apart_s.min(3.0 * sigma_s + TIME_SLACK_S)
-                && flat_km <= self.settings.same_event_km_max.min(3.0 * sigma_km + PLACE_SLACK_KM);
-            agree.then_some(seconds)
+        let near_km = |other: &OriginRecord| {
+            distance_azimuth(origin.latitude, origin.longitude, other.latitude, other.longitude).0
         };
-        let same = |event: &EventRecord| {
-            let common = |other: &OriginRecord| {
-                other.p_stations.iter().any(|station| origin.p_stations.binary_search(station).is_ok())
-            };
-            if event.origins.iter().any(common) {
+        let fits = |other: &OriginRecord| {
+            if near_km(other) > self.settings.same_event_km_max {
                 return None;
             }
-            event.origins.iter().filter_map(apart).min_by(f64::total_cmp)
+            self.residual_s(location, other)
+                .filter(|residual| *residual <= self.settings.same_event_residual_s_max)
+        };
+        let same = |event: &EventRecord| {
+            let twice =
+                |other: &OriginRecord| other.phase_times.iter().any(|phase| is_another(origin, phase));
+            if event.origins.iter().any(twice) {
+                return None;
+            }
+            event.origins.iter().filter_map(fits).min_by(f64::total_cmp)
         };
         let candidates =
             self.living(near.into_iter()).filter_map(|(number, event)| Some((same(event)?, number)));
         candidates.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1))).map(|(_, number)| number)
+    }
+
+    /// How far half of the picks of a location come from where they belong if the hypocentre was that of `other`, seconds.
+    fn residual_s(&self, location: &Location, other: &OriginRecord) -> Option<f64> {
+        let residual = |arrival: &Arrival| {
+            let at = location.sites.get(&arrival.source_id)?;
+            let (km, _) = distance_azimuth(other.latitude, other.longitude, at.latitude, at.longitude);
+            let travel_s =
+                self.travel_time.time_s(arrival.phase, km, other.depth_km, at.elevation_m / 1000.0)?;
+            let residual = arrival.pick_time.seconds_since(other.origin_time) - travel_s;
+            residual.is_finite().then_some(residual.abs())
+        };
+        let mut residuals: Vec<f64> = location.arrivals.iter().filter_map(residual).collect();
+        residuals.sort_unstable_by(f64::total_cmp);
+        residuals.get(residuals.len() / 2).copied()
     }
 
     fn living(&self, numbers: impl Iterator<Item = u64>) -> impl Iterator<Item = (u64, &EventRecord)> {
@@ -145,6 +166,12 @@ impl EventOwner {
     }
 }
 
-/// Uncertainties say nothing of errors of the velocity model, which two sets of stations see differently.
-const TIME_SLACK_S: f64 = 0.5;
-const PLACE_SLACK_KM: f64 = 5.0;
+/// Whether an origin has the same phase at the same station at another time.
+fn is_another(origin: &OriginRecord, (phase, time): &(u64, Timestamp)) -> bool {
+    let first = origin.phase_times.partition_point(|(known, _)| known < phase);
+    let own = origin.phase_times[first..].iter().take_while(|(known, _)| known == phase);
+    own.into_iter().any(|(_, own)| own.seconds_since(*time).abs() > SAME_PHASE_S)
+}
+
+/// Picks of one phase at one station, of other sensors or pickers, are of one arrival up to this long apart.
+const SAME_PHASE_S: f64 = 0.3;

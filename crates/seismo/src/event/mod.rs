@@ -17,14 +17,17 @@ mod rank;
 mod tests;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use seislake_model::{
-    EvaluationStatus, Event, EventId, EventStatus, Location, Magnitude, MagnitudeId, MagnitudeResult,
-    OriginId, Proposal, Provenance, Review, ReviewAction, Revision, Timestamp, short_id,
+    Arrival, EvaluationMode, EvaluationStatus, Event, EventId, EventStatus, Location, Magnitude, MagnitudeId,
+    MagnitudeResult, OriginId, Proposal, Provenance, Review, ReviewAction, Revision, Timestamp, short_id,
 };
 use serde::{Deserialize, Serialize};
 
 use matching::Index;
+
+use crate::travel_time::TravelTime;
 
 /// Origins, and magnitudes, that one event may have: more is no science.
 const SOLUTIONS_MAX: usize = 200;
@@ -41,11 +44,12 @@ pub struct EventSettings {
     pub preferred_magnitudes: Vec<String>,
     /// Share of the picks of the smaller of two origins that makes them origins of one event.
     pub shared_picks_min: f64,
-    /// Origins without a common pick are of one event up to this long apart, if their uncertainties allow it and no station
-    /// has a P in both.
+    /// Origins with too few common picks can be of one event up to this long apart, if no station has a phase twice ...
     pub same_event_s_max: f64,
-    /// ... and up to this far apart.
+    /// ... up to this far apart ...
     pub same_event_km_max: f64,
+    /// ... and if half of the picks of the one come this close to where the other has them.
+    pub same_event_residual_s_max: f64,
     /// Events that proposals can still change: the latest declared.
     pub events_max: usize,
 }
@@ -60,7 +64,8 @@ impl Default for EventSettings {
             shared_picks_min: 0.5,
             same_event_s_max: 5.0,
             same_event_km_max: 50.0,
-            events_max: 20_000,
+            same_event_residual_s_max: 0.5,
+            events_max: 5000,
         }
     }
 }
@@ -103,21 +108,25 @@ struct OriginRecord {
     provenance: Provenance,
     /// Short ids of its picks, ascending.
     picks: Vec<u64>,
-    /// Short ids of the stations of its P picks, ascending.
-    p_stations: Vec<u64>,
+    /// Times of its picks by the short id of station and phase, ascending.
+    phase_times: Vec<(u64, Timestamp)>,
+    /// Short ids of the results that measured its magnitude.
+    measured: Vec<u64>,
 }
 
 impl OriginRecord {
     fn new(location: &Location) -> Self {
         let origin = &location.origin;
-        let sorted = |mut ids: Vec<u64>| {
-            ids.sort_unstable();
-            ids.dedup();
-            ids
+        let arrivals = || location.arrivals.iter();
+        let mut picks: Vec<u64> = arrivals().map(|arrival| short_id(&arrival.pick_id)).collect();
+        picks.sort_unstable();
+        picks.dedup();
+        let of_phase = |arrival: &Arrival| {
+            let phase = format!("{}/{}", arrival.source_id.station_key(), arrival.phase.as_str());
+            (short_id(&phase), arrival.pick_time)
         };
-        let p = |arrival: &&seislake_model::Arrival| arrival.phase == seislake_model::Phase::P;
-        let stations =
-            location.arrivals.iter().filter(p).map(|arrival| short_id(&arrival.source_id.station_key()));
+        let mut phase_times: Vec<(u64, Timestamp)> = arrivals().map(of_phase).collect();
+        phase_times.sort_unstable();
         Self {
             origin_id: origin.origin_id.clone(),
             origin_time: origin.origin_time,
@@ -128,8 +137,9 @@ impl OriginRecord {
             ellipse_major_km: origin.ellipse_major_km,
             used_phase_count: origin.used_phase_count,
             provenance: origin.provenance.clone(),
-            picks: sorted(location.arrivals.iter().map(|arrival| short_id(&arrival.pick_id)).collect()),
-            p_stations: sorted(stations.collect()),
+            picks,
+            phase_times,
+            measured: Vec::new(),
         }
     }
 }
@@ -173,6 +183,8 @@ struct EventRecord {
     evaluation: Option<Provenance>,
     merged_into: Option<EventId>,
     is_withdrawn: bool,
+    /// Somebody made it of another, or another of it.
+    is_split: bool,
 }
 
 impl EventRecord {
@@ -187,6 +199,7 @@ impl EventRecord {
             evaluation: None,
             merged_into: None,
             is_withdrawn: false,
+            is_split: false,
         }
     }
 
@@ -196,7 +209,9 @@ impl EventRecord {
 
     /// Whether a person has looked at it: programs do not merge it away.
     fn is_reviewed(&self) -> bool {
-        self.evaluation.is_some() || self.chosen_origin.is_some()
+        let manual = |origin: &OriginRecord| origin.provenance.evaluation_mode == EvaluationMode::Manual;
+        let chosen = self.chosen_origin.is_some() || self.chosen_magnitude.is_some();
+        chosen || self.is_split || self.evaluation.is_some() || self.origins.iter().any(manual)
     }
 }
 
@@ -213,14 +228,15 @@ pub struct EventOwnerState {
 #[derive(Clone, Debug)]
 pub struct EventOwner {
     settings: EventSettings,
+    travel_time: Arc<dyn TravelTime>,
     state: EventOwnerState,
     index: Index,
 }
 
 impl EventOwner {
     /// Before the first proposal.
-    pub fn new(settings: EventSettings) -> Self {
-        Self::restore(settings, EventOwnerState::default())
+    pub fn new(settings: EventSettings, travel_time: Arc<dyn TravelTime>) -> Self {
+        Self::restore(settings, travel_time, EventOwnerState::default())
     }
 
     /// Everything remembered; [`EventOwner::restore`] goes on from it as if nothing had happened.
@@ -229,12 +245,16 @@ impl EventOwner {
     }
 
     /// Goes on where `state` was taken; other settings hold for what is proposed from now on.
-    pub fn restore(settings: EventSettings, state: EventOwnerState) -> Self {
+    pub fn restore(
+        settings: EventSettings,
+        travel_time: Arc<dyn TravelTime>,
+        state: EventOwnerState,
+    ) -> Self {
         let mut index = Index::default();
         for (number, record) in &state.events {
             index.add_event(*number, record);
         }
-        Self { settings, state, index }
+        Self { settings, travel_time, state, index }
     }
 
     /// What becomes of a proposal. `None`: nothing, it was known.
@@ -254,11 +274,13 @@ impl EventOwner {
             return Ok(None);
         }
         let record = OriginRecord::new(&location);
+        let found = self.events_of(&location, &record);
         let Location { mut origin, mut arrivals, .. } = location;
-        let found = self.events_of(&origin.event_id, &record);
         let together = found.iter().filter_map(|number| self.state.events.get(number));
-        if together.map(|event| event.origins.len()).sum::<usize>() >= SOLUTIONS_MAX {
-            return Err(Refusal::TooMany { event_id: origin.event_id, what: "origins" });
+        let counts = together.map(|event| (event.origins.len(), event.magnitudes.len()));
+        let (origins, magnitudes) = counts.fold((1, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        if origins > SOLUTIONS_MAX || magnitudes > SOLUTIONS_MAX {
+            return Err(Refusal::TooMany { event_id: origin.event_id, what: "origins or magnitudes" });
         }
         let number = match found.first() {
             Some(number) => *number,
@@ -285,15 +307,23 @@ impl EventOwner {
         let origin_id = of_magnitude.or_else(|| amplitudes.first().map(|amplitude| &amplitude.origin_id));
         let Some(origin_id) = origin_id else { return Ok(None) };
         let number = self.index.of_origin(origin_id).ok_or_else(|| self.not_found("origin", origin_id))?;
+        let ids = amplitudes.iter().map(|amplitude| amplitude.amplitude_id.as_str());
+        let ids = ids.chain(magnitude.iter().map(|magnitude| magnitude.magnitude_id.as_str()));
+        let result = short_id(&ids.collect::<Vec<_>>().join(" "));
         let Some(event) = self.state.events.get_mut(&number) else { return Ok(None) };
-        if event.magnitudes.len() >= SOLUTIONS_MAX {
+        let is_full = event.magnitudes.len() >= SOLUTIONS_MAX;
+        let Some(origin) = event.origins.iter_mut().find(|origin| origin.origin_id == *origin_id) else {
+            return Ok(None);
+        };
+        if origin.measured.contains(&result) {
+            return Ok(None);
+        }
+        if is_full || origin.measured.len() >= SOLUTIONS_MAX {
             return Err(Refusal::TooMany { event_id: event.event_id.clone(), what: "magnitudes" });
         }
+        origin.measured.push(result);
         amplitudes.iter_mut().for_each(|amplitude| amplitude.event_id = event.event_id.clone());
         if let Some(magnitude) = &mut magnitude {
-            if event.magnitudes.iter().any(|known| known.magnitude_id == magnitude.magnitude_id) {
-                return Ok(None);
-            }
             magnitude.event_id = event.event_id.clone();
             event.magnitudes.push(MagnitudeRecord::new(magnitude));
         }
@@ -313,6 +343,13 @@ impl EventOwner {
                     return Err(Refusal::Senseless(format!(
                         "event \"{event_id}\" cannot be merged into itself"
                     )));
+                }
+                let solutions = |number: u64| {
+                    let event = self.state.events.get(&number);
+                    event.map_or(0, |event| event.origins.len().max(event.magnitudes.len()))
+                };
+                if solutions(number) + solutions(survivor) > SOLUTIONS_MAX {
+                    return Err(Refusal::TooMany { event_id: into, what: "origins or magnitudes" });
                 }
                 self.merge(number, survivor);
                 changed.push(survivor);
@@ -448,7 +485,11 @@ impl EventOwner {
         for origin in &leaving {
             self.index.add_origin(new, origin);
         }
-        self.change(new, |event| (event.origins, event.magnitudes) = (leaving, measured));
+        self.change(number, |event| event.is_split = true);
+        self.change(new, |event| {
+            (event.origins, event.magnitudes) = (leaving, measured);
+            event.is_split = true;
+        });
         Ok(new)
     }
 
@@ -467,8 +508,19 @@ impl EventOwner {
 
     fn forget(&mut self) {
         while self.state.events.len() > self.settings.events_max.max(1) {
-            if let Some((number, record)) = self.state.events.pop_first() {
-                self.index.remove_event(number, &record);
+            let Some((number, record)) = self.state.events.pop_first() else { break };
+            self.index.remove_event(number, &record);
+            // Nobody can follow a pointer to it any more: what points there goes with it.
+            let mut gone = vec![record.event_id];
+            while let Some(survivor) = gone.pop() {
+                let points = |event: &EventRecord| event.merged_into.as_ref() == Some(&survivor);
+                let pointing = self.state.events.iter().filter(|(_, event)| points(event));
+                for number in pointing.map(|(number, _)| *number).collect::<Vec<_>>() {
+                    if let Some(record) = self.state.events.remove(&number) {
+                        self.index.remove_event(number, &record);
+                        gone.push(record.event_id);
+                    }
+                }
             }
         }
     }

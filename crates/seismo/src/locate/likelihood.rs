@@ -39,7 +39,7 @@ pub(super) struct Observation<'a> {
     /// Standard deviation of pick and calculated time together.
     pub(super) error_s: f64,
     pub(super) station_index: usize,
-    coordinates: Coordinates,
+    pub(super) coordinates: Coordinates,
     site: SurfacePoint,
 }
 

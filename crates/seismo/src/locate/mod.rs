@@ -214,7 +214,9 @@ impl Locator {
             provenance: Provenance::automatic(METHOD, METHOD_VERSION, creation_time),
             earth_model,
         };
-        Location { origin, arrivals, amplitude_traces: association.amplitude_traces.clone() }
+        let observations = network.observations().iter();
+        let sites = observations.map(|one| (one.pick.source_id.clone(), one.coordinates)).collect();
+        Location { origin, arrivals, sites, amplitude_traces: association.amplitude_traces.clone() }
     }
 
     fn arrivals(

@@ -30,7 +30,7 @@ fn location(traces: Vec<AmplitudeTrace>) -> Location {
         provenance: Provenance::default(),
         earth_model: String::new(),
     };
-    Location { origin, arrivals: Vec::new(), amplitude_traces: traces }
+    Location { origin, arrivals: Vec::new(), sites: BTreeMap::new(), amplitude_traces: traces }
 }
 
 /// Station number `n` stands `10 n` km to the north.

@@ -74,8 +74,8 @@ pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]
     match new.filter(near).count() {
         0 => None,
         count => Some(format!(
-            "{count} of the new events lie within {SAME_EVENT_S} s and {SAME_EVENT_KM} km of events that the home held before, and may be the same: an event is \
-             declared from the records of one import; import all stations of a time together, into a new home"
+            "{count} of the new events lie within {SAME_EVENT_S} s and {SAME_EVENT_KM} km of events that the home held before, and may be the same, though \
+             their picks do not fit them: import all stations of a time together, into a new home"
         )),
     }
 }
