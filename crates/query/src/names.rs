@@ -116,7 +116,9 @@ fn of_select(select: &mut Select) {
     }
     let mut names: HashSet<String> = taken.clone();
     names.extend(select.projection.iter().filter_map(|item| match item {
-        SelectItem::UnnamedExpr(expression) => column_name(expression),
+        SelectItem::UnnamedExpr(expression) if subquery_name(expression).is_none() => {
+            Some(bare_name(&without_casts(expression)))
+        }
         _ => None,
     }));
     let mut seen: HashSet<String> = HashSet::new();
@@ -242,7 +244,7 @@ fn subquery_name(expression: &Expr) -> Option<String> {
     let SetExpr::Select(select) = query.body.as_ref() else { return None };
     match select.projection.as_slice() {
         [SelectItem::ExprWithAlias { alias, .. }] => Some(ident_name(alias)),
-        [SelectItem::UnnamedExpr(expression)] => column_name(expression),
+        [SelectItem::UnnamedExpr(expression)] => Some(bare_name(&without_casts(expression))),
         _ => None,
     }
 }
@@ -359,6 +361,8 @@ mod tests {
             ("SELECT s AS n, n FROM T", "n n_1"),
             ("SELECT n, (SELECT max(v) AS n FROM U) FROM T", "n n_1"),
             ("SELECT (SELECT 1 AS k), (SELECT 2 AS k), (SELECT n FROM U LIMIT 1), n FROM T", "k k_1 n_1 n"),
+            ("SELECT count(*), (SELECT COUNT(*) FROM U) FROM T", "count(*) count(*)_1"),
+            ("SELECT (SELECT max(v) FROM U), max(s), (SELECT max(v) FROM U) FROM T", "max(u.v) max(t.s) max(v)_1"),
             ("SELECT n, s AS n FROM T", "n n_1"),
             ("SELECT n, CAST(n AS DOUBLE) FROM T", "n CAST(n AS DOUBLE)"),
             ("SELECT CAST(t.n AS DOUBLE), n::VARCHAR, n FROM T", "CAST(t.n AS DOUBLE) n::VARCHAR n"),
@@ -389,6 +393,7 @@ mod tests {
             ("SELECT 1, 1 UNION ALL SELECT 2, 3", "1,1;2,3"),
             ("SELECT 'a', 'A', 'a'", "a,A,a"),
             ("SELECT count(*), count(*) FROM range(0, 3)", "3,3"),
+            ("SELECT count(*), (SELECT count(*) FROM range(0, 5)) FROM range(0, 3)", "3,5"),
         ] {
             assert_eq!(answer(sql).await.as_deref(), Ok(rows), "{sql}");
         }
