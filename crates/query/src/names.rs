@@ -362,7 +362,10 @@ mod tests {
             ("SELECT n, (SELECT max(v) AS n FROM U) FROM T", "n n_1"),
             ("SELECT (SELECT 1 AS k), (SELECT 2 AS k), (SELECT n FROM U LIMIT 1), n FROM T", "k k_1 n_1 n"),
             ("SELECT count(*), (SELECT COUNT(*) FROM U) FROM T", "count(*) count(*)_1"),
-            ("SELECT (SELECT max(v) FROM U), max(s), (SELECT max(v) FROM U) FROM T", "max(u.v) max(t.s) max(v)_1"),
+            (
+                "SELECT (SELECT max(v) FROM U), max(s), (SELECT max(v) FROM U) FROM T",
+                "max(u.v) max(t.s) max(v)_1",
+            ),
             ("SELECT n, s AS n FROM T", "n n_1"),
             ("SELECT n, CAST(n AS DOUBLE) FROM T", "n CAST(n AS DOUBLE)"),
             ("SELECT CAST(t.n AS DOUBLE), n::VARCHAR, n FROM T", "CAST(t.n AS DOUBLE) n::VARCHAR n"),

@@ -12,6 +12,7 @@
 //! [`EventSettings::events_max`]; their rows stay.
 
 mod matching;
+mod possible;
 mod rank;
 #[cfg(test)]
 mod tests;
@@ -270,6 +271,7 @@ impl EventOwner {
     }
 
     fn propose_origin(&mut self, location: Location) -> Result<Option<Revision>, Refusal> {
+        possible::origin(&location)?;
         if self.index.of_origin(&location.origin.origin_id).is_some() {
             return Ok(None);
         }
@@ -302,6 +304,7 @@ impl EventOwner {
     }
 
     fn propose_magnitude(&mut self, result: MagnitudeResult) -> Result<Option<Revision>, Refusal> {
+        possible::magnitude(&result)?;
         let MagnitudeResult { mut magnitude, mut amplitudes } = result;
         let of_magnitude = magnitude.as_ref().map(|magnitude| &magnitude.origin_id);
         let origin_id = of_magnitude.or_else(|| amplitudes.first().map(|amplitude| &amplitude.origin_id));

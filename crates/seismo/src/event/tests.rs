@@ -457,3 +457,34 @@ fn amplitudes_without_a_magnitude_are_taken_once() {
     assert_eq!(owner.propose(alone()).unwrap().unwrap().amplitudes.len(), 1);
     assert_eq!(owner.propose(alone()), Ok(None));
 }
+
+#[test]
+fn what_no_earthquake_can_have_is_refused() {
+    let mut owner = owner();
+    let good = location("a", 0.0, &FOUR);
+    type Change = fn(&mut Location);
+    let wrong: [(Change, &str); 8] = [
+        (|it| it.origin.latitude = 200.0, "the latitude is 2e2, no number from -90 to 90"),
+        (|it| it.origin.longitude = f64::NAN, "the longitude is NaN, no number from -180 to 180"),
+        (|it| it.origin.depth_km = -1e308, "the depth in km is -1e308, no number from -20 to 1000"),
+        (|it| it.origin.event_id = "".into(), "the event id must have 1 to 256 characters"),
+        (|it| it.origin.origin_id = "x".repeat(300).into(), "the origin id must have 1 to 256 characters"),
+        (|it| it.origin.used_station_count = u32::MAX, "4294967295 stations are more than 1000000"),
+        (
+            |it| it.origin.provenance.agency_id = "é".repeat(300),
+            "its provenance holds a text of more than 256 characters",
+        ),
+        (|it| it.arrivals = vec![it.arrivals[0].clone(); 20_001], "20001 arrivals are more than 20000"),
+    ];
+    for (change, reason) in wrong {
+        let mut changed = good.clone();
+        change(&mut changed);
+        assert_eq!(owner.propose(origin(changed)).unwrap_err().to_string(), reason);
+    }
+    assert_eq!(owner.snapshot(), EventOwnerState::default());
+    one(&mut owner, origin(good.clone()));
+    for (value, stations) in [(1e6, 3), (f64::NAN, 3), (2.0, u32::MAX)] {
+        assert!(matches!(owner.propose(magnitude(&good, value, stations)), Err(Refusal::Senseless(_))));
+    }
+    assert_eq!(one(&mut owner, magnitude(&good, 2.0, 3)).magnitude, Some(2.0));
+}
