@@ -25,7 +25,9 @@ use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, InSubquery, Sort, WindowFunction};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
-use datafusion::logical_expr::{Distinct, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection};
+use datafusion::logical_expr::{
+    Distinct, DistinctOn, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection,
+};
 use datafusion::optimizer::AnalyzerRule;
 
 /// Makes values comparable, before the engine does it in its own way.
@@ -67,6 +69,7 @@ impl AnalyzerRule for CompareValues {
             let node = node.transform_data(|node| match node {
                 LogicalPlan::Join(join) => joined(join),
                 LogicalPlan::Distinct(Distinct::All(input)) => distinct(input),
+                LogicalPlan::Distinct(Distinct::On(on)) => Ok(distinct_on(on)),
                 other => Ok(Transformed::no(other)),
             })?;
             if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
@@ -253,6 +256,17 @@ fn joined(mut join: Join) -> Result<Transformed<LogicalPlan>> {
     }
     let join = LogicalPlan::Join(join);
     Ok(if changed { Transformed::yes(join) } else { Transformed::no(join) })
+}
+
+/// The first row of each group, in an order that begins with the groups: both with one zero.
+fn distinct_on(mut on: DistinctOn) -> Transformed<LogicalPlan> {
+    let schema = Arc::clone(on.input.schema());
+    let groups = on.on_expr.iter_mut();
+    let mut changed = groups.fold(false, |changed, group| changed | zeros::in_group(group, &schema));
+    let keys = on.sort_expr.iter_mut().flatten().take(on.on_expr.len());
+    changed |= keys.fold(false, |changed, key| changed | zeros::in_group(&mut key.expr, &schema));
+    let node = LogicalPlan::Distinct(Distinct::On(on));
+    if changed { Transformed::yes(node) } else { Transformed::no(node) }
 }
 
 /// Different rows: -0.0 is no other number than 0.0.

@@ -241,3 +241,18 @@ async fn functions_of_windows_stand_among_the_columns_only() {
     let named = format!("SELECT value, {NUMBER} AS n FROM range(0, 3) ORDER BY {NUMBER} DESC");
     assert_eq!(answer(&named).await.as_deref(), Ok("2,3;1,2;0,1"));
 }
+
+#[tokio::test]
+async fn the_first_row_of_each_value_knows_one_zero() {
+    const ZEROS: &str = "(VALUES (-0.0, 1), (0.0, 2), (-1.5, 3), (1.5, 4), (NULL, 5)) AS t(x, n)";
+    for (sql, rows) in [
+        ("SELECT DISTINCT ON (x) n FROM t ORDER BY x, n", "3;1;4;5"),
+        ("SELECT DISTINCT ON (x) n FROM t ORDER BY x, n DESC", "3;2;4;5"),
+        ("SELECT DISTINCT ON (round(x / 10), x) n FROM t ORDER BY round(x / 10), x, n DESC", "3;2;4;5"),
+        ("SELECT count(*) FROM (SELECT DISTINCT ON (x) n FROM t) AS q", "4"),
+        ("SELECT DISTINCT ON (n / 3) n FROM t ORDER BY n / 3, n", "1;3"),
+    ] {
+        let sql = sql.replace("FROM t", &format!("FROM {ZEROS}"));
+        assert_eq!(answer(&sql).await.as_deref(), Ok(rows), "{sql}");
+    }
+}
