@@ -159,7 +159,7 @@ fn sentences(found: &Findings, settings: &AssociateSettings) -> Vec<String> {
         let why = if found.response_count == 0 {
             "no channel has an instrument response, so amplitudes cannot be measured; import StationXML with responses (--stations) and the records into a new home"
         } else {
-            "no horizontal channel with a response recorded them well enough; the amplitudes there are stand in bulletin.amplitudes"
+            "too few stations have a horizontal channel with a response that recorded them well enough, in the same import as the vertical one; the amplitudes there are stand in bulletin.amplitudes"
         };
         sentences.push(format!("{without} of {} events have no magnitude: {why}", found.event_count));
     }
