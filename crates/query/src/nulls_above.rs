@@ -148,15 +148,6 @@ impl Watch for Forgetting {
     fn keeps_order(&self) -> bool {
         false
     }
-
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        input.execute(partition, context)
-    }
 }
 
 /// The row of the set `()` over no rows, where an operator gives the groups of such a set: keys are null, counts are zero.

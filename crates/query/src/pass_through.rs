@@ -29,7 +29,7 @@ pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
         true
     }
 
-    /// The batches of a partition of `input`, in their order, with the same columns.
+    /// The batches of a partition of `input`, in their order, with the same columns; as they come where nothing else is said.
     ///
     /// # Errors
     /// The input cannot be started.
@@ -38,7 +38,9 @@ pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
         input: &Arc<dyn ExecutionPlan>,
         partition: usize,
         context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream>;
+    ) -> Result<SendableRecordBatchStream> {
+        input.execute(partition, context)
+    }
 }
 
 /// `input`, watched.
