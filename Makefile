@@ -39,4 +39,5 @@ demo: ## the whole system on a synthetic network
 	$(CARGO) run --release -- demo
 
 bench: ## numbers beside their peers
-	$(CARGO) run --release -- bench main
+	$(CARGO) build --release --bin seislake --bin seislake-bench
+	$(CARGO) run --release -p seislake-bench -- main

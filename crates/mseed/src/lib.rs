@@ -16,6 +16,7 @@ mod blockette;
 mod bytes;
 mod decode;
 mod encoding;
+pub mod inspect;
 mod leap;
 mod merge;
 mod pack;

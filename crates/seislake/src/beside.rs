@@ -7,10 +7,10 @@ use seislake_model::Clock;
 use seislake_streams::gate::{Gate, LiveSettings};
 use tokio::task::JoinHandle;
 
-use crate::engine::Engine;
 use crate::server::SystemClock;
-use crate::settings::Settings;
-use crate::upkeep;
+use seislake_lakehouse::engine::Engine;
+use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::upkeep;
 
 /// How often live records are punctuated.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);

@@ -50,8 +50,6 @@ pub(crate) enum Command {
     Quality(QualityArgs),
     /// Show or check the configuration.
     Config(ConfigArgs),
-    /// Measure, beside a peer where there is one.
-    Bench(BenchArgs),
     /// What a shell needs to complete this command line.
     Completions(CompletionsArgs),
     /// The man pages: one of the whole and one of each command.
@@ -492,29 +490,6 @@ pub(crate) enum ConfigAction {
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "Example: seislake bench main --json")]
-pub(crate) struct BenchArgs {
-    /// Which benchmark.
-    #[arg(value_name = "NAME", value_parser = ["main", "archive", "quality"])]
-    pub(crate) name: String,
-    /// Channel-days of 8.64 million samples that `archive` works on.
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub(crate) channel_days: u64,
-    /// Channels of the lake from which `archive` reads one channel-day back; six have the whole day, the others an hour.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(6..=100_000))]
-    pub(crate) channels: u64,
-    /// Real miniSEED, for `archive` to measure the size of `waveform.segments` on: as it is, and tiled to whole days.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) recordings: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Python interpreter with pymseed and obspy, for the peers' figures.
-    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
-    pub(crate) python: String,
 }
 
 fn parse_log_level(text: &str) -> Result<String, String> {

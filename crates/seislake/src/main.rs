@@ -1,20 +1,12 @@
 //! The `seislake` binary: command line, configuration, wiring. It wires, it does not think.
 
-mod archived;
 mod beside;
 mod command_line;
 mod commands;
-mod engine;
-mod home;
 mod ingest;
 mod interruption;
-mod lakehouse;
 mod server;
-mod settings;
-mod synthetic_stream;
 mod terminal;
-mod upkeep;
-mod velocity_model;
 
 use std::process::ExitCode;
 

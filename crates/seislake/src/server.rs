@@ -25,13 +25,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::beside::Beside;
-use crate::engine::Engine;
-use crate::home::Home;
 use crate::ingest::GateIngest;
 use crate::interruption::asked_to_stop;
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
 use crate::terminal::tell;
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::engine::Engine;
+use seislake_lakehouse::home::Home;
+use seislake_lakehouse::settings::Settings;
 
 /// How long the doors may take to close after the signal to stop: longer than requests in progress may take to end.
 const DRAIN: Duration = Duration::from_secs(35);

@@ -127,8 +127,8 @@ pub(crate) fn data_progress(total_s: u64) -> ProgressBar {
 }
 
 /// A progress bar over days.
-pub(crate) fn days_progress(total: u64) -> ProgressBar {
-    progress(total, "{bar:30} {pos}/{len} days ETA {eta} {msg}")
+pub(crate) fn days_progress() -> ProgressBar {
+    progress(0, "{bar:30} {pos}/{len} days ETA {eta} {msg}")
 }
 
 /// A progress bar over tables.

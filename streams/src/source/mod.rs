@@ -1,5 +1,6 @@
 //! Where records come from. Each source offers what it has to the gate.
 
+pub mod body;
 pub mod files;
 pub mod packed;
 mod reader;

@@ -9,9 +9,9 @@ use seislake_streams::source::packed::documents;
 use serde::Serialize;
 
 use crate::command_line::CompareArgs;
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
 use crate::terminal::{print_result, tell};
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::settings::Settings;
 
 pub(crate) async fn run(args: CompareArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;

@@ -1,8 +1,8 @@
 //! `seislake config show|check`.
 
 use crate::command_line::{ConfigAction, ConfigArgs};
-use crate::settings::Settings;
 use crate::terminal::print_result;
+use seislake_lakehouse::settings::Settings;
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.action {

@@ -22,14 +22,14 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::command_line::DemoArgs;
 use crate::commands::compare::{describe, line};
-use crate::engine::{Engine, Workload};
-use crate::home::Home;
 use crate::interruption::{self, Interrupted, asked_to_stop};
 use crate::server::{Server, install_metrics, serve_until_stopped};
-use crate::settings::Settings;
-use crate::synthetic_stream::SyntheticStream;
 use crate::terminal::{data_progress, print_result, tell};
-use crate::velocity_model;
+use seislake_lakehouse::engine::{Engine, Workload};
+use seislake_lakehouse::home::Home;
+use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::synthetic_stream::SyntheticStream;
+use seislake_lakehouse::velocity_model;
 
 const MINUTES_EXIT: u32 = 10;
 const MINUTES_LIVE: u32 = 60;

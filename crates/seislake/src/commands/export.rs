@@ -21,10 +21,10 @@ use seislake_model::{Clock, SourceId};
 
 use crate::command_line::{ExportArgs, ExportFormat};
 use crate::interruption::{self, or_interrupted};
-use crate::lakehouse::Lakehouse;
 use crate::server::SystemClock;
-use crate::settings::Settings;
 use crate::terminal::{tell, written_progress};
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::settings::Settings;
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     interruption::listen();

@@ -20,12 +20,14 @@ use seislake_streams::{StateFound, put_state_aside, state_of};
 use serde::Serialize;
 
 use crate::command_line::{DamageAction, DamageArgs};
-use crate::engine;
-use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates, Way, table_states};
-use crate::lakehouse::{Lakehouse, PLACE_FILE, lake_settings};
-use crate::settings::Settings;
 use crate::terminal::print_result;
-use crate::velocity_model;
+use seislake_lakehouse::engine;
+use seislake_lakehouse::home::{
+    self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates, Way, table_states,
+};
+use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::velocity_model;
+use seislake_lakehouse::{Lakehouse, PLACE_FILE, lake_settings};
 
 /// The part of the tables and their files.
 const LAKE: &str = "lake";

@@ -31,13 +31,13 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::command_line::{ElevationUnitArg, ImportArgs};
-use crate::engine::{Engine, Workload};
-use crate::home::{Home, Purpose};
 use crate::interruption::{self, Interrupted, asked_to_stop, or_interrupted};
-use crate::settings::Settings;
 use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
-use crate::velocity_model;
 use responses::UnusedResponse;
+use seislake_lakehouse::engine::{Engine, Workload};
+use seislake_lakehouse::home::{Home, Purpose};
+use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::velocity_model;
 
 /// Bytes of records handed to the gate at once.
 pub(crate) const BATCH_BYTES: usize = 8 << 20;

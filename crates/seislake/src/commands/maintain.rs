@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::command_line::{MaintainAction, MaintainArgs, MaintainCommonArgs};
 use crate::interruption::{self, or_interrupted};
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
 use crate::terminal::{print_result, tables_progress};
-use crate::upkeep::{self, Failures};
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::upkeep::{self, Failures};
 
 /// Its rows name the original records below `raw/`, which are cleaned with it.
 const TABLE_OF_ORIGINALS: &str = "waveform.packets";

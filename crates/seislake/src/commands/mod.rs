@@ -1,6 +1,5 @@
 //! One file per command.
 
-mod bench;
 mod compare;
 mod config;
 mod demo;
@@ -36,7 +35,6 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
         Command::Home(args) => wait(until_asked(home::run(args), HOME)),
         Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
-        Command::Bench(args) => bench::run(&args),
         Command::Completions(args) => pages::completions(&args),
         Command::Man(args) => pages::man(&args),
     }

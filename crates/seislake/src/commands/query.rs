@@ -19,10 +19,10 @@ use seislake_api::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, 
 use seislake_query::Question;
 
 use crate::command_line::{QueryArgs, QueryFormat};
-use crate::lakehouse::Lakehouse;
 use crate::server::query_limits;
-use crate::settings::Settings;
 use crate::terminal::{StandardOutput, print_result, result_columns, tell};
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::settings::Settings;
 
 /// Where no --timeout-s is given: a year, which is never.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);

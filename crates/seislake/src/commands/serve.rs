@@ -3,13 +3,13 @@
 use seislake_model::Inventory;
 
 use crate::command_line::ServeArgs;
-use crate::engine::{Engine, Workload};
-use crate::home::{Home, Purpose};
 use crate::interruption;
 use crate::server::{Server, install_metrics, serve_until_stopped};
-use crate::settings::Settings;
 use crate::terminal::tell;
-use crate::velocity_model;
+use seislake_lakehouse::engine::{Engine, Workload};
+use seislake_lakehouse::home::{Home, Purpose};
+use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::velocity_model;
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     interruption::listen();

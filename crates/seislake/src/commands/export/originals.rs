@@ -21,9 +21,9 @@ use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
 use crate::command_line::ExportArgs;
-use crate::home::Home;
-use crate::lakehouse::Lakehouse;
 use crate::terminal::tell;
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::home::Home;
 
 /// Where a record was first written.
 #[derive(Clone, Copy)]

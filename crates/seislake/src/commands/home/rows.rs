@@ -33,8 +33,8 @@ use tokio::runtime::Handle;
 
 use super::Finding;
 use crate::command_line::DamageAction;
-use crate::home;
-use crate::lakehouse::Lakehouse;
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::home;
 
 pub(super) use lost::Lost;
 

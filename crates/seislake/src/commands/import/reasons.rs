@@ -16,8 +16,8 @@ use seislake_seismo::geometry::SurfacePoint;
 use seislake_streams::topology::all_stages;
 use seislake_tables::{dead_letters, events, picks};
 
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::settings::Settings;
 
 /// Stations that are named; the others are counted.
 const STATIONS_NAMED: usize = 5;

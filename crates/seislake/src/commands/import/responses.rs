@@ -13,7 +13,7 @@ use seislake_tables::packets::{TABLE, names};
 use serde::Serialize;
 
 use super::reasons::rows;
-use crate::lakehouse::Lakehouse;
+use seislake_lakehouse::Lakehouse;
 
 /// Channels of one reason that are named in the text; `--json` names all of them.
 const CHANNELS_NAMED: usize = 5;

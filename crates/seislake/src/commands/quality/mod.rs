@@ -1,12 +1,15 @@
 //! `seislake quality`: bring the tables of quality up to date, and report what they say.
 
 mod report;
-pub(crate) mod update;
+
+use std::fmt::Write;
+
+use indicatif::ProgressBar;
+use seislake_lakehouse::quality_jobs::{self, Done, Progress};
+use seislake_lakehouse::{Lakehouse, Settings};
 
 use crate::command_line::{QualityAction, QualityArgs};
 use crate::interruption::{self, or_interrupted};
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
 use crate::terminal::{days_progress, print_result};
 
 pub(crate) async fn run(args: QualityArgs) -> anyhow::Result<()> {
@@ -17,14 +20,15 @@ pub(crate) async fn run(args: QualityArgs) -> anyhow::Result<()> {
             // The jobs are the only writers of their tables, and a commit is a compare and swap: no lock of the home.
             let lakehouse = Lakehouse::open_beside(&home.home, &settings).await?;
             let session = lakehouse.session()?;
-            let work = async { anyhow::Ok(update::run(lakehouse.lake(), &session, days_progress).await) };
+            let bar = Days(days_progress());
+            let work = async { anyhow::Ok(quality_jobs::run(lakehouse.lake(), &session, &bar).await) };
             let (done, failures) = or_interrupted(work, || {
                 "the update was interrupted; each table of quality is as it was before or up to date as a whole; run it \
                  again to go on"
                     .to_owned()
             })
             .await?;
-            print_result(&update::describe(&done, json)?)?;
+            print_result(&describe(&done, json)?)?;
             failures.told()
         }
         QualityAction::Report(args) => {
@@ -32,4 +36,38 @@ pub(crate) async fn run(args: QualityArgs) -> anyhow::Result<()> {
                 .await
         }
     }
+}
+
+/// Days of a job on a terminal.
+struct Days(ProgressBar);
+
+impl Progress for Days {
+    fn begin(&self, tables: &str, days: usize) {
+        self.0.reset();
+        self.0.set_length(days as u64);
+        self.0.set_message(tables.to_owned());
+    }
+
+    fn day_done(&self) {
+        self.0.inc(1);
+    }
+
+    fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// One line a table, or JSON.
+fn describe(done: &[Done], json: bool) -> anyhow::Result<String> {
+    if json {
+        return Ok(format!("{}\n", serde_json::to_string(done)?));
+    }
+    let mut text = String::new();
+    for job in done {
+        let _ = match job.days {
+            0 => writeln!(text, "{:<26} nothing new", job.table),
+            days => writeln!(text, "{:<26} {days} days, {} rows made anew", job.table, job.rows),
+        };
+    }
+    Ok(text)
 }

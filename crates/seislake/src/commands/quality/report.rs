@@ -14,9 +14,9 @@ use seislake_query::quality::{Stored, stored};
 use seislake_tables::continuity;
 
 use crate::command_line::QualityReportArgs;
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
 use crate::terminal::print_result;
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::settings::Settings;
 
 const DAY_NS: i64 = 86_400_000_000_000;
 const HOUR_NS: i64 = 3_600_000_000_000;

@@ -25,7 +25,7 @@ use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
 use super::{Finding, KnownOffsets, Missing, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, Told};
-use crate::lakehouse::Lakehouse;
+use seislake_lakehouse::Lakehouse;
 
 /// Bytes of originals of which segments are made at once.
 const ORIGINAL_BYTES_MAX: usize = 32 << 20;

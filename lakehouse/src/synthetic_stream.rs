@@ -10,7 +10,7 @@ const PACKET_S: f64 = 4.0;
 
 /// Packets of all channels in the order of time.
 #[derive(Debug)]
-pub(crate) struct SyntheticStream<'a> {
+pub struct SyntheticStream<'a> {
     network: &'a SyntheticNetwork,
     generators: Vec<ChannelGenerator<'a>>,
     rate_hz: f64,
@@ -19,21 +19,21 @@ pub(crate) struct SyntheticStream<'a> {
 
 /// What all channels sent in one packet length.
 #[derive(Debug)]
-pub(crate) struct Tick {
+pub struct Tick {
     /// miniSEED records.
-    pub(crate) records: Vec<Vec<u8>>,
+    pub records: Vec<Vec<u8>>,
     /// Nothing older follows.
-    pub(crate) end_time: Timestamp,
+    pub end_time: Timestamp,
 }
 
 impl<'a> SyntheticStream<'a> {
-    pub(crate) fn new(network: &'a SyntheticNetwork, rate_hz: f64) -> Self {
+    pub fn new(network: &'a SyntheticNetwork, rate_hz: f64) -> Self {
         let generators = (0..network.channel_count()).map(|index| network.generator(index)).collect();
         Self { network, generators, rate_hz, next_sample: 0 }
     }
 
     /// The next packets; `None` at the end of the stream.
-    pub(crate) fn next_tick(&mut self) -> anyhow::Result<Option<Tick>> {
+    pub fn next_tick(&mut self) -> anyhow::Result<Option<Tick>> {
         let count = ((PACKET_S * self.rate_hz) as u64).min(self.network.sample_count() - self.next_sample);
         if count == 0 {
             return Ok(None);

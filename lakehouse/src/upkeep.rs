@@ -8,14 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
-use indicatif::ProgressBar;
 use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::commands::quality::update;
-use crate::home;
-use crate::lakehouse::Lakehouse;
+use crate::Lakehouse;
 use crate::settings::UpkeepSection;
+use crate::{home, quality_jobs};
 
 /// Small files of a partition that make it worth rewriting while more of them come in.
 const SMALL_FILES_MIN: usize = 16;
@@ -27,12 +25,12 @@ const ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 const READ_BESIDE: Duration = Duration::from_secs(3600);
 
 /// What maintenance of another process leaves to a running server, whose readers and cursors it does not know.
-pub(crate) fn spare(home: &Path) -> Duration {
+pub fn spare(home: &Path) -> Duration {
     if home::in_use(home) { READ_BESIDE } else { Duration::ZERO }
 }
 
 /// Works for ever; drop it to stop.
-pub(crate) async fn run(lakehouse: &Lakehouse, settings: &UpkeepSection) {
+pub async fn run(lakehouse: &Lakehouse, settings: &UpkeepSection) {
     tokio::join!(
         every(settings.quality_interval_s, "update the quality tables", || quality(lakehouse)),
         every(settings.compact_interval_s, "compact the tables", || compact(lakehouse.lake())),
@@ -68,11 +66,11 @@ async fn every<F: Future<Output = anyhow::Result<()>>>(interval_s: f64, what: &s
 /// What failed of a job over many tables. Each has its turn, whatever became of those before; all that failed is told at
 /// the end.
 #[derive(Debug, Default)]
-pub(crate) struct Failures(Vec<String>);
+pub struct Failures(Vec<String>);
 
 impl Failures {
     /// What was done to a table, unless it failed.
-    pub(crate) fn of<T>(&mut self, table: &str, outcome: anyhow::Result<T>) -> Option<T> {
+    pub fn of<T>(&mut self, table: &str, outcome: anyhow::Result<T>) -> Option<T> {
         match outcome {
             Ok(done) => Some(done),
             Err(error) => {
@@ -83,7 +81,7 @@ impl Failures {
     }
 
     /// An error that names all tables that failed.
-    pub(crate) fn told(self) -> anyhow::Result<()> {
+    pub fn told(self) -> anyhow::Result<()> {
         match self.0.len() {
             0 => Ok(()),
             count => bail!("{count} tables failed, the others have had their turn: {}", self.0.join("; ")),
@@ -92,7 +90,7 @@ impl Failures {
 }
 
 async fn quality(lakehouse: &Lakehouse) -> anyhow::Result<()> {
-    update::run(lakehouse.lake(), &lakehouse.session()?, |_| ProgressBar::hidden()).await.1.told()
+    quality_jobs::run(lakehouse.lake(), &lakehouse.session()?, &()).await.1.told()
 }
 
 async fn compact(lake: &Lake) -> anyhow::Result<()> {

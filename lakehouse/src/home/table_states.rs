@@ -12,25 +12,25 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 /// Where it lies in a home.
-pub(crate) const FILE: &str = "state/tables.json";
+pub const FILE: &str = "state/tables.json";
 
 /// More than the numbers of all tables take.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The number of the last commit of each table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct TableStates(BTreeMap<String, i64>);
+pub struct TableStates(BTreeMap<String, i64>);
 
 /// A table that has fewer commits than it had.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Older {
-    pub(crate) table: String,
-    pub(crate) commits: i64,
-    pub(crate) commits_before: i64,
+pub struct Older {
+    pub table: String,
+    pub commits: i64,
+    pub commits_before: i64,
 }
 
 impl TableStates {
-    pub(crate) fn new(commits: BTreeMap<String, i64>) -> Self {
+    pub fn new(commits: BTreeMap<String, i64>) -> Self {
         Self(commits)
     }
 
@@ -38,12 +38,12 @@ impl TableStates {
     ///
     /// # Errors
     /// What keeps the file from being read.
-    pub(crate) fn read(home: &Path) -> anyhow::Result<Self> {
+    pub fn read(home: &Path) -> anyhow::Result<Self> {
         Self::stored(home).map(Option::unwrap_or_default)
     }
 
     /// Whether a file says how far the tables have come.
-    pub(crate) fn is_sound(text: &str) -> bool {
+    pub fn is_sound(text: &str) -> bool {
         serde_json::from_str::<Self>(text).is_ok()
     }
 
@@ -65,7 +65,7 @@ impl TableStates {
     }
 
     /// Keeps these states in the place of those of before.
-    pub(crate) fn write(&self, home: &Path) -> anyhow::Result<()> {
+    pub fn write(&self, home: &Path) -> anyhow::Result<()> {
         let (file, new) = (home.join(FILE), home.join(format!("{FILE}.new-{}", std::process::id())));
         let named = || format!("cannot write \"{}\"", file.display());
         std::fs::create_dir_all(home.join("state")).with_context(named)?;
@@ -73,7 +73,7 @@ impl TableStates {
     }
 
     /// Keeps the later of these and those of before: what is older is told of until a repair has told it.
-    pub(crate) fn remember(mut self, home: &Path) -> anyhow::Result<()> {
+    pub fn remember(mut self, home: &Path) -> anyhow::Result<()> {
         let before = Self::stored(home)?.unwrap_or_else(|| {
             let file = home.join(FILE);
             tracing::warn!(
@@ -90,12 +90,12 @@ impl TableStates {
     }
 
     /// Whether no table is known to have been made.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Tables that have fewer commits `now`.
-    pub(crate) fn older(&self, now: &Self) -> Vec<Older> {
+    pub fn older(&self, now: &Self) -> Vec<Older> {
         let of = |(table, commits_before): (&String, &i64)| {
             let commits = now.0.get(table).copied().unwrap_or(0);
             (commits < *commits_before).then(|| Older {

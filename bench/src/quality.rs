@@ -1,4 +1,4 @@
-//! `seislake bench quality`: continuity of a national day from the metadata of segments and from the table kept up,
+//! `seislake-bench quality`: continuity of a national day from the metadata of segments and from the table kept up,
 //! and component ratios beside ObsPy.
 //!
 //! The lake is synthetic: 18 870 channels with ten-minute segments of six samples (0.01 Hz: metadata as of a real day,
@@ -11,6 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use datafusion::prelude::SessionContext;
 use seislake_catalog::{Lake, LakeSettings};
+use seislake_lakehouse::quality_jobs;
 use seislake_model::{Continuity, Offsets, RecordPosition, Samples, Segment, SourceId, Timestamp};
 use seislake_query::SessionSettings;
 use seislake_query::quality::{continuity, stored};
@@ -20,9 +21,7 @@ use seislake_seismo::quality::{
 use seislake_tables::{TableBatch, continuity};
 
 use super::measure::{self, BenchFolder, Measure};
-use crate::command_line::BenchArgs;
-use crate::commands::quality::update;
-use crate::terminal::tell;
+use crate::{BenchArgs, tell};
 
 const CHANNEL_COUNT: usize = 18_870;
 const SEGMENTS_A_DAY: i64 = 144;
@@ -43,7 +42,7 @@ const OBSPY: &str = include_str!("peers/component_ratios_obspy.py");
 
 const NUMPY: &str = include_str!("peers/component_ratios_numpy.py");
 
-pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
     let folder = BenchFolder::new()?;
     let mut measures = continuity_measures(folder.path())?;
     measures.extend(component_ratio_measures(folder.path(), &args.python)?);
@@ -52,7 +51,7 @@ pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
 
 /// Continuity of a day of 18 870 channels, in a lake of 2.7 million segments made in `folder`: computed from the
 /// metadata, and read from `quality.continuity`; both must be equal.
-pub(super) fn continuity_measures(folder: &Path) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn continuity_measures(folder: &Path) -> anyhow::Result<Vec<Measure>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(measure_continuity(folder))
 }
@@ -71,7 +70,7 @@ async fn measure_continuity(folder: &Path) -> anyhow::Result<Vec<Measure>> {
     })
     .await?;
     let begin = Instant::now();
-    update::run_continuity(&lake, &session).await?;
+    quality_jobs::run_continuity(&lake, &session).await?;
     tell(&format!("quality.continuity made in {:.2} s", begin.elapsed().as_secs_f64()));
     let stored_s = best_of(RUNS, async || read(&session, day).await).await?;
     let next = day.add_nanos(86_400_000_000_000);
@@ -181,7 +180,7 @@ async fn make_segments(lake: &Lake) -> anyhow::Result<usize> {
 }
 
 /// Component ratios of a station-month at 100 Hz (one synthetic day, thirty times), samples in memory on both sides.
-pub(super) fn component_ratio_measures(folder: &Path, python: &str) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn component_ratio_measures(folder: &Path, python: &str) -> anyhow::Result<Vec<Measure>> {
     let components = ['Z', 'N', 'E'].map(component);
     for (code, samples) in ['Z', 'N', 'E'].iter().zip(&components) {
         let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();

@@ -12,9 +12,8 @@ use anyhow::{Context, ensure};
 use seislake_mseed::{SampleType, Samples, Scanned, Scanner};
 
 use super::input::{DAY_SAMPLES, Input, RATE_HZ};
-use crate::commands::bench::measure::{Measure, import, run_command};
-use crate::commands::bench::read_back;
-use crate::terminal::tell;
+use crate::measure::{Measure, import, run_command};
+use crate::{read_back, tell};
 
 /// Channel-days made of the recordings.
 const TILED_DAYS: usize = 8;
@@ -33,7 +32,7 @@ const TURNS: [Turn; 4] = [
     |recording, day| day.extend(recording.iter().rev().map(|sample| sample.saturating_neg())),
 ];
 
-pub(super) fn run(folder: &Path, recordings: &Path, channel_days: usize) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn run(folder: &Path, recordings: &Path, channel_days: usize) -> anyhow::Result<Vec<Measure>> {
     let mut measures = vec![size(
         &folder.join("recordings-as-they-are"),
         recordings,

@@ -1,11 +1,9 @@
 //! The jobs that keep the tables of quality up: what changed in a source, its rows made anew, one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
-use indicatif::ProgressBar;
 use seislake_catalog::{Channels, Lake, Upkeep};
 use seislake_model::{ErrorKind, SnapshotId, Timestamp};
 use seislake_query::quality::{self, SensorDay, Wanted};
@@ -13,7 +11,6 @@ use seislake_seismo::quality::RatioSettings;
 use seislake_tables::TableBatch;
 use serde::Serialize;
 
-use crate::terminal::days_progress;
 use crate::upkeep::Failures;
 
 const SEGMENTS: &str = "waveform.segments";
@@ -22,13 +19,29 @@ const PACKETS: &str = "waveform.packets";
 /// Runs overtaken by another writer start anew so often.
 const ATTEMPTS_MAX: usize = 5;
 
-/// What a job did.
+/// What a job did to a table.
 #[derive(Debug, Serialize)]
-pub(crate) struct Done {
-    table: &'static str,
-    days: usize,
-    rows: usize,
-    snapshot: Option<SnapshotId>,
+pub struct Done {
+    pub table: &'static str,
+    /// Days made anew; 0 where the source had nothing new.
+    pub days: usize,
+    pub rows: usize,
+    pub snapshot: Option<SnapshotId>,
+}
+
+/// Who is told how far the jobs have come.
+pub trait Progress: Send + Sync {
+    /// A job for these tables begins, over so many days.
+    fn begin(&self, tables: &str, days: usize);
+    fn day_done(&self);
+    fn end(&self);
+}
+
+/// Nobody.
+impl Progress for () {
+    fn begin(&self, _tables: &str, _days: usize) {}
+    fn day_done(&self) {}
+    fn end(&self) {}
 }
 
 /// Tables that are made together, from the same rows.
@@ -84,31 +97,25 @@ impl Job {
 
 /// Runs every job; tables whose source has nothing new are left as they are, and a job that fails keeps no other from its
 /// turn.
-///
-/// `progress` makes the bar of a job over so many days.
-pub(crate) async fn run(
-    lake: &Lake,
-    context: &SessionContext,
-    progress: impl Fn(u64) -> ProgressBar + Send + Sync,
-) -> (Vec<Done>, Failures) {
+pub async fn run(lake: &Lake, context: &SessionContext, progress: &impl Progress) -> (Vec<Done>, Failures) {
     let (mut done, mut failures) = (Vec::new(), Failures::default());
     for job in Job::ALL {
-        let ran = run_job(lake, context, job, &progress).await;
+        let ran = run_job(lake, context, job, progress).await;
         done.extend(failures.of(&job.tables().join("\", \""), ran).into_iter().flatten());
     }
     (done, failures)
 }
 
 /// Keeps up `quality.continuity` alone.
-pub(crate) async fn run_continuity(lake: &Lake, context: &SessionContext) -> anyhow::Result<Vec<Done>> {
-    run_job(lake, context, Job::Continuity, &days_progress).await
+pub async fn run_continuity(lake: &Lake, context: &SessionContext) -> anyhow::Result<Vec<Done>> {
+    run_job(lake, context, Job::Continuity, &()).await
 }
 
 async fn run_job(
     lake: &Lake,
     context: &SessionContext,
     job: Job,
-    progress: &(impl Fn(u64) -> ProgressBar + Send + Sync),
+    progress: &impl Progress,
 ) -> anyhow::Result<Vec<Done>> {
     let mut attempt = 1;
     loop {
@@ -128,15 +135,14 @@ async fn attempt_job(
     lake: &Lake,
     context: &SessionContext,
     job: Job,
-    progress: &(impl Fn(u64) -> ProgressBar + Send + Sync),
+    progress: &impl Progress,
 ) -> anyhow::Result<Vec<Done>> {
     let mut upkeeps: Vec<(&'static str, Upkeep)> = Vec::new();
     for table in job.tables() {
         upkeeps.extend(lake.upkeep(table, job.source()).await?.map(|upkeep| (*table, upkeep)));
     }
     let days = touched(upkeeps.iter().map(|(_, upkeep)| upkeep));
-    let bar = progress(days.len() as u64);
-    bar.set_message(job.tables().join(" "));
+    progress.begin(&job.tables().join(" "), days.len());
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (day, channels) in &days {
         let wanted = match channels {
@@ -154,9 +160,9 @@ async fn attempt_job(
             *count = (count.0 + 1, count.1 + rows.row_count());
             upkeep.replace_day(*day, rows).await?;
         }
-        bar.inc(1);
+        progress.day_done();
     }
-    bar.finish_and_clear();
+    progress.end();
     let mut done: Vec<Done> = Vec::new();
     for (table, upkeep) in upkeeps {
         let (days, rows) = counts.get(table).copied().unwrap_or_default();
@@ -198,19 +204,4 @@ async fn sensors(
         async move { anyhow::Ok(tokio::spawn(work).await??) }
     });
     stream::iter(tasks).buffered(cores).try_collect().await
-}
-
-/// One line a table, or JSON.
-pub(crate) fn describe(done: &[Done], json: bool) -> anyhow::Result<String> {
-    if json {
-        return Ok(format!("{}\n", serde_json::to_string(done)?));
-    }
-    let mut text = String::new();
-    for job in done {
-        let _ = match job.days {
-            0 => writeln!(text, "{:<26} nothing new", job.table),
-            days => writeln!(text, "{:<26} {days} days, {} rows made anew", job.table, job.rows),
-        };
-    }
-    Ok(text)
 }

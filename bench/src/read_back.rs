@@ -3,18 +3,17 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
 use seislake_catalog::AsOf;
+use seislake_lakehouse::{Lakehouse, Settings};
 use seislake_tables::{listed, packets, segments};
 
-use super::measure::Measure;
-use crate::lakehouse::Lakehouse;
-use crate::settings::Settings;
+use super::measure::{Measure, seislake};
 
 const RUNS: usize = 5;
 const DATASELECT: &str = "/fdsnws/dataselect/1/query?net=XX&sta=B0001&loc=--&cha=HHZ\
@@ -22,7 +21,7 @@ const DATASELECT: &str = "/fdsnws/dataselect/1/query?net=XX&sta=B0001&loc=--&cha
 const START_WAIT: Duration = Duration::from_secs(60);
 
 /// Bytes of the files of `waveform.segments`.
-pub(super) fn stored_bytes(home: &Path) -> anyhow::Result<f64> {
+pub(crate) fn stored_bytes(home: &Path) -> anyhow::Result<f64> {
     wait(async {
         let lakehouse = Lakehouse::open_for_reading(home, &Settings::load(None)?).await?;
         let bytes = lakehouse.lake().stored_bytes("waveform.segments").await?;
@@ -31,7 +30,7 @@ pub(super) fn stored_bytes(home: &Path) -> anyhow::Result<f64> {
 }
 
 /// Bytes of the records that `waveform.packets` names.
-pub(super) fn record_bytes(home: &Path) -> anyhow::Result<f64> {
+pub(crate) fn record_bytes(home: &Path) -> anyhow::Result<f64> {
     let sql = format!(
         "SELECT CAST(coalesce(sum({}), 0) AS BIGINT) FROM {}",
         packets::names::byte_count,
@@ -43,7 +42,7 @@ pub(super) fn record_bytes(home: &Path) -> anyhow::Result<f64> {
     })
 }
 
-pub(super) fn run(home: &Path, samples: usize) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn run(home: &Path, samples: usize) -> anyhow::Result<Vec<Measure>> {
     let by_sql_s = wait(by_sql(home, samples))?;
     let streamed = dataselect(home)?;
     let rate = samples as f64 / streamed.1 / 1e6;
@@ -101,7 +100,7 @@ impl Drop for Served {
 
 /// Bytes, and the best time of several runs.
 fn dataselect(home: &Path) -> anyhow::Result<(usize, f64)> {
-    let child = Command::new(std::env::current_exe()?)
+    let child = seislake()?
         .args(["serve", "--http", "127.0.0.1:0", "--flight", "127.0.0.1:0", "--home"])
         .arg(home)
         .stdout(Stdio::null())

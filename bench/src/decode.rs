@@ -13,7 +13,7 @@ const LIBMSEED: &str = include_str!("peers/libmseed.py");
 const OBSPY: &str = include_str!("peers/obspy.py");
 
 /// Scans and decodes all records of a file in memory into one buffer, as an Arrow array is filled.
-pub(super) fn samples_per_s(bytes: &[u8]) -> anyhow::Result<f64> {
+pub(crate) fn samples_per_s(bytes: &[u8]) -> anyhow::Result<f64> {
     let (mut best_s, mut samples) = (f64::INFINITY, Vec::new());
     for _ in 0..RUNS {
         samples.clear();
@@ -29,17 +29,17 @@ pub(super) fn samples_per_s(bytes: &[u8]) -> anyhow::Result<f64> {
 }
 
 /// pymseed, record by record in Python.
-pub(super) fn pymseed_samples_per_s(file: &Path, python: &str) -> Option<f64> {
+pub(crate) fn pymseed_samples_per_s(file: &Path, python: &str) -> Option<f64> {
     peer(PYMSEED, file, python)
 }
 
 /// The C library inside pymseed, called without Python in the loop.
-pub(super) fn libmseed_samples_per_s(file: &Path, python: &str) -> Option<f64> {
+pub(crate) fn libmseed_samples_per_s(file: &Path, python: &str) -> Option<f64> {
     peer(LIBMSEED, file, python)
 }
 
 /// `obspy.read`.
-pub(super) fn obspy_samples_per_s(file: &Path, python: &str) -> Option<f64> {
+pub(crate) fn obspy_samples_per_s(file: &Path, python: &str) -> Option<f64> {
     peer(OBSPY, file, python)
 }
 

@@ -10,26 +10,26 @@ use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::synthetic::{SyntheticNetwork, SyntheticSettings};
 use seislake_seismo::travel_time::{LayeredModel, default_table};
 
-pub(super) const RATE_HZ: f64 = 100.0;
+pub(crate) const RATE_HZ: f64 = 100.0;
 const HOUR_SAMPLES: usize = 360_000;
 /// Hours of a whole day.
-pub(super) const HOURS: usize = 24;
-pub(super) const DAY_SAMPLES: usize = HOURS * HOUR_SAMPLES;
+pub(crate) const HOURS: usize = 24;
+pub(crate) const DAY_SAMPLES: usize = HOURS * HOUR_SAMPLES;
 /// 2024-01-02T00:00:00Z.
 const START_NS: i64 = 1_704_153_600_000_000_000;
 
 /// Files of one record length, in a folder of their own.
-pub(super) struct Input {
-    pub(super) folder: PathBuf,
-    pub(super) channel_count: usize,
-    pub(super) sample_count: f64,
-    pub(super) byte_count: f64,
+pub(crate) struct Input {
+    pub(crate) folder: PathBuf,
+    pub(crate) channel_count: usize,
+    pub(crate) sample_count: f64,
+    pub(crate) byte_count: f64,
 }
 
 impl Input {
     /// One file for each of `channel_count` channels with the samples that `samples_of` makes for it, in records of
     /// `record_length` bytes.
-    pub(super) fn make(
+    pub(crate) fn make(
         folder: PathBuf,
         channel_count: usize,
         record_length: usize,
@@ -63,19 +63,19 @@ impl Input {
         Ok(Self { folder, channel_count, sample_count, byte_count })
     }
 
-    pub(super) fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+    pub(crate) fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
         let mut files: Vec<PathBuf> =
             fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path()).collect();
         files.sort();
         Ok(files)
     }
 
-    pub(super) fn first_file(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn first_file(&self) -> anyhow::Result<PathBuf> {
         self.files()?.into_iter().next().context("the input is empty")
     }
 
     /// Deletes the files.
-    pub(super) fn remove(self) -> anyhow::Result<()> {
+    pub(crate) fn remove(self) -> anyhow::Result<()> {
         fs::remove_dir_all(&self.folder).with_context(|| remove_what(&self.folder))
     }
 }
@@ -85,10 +85,10 @@ fn remove_what(folder: &Path) -> String {
 }
 
 /// One hour of three channels of a synthetic station, counts.
-pub(super) struct SyntheticHour(Vec<Vec<i32>>);
+pub(crate) struct SyntheticHour(Vec<Vec<i32>>);
 
 impl SyntheticHour {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let settings = SyntheticSettings {
             station_count: 30,
             duration_s: HOUR_SAMPLES as f64 / RATE_HZ,
@@ -108,7 +108,7 @@ impl SyntheticHour {
     }
 
     /// So many hours of a channel. Every channel and hour has its own shift, so that nothing repeats in step.
-    pub(super) fn repeated(&self, channel: usize, hours: usize) -> Vec<i32> {
+    pub(crate) fn repeated(&self, channel: usize, hours: usize) -> Vec<i32> {
         let base = &self.0[channel % self.0.len()];
         let mut samples = Vec::with_capacity(hours * base.len());
         for part in 0..hours {

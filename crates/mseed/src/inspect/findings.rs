@@ -2,87 +2,115 @@
 
 use std::collections::BTreeMap;
 
-use seislake_mseed::{BlocketteContent, ByteOrder, FormatVersion, LeapSecond, Record};
 use serde::Serialize;
+
+use crate::{BlocketteContent, ByteOrder, FormatVersion, LeapSecond, Record};
 
 /// Entries of a list at most; `omitted` counts the others.
 const SHOWN_MAX: usize = 1000;
 
-#[derive(Default, Serialize)]
-pub(super) struct Findings {
+/// What headers and blockettes of a file tell; lists hold the first thousand.
+#[derive(Debug, Default, Serialize)]
+pub struct Findings {
     /// Records by generation of the format.
-    pub(super) format_versions: BTreeMap<u8, u64>,
+    pub format_versions: BTreeMap<u8, u64>,
     /// Records by length, bytes.
-    pub(super) record_lengths: BTreeMap<usize, u64>,
+    pub record_lengths: BTreeMap<usize, u64>,
     /// Records by encoding.
-    pub(super) encodings: BTreeMap<String, u64>,
+    pub encodings: BTreeMap<String, u64>,
     /// Records by byte order of header and data, such as `big/big`.
-    pub(super) byte_orders: BTreeMap<String, u64>,
+    pub byte_orders: BTreeMap<String, u64>,
     /// Records by quality letter or publication version.
-    pub(super) qualities: BTreeMap<String, u64>,
+    pub qualities: BTreeMap<String, u64>,
     /// Records by flag that is set.
-    pub(super) flags: BTreeMap<&'static str, u64>,
+    pub flags: BTreeMap<&'static str, u64>,
     /// Timing quality in percent over the records that tell it.
-    pub(super) timing_quality: Option<TimingQuality>,
+    pub timing_quality: Option<TimingQuality>,
     /// Records with a time correction in the header.
-    pub(super) time_corrections: u64,
+    pub time_corrections: u64,
     /// Blockettes by code.
-    pub(super) blockettes: BTreeMap<u16, u64>,
-    pub(super) control_headers: Vec<Extent>,
+    pub blockettes: BTreeMap<u16, u64>,
+    /// Control headers of SEED.
+    pub control_headers: Vec<Extent>,
     /// Text records.
-    pub(super) texts: Vec<Text>,
-    pub(super) leap_seconds: Vec<Leap>,
+    pub texts: Vec<Text>,
+    /// Records that announce or hold one.
+    pub leap_seconds: Vec<Leap>,
     /// Event detections, calibrations, clock reports and opaque data.
-    pub(super) events: Vec<Event>,
+    pub events: Vec<Event>,
     /// Entries left out of the lists above.
-    pub(super) omitted: u64,
+    pub omitted: u64,
 }
 
-#[derive(Clone, Serialize)]
-pub(super) struct TimingQuality {
-    pub(super) records: u64,
-    pub(super) min: u8,
-    pub(super) mean: f64,
-    pub(super) max: u8,
+/// Timing quality in percent, over the records that tell it.
+#[derive(Clone, Debug, Serialize)]
+pub struct TimingQuality {
+    /// Of how many records.
+    pub records: u64,
+    /// Smallest.
+    pub min: u8,
+    /// Mean.
+    pub mean: f64,
+    /// Largest.
+    pub max: u8,
 }
 
-#[derive(Serialize)]
-pub(super) struct Extent {
-    pub(super) offset: u64,
-    pub(super) length: u64,
+/// A stretch of bytes.
+#[derive(Debug, Serialize)]
+pub struct Extent {
+    /// Where, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u64,
 }
 
-#[derive(Serialize)]
-pub(super) struct Text {
-    pub(super) offset: u64,
-    pub(super) source_id: String,
-    pub(super) start_ns: i64,
-    pub(super) text: String,
+/// A text record.
+#[derive(Debug, Serialize)]
+pub struct Text {
+    /// Where, in bytes.
+    pub offset: u64,
+    /// Of which channel.
+    pub source_id: String,
+    /// Time of the first sample, ns since 1970.
+    pub start_ns: i64,
+    /// Its text.
+    pub text: String,
 }
 
-#[derive(Serialize)]
-pub(super) struct Leap {
-    pub(super) offset: u64,
-    pub(super) source_id: String,
-    pub(super) start_ns: i64,
+/// A record that announces or holds a leap second.
+#[derive(Debug, Serialize)]
+pub struct Leap {
+    /// Where, in bytes.
+    pub offset: u64,
+    /// Of which channel.
+    pub source_id: String,
+    /// Time of the first sample, ns since 1970.
+    pub start_ns: i64,
     /// `positive` or `negative`, where the record announces one.
-    pub(super) announced: Option<&'static str>,
+    pub announced: Option<&'static str>,
     /// The header says second 60; `start_ns` is the midnight after it.
-    pub(super) starts_in_leap_second: bool,
+    pub starts_in_leap_second: bool,
 }
 
-#[derive(Serialize)]
-pub(super) struct Event {
-    pub(super) offset: u64,
-    pub(super) source_id: String,
-    pub(super) blockette: u16,
-    pub(super) kind: &'static str,
-    pub(super) time_ns: Option<i64>,
-    pub(super) description: String,
+/// What a blockette tells.
+#[derive(Debug, Serialize)]
+pub struct Event {
+    /// Where, in bytes.
+    pub offset: u64,
+    /// Of which channel.
+    pub source_id: String,
+    /// Code of the blockette.
+    pub blockette: u16,
+    /// Name of the blockette.
+    pub kind: &'static str,
+    /// When, ns since 1970, where it says so.
+    pub time_ns: Option<i64>,
+    /// Its content in words.
+    pub description: String,
 }
 
 impl Findings {
-    pub(super) fn add(&mut self, offset: u64, record: &Record<'_>) {
+    pub(crate) fn add(&mut self, offset: u64, record: &Record<'_>) {
         let version = match record.format_version {
             FormatVersion::Two => 2,
             FormatVersion::Three => 3,
@@ -128,7 +156,7 @@ impl Findings {
         }
     }
 
-    pub(super) fn add_control_headers(&mut self, offset: u64, length: u64) {
+    pub(crate) fn add_control_headers(&mut self, offset: u64, length: u64) {
         push(&mut self.control_headers, Extent { offset, length }, &mut self.omitted);
     }
 
@@ -194,6 +222,5 @@ fn describe(content: BlocketteContent) -> (Option<i64>, String) {
         BlocketteContent::Opaque { record_number, fields, length } => {
             (None, format!("record {record_number}, {length} bytes: {}", fields.join(" · ")))
         }
-        _ => (None, String::new()),
     }
 }

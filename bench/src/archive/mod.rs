@@ -1,4 +1,4 @@
-//! `seislake bench archive`: the archive of issue "every miniSEED record there is", measured on records made here.
+//! `seislake-bench archive`: the archive measured on records made here.
 //!
 //! ```text
 //! synthetic hour ─ shifted for each channel and hour ─┬► channel-days, Steim2 ─► decode · import · compact
@@ -17,14 +17,13 @@ use std::path::Path;
 
 use super::measure::{BenchFolder, Measure, RUNS, import, median_import, run_command};
 use super::{decode, read_back};
-use crate::command_line::BenchArgs;
-use crate::terminal::tell;
+use crate::{BenchArgs, tell};
 use input::{DAY_SAMPLES, HOURS, Input, SyntheticHour};
 
 /// Channels of the lake that is read back which have the whole day; the others have an hour.
 const WHOLE_DAY_CHANNELS: usize = 6;
 
-pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
     let folder = BenchFolder::new()?;
     let mut measures = Vec::new();
     let channel_days = usize::try_from(args.channel_days)?;

@@ -24,16 +24,16 @@ use seislake_streams::topology;
 
 /// Something that is no file of a home, in the place of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Strange {
-    pub(crate) path: PathBuf,
+pub struct Strange {
+    pub path: PathBuf,
     /// What it is.
-    pub(crate) damage: String,
-    pub(crate) way: Way,
+    pub damage: String,
+    pub way: Way,
 }
 
 /// What can be done about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// It is put out of the way, and nothing is lost: what belongs there is made again from the log and the tables, or the
     /// log goes on behind it.
     MadeAgain,
@@ -93,7 +93,7 @@ const OF_READERS: [&str; 5] =
     [WAREHOUSE_FOLDER, CATALOG_FILE, "catalog.sqlite-wal", "catalog.sqlite-shm", PLACE_FILE];
 
 /// Everything strange in a home and its shares, but for the warehouse.
-pub(crate) fn strange(home: &Path) -> Vec<Strange> {
+pub fn strange(home: &Path) -> Vec<Strange> {
     let mut found = of_entries(home);
     for share in super::shares(home) {
         found.extend(of_place(&share));
@@ -106,7 +106,7 @@ pub(crate) fn strange(home: &Path) -> Vec<Strange> {
 ///
 /// # Errors
 /// Something else that is strange, with what to do.
-pub(crate) fn mend_strange(place: &Path) -> anyhow::Result<()> {
+pub(super) fn mend_strange(place: &Path) -> anyhow::Result<()> {
     // The catalog is written by others too, who may be making it longer: a repair cuts it.
     let is_of_catalog = |found: &Strange| {
         found.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(CATALOG_FILE))
@@ -118,7 +118,7 @@ pub(crate) fn mend_strange(place: &Path) -> anyhow::Result<()> {
 }
 
 /// The same for the lock, before it is taken.
-pub(crate) fn mend_lock(place: &Path) -> anyhow::Result<()> {
+pub(super) fn mend_lock(place: &Path) -> anyhow::Result<()> {
     let found = entry_of(place, |name| name == "lock");
     // Another process may hold one that is only too long, and it says no more than who.
     let mut found = found.filter(|found| found.way != Way::Cut);
@@ -130,7 +130,7 @@ pub(crate) fn mend_lock(place: &Path) -> anyhow::Result<()> {
 
 /// Refuses a home in which something strange lies that those who read tables open, and says what to do. How long a catalog
 /// claims to be says nothing: SQLite knows its own length.
-pub(crate) fn refuse_strange_to_readers(home: &Path) -> anyhow::Result<()> {
+pub fn refuse_strange_to_readers(home: &Path) -> anyhow::Result<()> {
     let found: Vec<Strange> = entry_of(home, |name| OF_READERS.contains(&name)).collect();
     refuse(found.iter().filter(|found| found.way != Way::Cut))
 }
@@ -157,7 +157,7 @@ fn mend(found: &Strange) -> anyhow::Result<()> {
 }
 
 /// Puts what is strange out of the way, or cuts it.
-pub(crate) fn put_aside(found: &Strange) -> anyhow::Result<()> {
+pub fn put_aside(found: &Strange) -> anyhow::Result<()> {
     let named = || format!("cannot put \"{}\" aside", found.path.display());
     if found.way == Way::Cut {
         return cut(&found.path).with_context(|| format!("cannot cut \"{}\"", found.path.display()));

@@ -1,4 +1,4 @@
-//! `seislake bench main`: decode rate beside pymseed, import rate from files to committed tables, peak memory.
+//! `seislake-bench main`: decode rate beside pymseed, import rate from files to committed tables, peak memory.
 //!
 //! Input is made here: synthetic channels at 100 Hz, Steim2, 512-byte records.
 
@@ -7,21 +7,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use seislake_exchange::stationxml;
+use seislake_lakehouse::synthetic_stream::SyntheticStream;
 use seislake_seismo::synthetic::{SyntheticNetwork, SyntheticSettings};
 use seislake_seismo::travel_time::{LayeredModel, default_table};
 
 use super::decode;
 use super::measure::{BenchFolder, Measure, RUNS, median_import};
-use crate::command_line::BenchArgs;
-use crate::synthetic_stream::SyntheticStream;
-use crate::terminal::tell;
+use crate::{BenchArgs, tell};
 
 const MINUTES: u32 = 60;
 const STATION_COUNT: usize = 30;
 const IMPORT_SAMPLES_PER_S_TARGET: f64 = 2e6;
 const PEAK_MEMORY_BYTES_TARGET: f64 = (1u64 << 30) as f64;
 
-pub(super) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<Vec<Measure>> {
     let folder = BenchFolder::new()?;
     tell("making the input");
     let (file, sample_count) = make_archive(folder.path())?;

@@ -21,12 +21,11 @@ use crate::home::{self, CATALOG_FILE, Home, TableStates};
 use crate::settings::Settings;
 use crate::upkeep;
 
-pub(crate) const WAREHOUSE_FOLDER: &str = "warehouse";
+pub const WAREHOUSE_FOLDER: &str = "warehouse";
 /// Names a warehouse outside the home.
-pub(crate) const PLACE_FILE: &str = "warehouse.toml";
+pub const PLACE_FILE: &str = "warehouse.toml";
 /// The way back from damage.
-pub(crate) const HOW_TO_MEND: &str =
-    "`seislake home check` tells what is damaged, `seislake home repair` mends it";
+pub const HOW_TO_MEND: &str = "`seislake home check` tells what is damaged, `seislake home repair` mends it";
 
 /// As what a command opens a lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,26 +40,26 @@ enum Access {
 
 /// An open lake and the settings of its sessions.
 #[derive(Clone, Debug)]
-pub(crate) struct Lakehouse {
+pub struct Lakehouse {
     lake: Lake,
     session: SessionSettings,
 }
 
 impl Lakehouse {
     /// Opens the lake of a home that this process owns; tables that are missing are made.
-    pub(crate) async fn open(home: &Home, settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn open(home: &Home, settings: &Settings) -> anyhow::Result<Self> {
         let opened = Self::open_at(home.lake(), settings, Access::Owner).await?;
         Place::of(home.lake(), settings)?.remember(home.lake())?;
         Ok(opened)
     }
 
     /// Opens the lake of a home for reading, beside a running server too.
-    pub(crate) async fn open_for_reading(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn open_for_reading(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
         Self::open_at(&home::existing(path)?, settings, Access::Reader).await
     }
 
     /// Opens the lake of a home for maintenance, beside its owner: commits are compare and swap.
-    pub(crate) async fn open_beside(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
+    pub async fn open_beside(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
         Self::open_at(&home::existing(path)?, settings, Access::Beside).await
     }
 
@@ -92,17 +91,17 @@ impl Lakehouse {
         Ok(Self { lake, session })
     }
 
-    pub(crate) fn lake(&self) -> &Lake {
+    pub fn lake(&self) -> &Lake {
         &self.lake
     }
 
     /// How far the tables have come.
-    pub(crate) async fn table_states(&self) -> anyhow::Result<TableStates> {
+    pub async fn table_states(&self) -> anyhow::Result<TableStates> {
         Ok(TableStates::new(self.lake.commit_numbers().await?))
     }
 
     /// Keeps that beside them. A disk that is full stops nobody for it.
-    pub(crate) async fn remember_states(&self, home: &Path) {
+    pub async fn remember_states(&self, home: &Path) {
         let remembered = async { self.table_states().await?.remember(home) };
         if let Err(error) = remembered.await {
             tracing::warn!(error = format!("{error:#}"), "how far the tables have come cannot be kept");
@@ -110,33 +109,33 @@ impl Lakehouse {
     }
 
     /// Tables that this build knows and the home has not.
-    pub(crate) async fn missing_tables(&self) -> anyhow::Result<Vec<String>> {
+    pub async fn missing_tables(&self) -> anyhow::Result<Vec<String>> {
         let there: Vec<String> = self.lake.tables().await?.iter().map(ToString::to_string).collect();
         Ok(Lake::table_names().into_iter().filter(|table| !there.contains(table)).collect())
     }
 
     /// A session over the newest state of the tables, the same for all its statements however long they take.
-    pub(crate) async fn pinned_session(&self) -> anyhow::Result<SessionContext> {
+    pub async fn pinned_session(&self) -> anyhow::Result<SessionContext> {
         self.session_at(self.lake.pin(AsOf::Latest).await?)
     }
 
     /// A session over the newest snapshots; each statement sees the newest ones when it is planned.
-    pub(crate) fn session(&self) -> anyhow::Result<SessionContext> {
+    pub fn session(&self) -> anyhow::Result<SessionContext> {
         Ok(seislake_query::session(self.lake.provider(), &self.session)?)
     }
 
     /// A session over the tables as they were.
-    pub(crate) fn session_as_of(&self, as_of: AsOf) -> anyhow::Result<SessionContext> {
+    pub fn session_as_of(&self, as_of: AsOf) -> anyhow::Result<SessionContext> {
         Ok(seislake_query::session(self.lake.provider_as_of(as_of), &self.session)?)
     }
 
     /// A session over one state of the tables, for all its statements.
-    pub(crate) fn session_at(&self, set: SnapshotSet) -> anyhow::Result<SessionContext> {
+    pub fn session_at(&self, set: SnapshotSet) -> anyhow::Result<SessionContext> {
         Ok(seislake_query::session(self.lake.provider_at(set), &self.session)?)
     }
 
     /// The current catalogue, oldest event first.
-    pub(crate) async fn catalogue(&self) -> anyhow::Result<Vec<CatalogueEvent>> {
+    pub async fn catalogue(&self) -> anyhow::Result<Vec<CatalogueEvent>> {
         let columns = [
             names::event_id,
             names::origin_time,
@@ -175,7 +174,7 @@ impl Lakehouse {
     }
 
     /// From the first sample of all recordings to the last; `None` of a lake without any.
-    pub(crate) async fn recorded_time(&self) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
+    pub async fn recorded_time(&self) -> anyhow::Result<Option<(Timestamp, Timestamp)>> {
         let sql = format!(
             "SELECT min({}), max({}) FROM {}",
             segments::names::start_ns,
@@ -192,7 +191,7 @@ impl Lakehouse {
     }
 
     /// The one number a statement returns.
-    pub(crate) async fn count(&self, sql: &str) -> anyhow::Result<i64> {
+    pub async fn count(&self, sql: &str) -> anyhow::Result<i64> {
         let batches: Vec<_> = seislake_query::query(&self.session()?, sql).await?.try_collect().await?;
         let column = batches.first().map(|batch| Arc::clone(batch.column(0)));
         let column = column.context("the statement returned no row")?;
@@ -201,7 +200,7 @@ impl Lakehouse {
 }
 
 /// Where the lake of a home is, and how it behaves.
-pub(crate) fn lake_settings(home: &Path, settings: &Settings) -> anyhow::Result<LakeSettings> {
+pub fn lake_settings(home: &Path, settings: &Settings) -> anyhow::Result<LakeSettings> {
     let place = Place::of(home, settings)?;
     let mut lake_settings = LakeSettings::new(place.location(home), home.join(CATALOG_FILE));
     lake_settings.object_store = place.object_store_options();

@@ -4,7 +4,7 @@
 //! and state, over the one lake of the home. What a home is for is settled by its first import (`purpose.json`).
 
 mod state_files;
-pub(crate) mod table_states;
+pub mod table_states;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -16,14 +16,14 @@ use fs4::fs_std::FileExt;
 use seislake_streams::message::WAVEFORMS_RAW;
 use serde::{Deserialize, Serialize};
 
-use crate::lakehouse::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
-pub(crate) use state_files::{Strange, Way, put_aside, refuse_strange_to_readers, strange};
+use crate::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
+pub use state_files::{Strange, Way, put_aside, refuse_strange_to_readers, strange};
 use state_files::{mend_lock, mend_strange};
-pub(crate) use table_states::{Older, TableStates};
+pub use table_states::{Older, TableStates};
 
 /// The catalog of the home's tables.
-pub(crate) const CATALOG_FILE: &str = "catalog.sqlite";
-pub(crate) const PURPOSE_FILE: &str = "purpose.json";
+pub const CATALOG_FILE: &str = "catalog.sqlite";
+pub const PURPOSE_FILE: &str = "purpose.json";
 const SHARES_FOLDER: &str = "shards";
 const FOLDERS: [&str; 3] = ["log", "state", "run"];
 /// What a home may hold before it has a catalog or a purpose, because it was just begun or is the root of a file system.
@@ -35,7 +35,7 @@ const OWNER_BYTES_MAX: u64 = 32;
 /// What a home is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// The whole path, from records to events.
     Whole,
     /// Records only, imported in so many shares.
@@ -58,7 +58,7 @@ impl fmt::Display for Purpose {
 impl Purpose {
     /// Puts this into the place of what `file` says: at any moment, also after a crash, it says the one or the other.
     /// `beginnings` is the folder, of the same file system, where it is written first.
-    pub(crate) fn write(self, file: &Path, beginnings: &Path) -> anyhow::Result<()> {
+    pub fn write(self, file: &Path, beginnings: &Path) -> anyhow::Result<()> {
         let new = beginnings.join("purpose.json.new");
         replace(file, &new, &serde_json::to_string(&self)?).context("cannot write purpose.json")
     }
@@ -66,7 +66,7 @@ impl Purpose {
 
 /// Puts `text` into the place of what `file` says, by way of `new`: at any moment, also after a crash, it says the one or
 /// the other.
-pub(crate) fn replace(file: &Path, new: &Path, text: &str) -> std::io::Result<()> {
+pub fn replace(file: &Path, new: &Path, text: &str) -> std::io::Result<()> {
     let mut begun = File::create(new)?;
     begun.write_all(text.as_bytes())?;
     begun.sync_all()?;
@@ -76,7 +76,7 @@ pub(crate) fn replace(file: &Path, new: &Path, text: &str) -> std::io::Result<()
 
 /// A home directory that this process may write.
 #[derive(Debug)]
-pub(crate) struct Home {
+pub struct Home {
     path: PathBuf,
     /// Where catalog and warehouse lie: the home itself, also for a share.
     lake: PathBuf,
@@ -87,7 +87,7 @@ pub(crate) struct Home {
 
 impl Home {
     /// Creates the directory where absent and takes its lock.
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("cannot open the home \"{}\"", path.display());
         refuse_foreign(path)?;
         fs::create_dir_all(path).with_context(named)?;
@@ -119,7 +119,7 @@ impl Home {
     }
 
     /// Share `I` of `N` of an archive home: other shares may be open in other processes.
-    pub(crate) fn open_share(path: &Path, share: u32, of: u32) -> anyhow::Result<Self> {
+    pub fn open_share(path: &Path, share: u32, of: u32) -> anyhow::Result<Self> {
         let named = || format!("cannot open the home \"{}\"", path.display());
         refuse_foreign(path)?;
         fs::create_dir_all(path.join(SHARES_FOLDER)).with_context(named)?;
@@ -130,18 +130,18 @@ impl Home {
     }
 
     /// Where a share lies.
-    pub(crate) fn share_path(path: &Path, share: u32, of: u32) -> PathBuf {
+    pub fn share_path(path: &Path, share: u32, of: u32) -> PathBuf {
         path.join(SHARES_FOLDER).join(format!("{share}-of-{of}"))
     }
 
     /// The share whose topics end with `suffix`, as [`Home::topic_suffix`] writes it.
-    pub(crate) fn share_of_topic(suffix: &str) -> Option<(u32, u32)> {
+    pub fn share_of_topic(suffix: &str) -> Option<(u32, u32)> {
         let (share, of) = suffix.strip_prefix('@')?.split_once("-of-")?;
         Some((share.parse().ok()?, of.parse().ok()?))
     }
 
     /// Settles what the home is for, or finds out that it is for something else.
-    pub(crate) fn settle(&self, purpose: Purpose) -> anyhow::Result<()> {
+    pub fn settle(&self, purpose: Purpose) -> anyhow::Result<()> {
         let file = self.lake.join(PURPOSE_FILE);
         let settled = match self.purpose()? {
             Some(settled) => settled,
@@ -164,7 +164,7 @@ impl Home {
     }
 
     /// What the home is for, where that is settled.
-    pub(crate) fn purpose(&self) -> anyhow::Result<Option<Purpose>> {
+    pub fn purpose(&self) -> anyhow::Result<Option<Purpose>> {
         match fs::read(self.lake.join(PURPOSE_FILE)) {
             Ok(text) => match serde_json::from_slice(&text) {
                 Ok(purpose) => Ok(Some(purpose)),
@@ -178,21 +178,21 @@ impl Home {
     }
 
     /// Where catalog and warehouse lie.
-    pub(crate) fn lake(&self) -> &Path {
+    pub fn lake(&self) -> &Path {
         &self.lake
     }
 
     /// What ends the names of this home's topics, so that the offsets of several shares do not collide in the tables.
-    pub(crate) fn topic_suffix(&self) -> String {
+    pub fn topic_suffix(&self) -> String {
         self.share.map_or_else(String::new, |(share, of)| format!("@{share}-of-{of}"))
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Writes the bound addresses of a server, whole or not at all.
-    pub(crate) fn write_addresses(&self, http: &str, flight: &str) -> anyhow::Result<()> {
+    pub fn write_addresses(&self, http: &str, flight: &str) -> anyhow::Result<()> {
         let text = serde_json::json!({ "http": http, "flight": flight, "seedlink": null }).to_string();
         let (new, file) = (self.path.join("run/addresses.json.new"), self.addresses_file());
         fs::write(&new, text)
@@ -200,7 +200,7 @@ impl Home {
             .context("cannot write run/addresses.json")
     }
 
-    pub(crate) fn remove_addresses(&self) {
+    pub fn remove_addresses(&self) {
         let _ = fs::remove_file(self.addresses_file());
     }
 
@@ -235,19 +235,19 @@ fn refuse_foreign(path: &Path) -> anyhow::Result<()> {
 }
 
 /// A home whose catalog may be lost: it says what it is for, or has tables and a state.
-pub(crate) fn is_begun(path: &Path) -> bool {
+pub fn is_begun(path: &Path) -> bool {
     let tables_and_state = path.join(WAREHOUSE_FOLDER).is_dir() && path.join("state").is_dir();
     path.join(PURPOSE_FILE).is_file() || path.join(PLACE_FILE).is_file() || tables_and_state
 }
 
 /// What is said where the tables of a home are named nowhere.
-pub(crate) fn lost_catalog(path: &Path) -> anyhow::Error {
+pub fn lost_catalog(path: &Path) -> anyhow::Error {
     anyhow::anyhow!("the catalog of the home \"{}\" is lost; {HOW_TO_MEND}", path.display())
 }
 
 /// Whether a home was begun and holds no table yet, nor ever did: its catalog is not made, nor is there anything of what is
 /// written when it is.
-pub(crate) fn holds_nothing(path: &Path) -> bool {
+pub fn holds_nothing(path: &Path) -> bool {
     let beside = [PLACE_FILE, table_states::FILE];
     let places = shares(path).into_iter().chain([path.to_owned()]);
     let written = beside.iter().map(|name| path.join(name)).chain(places.map(|place| place.join("log")));
@@ -283,7 +283,7 @@ fn has_bytes(path: &Path) -> bool {
 }
 
 /// The home for reading: no lock, but it must hold a lake.
-pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
+pub fn existing(path: &Path) -> anyhow::Result<PathBuf> {
     refuse_strange_to_readers(path)?;
     if (path.join(CATALOG_FILE).exists() || is_begun(path)) && holds_nothing(path) {
         bail!(
@@ -305,7 +305,7 @@ pub(crate) fn existing(path: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Whether a process owns the home, or a share of it.
-pub(crate) fn in_use(path: &Path) -> bool {
+pub fn in_use(path: &Path) -> bool {
     let places = shares(path).into_iter().chain([path.to_owned()]);
     let held = |place: PathBuf| {
         if !place.join("lock").is_file() {
@@ -318,7 +318,7 @@ pub(crate) fn in_use(path: &Path) -> bool {
 }
 
 /// Shares of an archive home, as far as they can be listed.
-pub(crate) fn shares(path: &Path) -> Vec<PathBuf> {
+pub fn shares(path: &Path) -> Vec<PathBuf> {
     listed_shares(path).unwrap_or_default()
 }
 
@@ -326,7 +326,7 @@ pub(crate) fn shares(path: &Path) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// What keeps them from being listed: to a check or a repair that is not the same as none.
-pub(crate) fn listed_shares(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn listed_shares(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut shares = folders(&path.join(SHARES_FOLDER))?;
     shares.sort();
     Ok(shares)
@@ -336,7 +336,7 @@ pub(crate) fn listed_shares(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// What keeps it from being listed.
-pub(crate) fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let named = || format!("cannot list \"{}\"", path.display());
     let entries = match fs::read_dir(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

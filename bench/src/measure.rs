@@ -1,30 +1,52 @@
-//! Lines of a benchmark, and running this program as a user would.
+//! Lines of a benchmark, and running `seislake` as a user would.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde::Serialize;
 
+/// The program that is measured.
+static BINARY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Settles which program is measured: the one given, else the one beside this program.
+pub(crate) fn choose_binary(given: Option<PathBuf>) -> anyhow::Result<()> {
+    let binary = match given {
+        Some(binary) => binary,
+        None => std::env::current_exe()?.with_file_name("seislake"),
+    };
+    if !binary.is_file() {
+        bail!("there is no \"{}\" to measure: build `seislake`, or give --binary FILE", binary.display());
+    }
+    let _ = BINARY.set(binary);
+    Ok(())
+}
+
+/// A command of it.
+pub(crate) fn seislake() -> anyhow::Result<Command> {
+    Ok(Command::new(BINARY.get().context("no program was chosen")?))
+}
+
 /// One line of the result.
 #[derive(Debug, Serialize)]
-pub(super) struct Measure {
-    pub(super) measure: String,
-    pub(super) value: f64,
-    pub(super) unit: &'static str,
-    pub(super) peer: Option<String>,
-    pub(super) peer_value: Option<f64>,
+pub(crate) struct Measure {
+    pub(crate) measure: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) peer: Option<String>,
+    pub(crate) peer_value: Option<f64>,
     /// Of the value to the peer's.
-    pub(super) ratio: Option<f64>,
+    pub(crate) ratio: Option<f64>,
     /// For the ratio where there is a peer, else for the value.
-    pub(super) target: Option<f64>,
-    pub(super) holds: Option<bool>,
+    pub(crate) target: Option<f64>,
+    pub(crate) holds: Option<bool>,
 }
 
 impl Measure {
-    pub(super) fn new(measure: impl Into<String>, value: f64, unit: &'static str) -> Self {
+    pub(crate) fn new(measure: impl Into<String>, value: f64, unit: &'static str) -> Self {
         Self {
             measure: measure.into(),
             value,
@@ -38,36 +60,36 @@ impl Measure {
     }
 
     /// The same by somebody else.
-    pub(super) fn beside(self, peer: impl Into<String>, peer_value: f64) -> Self {
+    pub(crate) fn beside(self, peer: impl Into<String>, peer_value: f64) -> Self {
         let ratio = Some(self.value / peer_value);
         Self { peer: Some(peer.into()), peer_value: Some(peer_value), ratio, ..self }
     }
 
     /// The target of a rate.
-    pub(super) fn at_least(self, target: f64) -> Self {
+    pub(crate) fn at_least(self, target: f64) -> Self {
         let holds = Some(self.ratio.unwrap_or(self.value) >= target);
         Self { target: Some(target), holds, ..self }
     }
 
     /// The target of a time or size.
-    pub(super) fn at_most(self, target: f64) -> Self {
+    pub(crate) fn at_most(self, target: f64) -> Self {
         let holds = Some(self.ratio.unwrap_or(self.value) <= target);
         Self { target: Some(target), holds, ..self }
     }
 }
 
 /// Everything a benchmark writes, removed at the end.
-pub(super) struct BenchFolder(PathBuf);
+pub(crate) struct BenchFolder(PathBuf);
 
 impl BenchFolder {
-    pub(super) fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         let path = std::env::temp_dir().join(format!("seislake-bench-{}", std::process::id()));
         fs::create_dir_all(path.join("records"))
             .with_context(|| format!("cannot make \"{}\"", path.display()))?;
         Ok(Self(path))
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -79,15 +101,15 @@ impl Drop for BenchFolder {
 }
 
 /// What an import in a process of its own came to.
-pub(super) struct Imported {
-    pub(super) elapsed_s: f64,
-    pub(super) peak_memory_bytes: f64,
+pub(crate) struct Imported {
+    pub(crate) elapsed_s: f64,
+    pub(crate) peak_memory_bytes: f64,
 }
 
 /// Imports in a child process, so that its peak memory is its own.
-pub(super) fn import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
+pub(crate) fn import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
     let begin = Instant::now();
-    let output = Command::new(std::env::current_exe()?)
+    let output = seislake()?
         .args(["import", "--json", "--home"])
         .arg(home)
         .args(options)
@@ -106,17 +128,17 @@ pub(super) fn import(home: &Path, options: &[String], records: &Path) -> anyhow:
 }
 
 /// Runs of which the median counts.
-pub(super) const RUNS: usize = 3;
+pub(crate) const RUNS: usize = 3;
 
 /// The middle of some values.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// The median time of [`RUNS`] imports into fresh homes, and the largest peak memory. One run before them is not
 /// counted: it pays for memory that the machine hands out anew. The last home stays.
-pub(super) fn median_import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
+pub(crate) fn median_import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
     let mut elapsed_s = Vec::new();
     let mut peak_memory_bytes = 0_f64;
     for run in 0..=RUNS {
@@ -132,16 +154,16 @@ pub(super) fn median_import(home: &Path, options: &[String], records: &Path) -> 
     Ok(Imported { elapsed_s: median(elapsed_s), peak_memory_bytes })
 }
 
-/// Runs another command of this program to its end.
-pub(super) fn run_command(arguments: &[&str]) -> anyhow::Result<()> {
-    let output = Command::new(std::env::current_exe()?).args(arguments).output()?;
+/// Runs a command of the program that is measured to its end.
+pub(crate) fn run_command(arguments: &[&str]) -> anyhow::Result<()> {
+    let output = seislake()?.args(arguments).output()?;
     if !output.status.success() {
         bail!("{} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(())
 }
 
-pub(super) fn describe(measures: &[Measure]) -> String {
+pub(crate) fn describe(measures: &[Measure]) -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut text = format!("seislake {}, {cores} cores, {}\n", env!("CARGO_PKG_VERSION"), processor());
     for measure in measures {

@@ -12,7 +12,7 @@ use seislake_streams::gate::{ArchivedRecord, ArchivedRecords};
 use seislake_tables::listed;
 use seislake_tables::packets::{TABLE, names};
 
-use crate::lakehouse::Lakehouse;
+use crate::Lakehouse;
 
 const READ: &str = "read the records that the tables hold";
 

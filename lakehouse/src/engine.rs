@@ -19,28 +19,28 @@ use seislake_streams::topic::{Log, LogSettings, Topic};
 use seislake_streams::topology;
 use seislake_tables::Sink;
 
+use crate::Lakehouse;
 use crate::archived::ArchivedPackets;
 use crate::home::{Home, Purpose};
-use crate::lakehouse::Lakehouse;
 use crate::settings::Settings;
 
 /// A running path. [`Engine::stop`] ends it in order; dropping it is a crash that the next start mends.
 #[derive(Debug)]
-pub(crate) struct Engine {
-    pub(crate) lakehouse: Lakehouse,
-    pub(crate) gate: Arc<Gate>,
-    pub(crate) pipeline: Arc<Pipeline>,
-    pub(crate) inventory: InventoryHandle,
-    pub(crate) intake: Intake,
+pub struct Engine {
+    pub lakehouse: Lakehouse,
+    pub gate: Arc<Gate>,
+    pub pipeline: Arc<Pipeline>,
+    pub inventory: InventoryHandle,
+    pub intake: Intake,
     /// Topic `waveforms.raw`: original records.
-    pub(crate) raw: Arc<dyn Topic>,
+    pub raw: Arc<dyn Topic>,
     /// Where catalog and warehouse lie.
     home: PathBuf,
 }
 
 /// Which records the ingest door may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Intake {
+pub enum Intake {
     /// All: this process knows every record of the home.
     Open,
     /// None: other processes fill the home, and only they know what they have taken.
@@ -52,7 +52,7 @@ pub(crate) enum Intake {
 
 /// What the engine works for: records that come in live, or files that are there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Workload {
+pub enum Workload {
     /// Soon visible.
     Live,
     /// Soon done.
@@ -117,7 +117,7 @@ impl Opened {
 }
 
 /// Opens the log and the state of a home as a start does, which makes again what is lost of them, and closes them.
-pub(crate) async fn mend_log(home: &Home, settings: &Settings) -> anyhow::Result<()> {
+pub async fn mend_log(home: &Home, settings: &Settings) -> anyhow::Result<()> {
     let lakehouse = Lakehouse::open(home, settings).await?;
     Opened::of(home, settings, &lakehouse, Workload::Bulk).await.map(drop)
 }
@@ -125,7 +125,7 @@ pub(crate) async fn mend_log(home: &Home, settings: &Settings) -> anyhow::Result
 impl Engine {
     /// Opens the home's lake, adds `stations`, opens the log and starts all sinks, and all stages where there is a
     /// `travel_time` for them.
-    pub(crate) async fn start(
+    pub async fn start(
         home: &Home,
         settings: &Settings,
         workload: Workload,
@@ -170,14 +170,14 @@ impl Engine {
     }
 
     /// Adds stations to those of the home; the stages see them at once.
-    pub(crate) async fn add_stations(&self, stations: Inventory) -> anyhow::Result<()> {
+    pub async fn add_stations(&self, stations: Inventory) -> anyhow::Result<()> {
         let after = self.lakehouse.lake().upsert_inventory(stations).await;
         self.inventory.replace(after.context("cannot store the stations")?);
         Ok(())
     }
 
     /// How live records keep time.
-    pub(crate) fn live_settings(settings: &Settings) -> LiveSettings {
+    pub fn live_settings(settings: &Settings) -> LiveSettings {
         LiveSettings {
             lateness_s: settings.streams.lateness_s,
             idle_after_s: settings.streams.idle_after_s,
@@ -186,14 +186,14 @@ impl Engine {
     }
 
     /// Ends the stream: everything held back comes out and is committed.
-    pub(crate) async fn finish(&self) -> anyhow::Result<()> {
+    pub async fn finish(&self) -> anyhow::Result<()> {
         self.gate.finish().await?;
         self.pipeline.drain().await?;
         Ok(())
     }
 
     /// Ends the process's work in order.
-    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+    pub async fn stop(&self) -> anyhow::Result<()> {
         self.pipeline.shutdown().await?;
         self.lakehouse.remember_states(&self.home).await;
         Ok(())

@@ -9,12 +9,12 @@ use rayon::prelude::*;
 use seislake_mseed::{Samples, Scanned, Scanner};
 
 use super::input::Input;
-use crate::commands::bench::measure::{Measure, RUNS, median};
+use crate::measure::{Measure, RUNS, median};
 
 const FILE_COUNT: usize = 140;
 
 /// Medians of several runs, one core and two in turn.
-pub(super) fn run(input: &Input, python: &str) -> anyhow::Result<Vec<Measure>> {
+pub(crate) fn run(input: &Input, python: &str) -> anyhow::Result<Vec<Measure>> {
     let files = input.files()?;
     let repeated: Vec<&PathBuf> = files.iter().cycle().take(FILE_COUNT).collect();
     let seconds_on = |cores: usize| -> anyhow::Result<f64> {

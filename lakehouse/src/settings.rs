@@ -16,7 +16,7 @@ use seislake_streams::topology::stages_named;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-const DEFAULTS: &str = include_str!("../../../infra/default.toml");
+const DEFAULTS: &str = include_str!("../../infra/default.toml");
 const ENVIRONMENT_PREFIX: &str = "SEISLAKE__";
 /// QuakeML says no limit; columns of text formats do.
 const AGENCY_CHARS_MAX: usize = 64;
@@ -25,62 +25,62 @@ const OF_SEVERAL_TYPES: &str = "magnitude.attenuation";
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Settings {
-    pub(crate) streams: StreamsSettings,
-    pub(crate) lake: LakeSection,
-    pub(crate) archive: ArchiveSection,
-    pub(crate) upkeep: UpkeepSection,
-    pub(crate) velocity_model: VelocityModelSettings,
-    pub(crate) query: QuerySettings,
-    pub(crate) http: HttpSettings,
-    pub(crate) flight: FlightSettings,
-    pub(crate) pick: PickSettings,
-    pub(crate) associate: AssociateSettings,
-    pub(crate) locate: LocateSettings,
-    pub(crate) magnitude: MagnitudeSettings,
-    pub(crate) event: EventSettings,
+pub struct Settings {
+    pub streams: StreamsSettings,
+    pub lake: LakeSection,
+    pub archive: ArchiveSection,
+    pub upkeep: UpkeepSection,
+    pub velocity_model: VelocityModelSettings,
+    pub query: QuerySettings,
+    pub http: HttpSettings,
+    pub flight: FlightSettings,
+    pub pick: PickSettings,
+    pub associate: AssociateSettings,
+    pub locate: LocateSettings,
+    pub magnitude: MagnitudeSettings,
+    pub event: EventSettings,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct StreamsSettings {
-    pub(crate) driver: String,
-    pub(crate) raw_partition_count: u32,
-    pub(crate) idle_after_s: f64,
-    pub(crate) lateness_s: f64,
-    pub(crate) segment_bytes: u64,
-    pub(crate) stages: Vec<String>,
+pub struct StreamsSettings {
+    pub driver: String,
+    pub raw_partition_count: u32,
+    pub idle_after_s: f64,
+    pub lateness_s: f64,
+    pub segment_bytes: u64,
+    pub stages: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct LakeSection {
-    pub(crate) warehouse: String,
-    pub(crate) s3_endpoint: String,
-    pub(crate) s3_region: String,
-    pub(crate) s3_allow_http: bool,
-    pub(crate) commit_interval_s: f64,
-    pub(crate) commit_row_count: u64,
-    pub(crate) cursor_lease_s: f64,
+pub struct LakeSection {
+    pub warehouse: String,
+    pub s3_endpoint: String,
+    pub s3_region: String,
+    pub s3_allow_http: bool,
+    pub commit_interval_s: f64,
+    pub commit_row_count: u64,
+    pub cursor_lease_s: f64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ArchiveSection {
-    pub(crate) keep_raw: bool,
+pub struct ArchiveSection {
+    pub keep_raw: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UpkeepSection {
-    pub(crate) quality_interval_s: f64,
-    pub(crate) compact_interval_s: f64,
-    pub(crate) clean_interval_s: f64,
+pub struct UpkeepSection {
+    pub quality_interval_s: f64,
+    pub compact_interval_s: f64,
+    pub clean_interval_s: f64,
 }
 
 impl UpkeepSection {
     /// There is something to keep up.
-    pub(crate) fn any(&self) -> bool {
+    pub fn any(&self) -> bool {
         [self.quality_interval_s, self.compact_interval_s, self.clean_interval_s]
             .iter()
             .any(|interval| *interval > 0.0)
@@ -89,37 +89,37 @@ impl UpkeepSection {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct VelocityModelSettings {
-    pub(crate) name: String,
+pub struct VelocityModelSettings {
+    pub name: String,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct QuerySettings {
-    pub(crate) memory_bytes: u64,
-    pub(crate) timeout_s: f64,
-    pub(crate) concurrency: u32,
-    pub(crate) waiting_count: u32,
-    pub(crate) thread_count: u32,
-    pub(crate) row_count: u64,
+pub struct QuerySettings {
+    pub memory_bytes: u64,
+    pub timeout_s: f64,
+    pub concurrency: u32,
+    pub waiting_count: u32,
+    pub thread_count: u32,
+    pub row_count: u64,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct HttpSettings {
-    pub(crate) address: String,
-    pub(crate) body_bytes: u64,
-    pub(crate) dataselect_samples: u64,
-    pub(crate) serve_restricted: bool,
-    pub(crate) concurrency: u32,
-    pub(crate) waiting: u32,
-    pub(crate) waiting_s: f64,
-    pub(crate) connections: u32,
-    pub(crate) connections_per_client: u32,
-    pub(crate) idle_timeout_s: f64,
-    pub(crate) receive_timeout_s: f64,
-    pub(crate) send_timeout_s: f64,
-    pub(crate) cors_origins: Vec<String>,
+pub struct HttpSettings {
+    pub address: String,
+    pub body_bytes: u64,
+    pub dataselect_samples: u64,
+    pub serve_restricted: bool,
+    pub concurrency: u32,
+    pub waiting: u32,
+    pub waiting_s: f64,
+    pub connections: u32,
+    pub connections_per_client: u32,
+    pub idle_timeout_s: f64,
+    pub receive_timeout_s: f64,
+    pub send_timeout_s: f64,
+    pub cors_origins: Vec<String>,
 }
 
 impl HttpSettings {
@@ -136,19 +136,19 @@ impl HttpSettings {
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct FlightSettings {
-    pub(crate) address: String,
-    pub(crate) send_timeout_s: f64,
+pub struct FlightSettings {
+    pub address: String,
+    pub send_timeout_s: f64,
 }
 
 /// Everything wrong with a configuration, each problem with its key.
 #[derive(Debug, thiserror::Error)]
 #[error("the configuration cannot be used: {}", .0.join("; "))]
-pub(crate) struct SettingsError(Vec<String>);
+pub struct SettingsError(Vec<String>);
 
 impl Settings {
     /// Reads the defaults, then `file`, then the environment.
-    pub(crate) fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
         let file = match file {
             Some(path) => {
                 let text = std::fs::read_to_string(path).map_err(|error| {
@@ -257,7 +257,7 @@ impl Settings {
     }
 
     /// Addresses given as flags win over everything.
-    pub(crate) fn set_addresses(
+    pub fn set_addresses(
         &mut self,
         http: Option<String>,
         flight: Option<String>,
@@ -273,7 +273,7 @@ impl Settings {
     }
 
     /// The effective settings as TOML.
-    pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }
 }

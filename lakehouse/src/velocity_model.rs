@@ -8,8 +8,8 @@ use anyhow::Context;
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 use serde::{Deserialize, Serialize};
 
+use crate::HOW_TO_MEND;
 use crate::home::Home;
-use crate::lakehouse::HOW_TO_MEND;
 use crate::settings::Settings;
 
 /// What stands in `state/velocity-model.json`.
@@ -21,15 +21,15 @@ struct Stored {
 }
 
 /// Where it stands in a home.
-pub(crate) const FILE: &str = "state/velocity-model.json";
+pub const FILE: &str = "state/velocity-model.json";
 
 /// Whether the text of the file holds a model.
-pub(crate) fn is_sound(text: &str) -> bool {
+pub fn is_sound(text: &str) -> bool {
     serde_json::from_str::<Stored>(text).is_ok_and(|stored| model(&stored).is_ok())
 }
 
 /// Travel times of the model that is given, else of the home's own, else of the configured one.
-pub(crate) fn travel_time(
+pub fn travel_time(
     home: &Home,
     settings: &Settings,
     given: Option<&str>,

@@ -1,0 +1,21 @@
+//! A home and what is done with it, for commands and server alike: opened by settings, filled through the whole path, kept up.
+//!
+//! ```text
+//! settings ─► home (one directory, one owner) ─► lakehouse (its tables, asked through SQL)
+//!                                              └► engine (log, gate, stages, sinks) ─► upkeep (quality, compaction, cleaning)
+//! ```
+
+mod archived;
+pub mod engine;
+pub mod home;
+mod lakehouse;
+pub mod quality_jobs;
+pub mod settings;
+pub mod synthetic_stream;
+pub mod upkeep;
+pub mod velocity_model;
+
+pub use crate::engine::Engine;
+pub use crate::home::Home;
+pub use crate::lakehouse::{HOW_TO_MEND, Lakehouse, PLACE_FILE, WAREHOUSE_FOLDER, lake_settings};
+pub use crate::settings::Settings;
