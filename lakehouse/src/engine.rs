@@ -14,7 +14,6 @@ use seislake_streams::runtime::{
     BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, RetrySettings, SinkSettings,
     StageSettings, continue_log,
 };
-use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::{Log, LogSettings, Topic};
 use seislake_streams::topology;
 use seislake_tables::Sink;
@@ -23,6 +22,7 @@ use crate::Lakehouse;
 use crate::archived::ArchivedPackets;
 use crate::home::{Home, Purpose};
 use crate::settings::Settings;
+use crate::stations::HomeStations;
 
 /// A running path. [`Engine::stop`] ends it in order; dropping it is a crash that the next start mends.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Engine {
     pub lakehouse: Lakehouse,
     pub gate: Arc<Gate>,
     pub pipeline: Arc<Pipeline>,
-    pub inventory: InventoryHandle,
+    pub stations: Arc<HomeStations>,
     pub intake: Intake,
     /// Topic `waveforms.raw`: original records.
     pub raw: Arc<dyn Topic>,
@@ -134,10 +134,12 @@ impl Engine {
     ) -> anyhow::Result<Self> {
         let lakehouse = Lakehouse::open(home, settings).await?;
         let lake = lakehouse.lake();
-        let inventory =
-            InventoryHandle::new(lake.upsert_inventory(stations).await.context("cannot store the stations")?);
         let opened = Opened::of(home, settings, &lakehouse, workload).await?;
         let Opened { log, sinks, checkpoints, gate } = opened;
+        let gate = Arc::new(gate);
+        let listener = travel_time.is_some().then(|| Arc::clone(&gate));
+        let home_stations = Arc::new(HomeStations::new(lake.clone(), listener));
+        home_stations.add(stations).await.context("cannot store the stations")?;
         let raw =
             log.topic(WAVEFORMS_RAW, settings.streams.raw_partition_count).context("cannot open the log")?;
         let parts = PipelineParts {
@@ -154,7 +156,6 @@ impl Engine {
                 event: settings.event.clone(),
             },
             stages: topology::stages_named(&settings.streams.stages)?,
-            inventory: inventory.clone(),
             travel_time,
             sinks,
             raw_store: settings.archive.keep_raw.then(|| lake.raw_store()),
@@ -165,15 +166,13 @@ impl Engine {
             _ => Intake::Open,
         };
         lakehouse.remember_states(home.lake()).await;
-        let (gate, pipeline, home) = (Arc::new(gate), Arc::new(pipeline), home.lake().to_owned());
-        Ok(Self { lakehouse, gate, pipeline, inventory, intake, raw, home })
+        let (pipeline, home) = (Arc::new(pipeline), home.lake().to_owned());
+        Ok(Self { lakehouse, gate, pipeline, stations: home_stations, intake, raw, home })
     }
 
-    /// Adds stations to those of the home; the stages see them at once.
+    /// Adds stations to those of the home; records that come afterwards are picked with them.
     pub async fn add_stations(&self, stations: Inventory) -> anyhow::Result<()> {
-        let after = self.lakehouse.lake().upsert_inventory(stations).await;
-        self.inventory.replace(after.context("cannot store the stations")?);
-        Ok(())
+        self.stations.add(stations).await.context("cannot store the stations")
     }
 
     /// How live records keep time.

@@ -11,6 +11,7 @@ pub mod home;
 mod lakehouse;
 pub mod quality_jobs;
 pub mod settings;
+pub mod stations;
 pub mod synthetic_stream;
 pub mod upkeep;
 pub mod velocity_model;

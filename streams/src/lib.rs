@@ -7,6 +7,7 @@
 //! The crate knows topics and stages, and which rows they make; how tables lie on disk it does not know: rows leave
 //! through the [`seislake_tables::Sink`] port.
 
+pub mod control;
 mod database;
 mod error;
 pub mod gate;

@@ -236,7 +236,7 @@ impl Envelope {
     }
 }
 
-fn check_version(version: u32) -> Result<(), Error> {
+pub(crate) fn check_version(version: u32) -> Result<(), Error> {
     if version > VERSION {
         let text = format!("message version {version} is newer than this program ({VERSION})");
         return Err(Error::new(ErrorKind::Corrupt, text));
@@ -255,13 +255,13 @@ pub fn letter_of(record: &Record) -> Result<DeadLetter, Error> {
     from_json("dead letter", &record.value)
 }
 
-fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
     serde_json::to_vec(value)
         .map(Bytes::from)
         .map_err(|e| Error::caused(ErrorKind::Internal, "encode a message as JSON", e))
 }
 
-fn from_json<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(bytes).map_err(|e| Error::caused(ErrorKind::Corrupt, format!("read a {what}"), e))
 }
 

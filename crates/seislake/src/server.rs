@@ -18,7 +18,6 @@ use seislake_catalog::{Lake, SnapshotSet};
 use seislake_model::{Clock, ErrorKind, Inventory, SnapshotId, Timestamp};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::Pipeline;
-use seislake_streams::stages::InventoryHandle;
 use seislake_streams::topic::Topic;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -32,6 +31,7 @@ use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::engine::Engine;
 use seislake_lakehouse::home::Home;
 use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::stations::HomeStations;
 
 /// How long the doors may take to close after the signal to stop: longer than requests in progress may take to end.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -192,10 +192,7 @@ fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) 
     AppState {
         sessions: Arc::new(LakeSessions { lakehouse: engine.lakehouse.clone(), queries: queries.clone() }),
         ingest: Arc::new(GateIngest::of(engine)),
-        stations: Arc::new(LakeStations {
-            lakehouse: engine.lakehouse.clone(),
-            current: engine.inventory.clone(),
-        }),
+        stations: Arc::new(Stations(Arc::clone(&engine.stations))),
         originals: Arc::new(HomeOriginals {
             lakehouse: engine.lakehouse.clone(),
             raw: Arc::clone(&engine.raw),
@@ -318,26 +315,16 @@ impl Sessions for LakeSessions {
 }
 
 #[derive(Debug)]
-struct LakeStations {
-    lakehouse: Lakehouse,
-    current: InventoryHandle,
-}
+struct Stations(Arc<HomeStations>);
 
 #[async_trait]
-impl StationStore for LakeStations {
+impl StationStore for Stations {
     async fn upsert(&self, inventory: Inventory) -> Result<(), ApiError> {
-        let after = self
-            .lakehouse
-            .lake()
-            .upsert_inventory(inventory)
-            .await
-            .map_err(of_catalog("write the stations"))?;
-        self.current.replace(after);
-        Ok(())
+        self.0.add(inventory).await.map_err(of_catalog("write the stations"))
     }
 
     fn current(&self) -> Arc<Inventory> {
-        self.current.current()
+        self.0.current()
     }
 }
 

@@ -3,9 +3,10 @@
 use seislake_model::{DeadLetter, Offset, RecordPosition, Timestamp};
 
 use super::check::Checked;
-use super::seen::{LetterKey, RecordKey, Seen, SeenState};
+use super::seen::{Entries, Lookup, Seen, SeenState, StationEntry};
 use super::{IngestReport, NOTHING_PROMISED, Refusal, STAGE};
 use crate::Error;
+use crate::control::Announcement;
 use crate::message::{LETTER_BYTES_MAX, Watermark, letter_record, punctuation};
 use crate::topic::NewRecord;
 
@@ -14,8 +15,7 @@ pub(super) struct Batch {
     pub(super) raw: Vec<Vec<NewRecord>>,
     pub(super) letters: Vec<NewRecord>,
     /// Index entries of what is appended.
-    pub(super) records: Vec<RecordKey>,
-    pub(super) letter_keys: Vec<LetterKey>,
+    pub(super) entries: Entries,
     pub(super) state: SeenState,
     pub(super) report: IngestReport,
     /// Partition, last sample and arrival of each record.
@@ -25,6 +25,7 @@ pub(super) struct Batch {
 /// Decides what is new, without appending it yet.
 pub(super) fn sort_out(
     seen: &mut Seen,
+    unannounced: &[Announcement],
     checked: Vec<Checked>,
     letters_base: Offset,
     letters_topic: &str,
@@ -33,13 +34,15 @@ pub(super) fn sort_out(
     let mut batch = Batch {
         raw: vec![Vec::new(); state.partitions.len()],
         letters: Vec::new(),
-        records: Vec::new(),
-        letter_keys: Vec::new(),
+        entries: Entries::default(),
         state,
         report: IngestReport::default(),
         times: Vec::new(),
     };
     let mut lookup = seen.lookup()?;
+    for one in unannounced {
+        batch.announce(one, &lookup)?;
+    }
     for one in checked {
         match one {
             Checked::Record { key, partition, record, sample_count, last_sample_time } => {
@@ -53,7 +56,7 @@ pub(super) fn sort_out(
                 }
                 batch.state.partitions[partition].takes();
                 batch.raw[partition].push(record);
-                batch.records.push(key);
+                batch.entries.records.push(key);
                 batch.report.accepted += 1;
                 batch.report.samples += sample_count;
             }
@@ -63,7 +66,7 @@ pub(super) fn sort_out(
                 }
                 let offset = letters_base + batch.letters.len() as Offset;
                 batch.letters.push(letter_record(&letter(refusal, letters_topic, offset))?);
-                batch.letter_keys.push(key);
+                batch.entries.letters.push(key);
                 batch.report.dead_letters += 1;
             }
             Checked::Watermark(watermark) => {
@@ -85,6 +88,20 @@ pub(super) fn sort_out(
 }
 
 impl Batch {
+    /// Tells the partitions that need a station of it, where they have not heard the same.
+    fn announce(&mut self, station: &Announcement, lookup: &Lookup) -> Result<(), Error> {
+        let count = self.raw.len() as u32;
+        let partitions = station.partition(count).map_or(0..count, |partition| partition..partition + 1);
+        for partition in partitions {
+            let entry = StationEntry::new(partition as usize, &station.station, station.hash);
+            if lookup.is_new_station(&entry)? {
+                self.raw[partition as usize].push(station.record());
+                self.entries.stations.push(entry);
+            }
+        }
+        Ok(())
+    }
+
     fn punctuate(&mut self, partition: usize, watermark: Watermark) -> Result<(), Error> {
         if self.state.partitions[partition].hears(watermark) {
             self.raw[partition].push(punctuation(watermark)?);

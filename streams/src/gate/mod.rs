@@ -1,7 +1,7 @@
 //! The gate in front of `waveforms.raw`: what comes in is checked, told apart from what is there already, and appended.
 //!
 //! ```text
-//! offers ─► decode, hash (all cores) ─► seen before? ─► waveforms.raw[hash of NET_STA]     records, punctuation
+//! offers ─► decode, hash (all cores) ─► seen before? ─► waveforms.raw[hash of NET_STA]     records, punctuation, stations
 //!                                          └──────────► waveforms.raw.dlq[0]               what cannot be used
 //! ```
 //! Offering the same things again appends nothing, also after a crash in between: each partition then holds a prefix
@@ -28,18 +28,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use seislake_model::{ErrorKind, Offset, SourceId, Timestamp};
+use seislake_model::{ErrorKind, Inventory, Offset, SourceId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::Error;
+use crate::control::{Announcement, hash_of, station_of};
 use crate::database::Verify;
 use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, punctuation, watermark_of};
 use crate::topic::{Log, NewRecord, Record, Topic, in_appends};
 use batch::{Batch, sort_out};
 use check::{Checked, check};
-use seen::{PartitionState, Seen};
+use seen::{Entries, PartitionState, Seen, StationEntry};
 
 pub use live::LiveSettings;
 pub(crate) use seen::known_offsets;
@@ -145,7 +146,12 @@ impl IngestReport {
 
 /// Partition of a station's records.
 pub fn partition_of(source_id: &SourceId, partitions: u32) -> u32 {
-    crc32c::crc32c(source_id.station_key().as_bytes()) % partitions.max(1)
+    partition_of_station(&source_id.station_key(), partitions)
+}
+
+/// Partition of the records of a station, by its key `NET_STA`.
+pub(crate) fn partition_of_station(key: &str, partitions: u32) -> u32 {
+    crc32c::crc32c(key.as_bytes()) % partitions.max(1)
 }
 
 /// Offers that were decoded and hashed.
@@ -189,6 +195,8 @@ struct Known {
     seen: Option<Seen>,
     /// How it is opened: the first time as at every start.
     verify: Verify,
+    /// Stations that the log has still to be told of, before any record that comes.
+    unannounced: Vec<Announcement>,
     live: live::LiveTimes,
 }
 
@@ -221,7 +229,7 @@ impl Gate {
         let letters = log.topic(&dead_letter_topic(WAVEFORMS_RAW), 1 + raw_partitions)?;
         let live = live::LiveTimes::new(raw_partitions as usize);
         let directory = directory.map(Path::to_owned);
-        let known = Mutex::new(Known { seen: None, verify: Verify::AT_START, live });
+        let known = Mutex::new(Known { seen: None, verify: Verify::AT_START, unannounced: Vec::new(), live });
         let shared = Shared { raw, letters, directory, archived, known };
         {
             let mut known = shared.known.lock().await;
@@ -266,6 +274,23 @@ impl Gate {
             shared.take(&mut known, checked.0).await
         };
         tokio::spawn(appended).await.map_err(Error::task)?
+    }
+
+    /// Tells the log of the stations of `inventory`, each in the partition of its records: what changed since it was told of
+    /// them, and nothing where nothing did. While the log cannot be written they wait, and go in before the next records.
+    ///
+    /// # Errors
+    /// As [`Gate::append`]. What waits is remembered all the same.
+    pub async fn announce(&self, inventory: Arc<Inventory>) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let announced = async move {
+            let all = tokio::task::spawn_blocking(move || Announcement::all(&inventory));
+            let all = all.await.map_err(Error::task)??;
+            let mut known = shared.known.lock().await;
+            known.unannounced = all;
+            shared.take(&mut known, Vec::new()).await.map(drop)
+        };
+        tokio::spawn(announced).await.map_err(Error::task)?
     }
 
     /// Promises that nothing older than `watermark` follows in any partition. Says nothing where no session is open.
@@ -372,9 +397,10 @@ impl Shared {
     async fn take(&self, known: &mut Known, checked: Vec<Checked>) -> Result<IngestReport, Error> {
         self.ready(known).await?;
         let (letters_base, letters_topic) = (self.letters.end_offset(0)?, self.letters.name().to_owned());
-        let sort = move |seen: &mut Seen| sort_out(seen, checked, letters_base, &letters_topic);
+        let told = known.unannounced.clone();
+        let sort = move |seen: &mut Seen| sort_out(seen, &told, checked, letters_base, &letters_topic);
         let batch = known.with_seen(sort).await?;
-        let Batch { raw, letters, records, letter_keys, mut state, report, times } = batch;
+        let Batch { raw, letters, entries, mut state, report, times } = batch;
         for (partition, last_sample, arrival) in times {
             known.live.note(partition, last_sample, arrival);
         }
@@ -407,8 +433,9 @@ impl Shared {
             }
             return Err(error);
         }
+        known.unannounced.clear();
         match (indexed, &mut known.seen) {
-            (Ok(()), Some(seen)) => seen.hold(records, letter_keys, state)?,
+            (Ok(()), Some(seen)) => seen.hold(entries, state)?,
             // The log has the records: the next call reads them back.
             (Err(error), _) => {
                 tracing::warn!(error = error.chain(), "the index of records seen is closed after a failure");
@@ -458,7 +485,7 @@ impl Shared {
             let hold = move |seen: &mut Seen| {
                 let mut state = seen.state().clone();
                 state.letters_covered = covered;
-                seen.hold(Vec::new(), keys, state)
+                seen.hold(Entries { letters: keys, ..Entries::default() }, state)
             };
             known.with_seen(hold).await?;
         }
@@ -491,7 +518,7 @@ impl Shared {
                 kept.end_session();
             }
         }
-        known.with_seen(|seen| seen.hold(Vec::new(), Vec::new(), state)).await
+        known.with_seen(|seen| seen.hold(Entries::default(), state)).await
     }
 }
 
@@ -509,31 +536,33 @@ fn note(
     partition: usize,
     covered: Offset,
     records: &[Record],
-    mut keys: Vec<seen::RecordKey>,
+    keys: Vec<seen::RecordKey>,
 ) -> Result<(), Error> {
     let mut state = seen.state().clone();
-    keys.extend(replay(records, &mut state.partitions[partition]));
+    let mut entries = Entries { records: keys, ..Entries::default() };
+    replay(records, partition, &mut state.partitions[partition], &mut entries);
     state.partitions[partition].covered = covered;
-    seen.hold(keys, Vec::new(), state)?;
+    seen.hold(entries, state)?;
     seen.sync_sometimes()
 }
 
-/// Index entries of records in the log; follows the punctuation among them.
-fn replay(records: &[Record], state: &mut PartitionState) -> Vec<seen::RecordKey> {
-    let mut keys = Vec::with_capacity(records.len());
+/// Adds the index entries of records in the log of a partition; follows the punctuation among them.
+fn replay(records: &[Record], partition: usize, state: &mut PartitionState, entries: &mut Entries) {
     for record in records.iter().filter(|record| !record.is_lost()) {
-        match watermark_of(record) {
-            Ok(Some(watermark)) => {
+        match (watermark_of(record), station_of(record)) {
+            (Ok(Some(watermark)), _) => {
                 state.hears(watermark);
                 state.uncut = false;
             }
-            Ok(None) => {
+            (_, Ok(Some(control))) => {
+                entries.stations.push(StationEntry::new(partition, &control.station, hash_of(&record.value)));
+            }
+            (Ok(None), Ok(None)) => {
                 state.takes();
-                keys.push(check::record_key(&record.value));
+                entries.records.push(check::record_key(&record.value));
             }
             // A dead letter of those who read the topic.
-            Err(_) => {}
+            (Err(_), _) | (_, Err(_)) => {}
         }
     }
-    keys
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! records   source checksum · ten minutes · number  ─►  entries: start time · half the SHA-256
 //! letters   half the SHA-256                        ─►  –
+//! stations  partition · key of the station          ─►  half the SHA-256 of what the log says of it
 //! ```
 //! Records of a channel come in the order of time, so those of ten minutes share a value and are looked up together.
 //!
@@ -20,6 +21,7 @@ use seislake_model::{ErrorKind, Offset, Offsets, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::control::ControlHash;
 use crate::database::{self, StateDatabase, Verify};
 use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic};
@@ -57,8 +59,32 @@ impl RecordKey {
 /// Half the SHA-256 of a dead letter.
 pub(super) type LetterKey = [u8; 16];
 
+/// What the log of a partition says of a station.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct StationEntry {
+    key: Vec<u8>,
+    hash: ControlHash,
+}
+
+impl StationEntry {
+    pub(super) fn new(partition: usize, station: &str, hash: ControlHash) -> Self {
+        let mut key = (partition as u32).to_be_bytes().to_vec();
+        key.extend_from_slice(station.as_bytes());
+        Self { key, hash }
+    }
+}
+
+/// What the index is told of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Entries {
+    pub(super) records: Vec<RecordKey>,
+    pub(super) letters: Vec<LetterKey>,
+    pub(super) stations: Vec<StationEntry>,
+}
+
 const RECORDS: TableDefinition<'static, &[u8; 16], &[u8]> = TableDefinition::new("records_by_source");
 const LETTERS: TableDefinition<'static, &[u8; 16], ()> = TableDefinition::new("letters");
+const STATIONS: TableDefinition<'static, &[u8], &ControlHash> = TableDefinition::new("stations");
 const STATE: TableDefinition<'static, (), &[u8]> = TableDefinition::new("state_by_source");
 
 /// Pages kept in memory.
@@ -135,8 +161,7 @@ pub(super) struct Seen {
 
 #[derive(Debug)]
 struct Held {
-    records: Vec<RecordKey>,
-    letters: Vec<LetterKey>,
+    entries: Entries,
     state: SeenState,
 }
 
@@ -185,44 +210,49 @@ impl Seen {
     /// What is known now.
     pub(super) fn lookup(&self) -> Result<Lookup, Error> {
         let transaction = self.database.begin_read().map_err(|e| Error::state(READ, e))?;
+        let stations = match transaction.open_table(STATIONS) {
+            Ok(stations) => Some(stations),
+            // An index of an older version.
+            Err(redb::TableError::TableDoesNotExist(_)) => None,
+            Err(error) => return Err(Error::state(READ, error)),
+        };
         let mut lookup = Lookup {
+            stations,
+            fresh_stations: HashMap::new(),
             records: transaction.open_table(RECORDS).map_err(|e| Error::state(READ, e))?,
             letters: transaction.open_table(LETTERS).map_err(|e| Error::state(READ, e))?,
             buckets: HashMap::new(),
             fresh_letters: HashSet::new(),
         };
         if let Some(held) = &self.held {
-            for key in &held.records {
+            for key in &held.entries.records {
                 lookup.is_new_record(key)?;
             }
-            lookup.fresh_letters.extend(&held.letters);
+            lookup.fresh_letters.extend(&held.entries.letters);
+            let stations = held.entries.stations.iter().cloned();
+            lookup.fresh_stations.extend(stations.map(|entry| (entry.key, entry.hash)));
         }
         Ok(lookup)
     }
 
     /// Takes note of what the log holds from now on. It is written by the next call of [`Seen::write_held`], while the
     /// log takes the next records.
-    pub(super) fn hold(
-        &mut self,
-        records: Vec<RecordKey>,
-        letters: Vec<LetterKey>,
-        state: SeenState,
-    ) -> Result<(), Error> {
+    pub(super) fn hold(&mut self, entries: Entries, state: SeenState) -> Result<(), Error> {
         self.write_held()?;
-        self.held = Some(Held { records, letters, state });
+        self.held = Some(Held { entries, state });
         Ok(())
     }
 
     /// Writes what is held; on disk only after [`Seen::sync`].
     pub(super) fn write_held(&mut self) -> Result<(), Error> {
-        let Some(Held { mut records, letters, state }) = self.held.take() else { return Ok(()) };
-        records.sort_unstable_by_key(|key| key.bucket);
-        let unchanged = records.is_empty() && letters.is_empty() && state == self.state;
-        if unchanged {
+        let Some(Held { mut entries, state }) = self.held.take() else { return Ok(()) };
+        entries.records.sort_unstable_by_key(|key| key.bucket);
+        let Entries { records, letters, stations } = &entries;
+        if records.is_empty() && letters.is_empty() && stations.is_empty() && state == self.state {
             return Ok(());
         }
         self.writes_since_sync += 1;
-        self.write(Durability::None, &records, &letters, &state)?;
+        self.write(Durability::None, &entries, &state)?;
         self.state = state;
         Ok(())
     }
@@ -238,18 +268,13 @@ impl Seen {
         if self.writes_since_sync == 0 {
             return Ok(());
         }
-        self.write(Durability::Immediate, &[], &[], &self.state.clone())?;
+        self.write(Durability::Immediate, &Entries::default(), &self.state.clone())?;
         self.writes_since_sync = 0;
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        durability: Durability,
-        records: &[RecordKey],
-        letters: &[LetterKey],
-        state: &SeenState,
-    ) -> Result<(), Error> {
+    fn write(&mut self, durability: Durability, entries: &Entries, state: &SeenState) -> Result<(), Error> {
+        let Entries { records, letters, stations } = entries;
         let state = rmp_serde::to_vec(state).map_err(|e| Error::caused(ErrorKind::Internal, WRITE, e))?;
         let mut transaction = self.database.begin_write().map_err(|e| Error::state(WRITE, e))?;
         transaction.set_durability(durability).map_err(|e| Error::state(WRITE, e))?;
@@ -262,6 +287,10 @@ impl Seen {
             for key in letters {
                 table.insert(key, ()).map_err(|e| Error::state(WRITE, e))?;
             }
+            let mut table = transaction.open_table(STATIONS).map_err(|e| Error::state(WRITE, e))?;
+            for StationEntry { key, hash } in stations {
+                table.insert(key.as_slice(), hash).map_err(|e| Error::state(WRITE, e))?;
+            }
             let mut table = transaction.open_table(STATE).map_err(|e| Error::state(WRITE, e))?;
             table.insert((), state.as_slice()).map_err(|e| Error::state(WRITE, e))?;
         }
@@ -272,6 +301,7 @@ impl Seen {
         let transaction = self.database.begin_write().map_err(|e| Error::state(WRITE, e))?;
         transaction.open_table(RECORDS).map_err(|e| Error::state(WRITE, e))?;
         transaction.open_table(LETTERS).map_err(|e| Error::state(WRITE, e))?;
+        transaction.open_table(STATIONS).map_err(|e| Error::state(WRITE, e))?;
         transaction.open_table(STATE).map_err(|e| Error::state(WRITE, e))?;
         transaction.commit().map_err(|e| Error::state(WRITE, e))
     }
@@ -344,6 +374,10 @@ const WRITE: &str = "write the index of records seen";
 pub(super) struct Lookup {
     records: ReadOnlyTable<&'static [u8; 16], &'static [u8]>,
     letters: ReadOnlyTable<&'static [u8; 16], ()>,
+    /// `None` in an index of an older version.
+    stations: Option<ReadOnlyTable<&'static [u8], &'static ControlHash>>,
+    /// By key.
+    fresh_stations: HashMap<Vec<u8>, ControlHash>,
     /// Entries of the buckets looked at.
     buckets: HashMap<Bucket, HashSet<Entry>>,
     fresh_letters: HashSet<LetterKey>,
@@ -373,5 +407,15 @@ impl Lookup {
     pub(super) fn is_new_letter(&mut self, key: &LetterKey) -> Result<bool, Error> {
         let known = self.letters.get(key).map_err(|e| Error::state(READ, e))?.is_some();
         Ok(!known && self.fresh_letters.insert(*key))
+    }
+
+    /// Whether the log has said nothing of a station, or something else.
+    pub(super) fn is_new_station(&self, entry: &StationEntry) -> Result<bool, Error> {
+        if let Some(hash) = self.fresh_stations.get(&entry.key) {
+            return Ok(*hash != entry.hash);
+        }
+        let Some(stations) = &self.stations else { return Ok(true) };
+        let said = stations.get(entry.key.as_slice()).map_err(|e| Error::state(READ, e))?;
+        Ok(said.is_none_or(|said| *said.value() != entry.hash))
     }
 }

@@ -1,6 +1,6 @@
 //! Offering again appends nothing; sessions end exactly once, crash or not.
 
-use seislake_model::DeadLetter;
+use seislake_model::{DeadLetter, Station};
 use seislake_mseed::{PackSettings, pack};
 
 use super::*;
@@ -365,4 +365,83 @@ async fn samples_without_believable_times_are_a_dead_letter() {
             assert_eq!(record.arrival_time, None, "a clock that shows the year 2262 is not believed");
         }
     }
+}
+
+fn inventory(stations: &[(&str, &str, f64)]) -> Arc<Inventory> {
+    let stations = stations.iter().map(|(network, station, latitude)| Station {
+        network: (*network).to_owned(),
+        station: (*station).to_owned(),
+        latitude: *latitude,
+        longitude: 0.0,
+        elevation_m: 0.0,
+        site_name: None,
+        start_time: None,
+        end_time: None,
+        original: Some("<Station/>".into()),
+        network_original: None,
+    });
+    Arc::new(Inventory { stations: stations.collect(), channels: Vec::new() })
+}
+
+/// Stations that the log of a partition tells of, with their latitudes, in order.
+async fn told(log: &Log, partition: u32) -> Vec<(String, f64)> {
+    let topic = log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    let records = topic.read(partition, 0, usize::MAX, Duration::ZERO).await.unwrap();
+    let controls = records.iter().filter_map(|record| station_of(record).unwrap());
+    controls.map(|control| (control.station, control.inventory.stations[0].latitude)).collect()
+}
+
+#[tokio::test]
+async fn the_log_hears_of_each_station_once_in_its_partition_and_of_changes() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = LogSettings { durability: Durability::OperatingSystem, ..LogSettings::default() };
+    for directory in [Some(home.path()), None] {
+        let log = Log::open(directory.unwrap_or(&home.path().join("other")), settings);
+        let (before, after) = ([("XX", "A", 1.0), ("XX", "B", 2.0)], [("XX", "A", 1.0), ("XX", "B", 3.0)]);
+        for stations in [before, before, after, after] {
+            let gate = Gate::open(&log, PARTITIONS, directory).await.unwrap();
+            gate.announce(inventory(&stations)).await.unwrap();
+            assert!(!gate.finish().await.unwrap(), "a station opens no session");
+        }
+        let partition = |station: &str| partition_of_station(&format!("XX_{station}"), PARTITIONS);
+        let mut expected = vec![Vec::new(); PARTITIONS as usize];
+        for (station, latitude) in [("A", 1.0), ("B", 2.0), ("B", 3.0)] {
+            expected[partition(station) as usize].push((format!("XX_{station}"), latitude));
+        }
+        for of in 0..PARTITIONS {
+            assert_eq!(told(&log, of).await, expected[of as usize]);
+        }
+        // Records of a station come behind what is said of it, in the same partition.
+        let gate = Gate::open(&log, PARTITIONS, directory).await.unwrap();
+        gate.ingest(vec![record("A", 0)]).await.unwrap();
+        let keys = content(&log, partition("A")).await;
+        assert_eq!(keys.last().map(String::as_str), Some("FDSN:XX_A__H_H_Z"));
+    }
+}
+
+#[tokio::test]
+async fn a_station_without_a_network_is_told_to_all_partitions() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    gate.announce(inventory(&[("", "A", 1.0)])).await.unwrap();
+    for partition in 0..PARTITIONS {
+        assert_eq!(told(&log, partition).await, [("_A".to_owned(), 1.0)]);
+    }
+}
+
+#[tokio::test]
+async fn stations_wait_for_a_log_that_cannot_be_written_and_come_before_the_next_record() {
+    let home = tempfile::tempdir().unwrap();
+    let log = Log::open(home.path(), LogSettings::default());
+    let gate = Gate::open(&log, PARTITIONS, Some(home.path())).await.unwrap();
+    let segment_folder = home.path().join("log").join(WAVEFORMS_RAW);
+    let aside = home.path().join("aside");
+    std::fs::rename(&segment_folder, &aside).unwrap();
+    std::fs::write(&segment_folder, "no folder").unwrap();
+    assert!(gate.announce(inventory(&[("XX", "A", 1.0)])).await.is_err());
+    std::fs::remove_file(&segment_folder).unwrap();
+    std::fs::rename(&aside, &segment_folder).unwrap();
+    gate.ingest(vec![record("A", 0)]).await.unwrap();
+    let partition = partition_of_station("XX_A", PARTITIONS);
+    assert_eq!(content(&log, partition).await, ["station", "FDSN:XX_A__H_H_Z"]);
 }

@@ -27,7 +27,6 @@ use super::tabulate::{BlockSettings, LetterTable, MessageTable, RawTable, Tabula
 use crate::Error;
 use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
-use crate::stages::InventoryHandle;
 use crate::topic::{Log, Topic};
 use crate::topology::{self, Feed, LETTER_TABLES, RAW_TABLES, StageSpec};
 
@@ -65,8 +64,6 @@ pub struct PipelineParts {
     pub settings: PipelineSettings,
     /// The stages, in the order of the path; none: records are archived only.
     pub stages: Vec<&'static StageSpec>,
-    /// Stations and responses.
-    pub inventory: InventoryHandle,
     /// Earth model of the stages from picks to magnitudes; `None`: no stage runs.
     pub travel_time: Option<Arc<dyn TravelTime>>,
     /// One sink for each of [`crate::topology::tables_of`] the stages; others are ignored.
@@ -128,14 +125,13 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens all topics, restores all stages and starts working.
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
-        let PipelineParts { checkpoints, settings, stages, inventory, travel_time, sinks, raw_store, .. } =
-            parts;
+        let PipelineParts { checkpoints, settings, stages, travel_time, sinks, raw_store, .. } = parts;
         topology::check(&stages)?;
         let topics = Topics::open(&parts.log, parts.raw_partitions, &stages)?;
         let mut builder = Builder::new(checkpoints, &settings, Arc::clone(&topics.raw));
         let (sink_settings, partition_count) = (settings.sink, topics.raw.partitions());
         if let Some(travel_time) = travel_time {
-            let context = StageContext { settings, inventory, travel_time, partition_count };
+            let context = StageContext { settings, travel_time, partition_count };
             builder.add_stages(&stages, &context, &topics).await?;
         }
         builder.add_sinks(sinks, sink_settings, raw_store, &stages, &topics).await?;
@@ -275,8 +271,6 @@ async fn wait_for<T: PartialOrd + Copy + Send + Sync>(
 #[derive(Debug)]
 pub(crate) struct StageContext {
     pub(crate) settings: PipelineSettings,
-    /// Stations and responses.
-    pub(crate) inventory: InventoryHandle,
     /// Earth model.
     pub(crate) travel_time: Arc<dyn TravelTime>,
     /// Partitions of `waveforms.raw`.

@@ -22,9 +22,8 @@ use seislake_tables::{TableBatch, TableRow};
 use sha2::{Digest, Sha256};
 
 use crate::Error;
-use crate::message::{
-    Envelope, LETTER_BYTES_MAX, Message, WATERMARK_KEY, Watermark, letter_of, watermark_of,
-};
+use crate::control::{is_control, station_of};
+use crate::message::{Envelope, LETTER_BYTES_MAX, Message, Watermark, letter_of, watermark_of};
 use crate::record::{believed_arrival, check_times};
 use crate::topic::Record;
 use crate::topology::StageSpec;
@@ -156,8 +155,8 @@ impl RawTable {
         record: &'a Record,
         last: &mut Option<SourceId>,
     ) -> Result<Parsed<'a>, Box<DeadLetter>> {
-        if record.key.as_ref() == WATERMARK_KEY {
-            return Err(self.refused(record, "punctuation that cannot be read".to_owned()));
+        if is_control(record) {
+            return Err(self.refused(record, "a control record that cannot be read".to_owned()));
         }
         let header = seislake_mseed::Record::parse(&record.value)
             .map_err(|error| self.refused(record, format!("not a miniSEED record: {error}")))?;
@@ -260,6 +259,11 @@ fn time_base(header: &seislake_mseed::Record<'_>) -> Option<TimeBase> {
     TimeBase::new(header.start_ns, header.last_sample_ns(), header.rate_hz(), count)
 }
 
+/// It says something to stages, and makes no rows.
+fn is_sound_control(record: &Record) -> bool {
+    matches!(watermark_of(record), Ok(Some(_))) || matches!(station_of(record), Ok(Some(_)))
+}
+
 /// A raw record and what its header says.
 struct Parsed<'a> {
     record: &'a Record,
@@ -295,7 +299,7 @@ impl Tabulate for RawTable {
         let next = last.offset + 1;
         let (mut parsed, mut letters): (Vec<Parsed<'_>>, Vec<DeadLetter>) = records
             .par_iter()
-            .filter(|record| !record.is_lost() && !matches!(watermark_of(record), Ok(Some(_))))
+            .filter(|record| !record.is_lost() && !is_sound_control(record))
             .map_init(|| None, |last, record| self.parse(record, last))
             .partition_map(|parsed| match parsed {
                 Ok(parsed) => Either::Left(parsed),

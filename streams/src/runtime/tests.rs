@@ -9,6 +9,7 @@ mod poison;
 mod replay;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,9 +20,8 @@ use seislake_seismo::travel_time::{LayeredModel, TravelTimeTable, default_table}
 use super::*;
 use crate::gate::{Gate, Incoming, Offer};
 use crate::message::{WAVEFORMS_RAW, Watermark};
-use crate::stages::InventoryHandle;
 use crate::topic::Log;
-use crate::topology::all_stages;
+use crate::topology::{StageSpec, all_stages, tables_of};
 use memory_sink::{Fuel, Tables};
 
 pub(super) const PARTITIONS: u32 = 2;
@@ -101,6 +101,17 @@ async fn start_with(
     tables: &Tables,
     fuel: &Fuel,
 ) -> Pipeline {
+    start_parts(settings, all_stages(), log, checkpoints, tables, fuel).await
+}
+
+async fn start_parts(
+    settings: PipelineSettings,
+    stages: Vec<&'static StageSpec>,
+    log: &Arc<Log>,
+    checkpoints: &CheckpointStore,
+    tables: &Tables,
+    fuel: &Fuel,
+) -> Pipeline {
     let world = world();
     let parts = PipelineParts {
         raw_store: None,
@@ -108,12 +119,18 @@ async fn start_with(
         raw_partitions: PARTITIONS,
         checkpoints: checkpoints.clone(),
         settings,
-        stages: all_stages(),
-        inventory: InventoryHandle::new(world.network.inventory().clone()),
         travel_time: Some(Arc::<TravelTimeTable>::clone(&world.travel_time)),
-        sinks: tables.sinks(fuel),
+        sinks: tables.sinks_of(&tables_of(&stages), fuel),
+        stages,
     };
     Pipeline::start(parts).await.unwrap()
+}
+
+/// The gate of a home that knows the stations of the network.
+async fn open_gate(log: &Log, directory: Option<&Path>) -> Gate {
+    let gate = Gate::open(log, PARTITIONS, directory).await.unwrap();
+    gate.announce(Arc::new(world().network.inventory().clone())).await.unwrap();
+    gate
 }
 
 /// Everything from the first record to the last commit.
@@ -136,7 +153,7 @@ fn undisturbed() -> &'static BTreeMap<String, Vec<String>> {
             runtime.block_on(async {
                 let tables = Tables::default();
                 let log = Arc::new(Log::memory());
-                let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+                let gate = open_gate(&log, None).await;
                 import(&log, &gate, &CheckpointStore::memory().unwrap(), &tables, &Fuel::endless()).await;
                 tables.rows()
             })
@@ -168,7 +185,7 @@ async fn the_same_records_again_add_no_row() {
     let log = Arc::new(Log::memory());
     let checkpoints = CheckpointStore::memory().unwrap();
     for _ in 0..2 {
-        let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+        let gate = open_gate(&log, None).await;
         import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
         assert_eq!(&tables.rows(), undisturbed());
     }
@@ -179,7 +196,7 @@ async fn a_lost_checkpoint_is_made_good_by_the_log() {
     let tables = Tables::default();
     let log = Arc::new(Log::memory());
     for _ in 0..2 {
-        let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+        let gate = open_gate(&log, None).await;
         import(&log, &gate, &CheckpointStore::memory().unwrap(), &tables, &Fuel::endless()).await;
         assert_eq!(&tables.rows(), undisturbed());
     }
@@ -190,7 +207,7 @@ async fn a_later_session_is_located_like_one_of_its_own() {
     let tables = Tables::default();
     let log = Arc::new(Log::memory());
     let checkpoints = CheckpointStore::memory().unwrap();
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     // The future first: the network's records a year later, of other stations.
     let shift_ns = 365 * 86_400 * 1_000_000_000_i64;
     let pipeline = start(&log, &checkpoints, &tables, &Fuel::endless()).await;
@@ -211,7 +228,7 @@ async fn a_later_session_is_located_like_one_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_feed_tells_of_every_event() {
     let log = Arc::new(Log::memory());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     let (checkpoints, tables) = (CheckpointStore::memory().unwrap(), Tables::default());
     let pipeline = start(&log, &checkpoints, &tables, &Fuel::endless()).await;
     let mut feed = pipeline.feed();
@@ -230,7 +247,7 @@ async fn the_feed_tells_of_every_event() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_table_stops_the_pipeline_with_its_error() {
     let log = Arc::new(Log::memory());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     let (checkpoints, tables) = (CheckpointStore::memory().unwrap(), Tables::default());
     tables.refuse("bulletin.picks");
     let pipeline = start(&log, &checkpoints, &tables, &Fuel::endless()).await;

@@ -2,7 +2,6 @@
 
 mod associate;
 mod event;
-mod inventory;
 mod locate;
 mod magnitude;
 mod pick;
@@ -11,7 +10,6 @@ mod tests;
 
 pub use associate::{AssociateConfig, AssociateStage};
 pub use event::{EventConfig, EventStage};
-pub use inventory::InventoryHandle;
 pub use locate::{LocateConfig, LocateStage};
 pub use magnitude::{MagnitudeConfig, MagnitudeStage};
 pub use pick::{PickConfig, PickStage};

@@ -1,16 +1,15 @@
 //! Stage `pick`: miniSEED records of one raw partition to picks, amplitude traces and watermarks.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
-use seislake_model::{Inventory, Response, SourceId, Timestamp};
+use seislake_model::{Response, SourceId, Timestamp};
 use seislake_mseed::Samples;
 use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker, StationPickerState, Taken};
 use seislake_tables::{TableBatch, picks};
 use serde::{Deserialize, Serialize};
 
-use super::InventoryHandle;
 use crate::Error;
+use crate::control::{Stations, station_of};
 use crate::message::{Message, PHASE_PICKS, WAVEFORMS_RAW, Watermark, watermark_of};
 use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
@@ -24,8 +23,6 @@ const TRACE_ROUNDING_S: f64 = 2.0;
 pub struct PickConfig {
     /// The picker.
     pub settings: PickSettings,
-    /// Responses, for amplitudes, and places: what is found takes them along.
-    pub inventory: InventoryHandle,
     /// Partitions of `waveforms.raw`.
     pub partition_count: u32,
     /// How much later than picks the reader of the watermarks awaits amplitude traces.
@@ -43,11 +40,20 @@ pub struct PickStageSettings {
     agency_id: String,
 }
 
+/// What the stage keeps: pickers and what it was told of stations, by `NETWORK_STATION`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct PickState {
+    pickers: BTreeMap<String, StationPickerState>,
+    stations: Stations,
+}
+
 /// Picks the records of one raw partition, station by station.
 #[derive(Debug)]
 pub struct PickStage {
     config: PickConfig,
-    stations: BTreeMap<String, StationPicker>,
+    pickers: BTreeMap<String, StationPicker>,
+    /// Responses, for amplitudes, and places: what is found takes them along.
+    stations: Stations,
     responses: Responses,
     samples: Samples,
     floats: Vec<f64>,
@@ -67,7 +73,6 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = PickConfig {
             settings: context.settings.pick.clone(),
-            inventory: context.inventory.clone(),
             partition_count: context.partition_count,
             trace_delay_s: context.settings.associate.amplitude_window_s,
             agency_id: context.settings.event.agency_id.clone(),
@@ -86,10 +91,10 @@ fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
 
 impl Stage for PickStage {
     const NAME: &'static str = "pick";
-    const STATE_VERSION: u32 = 3;
+    const STATE_VERSION: u32 = 4;
     type Config = PickConfig;
     type Settings = PickStageSettings;
-    type State = BTreeMap<String, StationPickerState>;
+    type State = PickState;
 
     fn settings(config: &PickConfig) -> PickStageSettings {
         PickStageSettings {
@@ -105,27 +110,35 @@ impl Stage for PickStage {
     }
 
     fn init(config: &PickConfig) -> Result<Self, Error> {
-        Self::restore(config, BTreeMap::new())
+        Self::restore(config, PickState::default())
     }
 
     fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
-        match watermark_of(record) {
-            Ok(Some(watermark)) => self.advance(watermark, out),
-            Ok(None) => self.push(record, out),
-            Err(error) => out.reject(record, error.chain()),
+        match (watermark_of(record), station_of(record)) {
+            (Ok(Some(watermark)), _) => self.advance(watermark, out),
+            (_, Ok(Some(station))) => {
+                self.stations.take(station);
+                self.responses = Responses::default();
+                Ok(())
+            }
+            (Ok(None), Ok(None)) => self.push(record, out),
+            (Err(error), _) | (_, Err(error)) => out.reject(record, error.chain()),
         }
     }
 
     fn snapshot(&self) -> Self::State {
-        self.stations.iter().map(|(key, picker)| (key.clone(), picker.snapshot())).collect()
+        let pickers = self.pickers.iter().map(|(key, picker)| (key.clone(), picker.snapshot())).collect();
+        PickState { pickers, stations: self.stations.clone() }
     }
 
-    fn restore(config: &PickConfig, stations: Self::State) -> Result<Self, Error> {
+    fn restore(config: &PickConfig, state: PickState) -> Result<Self, Error> {
+        let PickState { pickers, stations } = state;
         let pickers =
-            stations.into_iter().map(|(key, state)| (key, StationPicker::restore(&config.settings, state)));
+            pickers.into_iter().map(|(key, state)| (key, StationPicker::restore(&config.settings, state)));
         Ok(Self {
             config: config.clone(),
-            stations: pickers.collect(),
+            pickers: pickers.collect(),
+            stations,
             responses: Responses::default(),
             samples: Samples::default(),
             floats: Vec::new(),
@@ -160,10 +173,10 @@ impl PickStage {
             sample_rate_hz: header.rate_hz(),
             samples: &self.floats,
         };
-        let response = self.responses.at(&self.config.inventory, &source_id, start_time);
+        let response = self.responses.at(&self.stations, &source_id, start_time);
         let settings = &self.config.settings;
         let key = source_id.station_key();
-        let picker = self.stations.entry(key).or_insert_with(|| StationPicker::new(settings));
+        let picker = self.pickers.entry(key).or_insert_with(|| StationPicker::new(settings));
         match picker.push(piece, response) {
             Taken::Picked | Taken::LeftAlone => Ok(()),
             Taken::Refused => {
@@ -180,7 +193,7 @@ impl PickStage {
     }
 
     fn advance(&mut self, watermark: Watermark, out: &mut Output) -> Result<(), Error> {
-        for (station, picker) in &mut self.stations {
+        for (station, picker) in &mut self.pickers {
             let PickOutput { picks, amplitude_traces, dropped_onset_count } = picker.advance(watermark.0);
             if dropped_onset_count > 0 {
                 metrics::counter!("seislake_onsets_dropped_total").increment(dropped_onset_count);
@@ -193,11 +206,11 @@ impl PickStage {
             for mut pick in picks {
                 pick.provenance.agency_id.clone_from(&self.config.agency_id);
                 metrics::counter!("seislake_picks_total", "phase" => pick.phase.as_str()).increment(1);
-                let at = self.config.inventory.coordinates(&pick.source_id, pick.pick_time);
+                let at = self.stations.coordinates(&pick.source_id, pick.pick_time);
                 out.emit(Message::Pick { pick: Box::new(pick), at })?;
             }
             for mut trace in amplitude_traces {
-                trace.at = self.config.inventory.coordinates(&trace.source_id, trace.start_time);
+                trace.at = self.stations.coordinates(&trace.source_id, trace.start_time);
                 out.emit(Message::AmplitudeTrace { amplitude_trace: Box::new(trace) })?;
             }
         }
@@ -226,34 +239,25 @@ struct ResponseEpoch {
     response: Option<Response>,
 }
 
-/// Responses by channel, looked up once for each inventory.
+/// Responses by channel, looked up once for what was told of stations.
 #[derive(Debug, Default)]
-struct Responses {
-    inventory: Arc<Inventory>,
-    epochs: HashMap<SourceId, Vec<ResponseEpoch>>,
-}
+struct Responses(HashMap<SourceId, Vec<ResponseEpoch>>);
 
 impl Responses {
-    fn at(
-        &mut self,
-        inventory: &InventoryHandle,
-        source_id: &SourceId,
-        time: Timestamp,
-    ) -> Option<&Response> {
-        let current = inventory.current();
-        if !Arc::ptr_eq(&current, &self.inventory) {
-            (self.inventory, self.epochs) = (current, HashMap::new());
-        }
-        if !self.epochs.contains_key(source_id) {
-            let channels = self.inventory.channels.iter().filter(|channel| channel.source_id == *source_id);
+    fn at(&mut self, stations: &Stations, source_id: &SourceId, time: Timestamp) -> Option<&Response> {
+        if !self.0.contains_key(source_id) {
+            let channels = stations.of(source_id.network(), source_id.station());
+            let channels = channels
+                .flat_map(|inventory| &inventory.channels)
+                .filter(|channel| channel.source_id == *source_id);
             let epochs = channels.map(|channel| ResponseEpoch {
                 start_time: channel.start_time,
                 end_time: channel.end_time,
                 response: channel.response.clone(),
             });
-            self.epochs.insert(source_id.clone(), epochs.collect());
+            self.0.insert(source_id.clone(), epochs.collect());
         }
-        self.epochs
+        self.0
             .get(source_id)?
             .iter()
             .find(|epoch| {

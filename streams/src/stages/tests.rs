@@ -12,6 +12,7 @@ use seislake_seismo::pick::PickSettings;
 use seislake_seismo::travel_time::{LayeredModel, default_table};
 
 use super::*;
+use crate::control::Announcement;
 use crate::message::{Envelope, Message, PHASE_PICKS, SourcePosition, WAVEFORMS_RAW, Watermark, punctuation};
 use crate::runtime::{Output, Stage};
 use crate::topic::{NewRecord, Record};
@@ -124,7 +125,6 @@ fn a_message_with_a_number_that_is_none_becomes_a_dead_letter() {
 fn a_restored_pick_stage_works_by_the_settings_of_now() {
     let config = |p_snr_min: f64| PickConfig {
         settings: PickSettings { p_snr_min, s_snr_min: p_snr_min, ..PickSettings::default() },
-        inventory: InventoryHandle::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -193,7 +193,6 @@ fn what_a_partition_says_after_its_end_waits_for_the_others() {
 fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
     let config = PickConfig {
         settings: PickSettings::default(),
-        inventory: InventoryHandle::default(),
         partition_count: 4,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -212,7 +211,6 @@ fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
 fn the_pick_stage_refuses_what_is_no_record_and_goes_on() {
     let config = PickConfig {
         settings: PickSettings::default(),
-        inventory: InventoryHandle::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -249,13 +247,15 @@ fn counts(code: &str) -> Vec<i32> {
 fn picked(inventory: Inventory, starts_s: &[i64], activity: u8) -> Vec<Message> {
     let config = PickConfig {
         settings: PickSettings::default(),
-        inventory: InventoryHandle::new(inventory),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),
     };
     let mut stage = PickStage::init(&config).unwrap();
     let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
+    for station in Announcement::all(&inventory).unwrap() {
+        stage.process(&record_of(station.record()), &mut out).unwrap();
+    }
     for start_s in starts_s {
         for code in ["HHZ", "HHN"] {
             let source_id = SourceId::from_nslc("XX", "A", "", code);
@@ -388,7 +388,6 @@ fn changed_states<S: Stage>(config: &S::Config, before: &[Record], after: &[Reco
 fn a_state_with_a_changed_bit_is_refused_or_worked_with() {
     let config = PickConfig {
         settings: PickSettings::default(),
-        inventory: InventoryHandle::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),

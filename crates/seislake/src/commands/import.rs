@@ -178,7 +178,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         report.rows.insert(name, engine.lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
     }
     if purpose == Purpose::Whole {
-        let inventory = engine.inventory.current();
+        let inventory = engine.stations.current();
         report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings).await?;
         report.reasons.extend(reasons::declared_twice(&before, &engine.lakehouse.catalogue().await?));
         report.unused_responses = responses::unused_responses(&engine.lakehouse, &inventory).await?;

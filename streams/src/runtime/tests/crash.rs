@@ -1,20 +1,25 @@
 //! Lives that end at a chosen step: before or after an append, before or after a commit. The next life mends it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use seislake_model::Offset;
+use seislake_model::{Inventory, Offset};
 use tokio::sync::watch;
 
 use super::memory_sink::{Fuel, Tables};
-use super::{PARTITIONS, WAVEFORMS_RAW, import, undisturbed};
+use super::{
+    PARTITIONS, WAVEFORMS_RAW, all_stages, import, open_gate, settings, start_parts, undisturbed, world,
+};
 use crate::Error;
 use crate::gate::Gate;
 use crate::message::{ASSOCIATIONS, PHASE_PICKS, PROPOSALS, REVISIONS, dead_letter_topic};
-use crate::runtime::CheckpointStore;
+use crate::runtime::{CheckpointStore, PipelineSettings};
 use crate::topic::{Appended, Durability, Log, LogSettings, NewRecord, Record, Topic, Watermarks};
+use crate::topology::StageSpec;
 
 /// A topic that takes fuel before and after every append.
 #[derive(Debug)]
@@ -84,8 +89,12 @@ enum Ground<'a> {
     Files(&'a Path),
 }
 
-/// One life: imports everything, or stops dead when the fuel is spent. True where it came to its end.
-fn live(ground: &Ground<'_>, tables: &Tables, fuel: &Fuel) -> bool {
+/// One life: works to its end, or stops dead when the fuel is spent. True where it came to its end.
+fn live<W: Future<Output = ()>>(
+    ground: &Ground<'_>,
+    fuel: &Fuel,
+    work: impl FnOnce(Arc<Log>, CheckpointStore, Option<PathBuf>) -> W,
+) -> bool {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let done = runtime.block_on(async {
         let (log, checkpoints, directory) = match ground {
@@ -97,16 +106,16 @@ fn live(ground: &Ground<'_>, tables: &Tables, fuel: &Fuel) -> bool {
                     ..LogSettings::default()
                 };
                 let log = Log::open(directory, settings);
-                (fuelled(&log, fuel), CheckpointStore::open(directory).unwrap(), Some(*directory))
+                (
+                    fuelled(&log, fuel),
+                    CheckpointStore::open(directory).unwrap(),
+                    Some(directory.to_path_buf()),
+                )
             }
-        };
-        let work = async {
-            let gate = Gate::open(&log, PARTITIONS, directory).await.unwrap();
-            import(&log, &gate, &checkpoints, tables, fuel).await;
         };
         tokio::select! {
             () = fuel.spent.cancelled() => false,
-            () = work => true,
+            () = work(log, checkpoints, directory) => true,
         }
     });
     // Waits for what runs on other threads: nothing of this life reaches into the next.
@@ -122,7 +131,15 @@ fn outlive(ground: &Ground<'_>, seed: u64) -> usize {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         // Growing, so that it ends.
         let steps = (random >> 33) as i64 % (20 + 10 * life as i64);
-        if live(ground, &tables, &Fuel::new(steps)) {
+        let fuel = Fuel::new(steps);
+        let work = |log: Arc<Log>, checkpoints, directory: Option<PathBuf>| {
+            let (tables, fuel) = (&tables, &fuel);
+            async move {
+                let gate = open_gate(&log, directory.as_deref()).await;
+                import(&log, &gate, &checkpoints, tables, fuel).await;
+            }
+        };
+        if live(ground, &fuel, work) {
             assert_eq!(&tables.rows(), undisturbed(), "seed {seed}, {life} lives");
             return life;
         }
@@ -143,4 +160,92 @@ fn crashes_at_any_step_change_no_row() {
 fn crashes_over_files_change_no_row() {
     let home = tempfile::tempdir().unwrap();
     outlive(&Ground::Files(home.path()), 99);
+}
+
+/// What an operator does between two starts: other stations, other settings, one more stage.
+struct Part {
+    inventory: Inventory,
+    settings: PipelineSettings,
+    stages: Vec<&'static StageSpec>,
+    offers: Range<usize>,
+}
+
+fn parts() -> [Part; 3] {
+    let count = world().offers.len();
+    let before = world().network.inventory().clone();
+    let mut moved = before.clone();
+    for (index, channel) in moved.channels.iter_mut().enumerate() {
+        channel.latitude += 0.001 * (index % 3) as f64;
+        if let Some(response) = &mut channel.response {
+            response.sensitivity *= 2.0;
+        }
+    }
+    let few: Vec<_> = all_stages().into_iter().filter(|stage| stage.name != "magnitude").collect();
+    let mut other = settings();
+    (other.pick.p_snr_min, other.associate.p_picks_min) = (6.0, other.associate.p_picks_min + 1);
+    [
+        Part { inventory: before, settings: settings(), stages: few, offers: 0..count / 3 },
+        Part {
+            inventory: moved.clone(),
+            settings: settings(),
+            stages: all_stages(),
+            offers: count / 3..2 * count / 3,
+        },
+        Part { inventory: moved, settings: other, stages: all_stages(), offers: 2 * count / 3..count },
+    ]
+}
+
+/// The rows after all parts, each in lives of pseudo-random length, or undisturbed without a seed; and the number of lives.
+fn in_parts(seed: Option<u64>) -> (BTreeMap<String, Vec<String>>, usize) {
+    let (log, checkpoints, tables) = (Log::memory(), CheckpointStore::memory().unwrap(), Tables::default());
+    let (mut random, mut lives) = (seed.unwrap_or_default(), 0);
+    for part in parts() {
+        for life in 1.. {
+            lives += 1;
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let steps = (random >> 33) as i64 % (20 + 10 * life);
+            let fuel = if seed.is_some() { Fuel::new(steps) } else { Fuel::endless() };
+            let work = |log: Arc<Log>, checkpoints, _| {
+                let (part, tables, fuel) = (&part, &tables, &fuel);
+                async move {
+                    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+                    gate.announce(Arc::new(part.inventory.clone())).await.unwrap();
+                    let pipeline = start_parts(
+                        part.settings.clone(),
+                        part.stages.clone(),
+                        &log,
+                        &checkpoints,
+                        tables,
+                        fuel,
+                    )
+                    .await;
+                    for offers in world().offers[part.offers.clone()].chunks(200) {
+                        gate.ingest(offers.to_vec()).await.unwrap();
+                    }
+                    gate.finish().await.unwrap();
+                    pipeline.drain().await.unwrap();
+                    pipeline.shutdown().await.unwrap();
+                }
+            };
+            if live(&Ground::Memory(&log, &checkpoints), &fuel, work) {
+                break;
+            }
+        }
+    }
+    (tables.rows(), lives)
+}
+
+/// A stage is a function of its log and its settings, and both are kept: what an operator changes between two starts holds
+/// from a place on that crashes do not move.
+#[test]
+fn crashes_while_stations_settings_and_stages_change_alter_no_row() {
+    let (undisturbed, _) = in_parts(None);
+    assert!(undisturbed["bulletin.magnitudes"].len() > 1, "the parts find events with magnitudes");
+    let mut lives = 0;
+    for seed in 1..=6 {
+        let (rows, needed) = in_parts(Some(seed));
+        assert_eq!(rows, undisturbed, "seed {seed}, {needed} lives");
+        lives += needed;
+    }
+    assert!(lives > 100, "only {lives} lives");
 }

@@ -13,7 +13,7 @@ async fn sinks_that_fail_some_times_change_no_row() {
         for table in crate::topology::tables() {
             tables.fail(&table.full_name(), failures);
         }
-        let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+        let gate = open_gate(&log, None).await;
         import(&log, &gate, &CheckpointStore::memory().unwrap(), &tables, &Fuel::endless()).await;
         assert!(&tables.rows() == undisturbed(), "{failures} failures");
     }
@@ -22,7 +22,7 @@ async fn sinks_that_fail_some_times_change_no_row() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pipeline_says_that_it_waits_and_that_it_works_again() {
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     let mut patient = settings();
     patient.sink.retry.give_up_after = None;
     patient.sink.commit_interval = Duration::from_millis(20);
@@ -44,7 +44,7 @@ async fn a_pipeline_says_that_it_waits_and_that_it_works_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_live_record_is_seen_soon_and_so_are_the_next_ones() {
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     let mut live = settings();
     live.sink.commit_interval = Duration::from_millis(50);
     let checkpoints = CheckpointStore::memory().unwrap();

@@ -8,9 +8,8 @@ use seislake_model::{RawStore, Result};
 
 use super::memory_sink::{Fuel, Tables};
 use super::{PARTITIONS, settings, world};
-use crate::gate::Gate;
+use super::open_gate;
 use crate::runtime::{CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings};
-use crate::stages::InventoryHandle;
 use crate::topic::Log;
 use crate::topology::all_stages;
 
@@ -39,7 +38,6 @@ async fn archive(log: &Arc<Log>, tables: &Tables, store: &Arc<MemoryStore>, bloc
             ..PipelineSettings::default()
         },
         stages: all_stages(),
-        inventory: InventoryHandle::new(world().network.inventory().clone()),
         travel_time: None,
         sinks: tables.sinks(&Fuel::endless()),
         raw_store: Some(Arc::<MemoryStore>::clone(store)),
@@ -51,7 +49,7 @@ async fn archive(log: &Arc<Log>, tables: &Tables, store: &Arc<MemoryStore>, bloc
 async fn blocks_cut_otherwise_do_not_shorten_objects_that_rows_name() {
     let (tables, store) = (Tables::default(), Arc::<MemoryStore>::default());
     let log = Arc::new(Log::memory());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     gate.ingest(world().offers.clone()).await.unwrap();
     gate.finish().await.unwrap();
     tables.refuse("waveform.segments");

@@ -109,7 +109,6 @@ async fn start_stages(log: &Arc<Log>, tables: &Tables, stages: Vec<&'static Stag
         raw_partitions: PARTITIONS,
         checkpoints: CheckpointStore::memory().unwrap(),
         settings: settings(),
-        inventory: InventoryHandle::new(world().network.inventory().clone()),
         travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
         sinks: tables.sinks_of(&tables_of(&stages), &Fuel::endless()),
         stages,
@@ -124,7 +123,7 @@ async fn a_stage_and_a_table_of_ones_own_are_a_file_and_a_line() {
     check(&stages).unwrap();
     assert!(tables_of(&stages).contains(&&TABLE));
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     let pipeline = start_stages(&log, &tables, stages).await;
     gate.ingest(world().offers.clone()).await.unwrap();
     // What nobody can read on the topic of picks is a dead letter of this stage too.
@@ -150,7 +149,7 @@ async fn a_stage_and_a_table_of_ones_own_are_a_file_and_a_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_ends_where_stages_are_left_out() {
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     let stages = crate::topology::stages_named(&["pick".to_owned()]).unwrap();
     let pipeline = start_stages(&log, &tables, stages).await;
     gate.ingest(world().offers.clone()).await.unwrap();

@@ -108,7 +108,7 @@ fn work(seed: u64) {
         let mut count = spread(&log, &mut random).await;
         // The network's records come in two lives; before the second there is poison behind what the first has read.
         for half in [0, 1] {
-            let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+            let gate = open_gate(&log, None).await;
             let pipeline = start(&log, &checkpoints, &tables, &Fuel::endless()).await;
             let offers = &world().offers;
             let middle = offers.len() / 2;
@@ -150,7 +150,7 @@ fn whatever_stands_in_a_topic_the_events_are_found_and_the_rest_is_told_of() {
 async fn checkpoints_that_cannot_be_read_make_stages_replay() {
     let log = Arc::new(Log::memory());
     let (checkpoints, tables) = (CheckpointStore::memory().unwrap(), Tables::default());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
     let mut random = Random(5);
     let keys = ["pick/waveforms.raw/0", "pick/waveforms.raw/1", "associate/waveforms.phase_picks/0"];
@@ -178,7 +178,7 @@ async fn a_log_that_was_lost_goes_on_behind_what_the_tables_hold() {
     let tables = Tables::default();
     let checkpoints = CheckpointStore::memory().unwrap();
     let log = Arc::new(Log::memory());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
     for checkpoints in [checkpoints, CheckpointStore::memory().unwrap()] {
         let log = Arc::new(Log::memory());
@@ -188,7 +188,7 @@ async fn a_log_that_was_lost_goes_on_behind_what_the_tables_hold() {
         assert!(
             !continue_log(&log, PARTITIONS, &mut tables.sinks(&Fuel::endless()), &checkpoints).await.unwrap()
         );
-        let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+        let gate = open_gate(&log, None).await;
         // Without an index and without asking the tables, the same records come a second time, each at a new place.
         let before = tables.rows()["waveform.packets"].len();
         let pipeline = start(&log, &checkpoints, &tables, &Fuel::endless()).await;
@@ -204,13 +204,13 @@ async fn a_log_that_was_lost_goes_on_behind_what_the_tables_hold() {
 async fn checkpoints_of_another_home_keep_no_record_from_being_picked() {
     let checkpoints = CheckpointStore::memory().unwrap();
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
 
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
     let lost = continue_log(&log, PARTITIONS, &mut tables.sinks(&Fuel::endless()), &checkpoints).await;
     assert!(!lost.unwrap(), "a new log has lost nothing");
-    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    let gate = open_gate(&log, None).await;
     import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
     assert!(&tables.rows() == undisturbed());
 }

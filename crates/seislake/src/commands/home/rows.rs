@@ -22,7 +22,8 @@ use datafusion::common::JoinType;
 use datafusion::prelude::{SessionContext, col, ident};
 use futures::TryStreamExt;
 use seislake_model::{ErrorKind, Offsets, Timestamp};
-use seislake_streams::message::{PHASE_PICKS, WATERMARK_KEY, WAVEFORMS_RAW, dead_letter_topic};
+use seislake_streams::control::is_control;
+use seislake_streams::message::{PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
 use seislake_streams::runtime::rows_of;
 use seislake_streams::topic::{Record, scan};
 use seislake_streams::topology::stage_of_output;
@@ -280,7 +281,7 @@ impl Missing<'_> {
         let mut piece_bytes = 0;
         let now = Handle::current();
         let mut candidates = |partition: u32, records: Vec<Record>| {
-            for record in records.into_iter().filter(|record| record.key.as_ref() != WATERMARK_KEY) {
+            for record in records.into_iter().filter(|record| !is_control(record)) {
                 in_log.add(partition, record.offset);
                 let Ok(header) = seislake_mseed::Record::parse(&record.value) else { continue };
                 let packet = record.offset < next(0, partition) && !packets.holds(partition, record.offset);
