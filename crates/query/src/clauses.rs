@@ -55,6 +55,11 @@ impl Visitor for Clauses<'_> {
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<String> {
         match expression {
             Expr::Function(function) => flow(call_heard(function, self.state)),
+            Expr::InSubquery { expr, .. } => flow(refuse(
+                matches!(**expr, Expr::Tuple(_)),
+                "IN (SELECT …) behind several columns",
+                "write EXISTS (SELECT 1 FROM … WHERE … = … AND … = …), or NOT EXISTS",
+            )),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -380,6 +385,8 @@ mod tests {
             ("SELECT abs(n) OVER (ORDER BY n) FROM $T", "OVER"),
             ("SELECT row_number() FILTER (WHERE n > 1) OVER (ORDER BY n) FROM $T", "FILTER"),
             ("SELECT s COLLATE \"C\" FROM $T", "COLLATE"),
+            ("SELECT n FROM $T WHERE (n, s) IN (SELECT 1, 'a')", "EXISTS"),
+            ("SELECT n FROM $T WHERE (n, s) NOT IN (SELECT n, s FROM $T)", "EXISTS"),
         ] {
             let sql = sql.replace("$T", T).replace("t(n, s) AS u", "u(n, s)");
             let answered = answer(&sql).await;

@@ -14,7 +14,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Float32Type, Float64Type};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::utils::merge_schema;
@@ -23,6 +23,8 @@ use datafusion::logical_expr::{
     ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::growth;
 
 static ONE_SIGN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
     let signature = Signature::any(1, Volatility::Immutable);
@@ -66,6 +68,10 @@ fn settled(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         ),
         Expr::Negative(value) => !matches!(**value, Expr::Literal(..)),
         Expr::ScalarFunction(call) => MAKERS.contains(&call.name()),
+        // `'-nan'`
+        Expr::Cast(Cast { expr, .. }) | Expr::TryCast(TryCast { expr, .. }) => {
+            expr.get_type(schema).is_ok_and(|kind| kind.is_string())
+        }
         _ => false,
     };
     if !makes || !matches!(part.get_type(schema), Ok(DataType::Float32 | DataType::Float64)) {
@@ -78,7 +84,10 @@ fn settled(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             bare(right);
         }
         Expr::Negative(value) => bare(value),
-        Expr::ScalarFunction(call) => call.args.iter_mut().for_each(bare),
+        Expr::ScalarFunction(call) => {
+            call.args.iter_mut().for_each(bare);
+            call.func = growth::unordered(&call.func);
+        }
         _ => {}
     }
     let call = ScalarFunction::new_udf(Arc::clone(&ONE_SIGN), vec![part]);
@@ -196,6 +205,13 @@ mod tests {
                 "4",
             ),
             ("SELECT rank() OVER (ORDER BY abs(x - 1)) AS r FROM t ORDER BY r", "1;1;3;4"),
+            (
+                "SELECT CAST('-nan' AS DOUBLE) > 1, CAST('-nan' AS DOUBLE) = CAST('NaN' AS DOUBLE)",
+                "true,true",
+            ),
+            ("SELECT sum(x) OVER (ORDER BY sqrt(x * x)) FROM t WHERE x < 9 ORDER BY 1", "0.0;2.0"),
+            ("SELECT count(*) OVER (ORDER BY ln(x - 1) DESC) FROM t ORDER BY 1", "2;2;3;4"),
+            ("SELECT count(*) OVER (PARTITION BY acos(x)) FROM t ORDER BY 1", "1;3;3;3"),
             ("SELECT x + 1, x * 2 FROM t WHERE x < 3 ORDER BY x", "1.0,0.0;3.0,4.0"),
         ] {
             assert_eq!(answer(&format!("{WITH} {sql}")).await.as_deref(), Ok(expected), "{sql}");

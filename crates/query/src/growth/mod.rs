@@ -339,6 +339,15 @@ pub(crate) fn guarded(function: &Arc<ScalarUDF>) -> Option<ScalarUDF> {
         .then(|| ScalarUDF::new_from_impl(Guarded { inner: Arc::clone(function) }))
 }
 
+/// `function` without what the engine says of its order, which fails where an argument may lie outside of its domain: windows
+/// ordered by `sqrt(x)` would be planned and then refused.
+pub(crate) fn unordered(function: &Arc<ScalarUDF>) -> Arc<ScalarUDF> {
+    if function.inner().as_any().is::<Guarded>() {
+        return Arc::clone(function);
+    }
+    Arc::new(ScalarUDF::new_from_impl(Guarded { inner: Arc::clone(function) }))
+}
+
 fn is_guarded(name: &str) -> bool {
     sizes::of_function(name).is_some() || steps::of_function(name).is_some()
 }
