@@ -6,11 +6,13 @@
 //! end_time - start_time > INTERVAL '1 day'  ──►  both in nanoseconds              ([`spans`])
 //! latitude >= 0                      ──►  latitude >= -0.0                        ([`zeros`])
 //! rank() OVER (ORDER BY latitude)    ──►  rank() OVER (ORDER BY latitude + 0.0)   ([`zeros`])
+//! GROUP BY list, array_has(list, x)  ──►  of lists with one zero and one NaN      ([`nested`])
 //! GROUP BY INTERVAL …, row_number() OVER … in GROUP BY                            refused
 //! ```
 //! The rule works before the engine gives types, on operators, `BETWEEN`, `IN`, `CASE`, functions that choose one of their
 //! arguments, orders, groups and joins.
 
+mod nested;
 mod numbers;
 mod sets;
 mod spans;
@@ -22,11 +24,14 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr::{Between, BinaryExpr, Case, InList, InSubquery, Sort, WindowFunction};
+use datafusion::logical_expr::expr::{
+    Between, BinaryExpr, Case, InList, InSubquery, Sort, WindowFunction, WindowFunctionParams,
+};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
-    Distinct, DistinctOn, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection,
+    Distinct, DistinctOn, Expr, ExprSchemable, Join, LogicalPlan, Operator, Projection, WindowFrame,
+    WindowFrameBound, WindowFrameUnits,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -81,6 +86,11 @@ impl AnalyzerRule for CompareValues {
     fn name(&self) -> &'static str {
         "compare_values"
     }
+}
+
+/// A value as it is compared: both zeros are one, and what is not a number. Whether it became another expression.
+pub(crate) fn one_value(value: &mut Expr, schema: &DFSchema) -> bool {
+    zeros::in_group(value, schema)
 }
 
 /// Expressions of a node that make groups: they come first.
@@ -153,6 +163,12 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Case(case) => settled_case(case, schema)?,
         Expr::InSubquery(membership) => member(membership, schema)?,
         Expr::ScalarFunction(call) => {
+            if nested::compares_elements(call.name()) {
+                let arguments = call.args.iter_mut();
+                let changed =
+                    arguments.fold(false, |changed, value| changed | zeros::in_group(value, schema));
+                return Ok(if changed { Transformed::yes(part) } else { Transformed::no(part) });
+            }
             let beside = match call.name() {
                 "greatest" | "least" | "nullif" => Beside::Picked,
                 "coalesce" | "nvl" => Beside::Chosen,
@@ -165,8 +181,9 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         Expr::WindowFunction(call) => {
             let WindowFunction { fun, params } = call.as_mut();
+            let peers = in_groups_of_peers(params, schema);
             spans::refuse_extremes(fun.name(), &params.args, params.distinct, schema)?;
-            let order = in_order(&mut params.order_by, schema);
+            let order = peers | in_order(&mut params.order_by, schema);
             // Equal values are peers.
             let peers = params.order_by.iter_mut();
             let order = peers.fold(order, |changed, sort| changed | zeros::in_group(&mut sort.expr, schema));
@@ -193,6 +210,23 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         changed = true;
     }
     Ok(if changed { Transformed::yes(part) } else { Transformed::no(part) })
+}
+
+/// `RANGE` of peers only says what `GROUPS` says, which the engine also does for structs and lists of them.
+fn in_groups_of_peers(params: &mut WindowFunctionParams, schema: &DFSchema) -> bool {
+    let frame = &params.window_frame;
+    let of_peers = |bound: &WindowFrameBound| *bound == WindowFrameBound::CurrentRow || bound.is_unbounded();
+    let kind = params.order_by.first().and_then(|sort| sort.expr.get_type(schema).ok());
+    if frame.units != WindowFrameUnits::Range
+        || !of_peers(&frame.start_bound)
+        || !of_peers(&frame.end_bound)
+        || !kind.is_some_and(|kind| kind.is_nested())
+    {
+        return false;
+    }
+    let (start, end) = (frame.start_bound.clone(), frame.end_bound.clone());
+    params.window_frame = WindowFrame::new_bounds(WindowFrameUnits::Groups, start, end);
+    true
 }
 
 fn in_order(order: &mut [Sort], schema: &DFSchema) -> bool {

@@ -11,16 +11,16 @@
 //!
 //! The engine takes the columns for what they are in the first rows. So a column may be null there, too, whatever its first
 //! values are; and what later rows give is cast to the type of the first, which is refused where it would be cut off. Those
-//! are the only casts that stand above the later rows.
+//! are the only casts that stand above the later rows. Rows of `UNION` are compared as everywhere: with one zero and one NaN.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Fields, Schema};
 use datafusion::catalog::cte_worktable::CteWorkTable;
-use datafusion::common::tree_node::Transformed;
-use datafusion::common::{Result as EngineResult, plan_err};
+use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::{Result as EngineResult, TableReference, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::datasource::{provider_as_source, source_as_provider};
 use datafusion::logical_expr::expr::{Alias, Cast};
@@ -35,6 +35,7 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use crate::comparisons::one_value;
 use crate::marks::Mark;
 
 /// Names the first rows of every recursive table of a statement.
@@ -185,26 +186,124 @@ fn recursive(query: RecursiveQuery) -> EngineResult<Transformed<LogicalPlan>> {
             let PlannedExpr::Cast(Cast { expr: later, data_type }) = later else { continue };
             let later = later.get_type(input.schema())?;
             if cuts_off(&later, data_type) {
-                return plan_err!(
-                    "column \"{}\" of the recursive table \"{name}\" has the type {data_type} in its first rows, which would \
-                     cut off values of the type {later} in later ones: CAST one of them",
-                    first.name()
-                );
+                return cut_off(&name, first.name(), data_type, &later);
             }
         }
     }
-    let columns = static_term.schema().iter().map(|(qualifier, field)| {
-        let column = PlannedExpr::from((qualifier, field));
-        if field.is_nullable() {
-            column
-        } else {
-            Mark::MayBeNull.on(column).alias_qualified(qualifier.cloned(), field.name())
+    let names: Vec<(Option<TableReference>, &String)> =
+        static_term.schema().iter().map(|(qualifier, field)| (qualifier.cloned(), field.name())).collect();
+    let first = static_term.schema().iter().map(|(qualifier, field)| {
+        let mut column = PlannedExpr::from((qualifier, field));
+        let is_other = is_distinct && one_value(&mut column, static_term.schema());
+        if !field.is_nullable() {
+            column = Mark::MayBeNull.on(column);
+        } else if !is_other {
+            return column;
         }
+        column.alias_qualified(qualifier.cloned(), field.name())
     });
-    let columns = columns.collect();
-    let static_term = Arc::new(LogicalPlan::Projection(Projection::try_new(columns, static_term)?));
+    // The engine passes the later rows on under names of their own.
+    let later = recursive_term.schema().iter().zip(names).map(|((qualifier, field), (first, name))| {
+        let mut column = PlannedExpr::from((qualifier, field));
+        if is_distinct {
+            one_value(&mut column, recursive_term.schema());
+        }
+        column.alias_qualified(first, name)
+    });
+    let (first, later) = (first.collect(), later.collect());
+    let recursive_term =
+        Arc::new(LogicalPlan::Projection(Projection::try_new(later, Arc::clone(&recursive_term))?));
+    let static_term =
+        Arc::new(LogicalPlan::Projection(Projection::try_new(first, Arc::clone(&static_term))?));
     let query = RecursiveQuery { name, static_term, recursive_term, is_distinct };
     Ok(Transformed::yes(LogicalPlan::RecursiveQuery(query)))
+}
+
+fn cut_off<T>(table: &str, column: &str, first: &DataType, later: &DataType) -> EngineResult<T> {
+    plan_err!(
+        "column \"{column}\" of the recursive table \"{table}\" has the type {first} in its first rows, which would cut off \
+         values of the type {later} in later ones: CAST one of them"
+    )
+}
+
+/// Keeps the columns of recursive tables in the types in which they are read again, where rules after [`WidenRecursion`] gave
+/// them others: a day and a span are a time. The last rule that looks at types.
+#[derive(Debug)]
+pub(crate) struct KeepRecursiveTypes;
+
+impl AnalyzerRule for KeepRecursiveTypes {
+    fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> EngineResult<LogicalPlan> {
+        let kept = plan.transform_up_with_subqueries(|node| match node {
+            LogicalPlan::RecursiveQuery(query) => kept_types(query),
+            other => Ok(Transformed::no(other)),
+        })?;
+        Ok(kept.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "keep_recursive_types"
+    }
+}
+
+fn kept_types(query: RecursiveQuery) -> EngineResult<Transformed<LogicalPlan>> {
+    let RecursiveQuery { name, static_term, recursive_term, is_distinct } = query;
+    let mut kinds = types_of(static_term.schema().fields());
+    recursive_term.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node
+            && let Ok(provider) = source_as_provider(&scan.source)
+            && let Some(table) = provider.as_any().downcast_ref::<CteWorkTable>()
+            && table.name() == name
+        {
+            kinds = types_of(table.schema().fields());
+            return Ok(TreeNodeRecursion::Stop);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    for (kind, field) in kinds.iter().zip(static_term.schema().fields()) {
+        if cuts_off(field.data_type(), kind) {
+            return plan_err!(
+                "column \"{}\" of the recursive table \"{name}\" has the type {} in its first rows, and {kind} where it is read \
+                 again: CAST it in the first rows",
+                field.name(),
+                field.data_type()
+            );
+        }
+    }
+    let fields = static_term.schema().fields().iter().zip(recursive_term.schema().fields());
+    for (kind, (first, later)) in kinds.iter().zip(fields) {
+        if cuts_off(later.data_type(), kind) {
+            return cut_off(&name, first.name(), kind, later.data_type());
+        }
+    }
+    let (first, later) = (in_types(&static_term, &kinds)?, in_types(&recursive_term, &kinds)?);
+    let changed = first.is_some() || later.is_some();
+    let static_term = first.unwrap_or(static_term);
+    let recursive_term = later.unwrap_or(recursive_term);
+    let query =
+        LogicalPlan::RecursiveQuery(RecursiveQuery { name, static_term, recursive_term, is_distinct });
+    Ok(if changed { Transformed::yes(query) } else { Transformed::no(query) })
+}
+
+fn types_of(fields: &Fields) -> Vec<DataType> {
+    fields.iter().map(|field| field.data_type().clone()).collect()
+}
+
+/// `rows` with columns of these types; `None` where they have them.
+fn in_types(rows: &Arc<LogicalPlan>, kinds: &[DataType]) -> EngineResult<Option<Arc<LogicalPlan>>> {
+    let schema = rows.schema();
+    if schema.fields().iter().zip(kinds).all(|(field, kind)| field.data_type().equals_datatype(kind)) {
+        return Ok(None);
+    }
+    let columns = schema.iter().zip(kinds).map(|((qualifier, field), kind)| {
+        let column = PlannedExpr::from((qualifier, field));
+        if field.data_type().equals_datatype(kind) {
+            return column;
+        }
+        PlannedExpr::Cast(Cast::new(Box::new(column), kind.clone()))
+            .alias_qualified(qualifier.cloned(), field.name())
+    });
+    let columns = columns.collect();
+    Ok(Some(Arc::new(LogicalPlan::Projection(Projection::try_new(columns, Arc::clone(rows))?))))
 }
 
 /// Whether a cast loses a part of a value without an error.
@@ -237,7 +336,9 @@ fn cuts_off(from: &DataType, to: &DataType) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::asking::answer;
+    use futures::TryStreamExt;
+
+    use crate::asking::{answer, small_session};
 
     #[tokio::test]
     async fn columns_used_only_inside_are_there() {
@@ -376,6 +477,72 @@ mod tests {
             ),
         ] {
             assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn rows_of_a_union_are_one_whatever_their_zero_is_called() {
+        for (sql, expected) in [
+            ("WITH RECURSIVE t AS (SELECT 0.0 AS x UNION SELECT -x FROM t) SELECT * FROM t", "0.0"),
+            ("WITH RECURSIVE t AS (SELECT -0.0 AS x UNION SELECT -x FROM t) SELECT * FROM t", "0.0"),
+            (
+                "WITH RECURSIVE t AS (SELECT ARRAY[0.0] AS x UNION SELECT ARRAY[-(x[1])] FROM t) SELECT * FROM t",
+                "[0.0]",
+            ),
+            (
+                "WITH RECURSIVE t AS (SELECT CAST('NaN' AS DOUBLE) AS x, 1 AS n UNION SELECT -x, n FROM t) SELECT * FROM t",
+                "NaN,1",
+            ),
+            (
+                "WITH RECURSIVE t AS (SELECT -0.0 AS x, 1 AS n UNION ALL SELECT -x, n + 1 FROM t WHERE n < 2) SELECT x FROM t",
+                "-0.0;0.0",
+            ),
+        ] {
+            assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+        }
+    }
+
+    #[tokio::test]
+    async fn later_rows_bear_the_names_of_the_first() {
+        let sql = "WITH RECURSIVE t AS (SELECT 1 AS n, 'a' AS s UNION ALL SELECT n + 1, s || 'b' FROM t WHERE n < 3) SELECT * FROM t";
+        let batches =
+            crate::query(&small_session(), sql).await.unwrap().try_collect::<Vec<_>>().await.unwrap();
+        for batch in batches {
+            let names: Vec<&str> =
+                batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
+            assert_eq!(names, ["n", "s"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_day_and_a_span_are_a_time_in_every_row() {
+        for (sql, expected) in [
+            (
+                "WITH RECURSIVE t(d) AS (SELECT DATE '2024-01-01' UNION ALL SELECT d + INTERVAL '1 day' FROM t
+                 WHERE d < DATE '2024-01-03') SELECT * FROM t",
+                Err("cut off"),
+            ),
+            (
+                "WITH RECURSIVE t(d) AS (SELECT DATE '2024-01-01' + INTERVAL '6 hours' UNION ALL SELECT d + INTERVAL '1 day' FROM t
+                 WHERE d < DATE '2024-01-03') SELECT * FROM t",
+                Err("CAST it in the first rows"),
+            ),
+            (
+                "WITH RECURSIVE t(d) AS (SELECT DATE '2024-01-01' UNION ALL SELECT CAST(d + INTERVAL '1 day' AS DATE) FROM t
+                 WHERE d < DATE '2024-01-03') SELECT * FROM t",
+                Ok("2024-01-01;2024-01-02;2024-01-03"),
+            ),
+            (
+                "WITH RECURSIVE t(d) AS (SELECT CAST('2024-01-01' AS TIMESTAMP) UNION ALL SELECT d + INTERVAL '1 day' FROM t
+                 WHERE d < DATE '2024-01-02') SELECT * FROM t",
+                Ok("2024-01-01T00:00:00;2024-01-02T00:00:00"),
+            ),
+        ] {
+            let said = answer(sql).await;
+            match expected {
+                Ok(rows) => assert_eq!(said.as_deref(), Ok(rows), "{sql}"),
+                Err(told) => assert!(said.as_ref().is_err_and(|said| said.contains(told)), "{sql}: {said:?}"),
+            }
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::multisets::CountEqualRows;
 use crate::nulls_above::{ForgetBelowNulls, KeepTotals};
 use crate::one_nan::OneNan;
 use crate::projections::MarkProjections;
-use crate::recursion::WidenRecursion;
+use crate::recursion::{KeepRecursiveTypes, WidenRecursion};
 use crate::same_names::KeepApart;
 use crate::shape::NESTING_MAX;
 use crate::stoppable::{AskWhetherWanted, planning};
@@ -107,6 +107,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_analyzer_rules(analyzer)
         .with_optimizer_rules(optimizer)
         .with_physical_optimizer_rules(physical)
+        .with_analyzer_rule(Arc::new(KeepRecursiveTypes))
         .with_analyzer_rule(Arc::new(NameKeys))
         .with_analyzer_rule(Arc::new(CheckIntegers))
         .with_analyzer_rule(Arc::new(OneNan))

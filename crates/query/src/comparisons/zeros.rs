@@ -7,6 +7,8 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::expr::{Between, Cast, InList, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 
+use super::nested;
+
 /// What stands in a comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -20,6 +22,11 @@ enum Side {
 
 /// A comparison for which both zeros are one, where it was none.
 pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
+    let mut beside = beside(part)?;
+    let seen: Vec<&Expr> = beside.iter().map(|side| &**side).collect();
+    if kind_of(&seen, schema).is_none() {
+        return one_zero(&mut beside, schema).then(|| std::mem::take(part));
+    }
     match part {
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if super::compares(*op) => {
             if let Some(member) = compared_pair(left, *op, right, schema)? {
@@ -65,6 +72,18 @@ pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
     Some(std::mem::take(part))
 }
 
+/// What stands beside each other in a comparison.
+fn beside(part: &mut Expr) -> Option<Vec<&mut Expr>> {
+    match part {
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) if super::compares(*op) => Some(vec![left, right]),
+        Expr::Between(Between { expr, low, high, .. }) => Some(vec![expr, low, high]),
+        Expr::InList(InList { expr, list, .. }) => {
+            Some(std::iter::once(expr.as_mut()).chain(list.iter_mut()).collect())
+        }
+        _ => None,
+    }
+}
+
 /// Changes both sides; or gives another comparison. `None` where neither is needed.
 fn compared_pair(
     left: &mut Box<Expr>,
@@ -97,7 +116,9 @@ fn membership(value: &mut Expr, kind: &DataType, negated: bool) -> Option<Expr> 
 /// Values that are compared with each other, with one zero; nothing changes where all but one are constants other than 0.
 pub(super) fn one_zero(values: &mut [&mut Expr], schema: &DFSchema) -> bool {
     let seen: Vec<&Expr> = values.iter().map(|value| &**value).collect();
-    let Some(kind) = kind_of(&seen, schema) else { return false };
+    let Some(kind) = kind_of(&seen, schema) else {
+        return values.iter_mut().fold(false, |changed, value| changed | nested::in_group(value, schema));
+    };
     let sides: Vec<Side> = seen.into_iter().map(|value| side(value, &kind)).collect();
     let value_count = sides.iter().filter(|side| **side == Side::Value).count();
     if value_count < 2 && !sides.contains(&Side::Zero) {
@@ -125,7 +146,7 @@ pub(super) fn in_group(expression: &mut Expr, schema: &DFSchema) -> bool {
             *expression = std::mem::take(expression) + zero;
             true
         }
-        None => false,
+        None => nested::in_group(expression, schema),
     }
 }
 
