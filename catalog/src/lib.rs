@@ -40,6 +40,7 @@ pub use repair::{LakeFinding, kept_name};
 pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;
 pub use sql_catalog::SqlCatalog;
+pub use storage::leads_nowhere;
 pub use upkeep::{Channels, Upkeep};
 
 #[cfg(test)]

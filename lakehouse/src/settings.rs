@@ -12,6 +12,7 @@ use seislake_seismo::event::EventSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings};
 use seislake_seismo::pick::PickSettings;
+use seislake_streams::source::regular::read_text;
 use seislake_streams::topology::stages_named;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
@@ -19,7 +20,7 @@ use toml::{Table, Value};
 const DEFAULTS: &str = include_str!("../../infra/default.toml");
 const ENVIRONMENT_PREFIX: &str = "SEISLAKE__";
 /// QuakeML says no limit; columns of text formats do.
-const AGENCY_CHARS_MAX: usize = 64;
+const NAME_CHARS_MAX: usize = 64;
 /// The value of this key may be a name or a table.
 const OF_SEVERAL_TYPES: &str = "magnitude.attenuation";
 
@@ -146,12 +147,19 @@ pub struct FlightSettings {
 #[error("the configuration cannot be used: {}", .0.join("; "))]
 pub struct SettingsError(Vec<String>);
 
+impl SettingsError {
+    /// Each problem, with its key; one at least.
+    pub fn problems(&self) -> &[String] {
+        &self.0
+    }
+}
+
 impl Settings {
     /// Reads the defaults, then `file`, then the environment.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
         let file = match file {
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| {
+                let text = read_text(path).map_err(|error| {
                     SettingsError(vec![format!("cannot read \"{}\": {error}", path.display())])
                 })?;
                 Some((format!("\"{}\"", path.display()), text))
@@ -233,13 +241,26 @@ impl Settings {
                 "magnitude.attenuation must be pairs of ascending distance (km) and value, two at least",
             );
         }
-        let agency_id = &self.event.agency_id;
+        let event = &self.event;
         require(
-            !agency_id.trim().is_empty()
-                && agency_id.chars().count() <= AGENCY_CHARS_MAX
-                && !agency_id.contains(char::is_control),
-            "event.agency_id must be a word or two for the agency that answers for what is found, at most 64 characters",
+            is_name(&event.agency_id),
+            "event.agency_id must be a word or two for the agency that answers for what is found, at most 64 characters, \
+             without space around it",
         );
+        for (key, names) in [
+            ("event.preferred_agencies", &event.preferred_agencies),
+            ("event.preferred_magnitudes", &event.preferred_magnitudes),
+        ] {
+            for (place, name) in names.iter().enumerate() {
+                require(
+                    is_name(name),
+                    &format!("{key}: \"{}\" is no name that anything bears", name.escape_debug()),
+                );
+                let before = names.iter().take(place);
+                let again = before.filter(|other| other.eq_ignore_ascii_case(name)).count() > 0;
+                require(!again, &format!("{key}: \"{}\" stands there twice", name.escape_debug()));
+            }
+        }
         for (key, address) in [("http.address", &self.http.address), ("flight.address", &self.flight.address)]
         {
             require(
@@ -276,6 +297,14 @@ impl Settings {
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }
+}
+
+/// Whether an agency or a type of magnitude may be called so.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.trim() == text
+        && text.chars().count() <= NAME_CHARS_MAX
+        && !text.contains(char::is_control)
 }
 
 /// All keys with their defaults: those of the science sections from their types, the file's over them.

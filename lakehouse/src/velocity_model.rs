@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
+use seislake_streams::source::regular::read_text;
 use serde::{Deserialize, Serialize};
 
 use crate::HOW_TO_MEND;
@@ -57,7 +58,7 @@ fn read(name: &str) -> anyhow::Result<Stored> {
     if ["iasp91", "ak135"].contains(&name) {
         return Ok(Stored { name: name.to_owned(), csv: None });
     }
-    let text = fs::read_to_string(name)
+    let text = read_text(Path::new(name))
         .with_context(|| format!("cannot read the velocity model \"{name}\" (a file, iasp91 or ak135)"))?;
     let stem = Path::new(name)
         .file_stem()

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -281,6 +282,41 @@ def test_B23_no_onset(home):
     assert report["rows"]["picks"] == 0 and "no onset" in report["reasons"][0], report
 
 
+def test_B23_horizontals_only(home):
+    folder = home.folder / "records"
+    folder.mkdir()
+    for channel in ("HHN", "HHE"):
+        samples = np.random.default_rng(3).normal(0, 20, 4000)
+        samples[2500:] += np.random.default_rng(4).normal(0, 2000, 1500)
+        (folder / f"{channel}.mseed").write_bytes(series(samples.astype(int), "2024-01-01T00:00:00", station="S01", channel=channel))
+    (home.folder / "stations.txt").write_text(stations(4))
+    report = json.loads(home.succeed("import", "--json", "--stations", home.folder / "stations.txt", "--", folder))
+    assert report["rows"]["picks"] == 0 and "no vertical channel" in report["reasons"][0], report
+
+
+def test_B23_dead_letters_of_stages_are_new_too(home):
+    """Picks of a station without a place are letters of the stages."""
+    report = import_report(home, stations(3), count=6)
+    assert report["rows"]["dead_letters"] > 0 and report["new_dead_letters"] == report["rows"]["dead_letters"], report
+    again = json.loads(home.succeed("import", "--json", "--", home.folder / "records"))
+    assert again["new_dead_letters"] == 0 and again["rows"] == report["rows"], again
+
+
+def test_B23_a_seam_between_two_imports_is_told(home):
+    def imported(name, start):
+        samples = np.random.default_rng(3).normal(0, 20, 3000).astype(int)
+        (home.folder / name).write_bytes(series(samples, start, station="S01"))
+        return json.loads(home.succeed("import", "--json", "--", home.folder / name))["reasons"]
+
+    def seam(reasons):
+        return [reason for reason in reasons if "where an earlier import ended" in reason]
+    assert seam(imported("a.mseed", "2024-01-01T00:00:00")) == []
+    told = seam(imported("b.mseed", "2024-01-01T00:00:30"))
+    assert len(told) == 1 and told[0].startswith("1 channels") and "4 s" in told[0], told
+    assert seam(imported("c.mseed", "2024-01-01T00:03:00")) == []
+    assert seam(imported("a.mseed", "2024-01-01T00:00:00")) == []
+
+
 def test_B23_events_without_magnitudes(home, synthetic):
     records = home.folder / "records.mseed"
     synthetic.succeed("export", "--format", "mseed", "--output", records)
@@ -423,6 +459,27 @@ def test_a_directory_is_named_where_a_file_is_wanted(home):
         assert str(home.folder) in home.fail(*arguments)
 
 
+@pytest.mark.parametrize("what", ["a pipe", "a socket", "a device"])
+def test_what_waits_or_never_ends_is_refused_where_a_file_is_wanted(home, what):
+    strange = home.folder / "strange"
+    if what == "a pipe":
+        os.mkfifo(strange)
+    elif what == "a socket":
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(str(strange))
+    else:
+        strange.symlink_to("/dev/zero")
+    empty = home.folder / "empty"
+    empty.mkdir()
+    for arguments in (["import", "--", strange], ["import", "--stations", strange, "--", empty], ["compare", "--reference", strange],
+                      ["query", "--config", strange, "SELECT 1"], ["import", "--velocity-model", strange, "--", empty]):
+        message = home.fail(*arguments, timeout=20)
+        assert str(strange) in message and what in message, (arguments, message)
+    for arguments in (["inspect", strange], ["config", "check", "--config", strange]):
+        done = subprocess.run([binary(), *arguments], capture_output=True, text=True, env=environment(), timeout=20)
+        assert done.returncode == 1 and str(strange) in done.stderr and what in done.stderr, done.stderr
+
+
 def test_dead_letters_come_as_json_too(home):
     (home.folder / "letter.mseed").write_text("Dear archive, this is no record.\n" * 40)
     home.run("import", "--", home.folder / "letter.mseed")
@@ -439,7 +496,13 @@ def test_configuration_and_the_report_of_quality_come_as_json_too(filled, tmp_pa
         return json.loads(done.stdout)
 
     assert told("config", "show")["query"]["timeout_s"] > 0
-    assert told("config", "check") == {"valid": True}
+    assert told("config", "check") == {"valid": True, "problems": []}
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text("[attic]\nx = 1\n[event]\npreferred_agencies = ['', '']\n")
+    done = subprocess.run([binary(), "config", "check", "--json", "--config", wrong], capture_output=True, text=True, env=environment())
+    answer = json.loads(done.stdout)
+    assert done.returncode == 1 and answer["valid"] is False and "attic" in done.stderr, (done.stdout, done.stderr)
+    assert all(any(word in problem for problem in answer["problems"]) for word in ("attic", "event.preferred_agencies")), answer
     filled.succeed("quality update")
     report = json.loads(filled.succeed("quality report", "--output", tmp_path / "report", "--json"))
     assert report["rows"]["continuity"] > 0 and report["output"] == str(tmp_path / "report"), report

@@ -109,6 +109,11 @@ def a_pipe_at(path: pathlib.Path) -> None:
     os.mkfifo(path)
 
 
+def a_circle_at(path: pathlib.Path) -> None:
+    path.unlink()
+    path.symlink_to(path)
+
+
 def drop_catalog(home: Home) -> None:
     for path in home.path.glob("catalog.sqlite*"):
         path.unlink()
@@ -130,6 +135,9 @@ KINDS = {
     "data a pipe": (lambda h: a_pipe_at(data(h)), ".parquet"),
     "metadata a pipe": (lambda h: a_pipe_at(pointer(h, "segments")), "metadata.json"),
     "list of manifests a pipe": (lambda h: a_pipe_at(manifest_list(h)), "snap-"),
+    "data a link to itself": (lambda h: a_circle_at(data(h)), ".parquet"),
+    "metadata a link to itself": (lambda h: a_circle_at(pointer(h, "segments")), "metadata.json"),
+    "list of manifests a link to itself": (lambda h: a_circle_at(manifest_list(h)), "snap-"),
     "packets deleted": (lambda h: files(h, "warehouse/waveform/packets/data/**/*.parquet")[0].unlink(), ".parquet"),
     "list of manifests flipped": (lambda h: flip(manifest_list(h), [manifest_list(h).stat().st_size // 2]), "snap-"),
     "list of manifests deleted": (lambda h: manifest_list(h).unlink(), "snap-"),
@@ -551,6 +559,18 @@ def a_dangling_link(path: pathlib.Path) -> None:
     path.symlink_to(path.parent / "nowhere")
 
 
+def a_link_to_itself(path: pathlib.Path) -> None:
+    path.symlink_to(path)
+
+
+def a_link_below_a_file(path: pathlib.Path) -> None:
+    path.symlink_to("/dev/null/nowhere")
+
+
+def a_link_to_no_name(path: pathlib.Path) -> None:
+    path.symlink_to("a" * 300)
+
+
 def a_socket(path: pathlib.Path) -> None:
     with socket.socket(socket.AF_UNIX) as opened:
         here = os.getcwd()
@@ -573,10 +593,10 @@ def a_hollow_file(path: pathlib.Path) -> None:
 STATE_FILES = ["catalog.sqlite", "purpose.json", "warehouse.toml", "lock", "state/seen.redb", "state/checkpoints.redb",
                "state/velocity-model.json", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json",
                "log/bulletin.proposals/topic.json", "log/bulletin.proposals/0", "log/bulletin.revisions", "log/bulletin.revisions/0/gaps.json"]
-MAKERS = [a_pipe, a_folder, a_dangling_link, a_socket, a_device, a_hollow_file]
-# Every file as a pipe, which never ends; every other thing in the places of four.
-STRANGE = [(name, a_pipe) for name in STATE_FILES] + [
-    (name, make) for name in ["catalog.sqlite", "state/seen.redb", "log/waveforms.raw/topic.json", "SEGMENT"] for make in MAKERS[1:]]
+MAKERS = [a_pipe, a_folder, a_dangling_link, a_link_to_itself, a_link_below_a_file, a_link_to_no_name, a_socket, a_device, a_hollow_file]
+# Every file as a pipe, which never ends, and as a link in a circle; every other thing in the places of four.
+STRANGE = [(name, make) for make in (a_pipe, a_link_to_itself) for name in STATE_FILES] + [
+    (name, make) for name in ["catalog.sqlite", "state/seen.redb", "log/waveforms.raw/topic.json", "SEGMENT"] for make in MAKERS if make not in (a_pipe, a_link_to_itself)]
 # What the log and the tables make again, or go on without: whoever owns the home puts it aside by itself.
 MADE_AGAIN = ["lock", "state/seen.redb", "state/checkpoints.redb", "log/waveforms.raw/topic.json", "SEGMENT", "log/waveforms.raw/0/gaps.json",
               "log/bulletin.proposals/topic.json", "log/bulletin.proposals/0", "log/bulletin.revisions", "log/bulletin.revisions/0/gaps.json"]

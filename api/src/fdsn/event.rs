@@ -18,12 +18,13 @@ use super::{SERVICE_VERSION, wadl};
 use crate::error::{ApiError, ErrorCode};
 use crate::http::{Body, Parameters, Shared, decode_query};
 use crate::read::{
-    EventFilter, EventOrder, EventRow, Interval, Near, Page, amplitudes_of_events, arrivals_of_events,
-    events, events_by_id, magnitudes_of_events, origins_of_events, picks_by_id, preferred_origins,
+    EventFilter, EventOrder, EventRow, Interval, Near, Page, agencies, amplitudes_of_events,
+    arrivals_of_events, events, events_by_id, magnitudes_of_events, origins_of_events, picks_by_id,
+    preferred_origins,
 };
 use crate::state::AsOf;
 
-/// Name of our only catalogue and contributor.
+/// Name of our only catalogue.
 const CATALOGUE: &str = "seislake";
 
 const ORDERS: &[&str] = &["time", "time-asc", "magnitude", "magnitude-asc"];
@@ -76,21 +77,37 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/fdsnws/event/1/query", get(by_get).post(by_post))
         .route("/fdsnws/event/1/application.wadl", get(application))
         .route("/fdsnws/event/1/version", get(|| async { SERVICE_VERSION }))
-        .route("/fdsnws/event/1/catalogs", get(|| async { list("Catalogs", "Catalog") }))
-        .route("/fdsnws/event/1/contributors", get(|| async { list("Contributors", "Contributor") }))
+        .route(
+            "/fdsnws/event/1/catalogs",
+            get(|| async { list("Catalogs", "Catalog", &[CATALOGUE.to_owned()]) }),
+        )
+        .route("/fdsnws/event/1/contributors", get(contributors))
         .route("/fdsnws/event/1", get(application))
         .route("/fdsnws/event/1/", get(application))
 }
 
-fn list(outer: &str, inner: &str) -> Response {
-    let xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{outer}><{inner}>{CATALOGUE}</{inner}></{outer}>\n"
-    );
+fn list(outer: &str, inner: &str, names: &[String]) -> Response {
+    let escaped = |name: &String| name.replace('&', "&amp;").replace('<', "&lt;");
+    let names: String = names.iter().map(|name| format!("<{inner}>{}</{inner}>", escaped(name))).collect();
+    let xml = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{outer}>{names}</{outer}>\n");
     ([(header::CONTENT_TYPE, "application/xml")], xml).into_response()
 }
 
 fn request(shared: &Shared, uri: &axum::http::Uri, headers: &HeaderMap) -> Request {
     Request::new("event", uri, headers, shared.state.clock.now())
+}
+
+/// The agencies that answer for the events there are.
+async fn contributors(
+    State(shared): State<Shared>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+) -> Response {
+    let found = async { agencies(&shared.state.sessions.session(AsOf::Latest).await?).await };
+    match found.await {
+        Ok(names) => list("Contributors", "Contributor", &names),
+        Err(error) => request(&shared, &uri, &headers).refuse(&error),
+    }
 }
 
 async fn application(
@@ -149,7 +166,9 @@ struct Query {
     all_origins: bool,
     all_magnitudes: bool,
     arrivals: bool,
-    /// Asks for another catalogue, contributor or type of event than ours.
+    /// Agencies that were asked for.
+    contributors: Option<Vec<String>>,
+    /// Asks for another catalogue or type of event than ours.
     elsewhere: bool,
 }
 
@@ -186,9 +205,8 @@ fn query(parameters: &Parameters, events_max: usize) -> Result<Query, ApiError> 
             .text(name)
             .is_none_or(|words| words.split(',').any(|word| word.trim().eq_ignore_ascii_case(ours)))
     };
-    let elsewhere = !of_ours("catalog", CATALOGUE)
-        || !of_ours("contributor", CATALOGUE)
-        || !(of_ours("eventtype", "earthquake") || of_ours("eventtype", "*"));
+    let elsewhere =
+        !of_ours("catalog", CATALOGUE) || !(of_ours("eventtype", "earthquake") || of_ours("eventtype", "*"));
     let event_ids =
         parameters.text("eventid").map_or_else(Vec::new, |ids| ids.split(',').map(event_id).collect());
     Ok(Query {
@@ -199,6 +217,7 @@ fn query(parameters: &Parameters, events_max: usize) -> Result<Query, ApiError> 
             magnitude_type: parameters.text("magnitudetype").map(str::to_owned),
             depth_km: parameters.numbers("mindepth", "maxdepth")?,
             event_ids,
+            agencies: Vec::new(),
             known_revisions: Vec::new(),
         },
         order: order(parameters),
@@ -211,6 +230,9 @@ fn query(parameters: &Parameters, events_max: usize) -> Result<Query, ApiError> 
         all_origins: parameters::flag(parameters, "includeallorigins")?,
         all_magnitudes: parameters::flag(parameters, "includeallmagnitudes")?,
         arrivals: parameters::flag(parameters, "includearrivals")?,
+        contributors: parameters
+            .text("contributor")
+            .map(|names| names.split(',').map(|name| name.trim().to_owned()).collect()),
         elsewhere,
     })
 }
@@ -240,6 +262,17 @@ async fn find(
         return Ok(request.no_data(no_data));
     }
     let context = shared.state.sessions.session(AsOf::Latest).await?;
+    if let Some(asked) = &query.contributors {
+        let is_asked = |name: &String| asked.iter().any(|word| word.eq_ignore_ascii_case(name));
+        let known = agencies(&context).await?;
+        query.filter.agencies = known.iter().filter(|name| is_asked(name)).cloned().collect();
+        if query.filter.agencies.is_empty() {
+            return Ok(request.no_data(no_data));
+        }
+        if query.filter.agencies.len() == known.len() {
+            query.filter.agencies.clear();
+        }
+    }
     if let Some(time) = parameters.time("updatedafter")? {
         query.filter.known_revisions = revisions_at(shared, &query.filter, time).await?;
     }
@@ -274,6 +307,7 @@ pub(crate) async fn bulletin(
         all_origins: true,
         all_magnitudes: true,
         arrivals: true,
+        contributors: None,
         elsewhere: false,
     };
     let rows = events(context, &query.filter, query.order, &query.page).await?;

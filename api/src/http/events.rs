@@ -97,7 +97,7 @@ impl From<EventRow> for EventBody {
             method: origin.map(|origin| origin.provenance.method),
             evaluation_mode: event.provenance.evaluation_mode.as_str(),
             evaluation_status: event.provenance.evaluation_status.as_str(),
-            agency_id: event.provenance.agency_id,
+            agency_id: event.provenance.agency().to_owned(),
             event_id: event.event_id.into(),
         }
     }
@@ -127,6 +127,7 @@ pub(super) async fn list(
         magnitude_type: parameters.text("magnitude_type").map(str::to_owned),
         depth_km: parameters.numbers("min_depth_km", "max_depth_km")?,
         event_ids: parameters.text("event_id").map(str::to_owned).into_iter().collect(),
+        agencies: Vec::new(),
         known_revisions: Vec::new(),
     };
     let order = order(parameters.text("order_by"))?;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use datafusion::prelude::SessionContext;
-use seislake_model::{Event, EventStatus, Origin, OriginId, Timestamp};
+use seislake_model::{Event, EventStatus, Origin, OriginId, Provenance, Timestamp};
 use seislake_seismo::geometry::distance_azimuth;
 use seislake_tables::events as events_table;
 use seislake_tables::events::names as column;
@@ -164,6 +164,8 @@ pub(crate) struct EventFilter {
     pub(crate) magnitude_type: Option<String>,
     pub(crate) depth_km: Interval<f64>,
     pub(crate) event_ids: Vec<String>,
+    /// As [`agencies`] tells them; none: of all.
+    pub(crate) agencies: Vec<String>,
     /// Revisions to leave out, as `event_id#revision`.
     pub(crate) known_revisions: Vec<String>,
 }
@@ -288,6 +290,10 @@ fn newest(filter: &EventFilter, conditions: &mut Conditions) -> String {
         let kind = conditions.text(&kind.to_lowercase());
         conditions.add(format!("lower({}) = {kind}", column::magnitude_type));
     }
+    if !filter.agencies.is_empty() {
+        let agency = agency(conditions);
+        conditions.one_of(&agency, filter.agencies.iter().map(String::as_str));
+    }
     let (event_id, revision) = (column::event_id, column::revision);
     let known = conditions.texts(filter.known_revisions.iter().map(String::as_str));
     if !known.is_empty() {
@@ -404,6 +410,42 @@ pub(crate) async fn survivors(
         }
     }
     Ok(found)
+}
+
+/// Who answers for an event, as [`Provenance::agency`] says it.
+fn agency(conditions: &mut Conditions) -> String {
+    let ours = conditions.text(Provenance::default().agency());
+    format!("coalesce(nullif({}, ''), {ours})", column::agency_id)
+}
+
+/// An agency.
+#[derive(Debug)]
+struct Agency(String);
+
+impl FromRow for Agency {
+    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
+        Ok(Self(row.text(column::agency_id)?.to_owned()))
+    }
+}
+
+/// The agencies that answer for the events there are, in the order of their names.
+pub(crate) async fn agencies(context: &SessionContext) -> Result<Vec<String>, ApiError> {
+    // A state of before knew no agencies.
+    let table = context.table(events_table::TABLE.full_name()).await;
+    let table = table.map_err(|error| ApiError::internal("look at the table of events", &error))?;
+    if !table.schema().has_column_with_unqualified_name(column::agency_id) {
+        return Ok(vec![Provenance::default().agency().to_owned()]);
+    }
+    let mut conditions = Conditions::default();
+    let from = newest(&EventFilter::default(), &mut conditions);
+    let agency = agency(&mut conditions);
+    let sql = format!(
+        "SELECT DISTINCT {agency} AS {} FROM {from} WHERE {} ORDER BY 1",
+        column::agency_id,
+        conditions.joined()
+    );
+    let found: Vec<Agency> = read(&conditions.run(context, "agencies", &sql).await?)?;
+    Ok(found.into_iter().map(|Agency(name)| name).collect())
 }
 
 /// A count.

@@ -15,7 +15,7 @@ mod updates;
 
 pub(crate) use columns::{FromRow, Row, read};
 pub(crate) use events::{
-    Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, count_events, events,
+    Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, agencies, count_events, events,
     events_by_id, survivors,
 };
 pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces, topic_number};

@@ -1,8 +1,9 @@
 //! FDSN event and station services.
 
 use axum::http::StatusCode;
+use seislake_model::{Event, Provenance};
 
-use super::House;
+use super::{House, event, table_rows};
 
 const EVENT: &str = "/fdsnws/event/1";
 
@@ -50,6 +51,43 @@ async fn parameters_have_long_and_short_names() {
         assert_eq!(status, StatusCode::OK, "{query}: {text}");
         assert_eq!(text.lines().count() - 1, expected, "{query}: {text}");
     }
+}
+
+#[tokio::test]
+async fn contributors_are_the_agencies_of_the_events() {
+    let house = House::furnished().await;
+    let of = |number: u32, agency_id: &str| Event {
+        revision: 5,
+        provenance: Provenance { agency_id: agency_id.to_owned(), ..Provenance::default() },
+        ..event(number)
+    };
+    // Event 0 stays without agency: it is ours.
+    house.write(table_rows(vec![of(1, "A & B"), of(2, "Observatory")])).await;
+    let (_, listed) = house.get(&format!("{EVENT}/contributors")).await;
+    let names =
+        ["A &amp; B", "Observatory", "seislake"].map(|name| format!("<Contributor>{name}</Contributor>"));
+    assert!(listed.contains(&format!("<Contributors>{}</Contributors>", names.concat())), "{listed}");
+    for (asked, expected) in [
+        ("observatory", &["event/2"][..]),
+        ("seislake", &["event/0"]),
+        ("Observatory,%20A%20%26%20B", &["event/2", "event/1"]),
+        ("seislake,Observatory,A%20%26%20B,elsewhere", &["event/2", "event/1", "event/0"]),
+        ("elsewhere", &[]),
+    ] {
+        let (_, text) = house.get(&format!("{EVENT}/query?format=text&contributor={asked}")).await;
+        let found: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split('|').next()).collect();
+        assert_eq!(found, expected, "{asked}: {text}");
+        let agencies: Vec<_> = text.lines().skip(1).filter_map(|line| line.split('|').nth(7)).collect();
+        assert!(asked != "observatory" || agencies == ["Observatory"], "{text}");
+    }
+    let (_, geojson) = house.get_json(&format!("{EVENT}/query?format=geojson&eventid=2")).await;
+    let properties = &geojson["features"][0]["properties"];
+    assert_eq!(
+        (&properties["net"], &properties["sources"]),
+        (&"Observatory".into(), &",Observatory,".into())
+    );
+    let (_, page) = house.get_json("/events?event_id=event/0").await;
+    assert_eq!(page["events"][0]["agency_id"], "seislake");
 }
 
 #[tokio::test]

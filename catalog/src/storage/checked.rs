@@ -21,6 +21,7 @@ use object_store::{
 };
 
 use super::checksums::{self, Damage, Sealed, TRAILER_BYTES};
+use super::leads_nowhere;
 
 /// Last bytes of a Parquet file read at first: mostly its footer and its sums.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -127,8 +128,14 @@ impl CheckedStore {
     /// Refuses what is no file, and files that are read whole and longer than any of ours.
     fn refuse_strange(&self, path: &Path) -> Result<()> {
         let Some(directory) = &self.directory else { return Ok(()) };
-        // What is not there is told by the store.
-        let Ok(metadata) = std::fs::metadata(directory.join(path.as_ref())) else { return Ok(()) };
+        let metadata = match std::fs::metadata(directory.join(path.as_ref())) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound && leads_nowhere(&error) => {
+                return Err(self.damaged(path, Damage::Strange));
+            }
+            // What is not there is told by the store.
+            Err(_) => return Ok(()),
+        };
         let too_long = matches!(Kind::of(path), Kind::Avro | Kind::Json) && metadata.len() > WHOLE_BYTES_MAX;
         match metadata.is_file() && !too_long {
             true => Ok(()),
@@ -312,6 +319,11 @@ fn merged(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     merged
 }
 
+fn is_of_link_to_nothing(error: &object_store::Error) -> bool {
+    let mut causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(leads_nowhere))
+}
+
 #[async_trait]
 impl ObjectStore for CheckedStore {
     async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
@@ -363,7 +375,9 @@ impl ObjectStore for CheckedStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
+        // A link to nothing is no file: who needs one is told when it is read.
+        let is_file = |found: &Result<ObjectMeta>| !found.as_ref().is_err_and(is_of_link_to_nothing);
+        self.inner.list(prefix).filter(move |found| std::future::ready(is_file(found))).boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

@@ -431,3 +431,11 @@ impl FileWrite for Writer {
         self.warehouse.sync(&self.at).await.map_err(|error| storage_error(&self.location, error))
     }
 }
+
+/// Nothing lies there, nor can: the name, or the link, leads to nothing, back to itself, below what is no folder, or to a name
+/// that no file has. Of a name that does, the folder above is told.
+pub fn leads_nowhere(error: &std::io::Error) -> bool {
+    use rustix::io::Errno as Os;
+    let errors = [Os::NOENT, Os::NOTDIR, Os::LOOP, Os::NAMETOOLONG].map(|errno| Some(errno.raw_os_error()));
+    errors.contains(&error.raw_os_error())
+}

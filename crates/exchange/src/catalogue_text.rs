@@ -213,7 +213,7 @@ pub fn write_event_text(events: &[Event]) -> String {
         let author = if event.magnitude.is_some() { agency.as_str() } else { "" };
         let _ = writeln!(
             out,
-            "{id}|{time}|{latitude}|{longitude}|{depth}|{agency}|seislake|seislake|{id}|{magnitude_type}|{magnitude}|\
+            "{id}|{time}|{latitude}|{longitude}|{depth}|{agency}|seislake|{agency}|{id}|{magnitude_type}|{magnitude}|\
              {author}||{kind}",
             id = event.event_id,
             kind = if event.status == EventStatus::Deleted { NOT_EXISTING } else { "earthquake" },
@@ -328,6 +328,8 @@ fn west_and_east(longitudes: impl Iterator<Item = f64>) -> (f64, f64) {
 
 fn feature(event: &Event, origin: Option<&Origin>) -> Value {
     let code = event.event_id.rsplit('/').next().unwrap_or(&event.event_id);
+    // A list ends at each comma.
+    let agency = event.provenance.agency().replace(',', " ");
     let magnitude_text = event.magnitude.map_or("?".to_owned(), |magnitude| format!("{magnitude:.1}"));
     let status = match event.status {
         EventStatus::Deleted => "deleted",
@@ -345,10 +347,10 @@ fn feature(event: &Event, origin: Option<&Origin>) -> Value {
             "status": status,
             "tsunami": 0,
             "sig": null,
-            "net": "seislake",
+            "net": agency,
             "code": code,
             "ids": format!(",{},", event.event_id),
-            "sources": ",seislake,",
+            "sources": format!(",{agency},"),
             "types": ",origin,phase-data,",
             "nst": origin.map(|origin| origin.used_station_count),
             "dmin": origin.map(|origin| rounded(origin.nearest_station_km / quakeml::KM_PER_DEGREE, 5)),

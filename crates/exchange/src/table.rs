@@ -143,7 +143,15 @@ impl Table {
             let column = columns.iter().find(|column| column.names.contains(&cell.as_str()))?;
             let in_its_place = self.find(column).filter(|_| !read.contains(&index))?;
             let (name, other) = (excerpt(cell), excerpt(self.name(in_its_place)));
-            let reason = format!("the column \"{name}\" is not read: \"{other}\" is the {}", column.meaning);
+            let meaning = column.meaning;
+            let reason = if name == other {
+                let (first, second) = (in_its_place + 1, index + 1);
+                format!(
+                    "two columns are called \"{name}\": column {first} is the {meaning}, column {second} is not read"
+                )
+            } else {
+                format!("the column \"{name}\" is not read: \"{other}\" is the {meaning}")
+            };
             Some(Problem { line: self.header_line_number, reason })
         };
         self.header.iter().enumerate().filter_map(of_cell).collect()

@@ -9,17 +9,19 @@
 //! A link to a thing of the right kind is that thing. Names that no home has are passed over. A file that was only made
 //! longer is cut to what it holds: behind that it has no bytes that anybody wrote.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
-use seislake_catalog::kept_name;
+use seislake_catalog::{kept_name, leads_nowhere};
 
 use super::{CATALOG_FILE, HOW_TO_MEND, PLACE_FILE, PURPOSE_FILE, WAREHOUSE_FOLDER, table_states};
 use crate::velocity_model;
+use seislake_streams::source::regular::kind;
 use seislake_streams::topology;
 
 /// Something that is no file of a home, in the place of one.
@@ -166,7 +168,7 @@ pub fn put_aside(found: &Strange) -> anyhow::Result<()> {
 }
 
 /// Cuts a file behind its last byte that was written.
-fn cut(path: &Path) -> std::io::Result<()> {
+fn cut(path: &Path) -> io::Result<()> {
     let file = File::options().read(true).write(true).open(path)?;
     let mut end = 0;
     loop {
@@ -241,18 +243,23 @@ fn entries(folder: &Path) -> Vec<(PathBuf, String)> {
 /// What is strange in a place; `way` is what is done about another thing than what must lie there.
 fn look(path: &Path, must: Place, way: Way) -> Option<Strange> {
     let strange = |damage: String, way| Some(Strange { path: path.to_owned(), damage, way });
-    if path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
-        return None;
+    match path.symlink_metadata() {
+        Ok(_) => {}
+        Err(error) if leads_nowhere(&error) => return None,
+        Err(error) => return strange(format!("it cannot be looked at: {error}"), Way::Right),
     }
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            // The disk that a folder lies on may only be missing.
-            let way = if must == Place::Folder { Way::PutAside } else { way };
-            return strange("it is a link to nothing".to_owned(), way);
+        Err(error) if leads_nowhere(&error) => {
+            return match error.kind() {
+                // The disk that a folder lies on may only be missing.
+                ErrorKind::NotFound if must == Place::Folder => {
+                    strange("it is a link to nothing".to_owned(), Way::PutAside)
+                }
+                ErrorKind::NotFound => strange("it is a link to nothing".to_owned(), way),
+                _ => strange(format!("it is a link to nothing ({error})"), way),
+            };
         }
-        // The folder above is told of.
-        Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return None,
         Err(error) => return strange(format!("it cannot be looked at: {error}"), Way::Right),
     };
     let right = match must {
@@ -280,24 +287,6 @@ fn look(path: &Path, must: Place, way: Way) -> Option<Strange> {
 }
 
 /// The owner can give the right to it. Other errors say nothing of the place, and who opens it next tells them.
-fn is_refused(error: &std::io::Error) -> bool {
-    error.kind() == std::io::ErrorKind::PermissionDenied
-}
-
-fn kind(metadata: &Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt;
-    let kind = metadata.file_type();
-    if kind.is_dir() {
-        "a folder"
-    } else if kind.is_file() {
-        "a file"
-    } else if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_char_device() || kind.is_block_device() {
-        "a device"
-    } else {
-        "something else"
-    }
+fn is_refused(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::PermissionDenied
 }

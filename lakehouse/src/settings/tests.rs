@@ -68,6 +68,23 @@ fn settings_of_the_science_have_types_and_ranges() {
 }
 
 #[test]
+fn names_that_nothing_bears_are_refused() {
+    let text = "[event]\nagency_id = \" A\"\npreferred_agencies = [\"\", \"B\", \"b\"]\npreferred_magnitudes = [\"ml \"]";
+    let said = merge(text, &[]).unwrap_err().0.join("\n");
+    for part in [
+        "event.agency_id must be a word",
+        "event.preferred_agencies: \"\" is no name",
+        "event.preferred_agencies: \"b\" stands there twice",
+        "event.preferred_magnitudes: \"ml \" is no name",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    assert!(
+        merge("[event]\nagency_id = \"Ours of Here\"\npreferred_magnitudes = [\"ml\", \"Mw\"]", &[]).is_ok()
+    );
+}
+
+#[test]
 fn every_range_belongs_to_a_key() {
     let known = defaults().unwrap();
     for (name, least, most) in ranges::RANGES {

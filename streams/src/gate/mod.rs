@@ -298,6 +298,13 @@ impl Gate {
         self.ingest(vec![Offer::Watermark(watermark)]).await.map(drop)
     }
 
+    /// Whether a session is open: what comes next goes on with it.
+    pub async fn is_open(&self) -> Result<bool, Error> {
+        let mut known = self.shared.known.lock().await;
+        self.shared.ready(&mut known).await?;
+        known.with_seen(|seen| Ok(seen.state().open())).await
+    }
+
     /// Ends the session, if one is open: everything held back by stages comes out. True where there was one.
     pub async fn finish(&self) -> Result<bool, Error> {
         let shared = Arc::clone(&self.shared);

@@ -82,6 +82,13 @@ impl fmt::Debug for PipelineParts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark(Vec<Offset>);
 
+impl Mark {
+    /// The end of each partition.
+    pub fn ends(&self) -> &[Offset] {
+        &self.0
+    }
+}
+
 /// How far a stage is behind its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lag {

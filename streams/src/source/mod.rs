@@ -4,6 +4,7 @@ pub mod body;
 pub mod files;
 pub mod packed;
 mod reader;
+pub mod regular;
 pub mod sequence;
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::regular::open_file;
+
 /// What unpacks to less is no bomb, however small it was packed.
 const BYTES_FLOOR: u64 = 256 << 20;
 /// Times that a file may grow: records of seismometers grow three times, constant ones some fifty.
@@ -63,7 +65,7 @@ enum Deflated {
 /// Where the file cannot be read, or is an archive that is damaged or of a kind that is not read.
 pub fn members(path: &Path) -> io::Result<Vec<Member>> {
     let mut head = Vec::new();
-    let file = File::open(path)?;
+    let file = open_file(path)?;
     let file_bytes = file.metadata()?.len();
     file.take(4).read_to_end(&mut head)?;
     let member = |inside| Member {
@@ -103,7 +105,7 @@ impl Member {
     /// # Errors
     /// Where the file cannot be opened, or is no longer what it was.
     pub fn open(&self) -> io::Result<Unpacked> {
-        let mut file = File::open(&self.path)?;
+        let mut file = open_file(&self.path)?;
         let reader: Box<dyn Read + Send> = match self.inside {
             Inside::Plain => Box::new(file),
             Inside::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(file))),
@@ -230,7 +232,7 @@ const END_BYTES: usize = 22;
 const END_SEARCH_BYTES: u64 = END_BYTES as u64 + 0xFFFF;
 
 fn zip_members(path: &Path, file_bytes: u64) -> io::Result<Vec<Member>> {
-    let mut file = File::open(path)?;
+    let mut file = open_file(path)?;
     let tail_bytes = file_bytes.min(END_SEARCH_BYTES);
     let tail = read_at(&mut file, file_bytes - tail_bytes, tail_bytes)?;
     let is_end = |at: &usize| tail.get(*at..).is_some_and(|rest| rest.starts_with(b"PK\x05\x06"));

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use seislake_mseed::{ChunkEnd, ScanState, Scanned, Scanner};
 
 use super::packed::{Member, Unpacked};
+use super::regular::open_file;
 
 /// Reads `member` in chunks of `chunk_bytes` and shows everything found in it, with the bytes of the chunk it lies in.
 /// Returns the count of bytes read.
@@ -38,7 +39,7 @@ pub(super) fn read_at(member: &Member, offset: u64, length: u64, bytes_max: usiz
     }
     let length = usize::try_from(length).unwrap_or(usize::MAX).min(bytes_max);
     let mut bytes = BytesMut::zeroed(length);
-    let count = read_full(&File::open(&member.path)?, &mut bytes, offset)?;
+    let count = read_full(&open_file(&member.path)?, &mut bytes, offset)?;
     bytes.truncate(count);
     Ok(bytes.freeze())
 }
@@ -117,7 +118,7 @@ impl Chunks {
         kept.copy_from_slice(&self.rest);
         let (count, file_bytes) = match &mut self.origin {
             Origin::Plain { path, file_bytes } => {
-                (read_full(&File::open(path)?, fresh, self.read_next)?, *file_bytes)
+                (read_full(&open_file(path)?, fresh, self.read_next)?, *file_bytes)
             }
             Origin::Packed(stream) => (read_stream(stream, fresh)?, u64::MAX),
         };
@@ -204,7 +205,7 @@ impl Cursor {
             }
         })?;
         index.sort_unstable();
-        Ok(Self::Indexed { file: File::open(&member.path)?, index: index.into() })
+        Ok(Self::Indexed { file: open_file(&member.path)?, index: index.into() })
     }
 
     /// The next record.

@@ -11,6 +11,7 @@ use seislake_model::ErrorKind;
 
 use crate::Error;
 use crate::error::Cause;
+use crate::source::regular::kind;
 
 const DIRECTORY_DEPTH_MAX: usize = 32;
 /// Endings by which a file claims to be miniSEED or SEED.
@@ -45,7 +46,7 @@ impl Candidate {
 ///
 /// # Errors
 /// `NotFound` for a path that does not exist, `Unavailable` for a directory that cannot be listed, `Invalid` for one
-/// that is too deep.
+/// that is too deep, and for what is named and is neither file nor directory.
 pub fn walk(paths: &[PathBuf]) -> Result<Vec<Candidate>, Error> {
     let mut found = Walk::default();
     for path in paths {
@@ -86,6 +87,10 @@ impl Walk {
             self.links.insert(path.to_owned(), depth);
         } else if metadata.is_dir() {
             self.list(path, depth)?;
+        } else if named {
+            let message =
+                format!("\"{}\" is {}, neither a file nor a folder", path.display(), kind(&metadata));
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
         Ok(())
     }

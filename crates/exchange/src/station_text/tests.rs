@@ -37,6 +37,10 @@ fn a_name_beside_a_code_is_that_of_the_site_and_columns_that_are_not_read_are_to
     }
     let told = "the column \"code\" is not read: \"station\" is the station code".to_owned();
     assert_eq!(row("station,code"), ("DYJN".to_owned(), None, vec![told]));
+    let told =
+        "two columns are called \"latitude\": column 2 is the latitude, column 4 is not read".to_owned();
+    let twice = read(b"station,latitude,longitude,Latitude,elev_m\nA,1,2,5,0\n", None).unwrap();
+    assert_eq!(twice.problems.iter().map(|problem| &problem.reason).collect::<Vec<_>>(), [&told]);
     let text = "station,lat,latitude,lon,elev_m,elev_km,name,site\nA,1,9,2,5,9,Here,There\n";
     let parsed = read(text.as_bytes(), None).unwrap();
     assert_eq!(

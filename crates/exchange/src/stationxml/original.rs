@@ -8,7 +8,7 @@ use seislake_model::{Channel, Timestamp};
 use super::networks::set_attribute;
 use crate::epochs::Side;
 use crate::xml::{Element, Token, XmlReader, XmlWriter, number};
-use crate::{epoch_end, epoch_start, wrapped};
+use crate::{epoch_end, epoch_start, excerpt, wrapped};
 
 /// Elements of version 1.0 that version 1.2 has no place for.
 const GONE: [&str; 1] = ["StorageFormat"];
@@ -135,6 +135,17 @@ pub(super) fn repeated(element: &mut Element) -> Vec<(String, u64)> {
         let gives_way = |child: &Element| is_empty(child) && said.contains(&child.name);
         is_single(child) && (gives_way(child) || !kept.insert(child.name.clone()))
     };
+    let mut numbers = HashSet::new();
+    // Stages follow one another by their numbers.
+    let mut is_second_stage = |child: &Element| {
+        let number = child.attribute("number").map(|number| number.trim().to_owned());
+        child.is_ours("Stage") && number.is_some_and(|number| !numbers.insert(number))
+    };
+    let stages = element.children.extract_if(.., |child| is_second_stage(child));
+    let name_of = |stage: &Element| {
+        format!("Stage number=\"{}\"", excerpt(stage.attribute("number").unwrap_or_default().trim()))
+    };
+    told.extend(stages.map(|stage| (name_of(&stage), stage.line)));
     let seconds = element.children.extract_if(.., is_second).filter(|child| !is_empty(child));
     told.extend(seconds.map(|child| (child.name, child.line)));
     told

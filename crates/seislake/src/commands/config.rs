@@ -2,7 +2,7 @@
 
 use crate::command_line::{ConfigAction, ConfigArgs};
 use crate::terminal::print_result;
-use seislake_lakehouse::settings::Settings;
+use seislake_lakehouse::settings::{Settings, SettingsError};
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.action {
@@ -14,8 +14,15 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
             })
         }
         ConfigAction::Check { config, json } => {
-            Settings::load(config.as_deref())?;
-            print_result(if *json { "{\"valid\":true}\n" } else { "the configuration is valid\n" })
+            let loaded = Settings::load(config.as_deref());
+            if *json {
+                let problems = loaded.as_ref().err().map_or(&[][..], SettingsError::problems);
+                let told = serde_json::json!({ "valid": problems.is_empty(), "problems": problems });
+                print_result(&format!("{told}\n"))?;
+                return Ok(loaded.map(drop)?);
+            }
+            loaded?;
+            print_result("the configuration is valid\n")
         }
     }
 }

@@ -55,6 +55,8 @@ const CAUSE_WITHIN: Duration = Duration::from_secs(5);
 /// Damaged files that are named; the others are counted.
 const DAMAGED_FILES_NAMED: usize = 10;
 
+const DEAD_LETTERS: &str = "SELECT count(*) FROM stream.dead_letters";
+
 /// What an import did, and what the home holds now.
 #[derive(Debug, Serialize)]
 struct Report {
@@ -72,7 +74,7 @@ struct Report {
     peak_memory_bytes: Option<u64>,
     /// Rows of the whole home.
     rows: BTreeMap<&'static str, i64>,
-    /// Why there are no events, or events without magnitudes, or some twice.
+    /// Why there are no events, or events without magnitudes, or some twice, and where picks may be missing.
     reasons: Vec<String>,
     /// Channels that give no amplitudes for magnitudes, each with its reason.
     unused_responses: Vec<UnusedResponse>,
@@ -118,6 +120,9 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let (engine, planned) =
         or_interrupted(begun, || "the import was interrupted before it read a record".to_owned()).await?;
     let nothing_read = nothing_read(&planned, &args);
+    let letters_before = engine.lakehouse.count(DEAD_LETTERS).await?;
+    // What goes on with an open session has no seam.
+    let log_before = (!engine.gate.is_open().await?).then(|| engine.pipeline.mark()).transpose()?;
     let before = match purpose {
         Purpose::Whole => engine.lakehouse.catalogue().await?,
         Purpose::Archive { .. } => Vec::new(),
@@ -164,22 +169,30 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     report.accepted_records = ingested.accepted;
     report.accepted_samples = ingested.samples;
     report.duplicate_records = ingested.duplicates;
-    report.new_dead_letters = ingested.dead_letters;
     engine.stop().await?;
     report.elapsed_s = begin.elapsed().as_secs_f64();
     report.samples_per_s = report.accepted_samples as f64 / report.elapsed_s;
     report.peak_memory_bytes = peak_memory_bytes();
-    for (name, table) in [
-        ("packets", "waveform.packets"),
-        ("picks", "bulletin.picks"),
-        ("events", "bulletin.events_current"),
-        ("dead_letters", "stream.dead_letters"),
-    ] {
+    for (name, table) in
+        [("packets", "waveform.packets"), ("picks", "bulletin.picks"), ("events", "bulletin.events_current")]
+    {
         report.rows.insert(name, engine.lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
     }
+    let letters = engine.lakehouse.count(DEAD_LETTERS).await?;
+    report.rows.insert("dead_letters", letters);
+    report.new_dead_letters = match purpose {
+        // Those of the stages, too.
+        Purpose::Whole => u64::try_from(letters - letters_before).unwrap_or(0),
+        // Other shares may be filled meanwhile.
+        Purpose::Archive { .. } => ingested.dead_letters,
+    };
     if purpose == Purpose::Whole {
         let inventory = engine.stations.current();
         report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings).await?;
+        if let Some(before) = &log_before {
+            let warm_up_s = settings.pick.warm_up_s;
+            report.reasons.extend(reasons::seams(&engine.lakehouse, before.ends(), warm_up_s).await?);
+        }
         report.reasons.extend(reasons::declared_twice(&before, &engine.lakehouse.catalogue().await?));
         report.unused_responses = responses::unused_responses(&engine.lakehouse, &inventory).await?;
     }

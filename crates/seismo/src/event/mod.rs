@@ -39,9 +39,9 @@ const SOLUTIONS_MAX: usize = 200;
 pub struct EventSettings {
     /// Agency that answers for what the stages find.
     pub agency_id: String,
-    /// Agencies whose solutions are preferred to those of others, the most believed first.
+    /// Agencies whose solutions are preferred to those of others, the most believed first; in any case.
     pub preferred_agencies: Vec<String>,
-    /// Types of magnitude in the order in which they are preferred; others come behind them.
+    /// Types of magnitude in the order in which they are preferred; others come behind them; in any case.
     pub preferred_magnitudes: Vec<String>,
     /// Share of the picks of the smaller of two origins that makes them origins of one event.
     pub shared_picks_min: f64,

@@ -10,7 +10,8 @@ type Trust = (EvaluationMode, EvaluationStatus, std::cmp::Reverse<usize>);
 
 fn trust(settings: &EventSettings, provenance: &Provenance) -> Trust {
     let agencies = &settings.preferred_agencies;
-    let place = agencies.iter().position(|agency| *agency == provenance.agency_id).unwrap_or(agencies.len());
+    let is_of = |agency: &String| agency.eq_ignore_ascii_case(provenance.agency());
+    let place = agencies.iter().position(is_of).unwrap_or(agencies.len());
     (provenance.evaluation_mode, provenance.evaluation_status, std::cmp::Reverse(place))
 }
 

@@ -297,7 +297,7 @@ fn a_split_gives_origins_and_their_magnitudes_to_an_event_of_their_own() {
 
 #[test]
 fn the_preferred_magnitude_is_of_the_preferred_type_and_agency() {
-    let settings = EventSettings { preferred_agencies: vec!["OURS".to_owned()], ..EventSettings::default() };
+    let settings = EventSettings { preferred_agencies: vec!["Ours".to_owned()], ..EventSettings::default() };
     let mut owner = EventOwner::new(settings, Arc::new(Straight));
     let first = location("a", 0.0, &FOUR);
     one(&mut owner, origin(first.clone()));

@@ -85,6 +85,19 @@ fn what_is_stated_twice_inside_of_elements_is_told_too() {
 }
 
 #[test]
+fn of_two_stages_of_one_number_the_first_holds() {
+    let second = "</x:Stage><x:Stage number=\" 1\"><x:StageGain><x:Value>7</x:Value></x:StageGain></x:Stage><x:Stage \
+                  number=\"2\"><x:StageGain><x:Value>3</x:Value></x:StageGain></x:Stage>";
+    let parsed = read(CHANNEL.replacen("</x:Stage>", second, 1).as_bytes()).unwrap();
+    let told: Vec<_> = parsed.problems.iter().map(|problem| problem.reason.as_str()).collect();
+    assert_eq!(told, ["channel \"BHZ\": <Stage number=\"1\"> is stated before; the first one holds"]);
+    let original = parsed.value.channels[0].response_original.clone().unwrap();
+    let numbers: Vec<_> =
+        response_stages(&original).unwrap().stages.iter().map(|stage| stage.number).collect();
+    assert_eq!(numbers, [1, 2]);
+}
+
+#[test]
 fn what_only_the_shorter_head_of_a_network_says_is_written_too() {
     let station = |code: &str| {
         format!(

@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 
 use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
-use seislake_model::{CatalogueEvent, Inventory, SourceId, Timestamp};
+use seislake_model::{CatalogueEvent, Inventory, Offset, SourceId, Timestamp};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::geometry::SurfacePoint;
 use seislake_streams::topology::all_stages;
-use seislake_tables::{dead_letters, events, picks};
+use seislake_tables::{dead_letters, events, picks, segments};
 
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::settings::Settings;
@@ -28,11 +28,17 @@ const REASONS_NAMED: usize = 3;
 const SAME_EVENT_S: f64 = 10.0;
 const SAME_EVENT_KM: f64 = 200.0;
 
+/// Farther apart, a gap would have warmed the picker up again anyway.
+const SEAM_S: i64 = 60;
+const NANOS_PER_S: i64 = 1_000_000_000;
+
 /// What the tables of a home hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Findings {
     packet_count: i64,
     known_station_count: usize,
+    /// Whether a channel that a P is picked on was recorded.
+    has_vertical: bool,
     pick_count: i64,
     /// Stations with picks, NET.STA.
     picked_stations: BTreeSet<String>,
@@ -80,6 +86,40 @@ pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]
     }
 }
 
+/// Channels that go on where an earlier import left them: its end was the end of the picker's run, which warms up again.
+/// `before`: where each partition of the log ended before this import.
+pub(super) async fn seams(
+    lakehouse: &Lakehouse,
+    before: &[Offset],
+    warm_up_s: f64,
+) -> anyhow::Result<Option<String>> {
+    let is_new = before.iter().enumerate().map(|(partition, end)| {
+        format!(
+            "(\"{}\" = {partition} AND \"{}\" >= {end})",
+            segments::names::partition,
+            segments::names::offset
+        )
+    });
+    let is_new = is_new.collect::<Vec<_>>().join(" OR ");
+    let (source_id, start_ns, end_ns) =
+        (segments::names::source_id, segments::names::start_ns, segments::names::end_ns);
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT {source_id}, min({start_ns}) AS begins FROM {table} WHERE {is_new} GROUP BY 1) AS new \
+         JOIN (SELECT {source_id}, max({end_ns}) AS ended FROM {table} WHERE NOT ({is_new}) GROUP BY 1) AS old \
+         ON new.{source_id} = old.{source_id} WHERE begins > ended AND begins - ended < {}",
+        SEAM_S * NANOS_PER_S,
+        table = segments::TABLE,
+    );
+    Ok(match lakehouse.count(&sql).await? {
+        0 => None,
+        count => Some(format!(
+            "{count} channels go on where an earlier import ended: an import ends the time of the picker, which picks \
+             nothing in the first {warm_up_s} s behind (pick.warm_up_s), nor an earthquake across; import what belongs \
+             together at once"
+        )),
+    })
+}
+
 async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Result<Findings> {
     let picked_channels = format!(
         "SELECT {}, CAST(min({}) AS VARCHAR) FROM {} GROUP BY 1",
@@ -92,6 +132,11 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
         dead_letters::names::reason,
         dead_letters::TABLE,
         dead_letters::names::stage
+    );
+    let vertical = format!(
+        "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIKE '%Z' LIMIT 1) AS vertical",
+        segments::TABLE,
+        segments::names::channel
     );
     let (mut picked, mut placed) = (BTreeSet::new(), BTreeSet::new());
     for row in rows(lakehouse, &picked_channels).await? {
@@ -113,6 +158,7 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
     Ok(Findings {
         packet_count: lakehouse.count("SELECT count(*) FROM waveform.packets").await?,
         known_station_count: inventory.stations.len(),
+        has_vertical: lakehouse.count(&vertical).await? > 0,
         pick_count: lakehouse.count("SELECT count(*) FROM bulletin.picks").await?,
         unknown_stations: picked.difference(&placed).cloned().collect(),
         picked_stations: picked,
@@ -174,6 +220,10 @@ const WHERE_UNKNOWN: &str = "no station file says where they stand (--stations)"
 
 /// The first thing that was missing.
 fn no_event(found: &Findings, settings: &AssociateSettings) -> String {
+    if found.pick_count == 0 && !found.has_vertical {
+        return "no vertical channel was recorded: the picker looks for P on channels whose code ends in Z"
+            .to_owned();
+    }
     if found.pick_count == 0 {
         return "the picker found no onset in these recordings; each channel needs some seconds of noise before one \
                 (section [pick] of `seislake config show`)"
@@ -272,6 +322,7 @@ mod tests {
         Findings {
             packet_count: 100,
             known_station_count: 8,
+            has_vertical: true,
             pick_count: 90,
             picked_stations: set(&["A.1", "A.2", "A.3", "A.4", "A.5", "A.6", "A.7"]),
             response_count: 3,
@@ -289,6 +340,10 @@ mod tests {
     #[test]
     fn the_first_thing_that_is_missing_is_named() {
         says(&Findings { pick_count: 0, ..found() }, &["no events", "no onset"]);
+        says(
+            &Findings { pick_count: 0, has_vertical: false, ..found() },
+            &["no events", "no vertical channel"],
+        );
         says(
             &Findings { stages_left_out: vec!["locate", "magnitude"], ..found() },
             &["streams.stages leaves out locate, magnitude"],
