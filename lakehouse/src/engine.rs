@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use seislake_model::Inventory;
-use seislake_seismo::travel_time::TravelTime;
+use seislake_streams::earth::Earth;
 use seislake_streams::gate::{Gate, IndexSource, LiveSettings};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::{
@@ -124,20 +124,20 @@ pub async fn mend_log(home: &Home, settings: &Settings) -> anyhow::Result<()> {
 
 impl Engine {
     /// Opens the home's lake, adds `stations`, opens the log and starts all sinks, and all stages where there is a
-    /// `travel_time` for them.
+    /// an `earth` for them.
     pub async fn start(
         home: &Home,
         settings: &Settings,
         workload: Workload,
         stations: Inventory,
-        travel_time: Option<Arc<dyn TravelTime>>,
+        earth: Option<Earth>,
     ) -> anyhow::Result<Self> {
         let lakehouse = Lakehouse::open(home, settings).await?;
         let lake = lakehouse.lake();
         let opened = Opened::of(home, settings, &lakehouse, workload).await?;
         let Opened { log, sinks, checkpoints, gate } = opened;
         let gate = Arc::new(gate);
-        let listener = travel_time.is_some().then(|| Arc::clone(&gate));
+        let listener = earth.is_some().then(|| Arc::clone(&gate));
         let home_stations = Arc::new(HomeStations::new(lake.clone(), listener));
         home_stations.add(stations).await.context("cannot store the stations")?;
         let raw =
@@ -156,7 +156,7 @@ impl Engine {
                 event: settings.event.clone(),
             },
             stages: topology::stages_named(&settings.streams.stages)?,
-            travel_time,
+            earth,
             sinks,
             raw_store: settings.archive.keep_raw.then(|| lake.raw_store()),
         };

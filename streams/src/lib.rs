@@ -9,6 +9,7 @@
 
 pub mod control;
 mod database;
+pub mod earth;
 mod error;
 pub mod gate;
 pub mod message;

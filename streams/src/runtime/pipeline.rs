@@ -11,7 +11,6 @@ use seislake_seismo::event::EventSettings;
 use seislake_seismo::locate::LocateSettings;
 use seislake_seismo::magnitude::MagnitudeSettings;
 use seislake_seismo::pick::PickSettings;
-use seislake_seismo::travel_time::TravelTime;
 use seislake_tables::{Sink, TableDef};
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
@@ -25,6 +24,7 @@ use super::stage::Stage;
 use super::stage_runner::{StageRunner, StageSettings, StageWiring};
 use super::tabulate::{BlockSettings, LetterTable, MessageTable, RawTable, Tabulate};
 use crate::Error;
+use crate::earth::Earth;
 use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
 use crate::topic::{Log, Topic};
@@ -65,7 +65,7 @@ pub struct PipelineParts {
     /// The stages, in the order of the path; none: records are archived only.
     pub stages: Vec<&'static StageSpec>,
     /// Earth model of the stages from picks to magnitudes; `None`: no stage runs.
-    pub travel_time: Option<Arc<dyn TravelTime>>,
+    pub earth: Option<Earth>,
     /// One sink for each of [`crate::topology::tables_of`] the stages; others are ignored.
     pub sinks: BTreeMap<String, Box<dyn Sink>>,
     /// Where original records are kept; `None`: in the log only.
@@ -132,13 +132,13 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens all topics, restores all stages and starts working.
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
-        let PipelineParts { checkpoints, settings, stages, travel_time, sinks, raw_store, .. } = parts;
+        let PipelineParts { checkpoints, settings, stages, earth, sinks, raw_store, .. } = parts;
         topology::check(&stages)?;
         let topics = Topics::open(&parts.log, parts.raw_partitions, &stages)?;
         let mut builder = Builder::new(checkpoints, &settings, Arc::clone(&topics.raw));
         let (sink_settings, partition_count) = (settings.sink, topics.raw.partitions());
-        if let Some(travel_time) = travel_time {
-            let context = StageContext { settings, travel_time, partition_count };
+        if let Some(earth) = earth {
+            let context = StageContext { settings, earth, partition_count };
             builder.add_stages(&stages, &context, &topics).await?;
         }
         builder.add_sinks(sinks, sink_settings, raw_store, &stages, &topics).await?;
@@ -279,7 +279,7 @@ async fn wait_for<T: PartialOrd + Copy + Send + Sync>(
 pub(crate) struct StageContext {
     pub(crate) settings: PipelineSettings,
     /// Earth model.
-    pub(crate) travel_time: Arc<dyn TravelTime>,
+    pub(crate) earth: Earth,
     /// Partitions of `waveforms.raw`.
     pub(crate) partition_count: u32,
 }

@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::synthetic::{SyntheticNetwork, SyntheticSettings};
-use seislake_seismo::travel_time::{LayeredModel, TravelTimeTable, default_table};
+use seislake_seismo::travel_time::VelocityModel;
 
 use super::*;
+use crate::earth::Earth;
 use crate::gate::{Gate, Incoming, Offer};
 use crate::message::{WAVEFORMS_RAW, Watermark};
 use crate::topic::Log;
@@ -29,14 +30,14 @@ pub(super) const PARTITIONS: u32 = 2;
 /// A network, an earth model and its records: made once.
 struct World {
     network: SyntheticNetwork,
-    travel_time: Arc<TravelTimeTable>,
+    earth: Earth,
     offers: Vec<Offer>,
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
-        let travel_time = Arc::new(default_table(&LayeredModel::iasp91()));
+        let earth = Earth::new(VelocityModel::built_in("iasp91").unwrap()).unwrap();
         let settings = SyntheticSettings {
             station_count: 9,
             duration_s: 200.0,
@@ -45,9 +46,9 @@ fn world() -> &'static World {
             magnitude_min: 2.8,
             ..SyntheticSettings::default()
         };
-        let network = SyntheticNetwork::new(settings, &*travel_time);
+        let network = SyntheticNetwork::new(settings, &*earth.travel_time);
         let offers = records(&network);
-        World { network, travel_time, offers }
+        World { network, earth, offers }
     })
 }
 
@@ -101,25 +102,25 @@ async fn start_with(
     tables: &Tables,
     fuel: &Fuel,
 ) -> Pipeline {
-    start_parts(settings, all_stages(), log, checkpoints, tables, fuel).await
+    start_parts(settings, all_stages(), world().earth.clone(), log, checkpoints, tables, fuel).await
 }
 
 async fn start_parts(
     settings: PipelineSettings,
     stages: Vec<&'static StageSpec>,
+    earth: Earth,
     log: &Arc<Log>,
     checkpoints: &CheckpointStore,
     tables: &Tables,
     fuel: &Fuel,
 ) -> Pipeline {
-    let world = world();
     let parts = PipelineParts {
         raw_store: None,
         log: Arc::clone(log),
         raw_partitions: PARTITIONS,
         checkpoints: checkpoints.clone(),
         settings,
-        travel_time: Some(Arc::<TravelTimeTable>::clone(&world.travel_time)),
+        earth: Some(earth),
         sinks: tables.sinks_of(&tables_of(&stages), fuel),
         stages,
     };

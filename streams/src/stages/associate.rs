@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use seislake_model::SourceId;
 use seislake_seismo::associate::{AssociateSettings, Associator, AssociatorState};
-use seislake_seismo::travel_time::TravelTime;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::earth::{Earth, InEarth};
 use crate::message::{ASSOCIATIONS, Envelope, Message, PHASE_PICKS, Watermark};
 use crate::runtime::{Output, Stage};
 use crate::topic::Record;
@@ -23,7 +23,7 @@ pub struct AssociateConfig {
     /// The associator.
     pub settings: AssociateSettings,
     /// Earth model.
-    pub travel_time: Arc<dyn TravelTime>,
+    pub earth: Earth,
     /// Partitions of `waveforms.raw`, all of which promise how far they are.
     pub partition_count: u32,
 }
@@ -66,7 +66,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = AssociateConfig {
             settings: context.settings.associate.clone(),
-            travel_time: Arc::clone(&context.travel_time),
+            earth: context.earth.clone(),
             partition_count: context.partition_count,
         };
         Box::pin(builder.add_stage::<AssociateStage>(config, wiring))
@@ -77,22 +77,23 @@ impl Stage for AssociateStage {
     const NAME: &'static str = "associate";
     const STATE_VERSION: u32 = 2;
     type Config = AssociateConfig;
-    type Settings = AssociateSettings;
+    type Settings = InEarth<AssociateSettings>;
     type State = AssociateState;
 
-    fn settings(config: &AssociateConfig) -> AssociateSettings {
-        config.settings.clone()
+    fn settings(config: &AssociateConfig) -> Self::Settings {
+        InEarth::new(config.settings.clone(), &config.earth)
     }
 
-    fn with_settings(config: &AssociateConfig, settings: AssociateSettings) -> AssociateConfig {
-        AssociateConfig { settings, ..config.clone() }
+    fn with_settings(config: &AssociateConfig, settings: Self::Settings) -> AssociateConfig {
+        let (settings, earth) = settings.apart(&config.earth);
+        AssociateConfig { settings, earth, ..config.clone() }
     }
 
     fn init(config: &AssociateConfig) -> Result<Self, Error> {
         Ok(Self {
             config: config.clone(),
             memory: Memory::default(),
-            associator: Associator::new(config.settings.clone(), Arc::clone(&config.travel_time)),
+            associator: Associator::new(config.settings.clone(), Arc::clone(&config.earth.travel_time)),
         })
     }
 
@@ -109,7 +110,7 @@ impl Stage for AssociateStage {
     }
 
     fn restore(config: &AssociateConfig, state: AssociateState) -> Result<Self, Error> {
-        let travel_time = Arc::clone(&config.travel_time);
+        let travel_time = Arc::clone(&config.earth.travel_time);
         Ok(Self {
             config: config.clone(),
             memory: state.memory,
@@ -170,7 +171,7 @@ impl AssociateStage {
 
     /// All partitions have ended the session: the next begins with what they said since.
     fn begin_session(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
-        let travel_time = Arc::clone(&self.config.travel_time);
+        let travel_time = Arc::clone(&self.config.earth.travel_time);
         self.associator = Associator::new(self.config.settings.clone(), travel_time);
         self.memory.watermarks.fill(None);
         for (partition, message) in std::mem::take(&mut self.memory.waiting) {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use seislake_seismo::event::{EventOwner, EventOwnerState, EventSettings};
-use seislake_seismo::travel_time::TravelTime;
 use seislake_tables::{TableBatch, amplitudes, arrivals, events, magnitudes, origins};
 
 use crate::Error;
+use crate::earth::{Earth, InEarth};
 use crate::message::{Envelope, Message, PROPOSALS, REVISIONS};
 use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
@@ -18,7 +18,7 @@ pub struct EventConfig {
     /// The rules.
     pub settings: EventSettings,
     /// Earth model.
-    pub travel_time: Arc<dyn TravelTime>,
+    pub earth: Earth,
 }
 
 /// Owns events.
@@ -37,10 +37,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
     says: |message| matches!(message, Message::Revision { .. }),
     rows,
     start: |builder, context, wiring| {
-        let config = EventConfig {
-            settings: context.settings.event.clone(),
-            travel_time: Arc::clone(&context.travel_time),
-        };
+        let config = EventConfig { settings: context.settings.event.clone(), earth: context.earth.clone() };
         Box::pin(builder.add_stage::<EventStage>(config, wiring))
     },
 };
@@ -64,19 +61,20 @@ impl Stage for EventStage {
     const NAME: &'static str = "event";
     const STATE_VERSION: u32 = 1;
     type Config = EventConfig;
-    type Settings = EventSettings;
+    type Settings = InEarth<EventSettings>;
     type State = EventOwnerState;
 
-    fn settings(config: &EventConfig) -> EventSettings {
-        config.settings.clone()
+    fn settings(config: &EventConfig) -> Self::Settings {
+        InEarth::new(config.settings.clone(), &config.earth)
     }
 
-    fn with_settings(config: &EventConfig, settings: EventSettings) -> EventConfig {
-        EventConfig { settings, ..config.clone() }
+    fn with_settings(config: &EventConfig, settings: Self::Settings) -> EventConfig {
+        let (settings, earth) = settings.apart(&config.earth);
+        EventConfig { settings, earth }
     }
 
     fn init(config: &EventConfig) -> Result<Self, Error> {
-        let travel_time = Arc::clone(&config.travel_time);
+        let travel_time = Arc::clone(&config.earth.travel_time);
         Ok(Self { owner: EventOwner::new(config.settings.clone(), travel_time) })
     }
 
@@ -101,7 +99,7 @@ impl Stage for EventStage {
     }
 
     fn restore(config: &EventConfig, state: EventOwnerState) -> Result<Self, Error> {
-        let travel_time = Arc::clone(&config.travel_time);
+        let travel_time = Arc::clone(&config.earth.travel_time);
         Ok(Self { owner: EventOwner::restore(config.settings.clone(), travel_time, state) })
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use seislake_model::Proposal;
 use seislake_seismo::locate::{LocateSettings, Locator};
-use seislake_seismo::travel_time::TravelTime;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
+use crate::earth::{Earth, InEarth};
 use crate::message::{ASSOCIATIONS, Envelope, Message, PROPOSALS};
 use crate::runtime::{Output, Stage};
 use crate::topic::Record;
@@ -19,7 +19,7 @@ pub struct LocateConfig {
     /// The locator.
     pub settings: LocateSettings,
     /// Earth model.
-    pub travel_time: Arc<dyn TravelTime>,
+    pub earth: Earth,
     /// Agency that answers for the origins.
     pub agency_id: String,
 }
@@ -50,7 +50,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = LocateConfig {
             settings: context.settings.locate.clone(),
-            travel_time: Arc::clone(&context.travel_time),
+            earth: context.earth.clone(),
             agency_id: context.settings.event.agency_id.clone(),
         };
         Box::pin(builder.add_stage::<LocateStage>(config, wiring))
@@ -61,20 +61,21 @@ impl Stage for LocateStage {
     const NAME: &'static str = "locate";
     const STATE_VERSION: u32 = 1;
     type Config = LocateConfig;
-    type Settings = LocateStageSettings;
+    type Settings = InEarth<LocateStageSettings>;
     type State = ();
 
-    fn settings(config: &LocateConfig) -> LocateStageSettings {
-        LocateStageSettings { locate: config.settings.clone(), agency_id: config.agency_id.clone() }
+    fn settings(config: &LocateConfig) -> Self::Settings {
+        let (locate, agency_id) = (config.settings.clone(), config.agency_id.clone());
+        InEarth::new(LocateStageSettings { locate, agency_id }, &config.earth)
     }
 
-    fn with_settings(config: &LocateConfig, settings: LocateStageSettings) -> LocateConfig {
-        let LocateStageSettings { locate, agency_id } = settings;
-        LocateConfig { settings: locate, agency_id, ..config.clone() }
+    fn with_settings(config: &LocateConfig, settings: Self::Settings) -> LocateConfig {
+        let (LocateStageSettings { locate, agency_id }, earth) = settings.apart(&config.earth);
+        LocateConfig { settings: locate, agency_id, earth }
     }
 
     fn init(config: &LocateConfig) -> Result<Self, Error> {
-        let locator = Locator::new(config.settings.clone(), Arc::clone(&config.travel_time));
+        let locator = Locator::new(config.settings.clone(), Arc::clone(&config.earth.travel_time));
         Ok(Self { locator, agency_id: config.agency_id.clone() })
     }
 

@@ -1,7 +1,5 @@
 //! What the stages say about unusual input; the usual is tested with the whole path in `runtime`.
 
-use std::sync::Arc;
-
 use seislake_model::{
     AmplitudeTrace, Channel, Coordinates, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Provenance,
     Response, SourceId, Timestamp,
@@ -9,10 +7,11 @@ use seislake_model::{
 use seislake_mseed::{PackSettings, pack};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::pick::PickSettings;
-use seislake_seismo::travel_time::{LayeredModel, default_table};
+use seislake_seismo::travel_time::VelocityModel;
 
 use super::*;
 use crate::control::Announcement;
+use crate::earth::Earth;
 use crate::message::{Envelope, Message, PHASE_PICKS, SourcePosition, WAVEFORMS_RAW, Watermark, punctuation};
 use crate::runtime::{Output, Stage};
 use crate::topic::{NewRecord, Record};
@@ -71,13 +70,13 @@ const STATIONS: [(&str, f64, f64); 6] = [
 fn associate_config() -> AssociateConfig {
     AssociateConfig {
         settings: AssociateSettings::default(),
-        travel_time: Arc::new(default_table(&LayeredModel::iasp91())),
+        earth: Earth::new(VelocityModel::built_in("iasp91").unwrap()).unwrap(),
         partition_count: 2,
     }
 }
 
 fn earthquake(config: &AssociateConfig, origin_time: Timestamp) -> Vec<Message> {
-    let travel_time = &config.travel_time;
+    let travel_time = &config.earth.travel_time;
     STATIONS
         .iter()
         .map(|(station, latitude, longitude)| {

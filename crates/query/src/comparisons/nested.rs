@@ -146,12 +146,12 @@ fn settled(data: &ArrayData) -> Result<Option<ArrayData>> {
         })),
         DataType::Float32 => Ok(numbers::<Float32Type>(data, |value| match value {
             value if value.is_nan() => f32::NAN,
-            value if value == 0.0 => 0.0,
+            0.0 => 0.0,
             value => value,
         })),
         DataType::Float64 => Ok(numbers::<Float64Type>(data, |value| match value {
             value if value.is_nan() => f64::NAN,
-            value if value == 0.0 => 0.0,
+            0.0 => 0.0,
             value => value,
         })),
         _ => {

@@ -51,7 +51,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     settings.set_addresses(args.http.clone(), args.flight.clone())?;
     let folder = DemoFolder::choose(&args);
     let home = Home::open(&folder.path)?;
-    let travel_time = velocity_model::travel_time(&home, &settings, None)?;
+    let earth = velocity_model::earth(&home, &settings, None)?;
     let minutes = args.minutes.unwrap_or(if args.exit { MINUTES_EXIT } else { MINUTES_LIVE });
     let synthetic = SyntheticSettings {
         seed: args.seed,
@@ -59,11 +59,10 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
         ..SyntheticSettings::default()
     };
     let rate_hz = synthetic.sample_rate_hz;
-    let network = SyntheticNetwork::new(synthetic, travel_time.as_ref());
+    let network = SyntheticNetwork::new(synthetic, earth.travel_time.as_ref());
     let workload = if args.exit { Workload::Bulk } else { Workload::Live };
     let metrics = install_metrics()?;
-    let engine =
-        Engine::start(&home, &settings, workload, network.inventory().clone(), Some(travel_time)).await?;
+    let engine = Engine::start(&home, &settings, workload, network.inventory().clone(), Some(earth)).await?;
     let demo = Demo { args, network, rate_hz, minutes, engine, home, folder };
     if demo.args.exit {
         return demo.run_through().await;

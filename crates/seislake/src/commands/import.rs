@@ -97,11 +97,11 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     };
     home.settle(purpose)?;
     let velocity_model = args.velocity_model.as_deref();
-    let travel_time = match purpose {
-        Purpose::Whole => Some(velocity_model::travel_time(&home, &settings, velocity_model)?),
+    let earth = match purpose {
+        Purpose::Whole => Some(velocity_model::earth(&home, &settings, velocity_model)?),
         Purpose::Archive { .. } => None,
     };
-    if let (Some(name), None) = (velocity_model, &travel_time) {
+    if let (Some(name), None) = (velocity_model, &earth) {
         bail!("--velocity-model {name} is for locating events: an archive takes records only");
     }
     // Stations without a network wait for the waveforms, which name it.
@@ -109,7 +109,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let recognise = |head: &[u8]| recognise(head).map(|format| format.to_string());
     let file_settings = FileSettings { shard: args.shard, recognise, ..FileSettings::default() };
     let begun = async {
-        let engine = Engine::start(&home, &settings, Workload::Bulk, stations, travel_time).await?;
+        let engine = Engine::start(&home, &settings, Workload::Bulk, stations, earth).await?;
         let planned = scan(args.paths.clone(), file_settings).await?;
         if let Some(stations) = nameless {
             let stations = named_after_waveforms(stations, &planned, &engine).await?;

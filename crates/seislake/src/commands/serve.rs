@@ -18,11 +18,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let home = Home::open(&args.home.home)?;
     home.remove_addresses();
     let metrics = install_metrics()?;
-    let travel_time = match home.purpose()? {
+    let earth = match home.purpose()? {
         Some(Purpose::Archive { .. }) => None,
-        Some(Purpose::Whole) | None => Some(velocity_model::travel_time(&home, &settings, None)?),
+        Some(Purpose::Whole) | None => Some(velocity_model::earth(&home, &settings, None)?),
     };
-    let engine = Engine::start(&home, &settings, Workload::Live, Inventory::default(), travel_time).await?;
+    let engine = Engine::start(&home, &settings, Workload::Live, Inventory::default(), earth).await?;
     let server = Server::start(&engine, &settings, metrics).await?;
     if let Err(error) = home.write_addresses(&server.http.to_string(), &server.flight.to_string()) {
         // On a full disk a server still reads.

@@ -48,6 +48,9 @@ pub struct LayeredModel {
 /// A velocity model that cannot be used.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ModelError {
+    /// No text, and a name that is none of the built-in models.
+    #[error("there is no built-in velocity model \"{0}\"")]
+    Unknown(String),
     /// The header does not name the three columns.
     #[error(
         "velocity model \"{model}\", line {line}: header \"{header}\" must name the columns Depth (or Top), Vp and Vs \

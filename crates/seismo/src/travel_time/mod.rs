@@ -13,6 +13,7 @@ mod reference;
 mod table;
 #[cfg(test)]
 mod tests;
+mod velocity_model;
 
 use std::fmt::Debug;
 
@@ -20,6 +21,7 @@ use seislake_model::Phase;
 
 pub use layered::{Between, Curvature, Layer, LayeredModel, ModelError};
 pub use table::{TableSettings, TravelTimeTable, default_table};
+pub use velocity_model::{BUILT_IN, VelocityModel};
 
 /// First-arrival travel times between a source and a receiver in one earth model.
 pub trait TravelTime: Debug + Send + Sync {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use seislake_model::{Inventory, Offset};
+use seislake_seismo::travel_time::VelocityModel;
 use tokio::sync::watch;
 
 use super::memory_sink::{Fuel, Tables};
@@ -15,6 +16,7 @@ use super::{
     PARTITIONS, WAVEFORMS_RAW, all_stages, import, open_gate, settings, start_parts, undisturbed, world,
 };
 use crate::Error;
+use crate::earth::Earth;
 use crate::gate::Gate;
 use crate::message::{ASSOCIATIONS, PHASE_PICKS, PROPOSALS, REVISIONS, dead_letter_topic};
 use crate::runtime::{CheckpointStore, PipelineSettings};
@@ -162,9 +164,10 @@ fn crashes_over_files_change_no_row() {
     outlive(&Ground::Files(home.path()), 99);
 }
 
-/// What an operator does between two starts: other stations, other settings, one more stage.
+/// What an operator does between two starts: other stations, other settings, another earth, one more stage.
 struct Part {
     inventory: Inventory,
+    earth: Earth,
     settings: PipelineSettings,
     stages: Vec<&'static StageSpec>,
     offers: Range<usize>,
@@ -183,15 +186,30 @@ fn parts() -> [Part; 3] {
     let few: Vec<_> = all_stages().into_iter().filter(|stage| stage.name != "magnitude").collect();
     let mut other = settings();
     (other.pick.p_snr_min, other.associate.p_picks_min) = (6.0, other.associate.p_picks_min + 1);
+    let (earth, ak135) = (world().earth.clone(), VelocityModel::built_in("ak135").unwrap());
+    let other_earth = Earth::new(ak135).unwrap();
     [
-        Part { inventory: before, settings: settings(), stages: few, offers: 0..count / 3 },
         Part {
+            earth: earth.clone(),
+            inventory: before,
+            settings: settings(),
+            stages: few,
+            offers: 0..count / 3,
+        },
+        Part {
+            earth,
             inventory: moved.clone(),
             settings: settings(),
             stages: all_stages(),
             offers: count / 3..2 * count / 3,
         },
-        Part { inventory: moved, settings: other, stages: all_stages(), offers: 2 * count / 3..count },
+        Part {
+            earth: other_earth,
+            inventory: moved,
+            settings: other,
+            stages: all_stages(),
+            offers: 2 * count / 3..count,
+        },
     ]
 }
 
@@ -213,6 +231,7 @@ fn in_parts(seed: Option<u64>) -> (BTreeMap<String, Vec<String>>, usize) {
                     let pipeline = start_parts(
                         part.settings.clone(),
                         part.stages.clone(),
+                        part.earth.clone(),
                         &log,
                         &checkpoints,
                         tables,

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use seislake_model::{RawStore, Result};
 
 use super::memory_sink::{Fuel, Tables};
-use super::{PARTITIONS, settings, world};
 use super::open_gate;
+use super::{PARTITIONS, settings, world};
 use crate::runtime::{CheckpointStore, Pipeline, PipelineParts, PipelineSettings, SinkSettings};
 use crate::topic::Log;
 use crate::topology::all_stages;
@@ -38,7 +38,7 @@ async fn archive(log: &Arc<Log>, tables: &Tables, store: &Arc<MemoryStore>, bloc
             ..PipelineSettings::default()
         },
         stages: all_stages(),
-        travel_time: None,
+        earth: None,
         sinks: tables.sinks(&Fuel::endless()),
         raw_store: Some(Arc::<MemoryStore>::clone(store)),
     };

@@ -109,7 +109,7 @@ async fn start_stages(log: &Arc<Log>, tables: &Tables, stages: Vec<&'static Stag
         raw_partitions: PARTITIONS,
         checkpoints: CheckpointStore::memory().unwrap(),
         settings: settings(),
-        travel_time: Some(Arc::<TravelTimeTable>::clone(&world().travel_time)),
+        earth: Some(world().earth.clone()),
         sinks: tables.sinks_of(&tables_of(&stages), &Fuel::endless()),
         stages,
     };
