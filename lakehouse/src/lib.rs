@@ -6,8 +6,11 @@
 //! ```
 
 mod archived;
+pub mod damage;
 pub mod engine;
+pub mod export;
 pub mod home;
+pub mod import_report;
 mod lakehouse;
 pub mod quality_jobs;
 pub mod settings;

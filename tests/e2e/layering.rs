@@ -16,7 +16,7 @@ const USES: [(&str, &[&str]); 14] = [
     ("query", &["model", "mseed", "seismo", "exchange", "tables"]),
     ("streams", &["model", "mseed", "seismo", "tables"]),
     ("catalog", &["model", "spatial", "tables"]),
-    ("lakehouse", &["model", "mseed", "seismo", "query", "streams", "catalog", "tables"]),
+    ("lakehouse", &["model", "mseed", "seismo", "exchange", "query", "streams", "catalog", "tables"]),
     ("api", &["model", "exchange", "query", "catalog", "mseed", "seismo", "tables"]),
     ("recordings", &[]),
     ("bench", &["model", "mseed", "seismo", "exchange", "query", "catalog", "tables", "lakehouse"]),

@@ -5,7 +5,6 @@
 
 mod originals;
 mod output;
-mod sds;
 
 use std::io::Write;
 
@@ -24,6 +23,7 @@ use crate::interruption::{self, or_interrupted};
 use crate::server::SystemClock;
 use crate::terminal::{tell, written_progress};
 use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::export::sds;
 use seislake_lakehouse::settings::Settings;
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {

@@ -6,9 +6,6 @@
 //! A run that is killed is continued by running it again: the gate knows what the log holds. Each phase has a bar of its
 //! own: headers by bytes, records by bytes, stages by messages, and the last commits.
 
-mod reasons;
-mod responses;
-
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,9 +30,9 @@ use tokio::sync::mpsc;
 use crate::command_line::{ElevationUnitArg, ImportArgs};
 use crate::interruption::{self, Interrupted, asked_to_stop, or_interrupted};
 use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
-use responses::UnusedResponse;
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
+use seislake_lakehouse::import_report::{self, UnusedResponse};
 use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::velocity_model;
 
@@ -188,13 +185,13 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     };
     if purpose == Purpose::Whole {
         let inventory = engine.stations.current();
-        report.reasons = reasons::reasons(&engine.lakehouse, &inventory, &settings).await?;
+        report.reasons = import_report::reasons(&engine.lakehouse, &inventory, &settings).await?;
         if let Some(before) = &log_before {
             let warm_up_s = settings.pick.warm_up_s;
-            report.reasons.extend(reasons::seams(&engine.lakehouse, before.ends(), warm_up_s).await?);
+            report.reasons.extend(import_report::seams(&engine.lakehouse, before.ends(), warm_up_s).await?);
         }
-        report.reasons.extend(reasons::declared_twice(&before, &engine.lakehouse.catalogue().await?));
-        report.unused_responses = responses::unused_responses(&engine.lakehouse, &inventory).await?;
+        report.reasons.extend(import_report::declared_twice(&before, &engine.lakehouse.catalogue().await?));
+        report.unused_responses = import_report::unused_responses(&engine.lakehouse, &inventory).await?;
     }
     if args.json {
         print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
@@ -461,6 +458,6 @@ fn describe(report: &Report) -> String {
         text.push_str(reason);
         text.push('\n');
     }
-    text.push_str(&responses::describe(&report.unused_responses));
+    text.push_str(&import_report::describe(&report.unused_responses));
     text
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use seislake_lakehouse::export::{partial_of, put_in_place};
+
 use crate::terminal::StandardOutput;
 
 /// What is written.
@@ -76,17 +78,6 @@ impl Drop for Output {
             let _ = fs::remove_file(partial);
         }
     }
-}
-
-/// The name of a file while it is written: its own in this process, for another may write the same.
-pub(super) fn partial_of(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
-    path.with_file_name(name)
-}
-
-pub(super) fn put_in_place(partial: &Path, target: &Path) -> anyhow::Result<()> {
-    fs::rename(partial, target).with_context(|| format!("cannot write \"{}\"", target.display()))
 }
 
 #[cfg(test)]

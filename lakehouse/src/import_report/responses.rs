@@ -13,20 +13,20 @@ use seislake_tables::packets::{TABLE, names};
 use serde::Serialize;
 
 use super::reasons::rows;
-use seislake_lakehouse::Lakehouse;
+use crate::Lakehouse;
 
 /// Channels of one reason that are named in the text; `--json` names all of them.
 const CHANNELS_NAMED: usize = 5;
 
 /// A channel that gives no amplitudes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct UnusedResponse {
+pub struct UnusedResponse {
     source_id: String,
     reason: String,
 }
 
 /// Channels without a response that can be used; none where no stations are known at all, for that is said elsewhere.
-pub(super) async fn unused_responses(
+pub async fn unused_responses(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
 ) -> anyhow::Result<Vec<UnusedResponse>> {
@@ -76,7 +76,7 @@ fn problem(inventory: &Inventory, source_id: &SourceId, time: Timestamp, rate_hz
 }
 
 /// One line for each reason.
-pub(super) fn describe(unused: &[UnusedResponse]) -> String {
+pub fn describe(unused: &[UnusedResponse]) -> String {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for UnusedResponse { source_id, reason } in unused {
         by_reason.entry(reason).or_default().push(source_id);

@@ -14,7 +14,7 @@ use chrono::DateTime;
 use seislake_model::{SourceId, path_component};
 use seislake_mseed::Record;
 
-use super::output::{partial_of, put_in_place};
+use super::{partial_of, put_in_place};
 
 /// Path of the file of a channel and the day of `start_ns`, below the root.
 fn path_of(source_id: &SourceId, start_ns: i64) -> PathBuf {
@@ -50,7 +50,8 @@ fn refuse_links(root: &Path, path: &Path) -> anyhow::Result<()> {
 }
 
 /// The files below a root, one of them open: records come by channel and time.
-pub(super) struct Archive {
+#[derive(Debug)]
+pub struct Archive {
     root: PathBuf,
     /// Files under way, and what they become.
     begun: BTreeMap<PathBuf, PathBuf>,
@@ -60,12 +61,12 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    pub(super) fn new(root: &Path) -> Self {
+    pub fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), begun: BTreeMap::new(), made_folders: Vec::new(), open: None }
     }
 
     /// Writes a record.
-    pub(super) fn put(&mut self, source_id: &SourceId, record: &[u8]) -> anyhow::Result<()> {
+    pub fn put(&mut self, source_id: &SourceId, record: &[u8]) -> anyhow::Result<()> {
         let start_ns = Record::parse(record).context("a record that is to be written is damaged")?.start_ns;
         self.append(path_of(source_id, start_ns), record)
     }
@@ -116,7 +117,7 @@ impl Archive {
     }
 
     /// Everything is written: the files take their places. Returns how many there are.
-    pub(super) fn finish(mut self) -> anyhow::Result<usize> {
+    pub fn finish(mut self) -> anyhow::Result<usize> {
         self.close()?;
         let file_count = self.begun.len();
         while let Some((partial, full)) = self.begun.pop_first() {

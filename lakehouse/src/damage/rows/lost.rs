@@ -25,19 +25,20 @@ use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
 use super::{Finding, KnownOffsets, Missing, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, Told};
-use seislake_lakehouse::Lakehouse;
+use crate::Lakehouse;
 
 /// Bytes of originals of which segments are made at once.
 const ORIGINAL_BYTES_MAX: usize = 32 << 20;
 
 /// Records of which nothing but a row of `waveform.packets` is left.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in super::super) struct Lost {
     topics: Vec<LostOfTopic>,
     /// By network and station.
     told: BTreeMap<(String, String), Told>,
 }
 
+#[derive(Debug)]
 struct LostOfTopic {
     /// The home or share that has the topic.
     place: PathBuf,

@@ -16,8 +16,8 @@ use seislake_seismo::geometry::SurfacePoint;
 use seislake_streams::topology::all_stages;
 use seislake_tables::{dead_letters, events, picks, segments};
 
-use seislake_lakehouse::Lakehouse;
-use seislake_lakehouse::settings::Settings;
+use crate::Lakehouse;
+use crate::settings::Settings;
 
 /// Stations that are named; the others are counted.
 const STATIONS_NAMED: usize = 5;
@@ -54,7 +54,7 @@ struct Findings {
 }
 
 /// Sentences that say why there is less than was hoped for; none where all is there.
-pub(super) async fn reasons(
+pub async fn reasons(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
     settings: &Settings,
@@ -67,7 +67,7 @@ pub(super) async fn reasons(
 
 /// An earthquake is declared from the records of one import; those of further stations that come later declare it again.
 /// Both lists are sorted by origin time.
-pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Option<String> {
+pub fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Option<String> {
     let known: BTreeSet<&str> = before.iter().map(|event| event.id.as_str()).collect();
     let place = |event: &CatalogueEvent| SurfacePoint::new(event.latitude, event.longitude);
     let near = |event: &&CatalogueEvent| {
@@ -88,7 +88,7 @@ pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]
 
 /// Channels that go on where an earlier import left them: its end was the end of the picker's run, which warms up again.
 /// `before`: where each partition of the log ended before this import.
-pub(super) async fn seams(
+pub async fn seams(
     lakehouse: &Lakehouse,
     before: &[Offset],
     warm_up_s: f64,

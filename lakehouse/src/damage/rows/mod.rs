@@ -32,10 +32,8 @@ use seislake_tables::{
 };
 use tokio::runtime::Handle;
 
-use super::Finding;
-use crate::command_line::DamageAction;
-use seislake_lakehouse::Lakehouse;
-use seislake_lakehouse::home;
+use super::{Action, Finding};
+use crate::{Lakehouse, home};
 
 pub(super) use lost::Lost;
 
@@ -63,7 +61,7 @@ const RECORD_BYTES_MAX: usize = 64 << 20;
 const COMPARED_BYTES_MAX: usize = 64 << 20;
 
 /// Rows that are there twice.
-pub(super) async fn doubled(lakehouse: &Lakehouse, action: DamageAction) -> anyhow::Result<Vec<Finding>> {
+pub(super) async fn doubled(lakehouse: &Lakehouse, action: Action) -> anyhow::Result<Vec<Finding>> {
     let session = lakehouse.pinned_session().await?;
     let not_made = lakehouse.missing_tables().await?;
     let mut findings = Vec::new();
@@ -85,7 +83,7 @@ pub(super) async fn doubled(lakehouse: &Lakehouse, action: DamageAction) -> anyh
         if count == 0 {
             continue;
         }
-        if action == DamageAction::Repair {
+        if action == Action::Repair {
             lakehouse.lake().drop_doubled_rows(&name, &key).await?;
             if name == PACKETS {
                 lakehouse.lake().drop_doubled_rows(SEGMENTS, &SEGMENT_CONTENT).await?;
@@ -113,7 +111,7 @@ async fn number(session: &SessionContext, sql: &str) -> anyhow::Result<i64> {
 pub(super) async fn missing(
     place: &Path,
     lakehouse: &Lakehouse,
-    action: DamageAction,
+    action: Action,
     lost: &mut Lost,
 ) -> anyhow::Result<Vec<Finding>> {
     let mut missing = Missing {
@@ -206,7 +204,7 @@ fn topics(place: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// What is told of a table.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Told {
     row_count: usize,
     /// First and last time of the records, where they have one.
@@ -244,7 +242,7 @@ struct Missing<'a> {
     lakehouse: &'a Lakehouse,
     /// Tables of which no row can be missing: of a home whose making was cut off, or that is older than they are.
     not_made: Vec<String>,
-    action: DamageAction,
+    action: Action,
     told: BTreeMap<String, Told>,
     /// To be put back, by table.
     rows: BTreeMap<String, Vec<RecordBatch>>,
@@ -399,7 +397,7 @@ impl Missing<'_> {
         if let Some((start_ns, end_ns)) = times_ns {
             told.note(start_ns, end_ns);
         }
-        if self.action == DamageAction::Repair {
+        if self.action == Action::Repair {
             self.row_bytes += batch.get_array_memory_size();
             self.rows.entry(table.to_owned()).or_default().push(batch);
         }
