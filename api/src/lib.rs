@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 pub mod door;
+mod doors;
 pub mod error;
 mod fdsn;
 mod flight_sql;
@@ -24,11 +25,12 @@ mod records;
 pub mod request;
 pub mod state;
 
+pub use doors::{router, router_with};
 pub use error::{ApiError, ErrorCode};
 pub use fdsn::bulletin;
 pub use flight_sql::{FlightSql, MESSAGE_BYTES_MAX};
 pub use graphql::{check_document, schema_sdl};
-pub use http::{counted_bodies, router, router_with};
+pub use http::counted_bodies;
 pub use limits::HttpLimits;
 pub use query_runtime::{
     Asker, HeldThreads, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit,

@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 pub use seislake_model::{Error, Result};
 use seislake_model::{ErrorKind, causes};
 
-use crate::storage::Damaged;
+use crate::damaged::Damaged;
 
 /// What an error of the lake says about what lies there.
 pub(crate) trait Damage: Sized {

@@ -16,7 +16,7 @@ use seislake_model::Offsets;
 use seislake_tables::{TABLES, TableDef};
 
 use crate::error::{Damage, Doing, Result};
-use crate::lake::Lake;
+use crate::lake::{Hidden, Lake};
 use crate::own;
 use crate::sink::offsets;
 use crate::sql_catalog::require_own;
@@ -145,9 +145,6 @@ fn rows(metadata: &TableMetadata) -> u64 {
     let summary = metadata.current_snapshot().map(|snapshot| &snapshot.summary().additional_properties);
     summary.and_then(|summary| summary.get("total-records")?.parse().ok()).unwrap_or(0)
 }
-
-/// Newest states that were hidden when a lake was opened.
-pub(crate) type Hidden = BTreeMap<TableIdent, Table>;
 
 impl Lake {
     /// Looks once for states that the catalog does not know of, and warns of them.

@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 use iceberg::TableIdent;
 use iceberg::spec::SnapshotRef;
 use iceberg::table::Table;
-use seislake_model::{ErrorKind, SnapshotId};
+use seislake_model::SnapshotId;
 
-use crate::error::{Error, Result};
-use crate::lake::Lake;
-use crate::provider::AsOf;
+use crate::as_of::AsOf;
+use crate::error::Result;
 
 /// Sets kept for cursors, one a commit at the most: more would swell the metadata that every commit writes.
 const KEPT_MAX: usize = 200;
@@ -35,14 +34,14 @@ struct Held {
 
 /// How one table of a set is read.
 #[derive(Clone, Copy, Debug)]
-enum At {
+pub(crate) enum At {
     AsOf(AsOf),
     /// It had no rows yet.
     Empty,
 }
 
 impl At {
-    fn snapshot(self, table: &Table) -> Result<Option<SnapshotRef>> {
+    pub(crate) fn snapshot(self, table: &Table) -> Result<Option<SnapshotRef>> {
         match self {
             Self::AsOf(as_of) => as_of.snapshot(table.identifier(), table.metadata()),
             Self::Empty => Ok(None),
@@ -65,6 +64,10 @@ impl fmt::Debug for SnapshotSet {
 }
 
 impl SnapshotSet {
+    pub(crate) fn new(tables: BTreeMap<TableIdent, (Table, At)>, lease: Lease) -> Self {
+        Self(Arc::new(Held { tables, lease }))
+    }
+
     /// The snapshot of `table` (`bulletin.events`) in this state; `None` where it has none yet.
     pub fn snapshot_id(&self, table: &str) -> Option<SnapshotId> {
         let (loaded, at) = self.0.tables.iter().find(|(ident, _)| ident.to_string() == table)?.1;
@@ -139,7 +142,7 @@ impl Leases {
         leased
     }
 
-    fn keep(self: &Arc<Self>, set: &SnapshotSet, time: Duration) {
+    pub(crate) fn keep(self: &Arc<Self>, set: &SnapshotSet, time: Duration) {
         let snapshots = set.snapshots();
         let lease = self.take(snapshots.values().copied().collect());
         let mut state = self.lock();
@@ -155,7 +158,7 @@ impl Leases {
         drop(gone);
     }
 
-    fn find(&self, id: SnapshotId) -> Option<BTreeMap<TableIdent, SnapshotId>> {
+    pub(crate) fn find(&self, id: SnapshotId) -> Option<BTreeMap<TableIdent, SnapshotId>> {
         let mut state = self.lock();
         let gone = state.take_over();
         let found = state.kept.iter().rev().find(|kept| kept.snapshots.values().any(|kept| *kept == id));
@@ -175,57 +178,4 @@ impl State {
         self.kept = kept.into();
         over
     }
-}
-
-impl Lake {
-    /// One state of all tables, leased while it is held.
-    ///
-    /// # Errors
-    /// `NotFound` for a snapshot that no table has (any more).
-    pub async fn pin(&self, as_of: AsOf) -> Result<SnapshotSet> {
-        let kept = match as_of {
-            AsOf::Snapshot(id) => self.leases().find(id),
-            AsOf::Latest | AsOf::Time(_) => None,
-        };
-        let loaded = self.catalog().load_all().await?;
-        let others = match (as_of, &kept) {
-            (AsOf::Snapshot(id), None) => others_than(id, &loaded)?,
-            (as_of, _) => as_of,
-        };
-        let at = |table: &Table| match (as_of, &kept) {
-            (_, Some(kept)) => {
-                kept.get(table.identifier()).map_or(At::Empty, |id| At::AsOf(AsOf::Snapshot(*id)))
-            }
-            (AsOf::Snapshot(id), None) if table.metadata().snapshot_by_id(id).is_some() => At::AsOf(as_of),
-            _ => At::AsOf(others),
-        };
-        let tables: BTreeMap<TableIdent, (Table, At)> = loaded
-            .into_iter()
-            .map(|table| (table.identifier().clone(), (table.clone(), at(&table))))
-            .collect();
-        let snapshot = |(table, at): &(Table, At)| Some(at.snapshot(table).ok()??.snapshot_id());
-        let lease = self.leases().take(tables.values().filter_map(snapshot).collect());
-        Ok(SnapshotSet(Arc::new(Held { tables, lease })))
-    }
-
-    /// Keeps a state for whoever may ask for more of it later.
-    pub fn keep(&self, set: &SnapshotSet) {
-        self.leases().keep(set, self.retention().cursor_lease);
-    }
-}
-
-/// How the other tables are read where one is read at a snapshot: as they were when it was committed, and at their
-/// newest where it is the newest.
-fn others_than(id: SnapshotId, tables: &[Table]) -> Result<AsOf> {
-    for table in tables {
-        let metadata = table.metadata();
-        let Some(snapshot) = metadata.snapshot_by_id(id) else { continue };
-        if metadata.current_snapshot_id() == Some(id) {
-            return Ok(AsOf::Latest);
-        }
-        let committed_at =
-            seislake_model::Timestamp::from_micros(snapshot.timestamp_ms().saturating_mul(1000));
-        return Ok(AsOf::Time(committed_at));
-    }
-    Err(Error::new(ErrorKind::NotFound, format!("no table has a snapshot {id} (any more)")))
 }

@@ -11,12 +11,16 @@
 //! [`seislake_model::Offsets`].
 #![warn(missing_docs)]
 
+mod as_of;
+mod damaged;
 mod error;
 mod hidden;
 mod inventory;
 mod lake;
 mod leases;
 mod maintain;
+mod manifest_cache;
+mod open;
 mod originals;
 mod own;
 mod provider;
@@ -30,12 +34,13 @@ mod storage;
 mod tables;
 mod upkeep;
 
+pub use as_of::AsOf;
 pub use error::{Error, Result};
 pub use lake::{Lake, LakeMetrics};
 pub use leases::SnapshotSet;
 pub use maintain::{CompactReport, CompactSettings, ExpireReport, ExpireSettings, OrphanReport};
 pub use originals::OriginalReader;
-pub use provider::{AsOf, LakeCatalogProvider};
+pub use provider::LakeCatalogProvider;
 pub use repair::{LakeFinding, kept_name};
 pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;

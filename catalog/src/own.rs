@@ -12,8 +12,9 @@ use object_store::path::Path;
 use parquet::file::metadata::ParquetMetaData;
 use seislake_tables::TABLES;
 
+use crate::damaged::Damaged;
 use crate::error::{Doing, Result};
-use crate::storage::{Damaged, Warehouse};
+use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
 
 /// The manifests of a snapshot.
@@ -49,7 +50,8 @@ pub(crate) async fn entries(table: &Table, manifest: &ManifestFile) -> Result<Ma
 fn require_none(table: &Table, location: &str, why: Option<String>) -> Result<()> {
     let Some(why) = why else { return Ok(()) };
     let path = location.strip_prefix(base(table).unwrap_or_default()).unwrap_or(location);
-    Err(Damaged::foreign(Path::from(path), why)).doing(|| format!("read table \"{}\"", table.identifier()))
+    Err(Damaged::of_another_table(Path::from(path), &why))
+        .doing(|| format!("read table \"{}\"", table.identifier()))
 }
 
 /// The place of the warehouse: that of a table ends with its name.
@@ -118,7 +120,7 @@ impl OwnColumns {
         let Some(why) = foreign(&self.names, fields.map(|field| (field.id(), field.name()))) else {
             return Ok(());
         };
-        let damaged = Damaged::foreign(path.clone(), why);
+        let damaged = Damaged::of_another_table(path.clone(), &why);
         self.warehouse.remember(&damaged);
         Err(damaged)
     }

@@ -178,3 +178,122 @@ fn columns_are_named_where_their_table_is_declared_and_nowhere_else() {
     }
     assert!(found.is_empty(), "use the constants of crates/tables:\n{}", found.join("\n"));
 }
+
+/// The paths that a text names behind `crate::` or `super::`, groups in braces taken apart; each begins with that word.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (start, word) in text.match_indices("crate::").chain(text.match_indices("super::")) {
+        if text[..start].ends_with(is_word) || text[..start].ends_with("super::") {
+            continue;
+        }
+        let mut head = vec![word.trim_end_matches(':').to_owned()];
+        let mut rest = &text[start + word.len()..];
+        while let Some(further) = rest.strip_prefix("super::") {
+            head.push("super".to_owned());
+            rest = further;
+        }
+        expand(&head, rest, &mut found);
+    }
+    found
+}
+
+/// Adds the paths of a use tree that begins `rest`, below `head`.
+fn expand(head: &[String], rest: &str, found: &mut Vec<Vec<String>>) {
+    let Some(group) = rest.strip_prefix('{') else {
+        let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+        let path = [head, &[rest[..end].to_owned()]].concat();
+        return match rest[end..].strip_prefix("::") {
+            Some(further) => expand(&path, further, found),
+            None => found.push(path),
+        };
+    };
+    let (mut depth, mut begin) = (0, 0);
+    for (index, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            ',' if depth == 0 => {
+                expand(head, group[begin..index].trim(), found);
+                begin = index + 1;
+            }
+            '}' if depth == 0 => return expand(head, group[begin..index].trim(), found),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+}
+
+/// Which file uses which, by module; a module and those within it are one affair.
+fn uses_of(folder: PathBuf) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let mut modules = BTreeMap::new();
+    for (path, text) in files(folder.clone()) {
+        let place = path.strip_prefix(&folder).expect("below the folder").with_extension("");
+        let mut module: Vec<String> = place.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+        if module.iter().any(|part| part == "tests") || path.extension().is_none_or(|kind| kind != "rs") {
+            continue;
+        }
+        module.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let code: String = code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        modules.insert(module, paths(&code));
+    }
+    let known: BTreeSet<Vec<String>> = modules.keys().cloned().collect();
+    let target = |module: &[String], path: &[String]| {
+        let ups = path.iter().take_while(|part| *part == "super").count();
+        let base = if ups > 0 { &module[..module.len().saturating_sub(ups)] } else { &[] };
+        let mut whole = [base, &path[ups.max(1)..]].concat();
+        while !known.contains(&whole) {
+            whole.pop()?;
+        }
+        let related = whole.starts_with(module) || module.starts_with(&whole);
+        (!related).then_some(whole)
+    };
+    let uses = |(module, paths): (&Vec<String>, &Vec<Vec<String>>)| {
+        (module.clone(), paths.iter().filter_map(|path| target(module, path)).collect())
+    };
+    modules.iter().map(uses).collect()
+}
+
+/// A way from a module back to itself, if there is one.
+fn circle(uses: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>) -> Option<String> {
+    fn walk<'a>(
+        module: &'a Vec<String>,
+        uses: &'a BTreeMap<Vec<String>, BTreeSet<Vec<String>>>,
+        way: &mut Vec<&'a Vec<String>>,
+        done: &mut BTreeSet<&'a Vec<String>>,
+    ) -> Option<String> {
+        if let Some(begin) = way.iter().position(|one| *one == module) {
+            let names: Vec<String> = way[begin..].iter().chain([&module]).map(|one| one.join("::")).collect();
+            return Some(names.join(" uses "));
+        }
+        if !done.insert(module) {
+            return None;
+        }
+        way.push(module);
+        let found = uses.get(module)?.iter().find_map(|next| walk(next, uses, way, done));
+        way.pop();
+        found
+    }
+    let mut done = BTreeSet::new();
+    uses.keys().find_map(|module| walk(module, uses, &mut Vec::new(), &mut done))
+}
+
+#[test]
+fn no_files_of_a_shell_use_each_other_in_a_circle() {
+    let names = |text: &str| paths(text).iter().map(|path| path.join("/")).collect::<Vec<_>>();
+    assert_eq!(names("use crate::{a::{b, c}, d};"), ["crate/a/b", "crate/a/c", "crate/d"]);
+    assert_eq!(names("super::super::x::f()"), ["super/super/x/f"]);
+    let one = |module: &str, used: &str| (vec![module.to_owned()], BTreeSet::from([vec![used.to_owned()]]));
+    assert!(circle(&BTreeMap::from([one("a", "b"), one("b", "c"), one("c", "a")])).is_some());
+    assert!(circle(&BTreeMap::from([one("a", "b"), one("b", "c")])).is_none());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for room in ["api", "catalog"] {
+        let uses = uses_of(root.join(room).join("src"));
+        assert!(uses.values().map(BTreeSet::len).sum::<usize>() > 50, "{room} was not read");
+        assert_eq!(circle(&uses), None, "{room}");
+    }
+}

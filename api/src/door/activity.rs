@@ -102,8 +102,10 @@ impl Drop for OfRequest {
 }
 
 impl Activity {
-    pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self(Arc::new(OfRequest { connection, doing: Mutex::new(Doing::Working) }))
+    /// A request begins.
+    pub(super) fn begin(connection: &Arc<Connection>) -> Self {
+        connection.begin();
+        Self(Arc::new(OfRequest { connection: Arc::clone(connection), doing: Mutex::new(Doing::Working) }))
     }
 
     fn set(&self, doing: Doing) {

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::activity::Activity;
 use crate::request::Client;
 
 /// Fewer bytes than this count as standing still.
@@ -211,9 +210,8 @@ impl Connection {
     }
 
     /// A request begins.
-    pub(super) fn begin(self: &Arc<Self>) -> Activity {
+    pub(super) fn begin(&self) {
         self.restart(|state| state.working += 1);
-        Activity::new(Arc::clone(self))
     }
 
     /// A request that did `doing` ends.

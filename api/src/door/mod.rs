@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use activity::{Counted, Tracked};
+use activity::{Activity, Counted, Tracked};
 use connections::Connection;
 pub use connections::{Connections, Patience};
 
@@ -186,7 +186,7 @@ async fn answer(
     };
     let (context, ends) = RequestContext::begin(connection.client(), door);
     let span = context.span.clone();
-    let tracked = connection.begin();
+    let tracked = Activity::begin(&connection);
     let mut request = request.map(|body| Body::new(tracked.receiving(Body::new(body))));
     request.extensions_mut().insert(context);
     let response = router.oneshot(request).instrument(span).await?;

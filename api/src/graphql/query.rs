@@ -13,11 +13,10 @@ use super::scalars::Snapshot;
 use super::view::{RequestViews, View};
 use super::waveform::{SegmentConnection, SegmentEdge, SegmentNode};
 use crate::error::{ApiError, ErrorCode};
-use crate::http::StationFilter;
 use crate::limits::HttpLimits;
 use crate::read::{
-    EventFilter, EventOrder, Page, PickFilter, SegmentFilter, SortKey, WithSamples, events, events_by_id,
-    picks, segments,
+    EventFilter, EventOrder, Page, PickFilter, SegmentFilter, SortKey, StationFilter, WithSamples, events,
+    events_by_id, picks, segments,
 };
 use crate::state::{AppState, AsOf};
 

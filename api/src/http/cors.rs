@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Origins that may read.
 #[derive(Debug)]
-pub(super) struct Origins(Vec<String>);
+pub(crate) struct Origins(Vec<String>);
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 const HEADERS: HeaderValue = HeaderValue::from_static("content-type, content-encoding, idempotency-key");
@@ -24,7 +24,7 @@ const VARY: HeaderValue =
     HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers");
 
 impl Origins {
-    pub(super) fn new(origins: &[String]) -> Arc<Self> {
+    pub(crate) fn new(origins: &[String]) -> Arc<Self> {
         Arc::new(Self(origins.to_vec()))
     }
 
@@ -38,7 +38,7 @@ impl Origins {
     }
 }
 
-pub(super) async fn cors(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
+pub(crate) async fn cors(State(origins): State<Arc<Origins>>, request: Request, next: Next) -> Response {
     if origins.0.is_empty() {
         return next.run(request).await;
     }

@@ -29,7 +29,7 @@ use crate::request::{Client, RequestContext};
 
 /// Limits that hold over all requests.
 #[derive(Debug)]
-pub(super) struct Guards {
+pub(crate) struct Guards {
     places: Arc<Places>,
     request_time_max: Duration,
     receive_time_max: Duration,
@@ -37,7 +37,7 @@ pub(super) struct Guards {
 }
 
 impl Guards {
-    pub(super) fn new(limits: &HttpLimits) -> Self {
+    pub(crate) fn new(limits: &HttpLimits) -> Self {
         Self {
             places: Places::new(
                 limits.concurrent_requests_max,
@@ -130,7 +130,7 @@ const fn method_label(method: &Method) -> &'static str {
     }
 }
 
-pub(super) async fn guard(State(guards): State<Arc<Guards>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(guards): State<Arc<Guards>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = method_label(request.method());
     let route = request
@@ -197,7 +197,7 @@ impl HttpBody for Held {
     }
 }
 
-pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
     let message = panic
         .downcast_ref::<String>()
         .map(String::as_str)

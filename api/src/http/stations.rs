@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use seislake_exchange::{
     Problem, SaidDates, epoch_end, epoch_start, keep_far_dates, keep_far_dates_of_channel, read_stations,
 };
-use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp, in_capitals};
+use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{Body, Parameters, Shared};
 use crate::error::{ApiError, ErrorCode};
-use crate::read::Area;
+use crate::read::StationFilter;
 
 const PARAMETERS: &[&str] = &[
     "network",
@@ -34,40 +34,6 @@ const PARAMETERS: &[&str] = &[
     "limit",
     "offset",
 ];
-
-/// Which stations.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct StationFilter {
-    pub(crate) network: Option<String>,
-    pub(crate) station: Option<String>,
-    pub(crate) areas: Vec<Area>,
-}
-
-impl StationFilter {
-    /// Sort key of a station epoch: network, station, begin.
-    pub(crate) fn key(station: &Station) -> String {
-        let start = station.start_time.map(|time| time.to_string()).unwrap_or_default();
-        format!("{}\t{}\t{start}", station.network, station.station)
-    }
-
-    /// Epochs that pass, by their key.
-    pub(crate) fn stations<'a>(&self, inventory: &'a Inventory) -> Vec<&'a Station> {
-        let equal = |wanted: &Option<String>, code: &str| {
-            let wanted = wanted.as_deref();
-            wanted.is_none_or(|wanted| {
-                wanted == code || in_capitals(wanted).is_some_and(|wanted| wanted == code)
-            })
-        };
-        let mut matching: Vec<&Station> = inventory
-            .stations
-            .iter()
-            .filter(|epoch| equal(&self.network, &epoch.network) && equal(&self.station, &epoch.station))
-            .filter(|epoch| self.areas.iter().all(|area| area.contains(epoch.latitude, epoch.longitude)))
-            .collect();
-        matching.sort_by_cached_key(|station| Self::key(station));
-        matching
-    }
-}
 
 /// A page of stations.
 #[derive(Debug, Serialize)]

@@ -9,6 +9,7 @@ use seislake_tables::events as events_table;
 use seislake_tables::events::names as column;
 
 use super::columns::{FromRow, Row, read, rows};
+use super::page::{Interval, Page, SortKey, Total};
 use super::solutions::{Near, preferred_origins};
 use super::statement::Conditions;
 use crate::error::ApiError;
@@ -18,13 +19,6 @@ use crate::error::ApiError;
 const REVISION_SPREAD_S: f64 = 3600.0;
 /// An event is merged into one that lives then; so often the survivor was merged itself is looked for.
 const MERGES_MAX: usize = 8;
-
-/// A closed interval, open-ended where a bound is missing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Interval<T> {
-    pub(crate) min: Option<T>,
-    pub(crate) max: Option<T>,
-}
 
 /// A part of the surface of the Earth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -182,25 +176,6 @@ pub(crate) enum EventOrder {
     MagnitudeDescending,
     /// Smallest first; without magnitude last.
     MagnitudeAscending,
-}
-
-/// Where a page begins.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SortKey {
-    /// Microseconds of the time, or the bits of a magnitude: see [`EventOrder`].
-    pub(crate) value: f64,
-    /// Exact value of a time.
-    pub(crate) micros: i64,
-    /// Breaks ties.
-    pub(crate) id: String,
-}
-
-/// Which part of the result.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Page {
-    pub(crate) after: Option<SortKey>,
-    pub(crate) offset: usize,
-    pub(crate) limit: usize,
 }
 
 /// An event and, where it is known, its preferred origin.
@@ -446,16 +421,6 @@ pub(crate) async fn agencies(context: &SessionContext) -> Result<Vec<String>, Ap
     );
     let found: Vec<Agency> = read(&conditions.run(context, "agencies", &sql).await?)?;
     Ok(found.into_iter().map(|Agency(name)| name).collect())
-}
-
-/// A count.
-#[derive(Debug)]
-pub(crate) struct Total(pub(crate) i64);
-
-impl FromRow for Total {
-    fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
-        Ok(Self(row.integer("total")?))
-    }
 }
 
 /// How many events pass the filter.

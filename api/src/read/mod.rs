@@ -4,6 +4,7 @@
 
 mod columns;
 mod events;
+mod page;
 mod pieces;
 mod quality;
 mod restrictions;
@@ -11,13 +12,14 @@ mod segments;
 mod selection;
 mod solutions;
 mod statement;
+mod stations;
 mod updates;
 
 pub(crate) use columns::{FromRow, Row, read};
 pub(crate) use events::{
-    Area, EventFilter, EventOrder, EventRow, Interval, Page, Radius, SortKey, agencies, count_events, events,
-    events_by_id, survivors,
+    Area, EventFilter, EventOrder, EventRow, Radius, agencies, count_events, events, events_by_id, survivors,
 };
+pub(crate) use page::{Interval, Page, SortKey};
 pub(crate) use pieces::{Piece, Pieces, SegmentsAt, extents, pieces, topic_number};
 pub(crate) use quality::quality_flag;
 pub(crate) use restrictions::{Restrictions, Window, is_station_closed};
@@ -28,4 +30,5 @@ pub(crate) use solutions::{
     count_picks, magnitudes_of_events, origins_of_events, picks, picks_by_id, preferred_origins,
 };
 pub(crate) use statement::{Conditions, query_failure};
+pub(crate) use stations::StationFilter;
 pub(crate) use updates::Updates;

@@ -7,7 +7,7 @@ use seislake_tables::segments as table;
 use seislake_tables::segments::names as column;
 
 use super::columns::{FromRow, Row, read};
-use super::events::{Interval, Page, Total};
+use super::page::{Interval, Page, Total};
 use super::statement::Conditions;
 use crate::error::ApiError;
 

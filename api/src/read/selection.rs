@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use seislake_model::{SourceId, Timestamp, in_capitals, path_component};
 use seislake_tables::segments::names;
 
-use super::events::Interval;
+use super::page::Interval;
 use super::statement::Conditions;
 use crate::error::ApiError;
 

@@ -8,7 +8,7 @@ use seislake_tables::picks::names::{network, phase, pick_id, pick_time, source_i
 use seislake_tables::{TableRow, amplitudes, arrivals, magnitudes, origins, picks as picks_table};
 
 use super::columns::{read, rows};
-use super::events::{Interval, Page, Total};
+use super::page::{Interval, Page, Total};
 use super::statement::Conditions;
 use crate::error::ApiError;
 

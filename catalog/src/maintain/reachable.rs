@@ -1,20 +1,22 @@
 //! Which files a table needs, and letting the others go.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use futures::TryStreamExt;
 use iceberg::spec::SnapshotRef;
 use iceberg::table::Table;
-use iceberg::{TableIdent, TableUpdate};
+use iceberg::{NamespaceIdent, TableIdent, TableUpdate};
 use object_store::ObjectStore;
 use seislake_model::ErrorKind;
 use seislake_tables::{TABLES, TableDef};
 use serde::Serialize;
 
-use crate::RetentionSettings;
 use crate::error::{Damage, Doing, Error, Result};
 use crate::lake::{Lake, defined};
+use crate::originals::ORIGINALS_FOLDER;
+use crate::settings::RetentionSettings;
 use crate::sink::expired;
 use crate::tables::IcebergTable;
 
@@ -169,6 +171,40 @@ impl Lake {
     /// Names of all tables that can be kept in shape.
     pub fn table_names() -> Vec<String> {
         TABLES.iter().map(|table| table.full_name()).collect()
+    }
+
+    /// Files of the warehouse found damaged or missing since the lake was opened, with what is wrong. Those that no snapshot
+    /// of their table names any more are forgotten.
+    pub async fn damages(&self) -> BTreeMap<String, String> {
+        let catalog = self.catalog();
+        let warehouse = catalog.warehouse();
+        let mut damages = warehouse.damages();
+        let mut needed: HashMap<TableIdent, Option<BTreeSet<String>>> = HashMap::new();
+        let found: Vec<String> = damages.keys().cloned().collect();
+        for path in found {
+            let mut parts = path.split('/').map(str::to_owned);
+            let (Some(namespace), Some(name)) = (parts.next(), parts.next()) else { continue };
+            if namespace == ORIGINALS_FOLDER {
+                continue;
+            }
+            let ident = TableIdent::new(NamespaceIdent::new(namespace), name);
+            let of_table = match needed.entry(ident) {
+                Entry::Occupied(known) => known.into_mut(),
+                // What cannot be read may name the file.
+                Entry::Vacant(unknown) => {
+                    let files = self.files_needed(unknown.key()).await.ok();
+                    unknown.insert(files)
+                }
+            };
+            let location = format!("{}/{path}", warehouse.base());
+            if of_table.as_ref().is_some_and(|files| !files.contains(&location)) {
+                warehouse.forget_damage(&path);
+                damages.remove(&path);
+            } else {
+                warehouse.confirm_missing(&path);
+            }
+        }
+        damages
     }
 
     /// Its metadata file, and all that its snapshots name; nothing of a table that is not there (any more).

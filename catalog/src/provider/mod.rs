@@ -4,7 +4,6 @@
 //! the table as it was then. `bulletin.events_current` shows the latest revision of each event that is not deleted.
 
 mod field_ids;
-mod manifests;
 mod row_groups;
 mod statistics;
 mod table;
@@ -12,91 +11,39 @@ mod view;
 
 use std::any::Any;
 use std::collections::HashSet;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::DataFusionError;
-use iceberg::spec::{SnapshotRef, TableMetadata};
 use iceberg::{NamespaceIdent, TableIdent};
-use seislake_model::{ErrorKind, SnapshotId, Timestamp};
+use seislake_model::{ErrorKind, SnapshotId};
 use seislake_tables::{TABLES, TableDef};
 
-pub(crate) use manifests::ManifestCache;
 use table::LakeTable;
 
+use crate::as_of::AsOf;
 use crate::error::{Doing, Error, Result, to_engine};
 use crate::lake::Lake;
 use crate::leases::SnapshotSet;
 use crate::tables::IcebergTable;
 
-const NANOS_PER_MILLI: i64 = 1_000_000;
-
-/// Which state of a table to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AsOf {
-    /// The newest snapshot.
-    #[default]
-    Latest,
-    /// The snapshot of this id; ids belong to one table.
-    Snapshot(SnapshotId),
-    /// The newest snapshot that was committed at or before this time. Where older snapshots were thinned, it is
-    /// the last one kept before.
-    Time(Timestamp),
-}
-
-impl FromStr for AsOf {
-    type Err = Error;
-
-    /// A snapshot id or a UTC time.
-    fn from_str(text: &str) -> Result<Self> {
-        if let Ok(id) = text.parse() {
-            return Ok(Self::Snapshot(id));
-        }
-        Timestamp::bound(text).map(Self::Time).map_err(|_| {
-            let message = format!("\"{text}\" is neither a snapshot id nor a UTC time");
-            Error::new(ErrorKind::Invalid, message)
-        })
-    }
-}
-
-impl AsOf {
-    /// The snapshot to read; `None` where the table had no rows yet.
-    pub(crate) fn snapshot(
-        self,
-        table: &TableIdent,
-        metadata: &TableMetadata,
-    ) -> Result<Option<SnapshotRef>> {
-        match self {
-            Self::Latest => Ok(metadata.current_snapshot().cloned()),
-            Self::Snapshot(id) => metadata.snapshot_by_id(id).cloned().map(Some).ok_or_else(|| {
-                let message = format!("table \"{table}\" has no snapshot {id} (any more)");
-                Error::new(ErrorKind::NotFound, message)
-            }),
-            Self::Time(time) => at_time(table, metadata, time),
-        }
-    }
-}
-
-fn at_time(table: &TableIdent, metadata: &TableMetadata, time: Timestamp) -> Result<Option<SnapshotRef>> {
-    let milli = time.nanos().div_euclid(NANOS_PER_MILLI);
-    let taken = metadata.snapshots().filter(|snapshot| snapshot.timestamp_ms() <= milli);
-    if let Some(found) = taken.max_by_key(|snapshot| snapshot.sequence_number()) {
-        return Ok(Some(Arc::clone(found)));
-    }
-    let oldest = metadata.snapshots().min_by_key(|snapshot| snapshot.sequence_number());
-    match oldest {
-        Some(oldest) if oldest.parent_snapshot_id().is_some() => {
-            let begin = Timestamp::from_nanos(oldest.timestamp_ms().saturating_mul(NANOS_PER_MILLI));
-            let message = format!("the history of table \"{table}\" begins at {begin}");
-            Err(Error::new(ErrorKind::NotFound, message))
-        }
-        _ => Ok(None),
-    }
-}
-
 impl Lake {
+    /// The lake as a catalog of DataFusion, each statement reading the newest snapshots.
+    pub fn provider(&self) -> Arc<dyn CatalogProvider> {
+        self.provider_as_of(AsOf::Latest)
+    }
+
+    /// The same, as the tables were at a time (or, for one table, at a snapshot).
+    pub fn provider_as_of(&self, as_of: AsOf) -> Arc<dyn CatalogProvider> {
+        Arc::new(LakeCatalogProvider::new(self.clone(), as_of))
+    }
+
+    /// The same in one state of all tables, for all statements of a request.
+    pub fn provider_at(&self, set: SnapshotSet) -> Arc<dyn CatalogProvider> {
+        Arc::new(LakeCatalogProvider::pinned(self.clone(), set))
+    }
+
     /// A table (or view) as it is now; `name` may carry `@snapshot-id` or `@time`.
     pub async fn table_provider(&self, namespace: &str, name: &str) -> Result<Arc<dyn TableProvider>> {
         self.table_provider_as_of(namespace, name, AsOf::Latest).await

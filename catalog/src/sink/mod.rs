@@ -24,7 +24,7 @@ use seislake_tables::{Sink, TableBatch, TableDef};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
-use crate::lake::Lake;
+use crate::lake::{Lake, defined};
 use crate::tables::IcebergTable;
 
 pub(crate) use append::{Change, Committed, Replaced, commit};
@@ -57,6 +57,14 @@ struct Spilling {
     /// What the files are made of, until they are there: no longer, for it is much memory.
     unwritten: Arc<Mutex<Vec<RecordBatch>>>,
     bytes: usize,
+}
+
+impl Lake {
+    /// A sink into `namespace.table`.
+    pub async fn sink(&self, table: &str) -> Result<Box<dyn Sink>> {
+        let sink = TableSink::open(self.clone(), defined(table)?).await?;
+        Ok(Box::new(sink))
+    }
 }
 
 impl TableSink {
@@ -233,7 +241,6 @@ mod tests {
 
     use super::*;
     use crate::LakeSettings;
-    use crate::lake::defined;
 
     #[tokio::test]
     async fn rows_are_held_until_they_are_in_files_and_no_longer() {

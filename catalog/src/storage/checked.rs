@@ -22,6 +22,7 @@ use object_store::{
 
 use super::checksums::{self, Damage, Sealed, TRAILER_BYTES};
 use super::leads_nowhere;
+use crate::damaged::Damaged;
 
 /// Last bytes of a Parquet file read at first: mostly its footer and its sums.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -33,23 +34,6 @@ const DAMAGES_MAX: usize = 64;
 const WHOLE_BYTES_MAX: u64 = 1 << 30;
 /// By this name errors tell that a checksum was wrong.
 const STORE: &str = "checksum";
-
-/// A file that must not be used.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the file \"{path}\" of the warehouse is damaged: {damage}; `seislake home check` tells what else is"
-)]
-pub(crate) struct Damaged {
-    path: Path,
-    damage: Damage,
-}
-
-impl Damaged {
-    /// A file that is sound and of another table.
-    pub(crate) fn foreign(path: Path, why: String) -> Self {
-        Self { path, damage: Damage::Foreign(why) }
-    }
-}
 
 /// How a file carries its checksum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,12 +172,12 @@ impl CheckedStore {
 
     /// Remembers what others found.
     pub(super) fn remember(&self, found: &Damaged) {
-        self.note(&found.path, &found.damage.to_string(), true);
+        self.note(found.path(), found.damage(), true);
     }
 
     fn damaged(&self, path: &Path, damage: Damage) -> object_store::Error {
         self.note(path, &damage.to_string(), true);
-        let source = Box::new(Damaged { path: path.clone(), damage });
+        let source = Box::new(Damaged::new(path.clone(), damage.to_string()));
         object_store::Error::Generic { store: STORE, source }
     }
 

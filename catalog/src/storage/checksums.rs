@@ -45,8 +45,6 @@ pub(crate) enum Damage {
     Block { first: u64, stored: u32, computed: u32 },
     #[error("it has checksum {computed:08x}, not {stored:08x}")]
     Whole { stored: u32, computed: u32 },
-    #[error("it is of another table: {0}")]
-    Foreign(String),
 }
 
 /// Sums of the blocks of a file that is being written.

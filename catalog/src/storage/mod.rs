@@ -39,9 +39,9 @@ use tokio::runtime::Handle;
 use self::checked::{CheckedStore, Kind};
 use self::checksums::{BlockSums, seal_avro, seal_json, seal_parquet};
 use self::local::Directories;
+use crate::damaged::Damaged;
 use crate::error::{Doing, Error, Result};
 
-pub(crate) use checked::Damaged;
 pub(crate) use checksums::{FOOTER_KEY, FOOTER_VALUE};
 
 /// The place where data and metadata files lie.

@@ -11,8 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-use super::Shared;
 use crate::error::{ApiError, ErrorCode};
+use crate::http::{Shared, without_slash};
 use crate::{fdsn, graphql, iceberg_rest};
 
 /// Longest text of an error that a library wrote.
@@ -69,18 +69,6 @@ async fn text(body: Body, status: StatusCode) -> String {
     let bytes = axum::body::to_bytes(body, TEXT_BYTES_MAX).await.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();
     if text.is_empty() { status.canonical_reason().unwrap_or("error").to_lowercase() } else { text }
-}
-
-/// Sends a client that put a slash behind a path to the path without it; `None` where there is no such slash.
-pub(crate) fn without_slash(uri: &axum::http::Uri) -> Option<Response> {
-    let path = uri.path().trim_end_matches('/');
-    // Only plain paths: two slashes at the begin would be the name of another host.
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.');
-    if path.is_empty() || path == uri.path() || path.contains("//") || !path.chars().all(plain) {
-        return None;
-    }
-    let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    Some((StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, target)]).into_response())
 }
 
 /// The answer to a path that leads nowhere.
