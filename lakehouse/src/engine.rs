@@ -157,6 +157,7 @@ impl Engine {
             },
             stages: topology::stages_named(&settings.streams.stages)?,
             earth,
+            stations: home_stations.current(),
             sinks,
             raw_store: settings.archive.keep_raw.then(|| lake.raw_store()),
         };
@@ -189,6 +190,11 @@ impl Engine {
         self.gate.finish().await?;
         self.pipeline.drain().await?;
         Ok(())
+    }
+
+    /// Everything that came so far is worked on and committed; the stream goes on.
+    pub async fn settle(&self) -> anyhow::Result<()> {
+        Ok(self.pipeline.drain().await?)
     }
 
     /// Ends the process's work in order.

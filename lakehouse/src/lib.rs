@@ -10,7 +10,7 @@ pub mod damage;
 pub mod engine;
 pub mod export;
 pub mod home;
-pub mod import_report;
+pub mod import;
 mod lakehouse;
 pub mod quality_jobs;
 pub mod settings;

@@ -122,13 +122,14 @@ fn by_station(inventory: &Inventory) -> BTreeMap<String, Inventory> {
     let mut stations: BTreeMap<String, Inventory> = BTreeMap::new();
     for station in &inventory.stations {
         let mut station = station.clone();
-        (station.original, station.network_original) = (None, None);
+        // No stage needs these texts.
+        (station.original, station.network_original, station.site_name) = (None, None, None);
         let key = format!("{}_{}", station.network, station.station);
         stations.entry(key).or_default().stations.push(station);
     }
     for channel in &inventory.channels {
         let mut channel = channel.clone();
-        (channel.original, channel.response_original) = (None, None);
+        (channel.original, channel.response_original, channel.sensor) = (None, None, None);
         stations.entry(channel.source_id.station_key()).or_default().channels.push(channel);
     }
     for epochs in stations.values_mut() {
@@ -145,6 +146,18 @@ fn by_station(inventory: &Inventory) -> BTreeMap<String, Inventory> {
 pub struct Stations(BTreeMap<String, Inventory>);
 
 impl Stations {
+    /// Those of an inventory.
+    #[must_use]
+    pub fn of_inventory(inventory: &Inventory) -> Self {
+        Self(by_station(inventory))
+    }
+
+    /// Whether anything was said of the station of a channel.
+    #[must_use]
+    pub fn know(&self, source_id: &SourceId) -> bool {
+        self.of(source_id.network(), source_id.station()).next().is_some()
+    }
+
     /// Takes what a control record says in the place of what was said of that station before.
     pub fn take(&mut self, control: StationControl) {
         self.0.insert(control.station, control.inventory);

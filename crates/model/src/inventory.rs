@@ -180,7 +180,7 @@ impl Inventory {
 
 impl Inventory {
     /// Gives stations without a network code, and their channels, the networks that `networks_of` knows of their station
-    /// code: one epoch of each. Returns the station codes of which it knows none; their epochs are taken out.
+    /// code: one epoch of each. Epochs that name their network hold where both are there. Returns the station codes of which it knows none; their epochs are taken out.
     pub fn name_networks(&mut self, networks_of: impl Fn(&str) -> Vec<String>) -> Vec<String> {
         let mut unknown = Vec::new();
         let mut named = |code: &str| {
@@ -213,7 +213,8 @@ impl Inventory {
         }
         unknown.sort_unstable();
         unknown.dedup();
-        self.merge(found);
+        found.merge(std::mem::take(self));
+        *self = found;
         unknown
     }
 

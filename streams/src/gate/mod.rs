@@ -277,7 +277,8 @@ impl Gate {
     }
 
     /// Tells the log of the stations of `inventory`, each in the partition of its records: what changed since it was told of
-    /// them, and nothing where nothing did. While the log cannot be written they wait, and go in before the next records.
+    /// them, and nothing where nothing did. While the
+    /// log cannot be written they wait, and go in before the next records.
     ///
     /// # Errors
     /// As [`Gate::append`]. What waits is remembered all the same.
@@ -465,7 +466,11 @@ impl Shared {
             while next < start {
                 let until = start.min(next + ARCHIVED_AT_ONCE);
                 let keys = self.archived_keys(partition, next..until).await?;
-                known.with_seen(move |seen| note(seen, index, until, &[], keys)).await?;
+                let mark = move |seen: &mut Seen| {
+                    seen.damaged(index)?;
+                    note(seen, index, until, &[], keys)
+                };
+                known.with_seen(mark).await?;
                 next = until;
             }
             loop {
@@ -518,6 +523,10 @@ impl Shared {
         let mut state = known.with_seen(|seen| Ok(seen.state().clone())).await?;
         let most = state.partitions.iter().map(|partition| partition.sessions).max().unwrap_or(0);
         for (partition, kept) in state.partitions.iter_mut().enumerate() {
+            if kept.sessions < most && kept.is_damaged && !kept.open {
+                // Its ends are among what it has lost: one more would put its readers a session ahead of the others.
+                kept.sessions = most;
+            }
             if kept.sessions < most {
                 tracing::info!(partition, "completing an end of session that a crash cut short");
                 let end = vec![punctuation(Watermark::MAX)?];
@@ -547,6 +556,7 @@ fn note(
 ) -> Result<(), Error> {
     let mut state = seen.state().clone();
     let mut entries = Entries { records: keys, ..Entries::default() };
+    state.partitions[partition].is_damaged |= records.iter().any(Record::is_lost);
     replay(records, partition, &mut state.partitions[partition], &mut entries);
     state.partitions[partition].covered = covered;
     seen.hold(entries, state)?;

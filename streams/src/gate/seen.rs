@@ -106,6 +106,9 @@ pub(super) struct PartitionState {
     /// There are records behind the last punctuation.
     #[serde(default)]
     pub(super) uncut: bool,
+    /// Records of it are lost: the sessions that are counted may be fewer than there were.
+    #[serde(default)]
+    pub(super) is_damaged: bool,
 }
 
 impl PartitionState {
@@ -241,6 +244,13 @@ impl Seen {
         self.write_held()?;
         self.held = Some(Held { entries, state });
         Ok(())
+    }
+
+    /// Takes note that records of a partition are lost.
+    pub(super) fn damaged(&mut self, partition: usize) -> Result<(), Error> {
+        let mut state = self.state().clone();
+        state.partitions[partition].is_damaged = true;
+        self.hold(Entries::default(), state)
     }
 
     /// Writes what is held; on disk only after [`Seen::sync`].

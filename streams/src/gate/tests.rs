@@ -445,3 +445,37 @@ async fn stations_wait_for_a_log_that_cannot_be_written_and_come_before_the_next
     let partition = partition_of_station("XX_A", PARTITIONS);
     assert_eq!(content(&log, partition).await, ["station", "FDSN:XX_A__H_H_Z"]);
 }
+
+#[tokio::test]
+async fn a_partition_that_lost_its_log_ends_no_session_twice() {
+    let log = Log::memory();
+    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+    gate.ingest(records()).await.unwrap();
+    assert!(gate.finish().await.unwrap());
+    drop(gate);
+    let topic = log.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    let damaged = Log::memory();
+    let lost = partition_of_station("XX_A", PARTITIONS);
+    let copy = damaged.topic(WAVEFORMS_RAW, PARTITIONS).unwrap();
+    for partition in 0..PARTITIONS {
+        let records = topic.read(partition, 0, usize::MAX, Duration::ZERO).await.unwrap();
+        if partition == lost {
+            copy.continue_at(partition, records.len() as Offset).await.unwrap();
+            continue;
+        }
+        let records = records.into_iter();
+        let new =
+            records.map(|Record { key, value, arrival_time, .. }| NewRecord { key, value, arrival_time });
+        copy.append(partition, new.collect()).await.unwrap();
+    }
+    let before = copy.end_offset(lost).unwrap();
+    let gate = Gate::open(&damaged, PARTITIONS, None).await.unwrap();
+    assert_eq!(copy.end_offset(lost).unwrap(), before, "an end was said that had been said");
+    // The next session ends in all of them.
+    gate.ingest(vec![record("Z", 100)]).await.unwrap();
+    assert!(gate.finish().await.unwrap());
+    assert_eq!(
+        copy.end_offset(lost).unwrap(),
+        before + 1 + u64::from(partition_of_station("XX_Z", PARTITIONS) == lost)
+    );
+}

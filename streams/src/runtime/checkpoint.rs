@@ -12,6 +12,8 @@ use crate::Error;
 use crate::database::{self, StateDatabase, Verify};
 use crate::error::Cause;
 
+/// Revision and bytes of the base of a stage, by the key of its checkpoint.
+const BASES: TableDefinition<'static, &str, (u64, &[u8])> = TableDefinition::new("bases");
 const STAGES: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("stages");
 /// Pages kept in memory: checkpoints are written, and read once at the start.
 const CACHE_BYTES: usize = 4 << 20;
@@ -32,6 +34,9 @@ pub(super) struct Checkpoint {
     /// The settings (JSON) under which it came to be; `None` in checkpoints written before they were kept.
     #[serde(default)]
     pub(super) settings: Option<String>,
+    /// See `Stage::base_revision`; 0 in checkpoints of before.
+    #[serde(default)]
+    pub(super) base_revision: u64,
 }
 
 /// Where checkpoints are kept: a small database, one entry per stage and input partition. Cheap to clone.
@@ -90,9 +95,7 @@ impl CheckpointStore {
 
     /// The checkpoint of a stage; `None` where there is none, or none that can be read.
     pub(super) fn load(&self, key: &str) -> Result<Option<Checkpoint>, Error> {
-        let value =
-            self.with(entries)?.into_iter().find_map(|(stored, value)| (stored == key).then_some(value));
-        let Some(value) = value else { return Ok(None) };
+        let Some(value) = self.with(|database| entry(database, key))? else { return Ok(None) };
         match rmp_serde::from_slice(&value) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(error) => {
@@ -106,28 +109,66 @@ impl CheckpointStore {
         }
     }
 
-    pub(super) fn save(&self, key: &str, checkpoint: &Checkpoint) -> Result<(), Error> {
-        let bytes = rmp_serde::to_vec(checkpoint)
-            .map_err(|e| Error::caused(ErrorKind::Internal, format!("save checkpoint \"{key}\""), e))?;
-        self.save_bytes(key, &bytes)
+    /// The base of a stage at a revision; `None` where there is none, or of another.
+    pub(super) fn base(&self, key: &str, revision: u64) -> Result<Option<Vec<u8>>, Error> {
+        self.with(|database| {
+            let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
+            let table = match transaction.open_table(BASES) {
+                Ok(table) => table,
+                Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+                Err(error) => return Err(Error::state(READ, error)),
+            };
+            let Some(found) = table.get(key).map_err(|e| Error::state(READ, e))? else { return Ok(None) };
+            let (of, bytes) = found.value();
+            Ok((of == revision).then(|| bytes.to_vec()))
+        })
     }
 
-    pub(super) fn save_bytes(&self, key: &str, bytes: &[u8]) -> Result<(), Error> {
+    /// Saves a checkpoint and, where it changed, the base that belongs to it: both or none.
+    pub(super) fn save(&self, key: &str, checkpoint: &Checkpoint, base: Option<&[u8]>) -> Result<(), Error> {
+        let bytes = rmp_serde::to_vec(checkpoint)
+            .map_err(|e| Error::caused(ErrorKind::Internal, format!("save checkpoint \"{key}\""), e))?;
+        self.save_bytes(key, &bytes, base.map(|base| (checkpoint.base_revision, base)))
+    }
+
+    pub(super) fn save_bytes(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        base: Option<(u64, &[u8])>,
+    ) -> Result<(), Error> {
         let context = || format!("save checkpoint \"{key}\"");
         self.with(|database| {
             let transaction = database.begin_write().map_err(|e| Error::state(context(), e))?;
             {
                 let mut table = transaction.open_table(STAGES).map_err(|e| Error::state(context(), e))?;
                 table.insert(key, bytes).map_err(|e| Error::state(context(), e))?;
+                if let Some(base) = base {
+                    let mut table = transaction.open_table(BASES).map_err(|e| Error::state(context(), e))?;
+                    table.insert(key, base).map_err(|e| Error::state(context(), e))?;
+                }
             }
             transaction.commit().map_err(|e| Error::state(context(), e))
         })
     }
 }
 
+const READ: &str = "read the checkpoints";
+
+/// The value of a key, as it is kept.
+fn entry(database: &Database, key: &str) -> Result<Option<Vec<u8>>, Error> {
+    let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
+    let table = match transaction.open_table(STAGES) {
+        Ok(table) => table,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
+        Err(error) => return Err(Error::state(READ, error)),
+    };
+    let value = table.get(key).map_err(|e| Error::state(READ, e))?;
+    Ok(value.map(|value| value.value().to_vec()))
+}
+
 /// Keys and values, as they are kept.
 fn entries(database: &Database) -> Result<Vec<(String, Vec<u8>)>, Error> {
-    const READ: &str = "read the checkpoints";
     let transaction = database.begin_read().map_err(|e| Error::state(READ, e))?;
     let table = match transaction.open_table(STAGES) {
         Ok(table) => table,

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seislake_model::{ErrorKind, Offset, RawStore};
+use seislake_model::{ErrorKind, Inventory, Offset, RawStore};
 use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::event::EventSettings;
 use seislake_seismo::locate::LocateSettings;
@@ -66,6 +66,8 @@ pub struct PipelineParts {
     pub stages: Vec<&'static StageSpec>,
     /// Earth model of the stages from picks to magnitudes; `None`: no stage runs.
     pub earth: Option<Earth>,
+    /// Stations of the home at its start: they hold for stations that the log has not told of, or tells no more.
+    pub stations: Arc<Inventory>,
     /// One sink for each of [`crate::topology::tables_of`] the stages; others are ignored.
     pub sinks: BTreeMap<String, Box<dyn Sink>>,
     /// Where original records are kept; `None`: in the log only.
@@ -132,13 +134,13 @@ pub struct Pipeline {
 impl Pipeline {
     /// Opens all topics, restores all stages and starts working.
     pub async fn start(parts: PipelineParts) -> Result<Self, Error> {
-        let PipelineParts { checkpoints, settings, stages, earth, sinks, raw_store, .. } = parts;
+        let PipelineParts { checkpoints, settings, stages, earth, stations, sinks, raw_store, .. } = parts;
         topology::check(&stages)?;
         let topics = Topics::open(&parts.log, parts.raw_partitions, &stages)?;
         let mut builder = Builder::new(checkpoints, &settings, Arc::clone(&topics.raw));
         let (sink_settings, partition_count) = (settings.sink, topics.raw.partitions());
         if let Some(earth) = earth {
-            let context = StageContext { settings, earth, partition_count };
+            let context = StageContext { settings, earth, stations, partition_count };
             builder.add_stages(&stages, &context, &topics).await?;
         }
         builder.add_sinks(sinks, sink_settings, raw_store, &stages, &topics).await?;
@@ -280,6 +282,8 @@ pub(crate) struct StageContext {
     pub(crate) settings: PipelineSettings,
     /// Earth model.
     pub(crate) earth: Earth,
+    /// Stations at the start.
+    pub(crate) stations: Arc<Inventory>,
     /// Partitions of `waveforms.raw`.
     pub(crate) partition_count: u32,
 }

@@ -18,6 +18,8 @@ pub trait Stage: Sized + Send + 'static {
     const NAME: &'static str;
     /// Checkpoints of another version are not restored; the stage then replays its input.
     const STATE_VERSION: u32;
+    /// The oldest form of the state that [`Stage::restore`] still takes.
+    const STATE_VERSION_MIN: u32 = Self::STATE_VERSION;
     /// What it needs to work.
     type Config: Clone + Send + Sync + 'static;
     /// What of that a user sets: kept beside the state, so that a restart with other settings is known.
@@ -38,6 +40,20 @@ pub trait Stage: Sized + Send + 'static {
     /// The stage as it was when it gave this snapshot. Where the settings are others than then, they hold from the next
     /// record on; the state is kept as far as it suits them.
     fn restore(config: &Self::Config, state: Self::State) -> Result<Self, Error>;
+
+    /// Counts the changes of what is large and seldom changes, the *base*: it is kept beside the state, and written only
+    /// where this number is another. The state says it, too. 0: there is none.
+    fn base_revision(&self) -> u64 {
+        0
+    }
+    /// The base.
+    fn base(&self) -> Result<Vec<u8>, Error> {
+        Ok(Vec::new())
+    }
+    /// Takes the base that belongs to the restored state.
+    fn take_base(&mut self, _base: &[u8]) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// A record to append with the place it was derived from.

@@ -130,6 +130,8 @@ pub struct StageRunner<S: Stage> {
     upcoming: Option<(Offset, S::Config)>,
     /// Settings in force, as JSON.
     in_force: String,
+    /// Revision of the base that the last checkpoint has.
+    base_revision: u64,
     wiring: StageWiring,
     settings: StageSettings,
     checkpoints: CheckpointStore,
@@ -156,11 +158,13 @@ impl<S: Stage> StageRunner<S> {
         let key = format!("{}/{}/{}", S::NAME, wiring.input.name(), wiring.partition);
         let restored = restore::<S>(config, &wiring, &checkpoints, &key).await?;
         let Restored { stage, held, next, upcoming, in_force } = restored;
+        let base_revision = stage.base_revision();
         Ok(Self {
             config: config.clone(),
             stage: Some(stage),
             upcoming,
             in_force,
+            base_revision,
             wiring,
             settings,
             checkpoints,
@@ -305,6 +309,7 @@ impl<S: Stage> StageRunner<S> {
         let restored = restore::<S>(&self.config, &self.wiring, &self.checkpoints, &self.key).await?;
         (self.stage, self.held, self.next) = (Some(restored.stage), restored.held, restored.next);
         (self.upcoming, self.in_force) = (restored.upcoming, restored.in_force);
+        self.base_revision = self.stage.as_ref().map_or(0, S::base_revision);
         Ok(())
     }
 
@@ -312,7 +317,9 @@ impl<S: Stage> StageRunner<S> {
     async fn change_settings(&mut self, from: Offset, config: &S::Config) -> Result<(), Error> {
         tracing::info!(stage = S::NAME, offset = from, "the settings of now hold from here on");
         if let Some(stage) = &self.stage {
-            self.stage = Some(S::restore(config, stage.snapshot())?);
+            let mut stage_now = S::restore(config, stage.snapshot())?;
+            stage_now.take_base(&stage.base()?)?;
+            self.stage = Some(stage_now);
         }
         self.in_force = settings_text::<S>(config)?;
         self.checkpoint().await
@@ -337,13 +344,17 @@ impl<S: Stage> StageRunner<S> {
     async fn checkpoint(&mut self) -> Result<(), Error> {
         let begin = Instant::now();
         let Some(stage) = self.stage.take() else { return Ok(()) };
-        let (stage, state) = tokio::task::spawn_blocking(move || {
+        let base_before = self.base_revision;
+        let (stage, (state, base)) = tokio::task::spawn_blocking(move || {
             let state = rmp_serde::to_vec(&stage.snapshot());
-            (stage, state)
+            let base = (stage.base_revision() != base_before).then(|| stage.base()).transpose();
+            (stage, (state, base))
         })
         .await
         .map_err(Error::task)?;
+        let base_revision = stage.base_revision();
         self.stage = Some(stage);
+        let base = base?;
         let state = Some(Bytes::from(state.map_err(|e| {
             Error::caused(ErrorKind::Internal, format!("encode checkpoint \"{}\"", self.key), e)
         })?));
@@ -358,11 +369,13 @@ impl<S: Stage> StageRunner<S> {
             letters_next: if passed(self.held.letter) { letters_end } else { self.held.letter_scan },
             state,
             settings: Some(self.in_force.clone()),
+            base_revision,
         };
         let (checkpoints, key) = (self.checkpoints.clone(), self.key.clone());
-        tokio::task::spawn_blocking(move || checkpoints.save(&key, &checkpoint))
+        tokio::task::spawn_blocking(move || checkpoints.save(&key, &checkpoint, base.as_deref()))
             .await
             .map_err(Error::task)??;
+        self.base_revision = base_revision;
         self.records_since_checkpoint = 0;
         self.last_checkpoint = Instant::now();
         self.checkpoint_cost = begin.elapsed();
@@ -390,7 +403,8 @@ async fn restore<S: Stage>(
 ) -> Result<Restored<S>, Error> {
     let end = wiring.input.end_offset(wiring.partition)?;
     let mut checkpoint = checkpoints.load(key)?.unwrap_or_default();
-    if checkpoint.state.is_some() && checkpoint.state_version != S::STATE_VERSION {
+    let versions = S::STATE_VERSION_MIN..=S::STATE_VERSION;
+    if checkpoint.state.is_some() && !versions.contains(&checkpoint.state_version) {
         tracing::info!(stage = S::NAME, "the checkpoint is of another version: replaying the input");
         checkpoint = Checkpoint::default();
     }
@@ -410,7 +424,11 @@ async fn restore<S: Stage>(
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
         _ => (config.clone(), None),
     };
-    let stage = match checkpoint.state.as_ref().map(|state| read_state::<S>(&first, state)) {
+    let base = match checkpoint.base_revision {
+        0 => Some(Vec::new()),
+        revision => checkpoints.base(key, revision)?,
+    };
+    let stage = match checkpoint.state.as_ref().map(|state| read_state::<S>(&first, state, base.as_deref())) {
         Some(Ok(stage)) => stage,
         None => S::init(&first)?,
         Some(Err(error)) => {
@@ -426,7 +444,7 @@ async fn restore<S: Stage>(
     if checkpoint.settings.as_ref() != Some(&in_force) {
         // The next life must know them even where this one does not come to a checkpoint.
         checkpoint.settings = Some(in_force.clone());
-        checkpoints.save(key, &checkpoint)?;
+        checkpoints.save(key, &checkpoint, None)?;
     }
     let start = wiring.input.watermarks(wiring.partition)?.start;
     Ok(Restored { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
@@ -445,10 +463,13 @@ async fn held_outputs<S: Stage>(
     })
 }
 
-fn read_state<S: Stage>(config: &S::Config, state: &[u8]) -> Result<S, Error> {
+fn read_state<S: Stage>(config: &S::Config, state: &[u8], base: Option<&[u8]>) -> Result<S, Error> {
     let state = rmp_serde::from_slice(state)
         .map_err(|e| Error::caused(ErrorKind::Corrupt, "read the state of a checkpoint", e))?;
-    S::restore(config, state)
+    let mut stage = S::restore(config, state)?;
+    let lost = || Error::new(ErrorKind::Corrupt, "what belongs to a checkpoint is not there");
+    stage.take_base(base.ok_or_else(lost)?)?;
+    Ok(stage)
 }
 
 /// Appends what the log does not hold yet, in order.

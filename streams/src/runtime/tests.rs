@@ -121,6 +121,7 @@ async fn start_parts(
         checkpoints: checkpoints.clone(),
         settings,
         earth: Some(earth),
+        stations: Arc::default(),
         sinks: tables.sinks_of(&tables_of(&stages), fuel),
         stages,
     };

@@ -1,12 +1,15 @@
 //! Stage `pick`: miniSEED records of one raw partition to picks, amplitude traces and watermarks.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
 
-use seislake_model::{Response, SourceId, Timestamp};
+use seislake_model::{Coordinates, ErrorKind, Inventory, Response, SourceId, Timestamp};
 use seislake_mseed::Samples;
 use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker, StationPickerState, Taken};
 use seislake_tables::{TableBatch, picks};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::Error;
 use crate::control::{Stations, station_of};
@@ -23,6 +26,9 @@ const TRACE_ROUNDING_S: f64 = 2.0;
 pub struct PickConfig {
     /// The picker.
     pub settings: PickSettings,
+    /// Stations at the start of the process: they hold for those that the log has not told of, as that of an older version,
+    /// or tells no more, as a damaged one.
+    pub stations: Arc<Inventory>,
     /// Partitions of `waveforms.raw`.
     pub partition_count: u32,
     /// How much later than picks the reader of the watermarks awaits amplitude traces.
@@ -40,11 +46,43 @@ pub struct PickStageSettings {
     agency_id: String,
 }
 
-/// What the stage keeps: pickers and what it was told of stations, by `NETWORK_STATION`.
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What the stage keeps: pickers by `NETWORK_STATION`, and how often it was told of a station. What it was told is its base.
+#[derive(Debug, Default, Serialize)]
 pub struct PickState {
     pickers: BTreeMap<String, StationPickerState>,
-    stations: Stations,
+    stations_revision: u64,
+}
+
+/// Of this version a sequence, of the one before, whose stations came from elsewhere, the map of the pickers alone.
+impl<'de> Deserialize<'de> for PickState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Stored;
+
+        impl<'de> Visitor<'de> for Stored {
+            type Value = PickState;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(formatter, "the state of the stage \"pick\"")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut stored: A) -> Result<PickState, A::Error> {
+                let short = |index| A::Error::invalid_length(index, &"pickers and a number");
+                let pickers = stored.next_element()?.ok_or_else(|| short(0))?;
+                let stations_revision = stored.next_element()?.ok_or_else(|| short(1))?;
+                Ok(PickState { pickers, stations_revision })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut stored: A) -> Result<PickState, A::Error> {
+                let mut pickers = BTreeMap::new();
+                while let Some((station, picker)) = stored.next_entry()? {
+                    pickers.insert(station, picker);
+                }
+                Ok(PickState { pickers, stations_revision: 0 })
+            }
+        }
+
+        deserializer.deserialize_any(Stored)
+    }
 }
 
 /// Picks the records of one raw partition, station by station.
@@ -54,6 +92,9 @@ pub struct PickStage {
     pickers: BTreeMap<String, StationPicker>,
     /// Responses, for amplitudes, and places: what is found takes them along.
     stations: Stations,
+    stations_revision: u64,
+    /// Those of the start, used where the log told nothing.
+    untold: Stations,
     responses: Responses,
     samples: Samples,
     floats: Vec<f64>,
@@ -73,6 +114,7 @@ pub(super) const SPEC: StageSpec = StageSpec {
     start: |builder, context, wiring| {
         let config = PickConfig {
             settings: context.settings.pick.clone(),
+            stations: Arc::clone(&context.stations),
             partition_count: context.partition_count,
             trace_delay_s: context.settings.associate.amplitude_window_s,
             agency_id: context.settings.event.agency_id.clone(),
@@ -92,6 +134,7 @@ fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
 impl Stage for PickStage {
     const NAME: &'static str = "pick";
     const STATE_VERSION: u32 = 4;
+    const STATE_VERSION_MIN: u32 = 3;
     type Config = PickConfig;
     type Settings = PickStageSettings;
     type State = PickState;
@@ -118,6 +161,7 @@ impl Stage for PickStage {
             (Ok(Some(watermark)), _) => self.advance(watermark, out),
             (_, Ok(Some(station))) => {
                 self.stations.take(station);
+                self.stations_revision += 1;
                 self.responses = Responses::default();
                 Ok(())
             }
@@ -128,21 +172,40 @@ impl Stage for PickStage {
 
     fn snapshot(&self) -> Self::State {
         let pickers = self.pickers.iter().map(|(key, picker)| (key.clone(), picker.snapshot())).collect();
-        PickState { pickers, stations: self.stations.clone() }
+        PickState { pickers, stations_revision: self.stations_revision }
     }
 
     fn restore(config: &PickConfig, state: PickState) -> Result<Self, Error> {
-        let PickState { pickers, stations } = state;
+        let PickState { pickers, stations_revision } = state;
         let pickers =
             pickers.into_iter().map(|(key, state)| (key, StationPicker::restore(&config.settings, state)));
         Ok(Self {
             config: config.clone(),
             pickers: pickers.collect(),
-            stations,
+            stations: Stations::default(),
+            stations_revision,
+            untold: Stations::of_inventory(&config.stations),
             responses: Responses::default(),
             samples: Samples::default(),
             floats: Vec::new(),
         })
+    }
+
+    fn base_revision(&self) -> u64 {
+        self.stations_revision
+    }
+
+    fn base(&self) -> Result<Vec<u8>, Error> {
+        rmp_serde::to_vec(&self.stations)
+            .map_err(|e| Error::caused(ErrorKind::Internal, "encode the stations of a checkpoint", e))
+    }
+
+    fn take_base(&mut self, base: &[u8]) -> Result<(), Error> {
+        if self.stations_revision > 0 {
+            self.stations = rmp_serde::from_slice(base)
+                .map_err(|e| Error::caused(ErrorKind::Corrupt, "read the stations of a checkpoint", e))?;
+        }
+        Ok(())
     }
 }
 
@@ -173,7 +236,7 @@ impl PickStage {
             sample_rate_hz: header.rate_hz(),
             samples: &self.floats,
         };
-        let response = self.responses.at(&self.stations, &source_id, start_time);
+        let response = self.responses.at([&self.stations, &self.untold], &source_id, start_time);
         let settings = &self.config.settings;
         let key = source_id.station_key();
         let picker = self.pickers.entry(key).or_insert_with(|| StationPicker::new(settings));
@@ -206,11 +269,11 @@ impl PickStage {
             for mut pick in picks {
                 pick.provenance.agency_id.clone_from(&self.config.agency_id);
                 metrics::counter!("seislake_picks_total", "phase" => pick.phase.as_str()).increment(1);
-                let at = self.stations.coordinates(&pick.source_id, pick.pick_time);
+                let at = place([&self.stations, &self.untold], &pick.source_id, pick.pick_time);
                 out.emit(Message::Pick { pick: Box::new(pick), at })?;
             }
             for mut trace in amplitude_traces {
-                trace.at = self.stations.coordinates(&trace.source_id, trace.start_time);
+                trace.at = place([&self.stations, &self.untold], &trace.source_id, trace.start_time);
                 out.emit(Message::AmplitudeTrace { amplitude_trace: Box::new(trace) })?;
             }
         }
@@ -231,6 +294,11 @@ impl PickStage {
     }
 }
 
+/// Where a channel stood at a time: as the first says that knows its station.
+fn place(of: [&Stations; 2], source_id: &SourceId, time: Timestamp) -> Option<Coordinates> {
+    of.into_iter().find(|stations| stations.know(source_id))?.coordinates(source_id, time)
+}
+
 /// A stretch of time in which a response holds.
 #[derive(Debug)]
 struct ResponseEpoch {
@@ -244,9 +312,11 @@ struct ResponseEpoch {
 struct Responses(HashMap<SourceId, Vec<ResponseEpoch>>);
 
 impl Responses {
-    fn at(&mut self, stations: &Stations, source_id: &SourceId, time: Timestamp) -> Option<&Response> {
+    fn at(&mut self, of: [&Stations; 2], source_id: &SourceId, time: Timestamp) -> Option<&Response> {
         if !self.0.contains_key(source_id) {
-            let channels = stations.of(source_id.network(), source_id.station());
+            let known = of.into_iter().find(|stations| stations.know(source_id));
+            let channels =
+                known.into_iter().flat_map(|known| known.of(source_id.network(), source_id.station()));
             let channels = channels
                 .flat_map(|inventory| &inventory.channels)
                 .filter(|channel| channel.source_id == *source_id);
@@ -266,5 +336,37 @@ impl Responses {
             })?
             .response
             .as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seislake_mseed::{PackSettings, pack};
+
+    use super::*;
+
+    #[test]
+    fn the_state_of_the_version_before_is_taken_over() {
+        let config = PickConfig {
+            settings: PickSettings::default(),
+            stations: Arc::default(),
+            partition_count: 1,
+            trace_delay_s: 60.0,
+            agency_id: String::new(),
+        };
+        let mut stage = PickStage::init(&config).unwrap();
+        let settings = PackSettings::new("FDSN:XX_A__H_H_Z", 0, 100.0);
+        let value = pack(&settings, [1, 2, 3].as_slice()).unwrap().remove(0).into();
+        let record = Record { offset: 0, key: "FDSN:XX_A__H_H_Z".into(), value, arrival_time: None };
+        stage.process(&record, &mut Output::new("pick", WAVEFORMS_RAW, 0)).unwrap();
+        let state = stage.snapshot();
+        let now = rmp_serde::to_vec(&state).unwrap();
+        let before = rmp_serde::to_vec(&state.pickers).unwrap();
+        for (bytes, revision) in [(now, state.stations_revision), (before, 0)] {
+            let read: PickState = rmp_serde::from_slice(&bytes).unwrap();
+            assert_eq!(read.stations_revision, revision);
+            assert_eq!(rmp_serde::to_vec(&read.pickers).unwrap(), rmp_serde::to_vec(&state.pickers).unwrap());
+        }
+        assert!(PickStage::STATE_VERSION_MIN < PickStage::STATE_VERSION);
     }
 }

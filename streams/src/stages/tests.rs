@@ -1,5 +1,7 @@
 //! What the stages say about unusual input; the usual is tested with the whole path in `runtime`.
 
+use std::sync::Arc;
+
 use seislake_model::{
     AmplitudeTrace, Channel, Coordinates, InputUnit, Inventory, Onset, Phase, Pick, Polarity, Provenance,
     Response, SourceId, Timestamp,
@@ -124,6 +126,7 @@ fn a_message_with_a_number_that_is_none_becomes_a_dead_letter() {
 fn a_restored_pick_stage_works_by_the_settings_of_now() {
     let config = |p_snr_min: f64| PickConfig {
         settings: PickSettings { p_snr_min, s_snr_min: p_snr_min, ..PickSettings::default() },
+        stations: Arc::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -192,6 +195,7 @@ fn what_a_partition_says_after_its_end_waits_for_the_others() {
 fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
     let config = PickConfig {
         settings: PickSettings::default(),
+        stations: Arc::default(),
         partition_count: 4,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -210,6 +214,7 @@ fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
 fn the_pick_stage_refuses_what_is_no_record_and_goes_on() {
     let config = PickConfig {
         settings: PickSettings::default(),
+        stations: Arc::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -244,8 +249,14 @@ fn counts(code: &str) -> Vec<i32> {
 
 /// What the pick stage says about that minute at each of the starts; activity flags are set in all records.
 fn picked(inventory: Inventory, starts_s: &[i64], activity: u8) -> Vec<Message> {
+    picked_beside(&Inventory::default(), inventory, starts_s, activity)
+}
+
+/// The same in a home that knows stations of which the log says nothing.
+fn picked_beside(home: &Inventory, inventory: Inventory, starts_s: &[i64], activity: u8) -> Vec<Message> {
     let config = PickConfig {
         settings: PickSettings::default(),
+        stations: Arc::new(home.clone()),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),
@@ -319,6 +330,35 @@ fn amplitudes_are_made_with_the_response_of_the_epoch_of_the_record() {
     assert!((peaks[0] / peaks[1] - 4.0).abs() < 1e-3, "{peaks:?}");
 }
 
+/// A log of before stations stood in it, or one that lost them.
+#[test]
+fn stations_that_the_log_does_not_tell_of_are_those_of_the_home() {
+    let station = |latitude: f64| seislake_model::Station {
+        network: "XX".into(),
+        station: "A".into(),
+        latitude,
+        longitude: 0.0,
+        elevation_m: 0.0,
+        site_name: None,
+        start_time: None,
+        end_time: None,
+        original: None,
+        network_original: None,
+    };
+    let of = |latitude| Inventory { stations: vec![station(latitude)], channels: Vec::new() };
+    let latitudes = |said: Vec<Message>| -> Vec<Option<f64>> {
+        let picks = said.into_iter().filter_map(|said| match said {
+            Message::Pick { at, .. } => Some(at.map(|at| at.latitude)),
+            _ => None,
+        });
+        picks.collect()
+    };
+    let untold = latitudes(picked_beside(&of(7.0), Inventory::default(), &[1000], 0));
+    let told = latitudes(picked_beside(&of(7.0), of(8.0), &[1000], 0));
+    assert!(!untold.is_empty() && untold.iter().all(|latitude| *latitude == Some(7.0)), "{untold:?}");
+    assert!(told.len() == untold.len() && told.iter().all(|latitude| *latitude == Some(8.0)), "{told:?}");
+}
+
 /// Pitfall 20. Wrong today: records that say they hold a calibration pulse (activity flag, bit 0) are picked like any
 /// other; only `inspect` tells them.
 #[test]
@@ -387,6 +427,7 @@ fn changed_states<S: Stage>(config: &S::Config, before: &[Record], after: &[Reco
 fn a_state_with_a_changed_bit_is_refused_or_worked_with() {
     let config = PickConfig {
         settings: PickSettings::default(),
+        stations: Arc::default(),
         partition_count: 1,
         trace_delay_s: 60.0,
         agency_id: String::new(),

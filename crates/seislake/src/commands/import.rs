@@ -6,76 +6,30 @@
 //! A run that is killed is continued by running it again: the gate knows what the log holds. Each phase has a bar of its
 //! own: headers by bytes, records by bytes, stages by messages, and the last commits.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use datafusion::arrow::array::AsArray;
-use futures::{StreamExt, TryStreamExt, stream};
 use seislake_exchange::known_formats::{Format, HEAD_BYTES, recognise};
 use seislake_exchange::{ElevationUnit, read_stations};
-use seislake_model::{ErrorKind, Inventory};
-use seislake_streams::gate::{IngestReport, Offer};
+use seislake_model::Inventory;
 use seislake_streams::runtime::Lag;
-use seislake_streams::source::files::{DamagedFile, FileSettings, FileStream, Plan, Progress, plan};
+use seislake_streams::source::files::{DamagedFile, FileSettings, Plan, Progress, plan};
 use seislake_streams::source::packed::{documents, members};
-use seislake_streams::source::sequence::FileSequence;
-use seislake_tables::{listed, segments};
-use serde::Serialize;
-use tokio::sync::mpsc;
 
 use crate::command_line::{ElevationUnitArg, ImportArgs};
 use crate::interruption::{self, Interrupted, asked_to_stop, or_interrupted};
 use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
-use seislake_lakehouse::import_report::{self, UnusedResponse};
+use seislake_lakehouse::import::{self, Before, Report};
 use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::velocity_model;
 
-/// Bytes of records handed to the gate at once.
-pub(crate) const BATCH_BYTES: usize = 8 << 20;
-/// Batches read ahead of the gate.
-const BATCHES_AHEAD: usize = 2;
-
-/// Batches that the tables and stages may be behind: these are in memory still when they are read.
-const BATCHES_BEHIND: usize = 3;
-
 /// How often the bar of the stages moves.
 const LAGS_EVERY: Duration = Duration::from_millis(250);
-/// A pipeline that has stopped says why within this time.
-const CAUSE_WITHIN: Duration = Duration::from_secs(5);
-
 /// Damaged files that are named; the others are counted.
 const DAMAGED_FILES_NAMED: usize = 10;
-
-const DEAD_LETTERS: &str = "SELECT count(*) FROM stream.dead_letters";
-
-/// What an import did, and what the home holds now.
-#[derive(Debug, Serialize)]
-struct Report {
-    files: usize,
-    skipped_files: usize,
-    /// Files of which nothing could be used: dead letters.
-    refused_files: usize,
-    records: u64,
-    accepted_records: u64,
-    accepted_samples: u64,
-    duplicate_records: u64,
-    new_dead_letters: u64,
-    elapsed_s: f64,
-    samples_per_s: f64,
-    peak_memory_bytes: Option<u64>,
-    /// Rows of the whole home.
-    rows: BTreeMap<&'static str, i64>,
-    /// Why there are no events, or events without magnitudes, or some twice, and where picks may be missing.
-    reasons: Vec<String>,
-    /// Channels that give no amplitudes for magnitudes, each with its reason.
-    unused_responses: Vec<UnusedResponse>,
-}
 
 pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     interruption::listen();
@@ -101,6 +55,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     if let (Some(name), None) = (velocity_model, &earth) {
         bail!("--velocity-model {name} is for locating events: an archive takes records only");
     }
+    let changes = !args.stations.is_empty() || velocity_model.is_some();
     // Stations without a network wait for the waveforms, which name it.
     let nameless = stations.lacks_networks().then(|| std::mem::take(&mut stations));
     let recognise = |head: &[u8]| recognise(head).map(|format| format.to_string());
@@ -109,48 +64,30 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         let engine = Engine::start(&home, &settings, Workload::Bulk, stations, earth).await?;
         let planned = scan(args.paths.clone(), file_settings).await?;
         if let Some(stations) = nameless {
-            let stations = named_after_waveforms(stations, &planned, &engine).await?;
-            engine.add_stations(stations).await?;
+            engine.add_stations(named_after_waveforms(stations, &planned, &engine).await?).await?;
         }
         anyhow::Ok((engine, planned))
     };
     let (engine, planned) =
         or_interrupted(begun, || "the import was interrupted before it read a record".to_owned()).await?;
     let nothing_read = nothing_read(&planned, &args);
-    let letters_before = engine.lakehouse.count(DEAD_LETTERS).await?;
-    // What goes on with an open session has no seam.
-    let log_before = (!engine.gate.is_open().await?).then(|| engine.pipeline.mark()).transpose()?;
-    let before = match purpose {
-        Purpose::Whole => engine.lakehouse.catalogue().await?,
-        Purpose::Archive { .. } => Vec::new(),
-    };
+    let before = Before::of(&engine, purpose, changes).await?;
     warn_of_damage(&planned.damaged_files, &args);
-    let refused_files = planned.damaged_files.iter().filter(|file| file.record_count == 0).count();
-    let mut report = Report {
-        files: planned.file_count(),
-        skipped_files: planned.skipped_files.len(),
-        refused_files,
-        records: planned.record_count,
-        accepted_records: 0,
-        accepted_samples: 0,
-        duplicate_records: 0,
-        new_dead_letters: 0,
-        elapsed_s: 0.0,
-        samples_per_s: 0.0,
-        peak_memory_bytes: None,
-        rows: BTreeMap::new(),
-        reasons: Vec::new(),
-        unused_responses: Vec::new(),
-    };
+    let mut report = Report::of(&planned);
+    // New stations or a new model end no stream: a live one goes on.
+    let has_records = planned.record_count > 0;
     let work = async {
-        let ingested = ingest(&engine, planned, purpose).await?;
-        finish(&engine).await?;
+        let bar = bytes_progress(planned.total_bytes);
+        bar.set_message("reading records");
+        let ingested = import::ingest(&engine, planned, purpose, &|bytes| bar.set_position(bytes)).await?;
+        bar.finish_and_clear();
+        finish(&engine, has_records).await?;
         anyhow::Ok(ingested)
     };
     let ingested = tokio::select! {
         ingested = work => match ingested {
             Ok(ingested) => ingested,
-            Err(error) => return Err(cause(&engine, error).await),
+            Err(error) => return Err(import::cause(&engine, error).await),
         },
         error = engine.pipeline.failed() => return Err(error.into()),
         asked = asked_to_stop() => {
@@ -163,36 +100,9 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
             return Err(Interrupted::new(asked, sentence).into());
         }
     };
-    report.accepted_records = ingested.accepted;
-    report.accepted_samples = ingested.samples;
-    report.duplicate_records = ingested.duplicates;
     engine.stop().await?;
-    report.elapsed_s = begin.elapsed().as_secs_f64();
-    report.samples_per_s = report.accepted_samples as f64 / report.elapsed_s;
     report.peak_memory_bytes = peak_memory_bytes();
-    for (name, table) in
-        [("packets", "waveform.packets"), ("picks", "bulletin.picks"), ("events", "bulletin.events_current")]
-    {
-        report.rows.insert(name, engine.lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
-    }
-    let letters = engine.lakehouse.count(DEAD_LETTERS).await?;
-    report.rows.insert("dead_letters", letters);
-    report.new_dead_letters = match purpose {
-        // Those of the stages, too.
-        Purpose::Whole => u64::try_from(letters - letters_before).unwrap_or(0),
-        // Other shares may be filled meanwhile.
-        Purpose::Archive { .. } => ingested.dead_letters,
-    };
-    if purpose == Purpose::Whole {
-        let inventory = engine.stations.current();
-        report.reasons = import_report::reasons(&engine.lakehouse, &inventory, &settings).await?;
-        if let Some(before) = &log_before {
-            let warm_up_s = settings.pick.warm_up_s;
-            report.reasons.extend(import_report::seams(&engine.lakehouse, before.ends(), warm_up_s).await?);
-        }
-        report.reasons.extend(import_report::declared_twice(&before, &engine.lakehouse.catalogue().await?));
-        report.unused_responses = import_report::unused_responses(&engine.lakehouse, &inventory).await?;
-    }
+    report.complete(&engine, &settings, &before, ingested, begin.elapsed()).await?;
     if args.json {
         print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else {
@@ -202,7 +112,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
 }
 
 /// Ends the stream and waits until everything has passed the stages and is committed.
-async fn finish(engine: &Engine) -> anyhow::Result<()> {
+async fn finish(engine: &Engine, has_records: bool) -> anyhow::Result<()> {
     let bar = messages_progress();
     bar.set_message("finding events");
     // Messages that were done before this phase are none of its own.
@@ -226,18 +136,10 @@ async fn finish(engine: &Engine) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        finished = engine.finish() => finished,
+        finished = engine.finish(), if has_records => finished,
+        settled = engine.settle(), if !has_records => settled,
         () = show => Ok(()),
     }
-}
-
-/// Why the work failed: where the pipeline has stopped, its own cause, not that somebody waited for it in vain.
-async fn cause(engine: &Engine, error: anyhow::Error) -> anyhow::Error {
-    let stopped = |error: &seislake_streams::Error| error.kind == ErrorKind::Unavailable;
-    if !error.chain().any(|cause| cause.downcast_ref().is_some_and(stopped)) {
-        return error;
-    }
-    tokio::time::timeout(CAUSE_WITHIN, engine.pipeline.failed()).await.map_or(error, Into::into)
 }
 
 /// Why an import that was given paths read no record at all; `None` where it did.
@@ -263,25 +165,14 @@ fn recognised(path: &Path) -> Option<Format> {
     recognise(&members(path).ok()?.first()?.head(HEAD_BYTES))
 }
 
-/// Gives stations that are listed without a network those of the waveforms at hand: of the files to be imported, and of
-/// the home. Those that neither know are left out, by name.
+/// Gives stations without a network those of the waveforms; the operator is told which are left out.
 async fn named_after_waveforms(
-    mut stations: Inventory,
+    stations: Inventory,
     planned: &Plan,
     engine: &Engine,
 ) -> anyhow::Result<Inventory> {
-    let columns = listed(&[segments::names::station, segments::names::network]);
-    let sql = format!("SELECT DISTINCT {columns} FROM {}", segments::TABLE);
-    let mut networks = planned.networks.clone();
-    let mut batches = seislake_query::query(&engine.lakehouse.session()?, &sql).await?;
-    while let Some(batch) = batches.try_next().await? {
-        let (codes, names) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
-        for (code, network) in codes.iter().flatten().zip(names.iter().flatten()) {
-            networks.entry(code.to_owned()).or_default().insert(network.to_owned());
-        }
-    }
-    let unknown = stations
-        .name_networks(|code| networks.get(code).into_iter().flatten().cloned().collect::<Vec<String>>());
+    let (stations, unknown) =
+        import::named_after_waveforms(stations, planned.networks.clone(), &engine.lakehouse).await?;
     let listed: Vec<String> = unknown.iter().take(STATIONS_NAMED).cloned().collect();
     let more = if unknown.len() > listed.len() { ", …" } else { "" };
     let words = "listed without a network code, and no waveform at hand names it: say --network CODE";
@@ -362,69 +253,6 @@ fn warn_of_damage(files: &[DamagedFile], args: &ImportArgs) {
     }
 }
 
-/// Reads on a thread of its own, checks the next records while the last ones are appended: files, gate and stages work
-/// side by side.
-async fn ingest(engine: &Engine, planned: Plan, purpose: Purpose) -> anyhow::Result<IngestReport> {
-    let bar = bytes_progress(planned.total_bytes);
-    bar.set_message("reading records");
-    let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
-    let read_bytes = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&read_bytes);
-    let reader = tokio::task::spawn_blocking(move || {
-        let mut source = Source::of(planned, purpose);
-        loop {
-            let (offers, bytes) = source.next(BATCH_BYTES)?;
-            counted.store(bytes, Ordering::Relaxed);
-            if offers.is_empty() || sender.blocking_send(offers).is_err() {
-                return Ok::<_, seislake_streams::Error>(());
-            }
-        }
-    });
-    let batches = stream::unfold(batches, async |mut batches| Some((batches.recv().await?, batches)));
-    let checked = batches.map(|offers| engine.gate.check(offers)).buffered(BATCHES_AHEAD);
-    let mut checked = std::pin::pin!(checked);
-    let mut total = IngestReport::default();
-    let mut marks = VecDeque::new();
-    while let Some(offers) = checked.next().await {
-        total.add(engine.gate.append(offers?).await?);
-        marks.push_back(engine.pipeline.mark()?);
-        if marks.len() > BATCHES_BEHIND
-            && let Some(mark) = marks.pop_front()
-        {
-            engine.pipeline.passed(&mark).await?;
-        }
-        bar.set_position(read_bytes.load(Ordering::Relaxed));
-    }
-    reader.await??;
-    bar.finish_and_clear();
-    Ok(total)
-}
-
-/// The records in the order that the work needs.
-enum Source {
-    /// By time over all stations: events are found as time moves on.
-    Merged(FileStream),
-    /// File by file: rows of a channel lie together.
-    Sequence(FileSequence),
-}
-
-impl Source {
-    fn of(planned: Plan, purpose: Purpose) -> Self {
-        match purpose {
-            Purpose::Archive { .. } => Self::Sequence(planned.sequence()),
-            Purpose::Whole => Self::Merged(planned.stream()),
-        }
-    }
-
-    /// The next offers, and the bytes read so far.
-    fn next(&mut self, bytes_max: usize) -> Result<(Vec<Offer>, u64), seislake_streams::Error> {
-        match self {
-            Self::Merged(source) => Ok((source.next_offers(bytes_max)?, source.bytes())),
-            Self::Sequence(source) => Ok((source.next_offers(bytes_max)?, source.bytes())),
-        }
-    }
-}
-
 /// Largest resident memory of this process so far.
 fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -458,6 +286,6 @@ fn describe(report: &Report) -> String {
         text.push_str(reason);
         text.push('\n');
     }
-    text.push_str(&import_report::describe(&report.unused_responses));
+    text.push_str(&import::describe(&report.unused_responses));
     text
 }

@@ -29,7 +29,10 @@ mod versions;
 pub use aic::{Split, aic, split};
 pub use filter_picker::{FilterPicker, FilterPickerSettings, Trigger};
 pub use settings::PickSettings;
-pub use station::{PickOutput, Piece, StationPicker, StationPickerState, Taken, horizontal as is_horizontal};
+pub use station::{
+    PickOutput, Piece, StationPicker, StationPickerState, Taken, horizontal as is_horizontal,
+    picked_for_p as is_vertical,
+};
 
 #[cfg(test)]
 mod tests;

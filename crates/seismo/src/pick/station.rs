@@ -196,6 +196,11 @@ fn seismometer(source_id: &SourceId) -> bool {
     }
 }
 
+/// A vertical component of a seismometer: what a P is looked for on.
+pub fn picked_for_p(source_id: &SourceId) -> bool {
+    seismometer(source_id) && vertical(source_id)
+}
+
 /// A vertical component by its code.
 pub(super) fn vertical(source_id: &SourceId) -> bool {
     source_id.orientation() == Some('Z')

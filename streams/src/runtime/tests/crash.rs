@@ -216,6 +216,7 @@ fn parts() -> [Part; 3] {
 /// The rows after all parts, each in lives of pseudo-random length, or undisturbed without a seed; and the number of lives.
 fn in_parts(seed: Option<u64>) -> (BTreeMap<String, Vec<String>>, usize) {
     let (log, checkpoints, tables) = (Log::memory(), CheckpointStore::memory().unwrap(), Tables::default());
+    let index = tempfile::tempdir().unwrap();
     let (mut random, mut lives) = (seed.unwrap_or_default(), 0);
     for part in parts() {
         for life in 1.. {
@@ -224,9 +225,9 @@ fn in_parts(seed: Option<u64>) -> (BTreeMap<String, Vec<String>>, usize) {
             let steps = (random >> 33) as i64 % (20 + 10 * life);
             let fuel = if seed.is_some() { Fuel::new(steps) } else { Fuel::endless() };
             let work = |log: Arc<Log>, checkpoints, _| {
-                let (part, tables, fuel) = (&part, &tables, &fuel);
+                let (part, tables, fuel, index) = (&part, &tables, &fuel, index.path());
                 async move {
-                    let gate = Gate::open(&log, PARTITIONS, None).await.unwrap();
+                    let gate = Gate::open(&log, PARTITIONS, Some(index)).await.unwrap();
                     gate.announce(Arc::new(part.inventory.clone())).await.unwrap();
                     let pipeline = start_parts(
                         part.settings.clone(),

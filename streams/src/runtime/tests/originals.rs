@@ -39,6 +39,7 @@ async fn archive(log: &Arc<Log>, tables: &Tables, store: &Arc<MemoryStore>, bloc
         },
         stages: all_stages(),
         earth: None,
+        stations: Arc::default(),
         sinks: tables.sinks(&Fuel::endless()),
         raw_store: Some(Arc::<MemoryStore>::clone(store)),
     };

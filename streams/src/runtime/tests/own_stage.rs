@@ -110,6 +110,7 @@ async fn start_stages(log: &Arc<Log>, tables: &Tables, stages: Vec<&'static Stag
         checkpoints: CheckpointStore::memory().unwrap(),
         settings: settings(),
         earth: Some(world().earth.clone()),
+        stations: Arc::default(),
         sinks: tables.sinks_of(&tables_of(&stages), &Fuel::endless()),
         stages,
     };

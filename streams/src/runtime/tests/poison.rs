@@ -166,7 +166,7 @@ async fn checkpoints_that_cannot_be_read_make_stages_replay() {
             if round == 2 {
                 bytes = rmp_serde::to_vec(&(2_u32, 1_u64 << 60, 0_u64, 0_u64, None::<Bytes>)).unwrap();
             }
-            checkpoints.save_bytes(key, &bytes).unwrap();
+            checkpoints.save_bytes(key, &bytes, None).unwrap();
         }
         import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
         assert!(&tables.rows() == undisturbed(), "round {round}");

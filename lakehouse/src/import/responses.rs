@@ -26,7 +26,7 @@ pub struct UnusedResponse {
 }
 
 /// Channels without a response that can be used; none where no stations are known at all, for that is said elsewhere.
-pub async fn unused_responses(
+pub(super) async fn unused_responses(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
 ) -> anyhow::Result<Vec<UnusedResponse>> {

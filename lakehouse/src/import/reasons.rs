@@ -44,6 +44,10 @@ struct Findings {
     picked_stations: BTreeSet<String>,
     /// ... of which no place is known.
     unknown_stations: BTreeSet<String>,
+    /// ... of them, those that the station files list, with no epoch at the time of the picks.
+    out_of_epoch: BTreeSet<String>,
+    /// ... whose picks were made before it was known where they stand: they locate nothing.
+    placed_late: BTreeSet<String>,
     event_count: i64,
     events_with_magnitude: i64,
     response_count: usize,
@@ -54,7 +58,7 @@ struct Findings {
 }
 
 /// Sentences that say why there is less than was hoped for; none where all is there.
-pub async fn reasons(
+pub(super) async fn reasons(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
     settings: &Settings,
@@ -67,7 +71,7 @@ pub async fn reasons(
 
 /// An earthquake is declared from the records of one import; those of further stations that come later declare it again.
 /// Both lists are sorted by origin time.
-pub fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Option<String> {
+pub(super) fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Option<String> {
     let known: BTreeSet<&str> = before.iter().map(|event| event.id.as_str()).collect();
     let place = |event: &CatalogueEvent| SurfacePoint::new(event.latitude, event.longitude);
     let near = |event: &&CatalogueEvent| {
@@ -86,9 +90,9 @@ pub fn declared_twice(before: &[CatalogueEvent], after: &[CatalogueEvent]) -> Op
     }
 }
 
-/// Channels that go on where an earlier import left them: its end was the end of the picker's run, which warms up again.
+/// Channels that go on where an earlier import left them, or end where it begins: its end was the end of the picker's run, which warms up again.
 /// `before`: where each partition of the log ended before this import.
-pub async fn seams(
+pub(super) async fn seams(
     lakehouse: &Lakehouse,
     before: &[Offset],
     warm_up_s: f64,
@@ -104,16 +108,18 @@ pub async fn seams(
     let (source_id, start_ns, end_ns) =
         (segments::names::source_id, segments::names::start_ns, segments::names::end_ns);
     let sql = format!(
-        "SELECT count(*) FROM (SELECT {source_id}, min({start_ns}) AS begins FROM {table} WHERE {is_new} GROUP BY 1) AS new \
-         JOIN (SELECT {source_id}, max({end_ns}) AS ended FROM {table} WHERE NOT ({is_new}) GROUP BY 1) AS old \
-         ON new.{source_id} = old.{source_id} WHERE begins > ended AND begins - ended < {}",
-        SEAM_S * NANOS_PER_S,
+        "SELECT count(DISTINCT new.{source_id}) FROM (SELECT {source_id}, min({start_ns}) AS begins, max({end_ns}) AS ends \
+         FROM {table} WHERE {is_new} GROUP BY 1) AS new \
+         JOIN (SELECT {source_id}, {start_ns} AS began, {end_ns} AS ended FROM {table} WHERE NOT ({is_new})) AS old \
+         ON new.{source_id} = old.{source_id} WHERE (begins > ended AND begins - ended < {near}) \
+         OR (began > ends AND began - ends < {near})",
+        near = SEAM_S * NANOS_PER_S,
         table = segments::TABLE,
     );
     Ok(match lakehouse.count(&sql).await? {
         0 => None,
         count => Some(format!(
-            "{count} channels go on where an earlier import ended: an import ends the time of the picker, which picks \
+            "{count} channels go on where an earlier import ended, or end where it begins: an import ends the time of the picker, which picks \
              nothing in the first {warm_up_s} s behind (pick.warm_up_s), nor an earthquake across; import what belongs \
              together at once"
         )),
@@ -133,12 +139,19 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
         dead_letters::TABLE,
         dead_letters::names::stage
     );
-    let vertical = format!(
-        "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIKE '%Z' LIMIT 1) AS vertical",
-        segments::TABLE,
-        segments::names::channel
+    let nowhere = format!(
+        "SELECT DISTINCT {reason} FROM {} WHERE {} = 'associate' AND {reason} LIKE '{NO_COORDINATES}%'",
+        dead_letters::TABLE,
+        dead_letters::names::stage,
+        reason = dead_letters::names::reason,
     );
-    let (mut picked, mut placed) = (BTreeSet::new(), BTreeSet::new());
+    let recorded = format!("SELECT DISTINCT {} FROM {}", segments::names::source_id, segments::TABLE);
+    let recorded = rows(lakehouse, &recorded).await?;
+    let has_vertical = recorded
+        .iter()
+        .flatten()
+        .any(|id| id.parse().is_ok_and(|id| seislake_seismo::pick::is_vertical(&id)));
+    let (mut picked, mut placed, mut out_of_epoch) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for row in rows(lakehouse, &picked_channels).await? {
         let [source_id, first_ns] = row.as_slice() else { continue };
         // An id that cannot be read has no place.
@@ -146,8 +159,18 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
         let station = format!("{}.{}", source_id.network(), source_id.station());
         if inventory.coordinates(&source_id, Timestamp::from_nanos(first_ns.parse()?)).is_some() {
             placed.insert(station.clone());
+        } else if lists(inventory, &source_id) {
+            out_of_epoch.insert(station.clone());
         }
         picked.insert(station);
+    }
+    let mut placed_late = BTreeSet::new();
+    for row in rows(lakehouse, &nowhere).await? {
+        let station = row.first().and_then(|reason| reason.split('"').nth(1)).unwrap_or_default();
+        let station = station.replacen('_', ".", 1);
+        if placed.contains(&station) {
+            placed_late.insert(station);
+        }
     }
     let mut location_refusals = Vec::new();
     for row in rows(lakehouse, &refused).await? {
@@ -158,8 +181,10 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
     Ok(Findings {
         packet_count: lakehouse.count("SELECT count(*) FROM waveform.packets").await?,
         known_station_count: inventory.stations.len(),
-        has_vertical: lakehouse.count(&vertical).await? > 0,
+        has_vertical,
         pick_count: lakehouse.count("SELECT count(*) FROM bulletin.picks").await?,
+        out_of_epoch: out_of_epoch.difference(&placed).cloned().collect(),
+        placed_late,
         unknown_stations: picked.difference(&placed).cloned().collect(),
         picked_stations: picked,
         event_count: lakehouse.count("SELECT count(*) FROM bulletin.events_current").await?,
@@ -209,11 +234,27 @@ fn sentences(found: &Findings, settings: &AssociateSettings) -> Vec<String> {
         };
         sentences.push(format!("{without} of {} events have no magnitude: {why}", found.event_count));
     }
+    if found.event_count > 0 && !found.placed_late.is_empty() {
+        sentences.push(format!("picks of {} {PLACED_LATE}", named(&found.placed_late)));
+    }
     if found.event_count > 0 && !found.unknown_stations.is_empty() {
         sentences
             .push(format!("picks of {} located nothing: {WHERE_UNKNOWN}", named(&found.unknown_stations)));
     }
     sentences
+}
+
+/// How the stage `associate` begins to refuse the picks of a station, whose key follows in quotation marks.
+const NO_COORDINATES: &str = "no coordinates for station ";
+
+const PLACED_LATE: &str = "were made before it was known where they stand, and what was picked is not picked again: \
+                           import stations and records together into a new home";
+
+/// Whether there is any epoch of the station, whenever it holds.
+fn lists(inventory: &Inventory, source_id: &SourceId) -> bool {
+    inventory.stations.iter().any(|epoch| {
+        epoch.station == source_id.station() && [source_id.network(), ""].contains(&epoch.network.as_str())
+    })
 }
 
 const WHERE_UNKNOWN: &str = "no station file says where they stand (--stations)";
@@ -234,6 +275,12 @@ fn no_event(found: &Findings, settings: &AssociateSettings) -> String {
     if found.known_station_count == 0 {
         return format!("{picks}, but no stations are known; give --stations and import into a new home");
     }
+    if !found.out_of_epoch.is_empty() && placed_count < settings.stations_min {
+        return format!(
+            "{picks}, but the epochs that the station files give to {} do not hold at the time of the records",
+            named(&found.out_of_epoch)
+        );
+    }
     if placed_count == 0 {
         return format!(
             "{picks}, and of none of these is it known where it stands: {} in the records, {} stations in the station \
@@ -241,6 +288,9 @@ fn no_event(found: &Findings, settings: &AssociateSettings) -> String {
             named(&found.unknown_stations),
             found.known_station_count
         );
+    }
+    if !found.placed_late.is_empty() {
+        return format!("{picks}, but the picks of {} {PLACED_LATE}", named(&found.placed_late));
     }
     let unknown = if found.unknown_stations.is_empty() {
         String::new()
@@ -367,6 +417,17 @@ mod tests {
             &["3 groups", "2: the error ellipse reaches 113 km", "1: too few phases"],
         );
         says(&found(), &["no group of them", "evidence_min", "18"]);
+        let late = Findings { placed_late: set(&["A.1", "A.2"]), ..found() };
+        says(&late, &["the picks of A.1, A.2 were made before", "new home"]);
+        says(
+            &Findings { event_count: 1, events_with_magnitude: 1, ..late },
+            &["picks of A.1, A.2 were made before"],
+        );
+        let all = found().picked_stations;
+        says(
+            &Findings { unknown_stations: all.clone(), out_of_epoch: all, ..found() },
+            &["epochs", "do not hold at the time of the records"],
+        );
     }
 
     #[test]

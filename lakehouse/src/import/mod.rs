@@ -1,0 +1,260 @@
+//! An import: files into a running home, and what is to be said of it afterwards.
+
+mod reasons;
+mod responses;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use datafusion::arrow::array::AsArray;
+use futures::{StreamExt, TryStreamExt, stream};
+use seislake_model::{CatalogueEvent, ErrorKind, Inventory};
+use seislake_streams::gate::{IngestReport, Offer};
+use seislake_streams::runtime::Mark;
+use seislake_streams::source::files::{FileStream, Plan};
+use seislake_streams::source::sequence::FileSequence;
+use seislake_tables::{listed, segments};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use self::reasons::{declared_twice, reasons, seams};
+use self::responses::unused_responses;
+pub use self::responses::{UnusedResponse, describe};
+use crate::home::Purpose;
+use crate::settings::Settings;
+use crate::{Engine, Lakehouse};
+
+/// Bytes of records handed to the gate at once.
+pub const BATCH_BYTES: usize = 8 << 20;
+/// Batches read ahead of the gate.
+const BATCHES_AHEAD: usize = 2;
+
+/// Batches that the tables and stages may be behind: these are in memory still when they are read.
+const BATCHES_BEHIND: usize = 3;
+
+/// A pipeline that has stopped says why within this time.
+const CAUSE_WITHIN: Duration = Duration::from_secs(5);
+
+const ALL_THERE: &str = "all of these records were there already: what was found in them stays as it was found; to work on \
+                         them with other stations or another velocity model, import both into a new home";
+
+const DEAD_LETTERS: &str = "SELECT count(*) FROM stream.dead_letters";
+
+/// What an import did, and what the home holds now.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    pub files: usize,
+    pub skipped_files: usize,
+    /// Files of which nothing could be used: dead letters.
+    pub refused_files: usize,
+    pub records: u64,
+    pub accepted_records: u64,
+    pub accepted_samples: u64,
+    pub duplicate_records: u64,
+    pub new_dead_letters: u64,
+    pub elapsed_s: f64,
+    pub samples_per_s: f64,
+    pub peak_memory_bytes: Option<u64>,
+    /// Rows of the whole home.
+    pub rows: BTreeMap<&'static str, i64>,
+    /// Why there are no events, or events without magnitudes, or some twice, and where picks may be missing.
+    pub reasons: Vec<String>,
+    /// Channels that give no amplitudes for magnitudes, each with its reason.
+    pub unused_responses: Vec<UnusedResponse>,
+}
+
+impl Report {
+    /// What the plan says of it.
+    #[must_use]
+    pub fn of(planned: &Plan) -> Self {
+        Self {
+            files: planned.file_count(),
+            skipped_files: planned.skipped_files.len(),
+            refused_files: planned.damaged_files.iter().filter(|file| file.record_count == 0).count(),
+            records: planned.record_count,
+            ..Self::default()
+        }
+    }
+
+    /// Adds what became of it, and what the home holds now.
+    ///
+    /// # Errors
+    /// A lake that cannot be read.
+    pub async fn complete(
+        &mut self,
+        engine: &Engine,
+        settings: &Settings,
+        before: &Before,
+        ingested: IngestReport,
+        elapsed: Duration,
+    ) -> anyhow::Result<()> {
+        let lakehouse = &engine.lakehouse;
+        self.accepted_records = ingested.accepted;
+        self.accepted_samples = ingested.samples;
+        self.duplicate_records = ingested.duplicates;
+        self.elapsed_s = elapsed.as_secs_f64();
+        self.samples_per_s = self.accepted_samples as f64 / self.elapsed_s;
+        for (name, table) in [
+            ("packets", "waveform.packets"),
+            ("picks", "bulletin.picks"),
+            ("events", "bulletin.events_current"),
+        ] {
+            self.rows.insert(name, lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
+        }
+        let letters = lakehouse.count(DEAD_LETTERS).await?;
+        self.rows.insert("dead_letters", letters);
+        let Purpose::Whole = before.purpose else {
+            // Other shares may be filled meanwhile.
+            self.new_dead_letters = ingested.dead_letters;
+            return Ok(());
+        };
+        // Those of the stages, too.
+        self.new_dead_letters = u64::try_from(letters - before.letters).unwrap_or(0);
+        let inventory = engine.stations.current();
+        self.reasons = reasons(lakehouse, &inventory, settings).await?;
+        if before.changes && self.accepted_records == 0 && self.duplicate_records > 0 {
+            self.reasons.push(ALL_THERE.to_owned());
+        }
+        if let Some(log) = &before.log {
+            self.reasons.extend(seams(lakehouse, log.ends(), settings.pick.warm_up_s).await?);
+        }
+        self.reasons.extend(declared_twice(&before.catalogue, &lakehouse.catalogue().await?));
+        self.unused_responses = unused_responses(lakehouse, &inventory).await?;
+        Ok(())
+    }
+}
+
+/// What a home held before an import.
+#[derive(Debug)]
+pub struct Before {
+    purpose: Purpose,
+    /// Stations or a velocity model were given.
+    changes: bool,
+    letters: i64,
+    /// Ends of the log; `None` where a session is open: what goes on with it has no seam.
+    log: Option<Mark>,
+    catalogue: Vec<CatalogueEvent>,
+}
+
+impl Before {
+    /// As it is now; `changes`: stations or a velocity model were given.
+    ///
+    /// # Errors
+    /// A lake or log that cannot be read.
+    pub async fn of(engine: &Engine, purpose: Purpose, changes: bool) -> anyhow::Result<Self> {
+        let letters = engine.lakehouse.count(DEAD_LETTERS).await?;
+        let log = (!engine.gate.is_open().await?).then(|| engine.pipeline.mark()).transpose()?;
+        let catalogue = match purpose {
+            Purpose::Whole => engine.lakehouse.catalogue().await?,
+            Purpose::Archive { .. } => Vec::new(),
+        };
+        Ok(Self { purpose, changes, letters, log, catalogue })
+    }
+}
+
+/// Why the work failed: where the pipeline has stopped, its own cause, not that somebody waited for it in vain.
+pub async fn cause(engine: &Engine, error: anyhow::Error) -> anyhow::Error {
+    let stopped = |error: &seislake_streams::Error| error.kind == ErrorKind::Unavailable;
+    if !error.chain().any(|cause| cause.downcast_ref().is_some_and(stopped)) {
+        return error;
+    }
+    tokio::time::timeout(CAUSE_WITHIN, engine.pipeline.failed()).await.map_or(error, Into::into)
+}
+
+/// Gives stations that are listed without a network those of the waveforms at hand: of the files to be imported, and of
+/// the home. Those that neither know are left out.
+///
+/// `networks` are those of the files, by station code. Returns the stations, and the codes that are left out.
+///
+/// # Errors
+/// A lake that cannot be read.
+pub async fn named_after_waveforms(
+    mut stations: Inventory,
+    mut networks: BTreeMap<String, BTreeSet<String>>,
+    lakehouse: &Lakehouse,
+) -> anyhow::Result<(Inventory, Vec<String>)> {
+    let columns = listed(&[segments::names::station, segments::names::network]);
+    let sql = format!("SELECT DISTINCT {columns} FROM {}", segments::TABLE);
+    let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
+    while let Some(batch) = batches.try_next().await? {
+        let (codes, names) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+        for (code, network) in codes.iter().flatten().zip(names.iter().flatten()) {
+            networks.entry(code.to_owned()).or_default().insert(network.to_owned());
+        }
+    }
+    let unknown = stations
+        .name_networks(|code| networks.get(code).into_iter().flatten().cloned().collect::<Vec<String>>());
+    Ok((stations, unknown))
+}
+
+/// Reads on a thread of its own, checks the next records while the last ones are appended: files, gate and stages work
+/// side by side.
+///
+/// `read` hears of the bytes read so far.
+///
+/// # Errors
+/// Files that cannot be read any more, a log or a pipeline that has stopped: [`cause`] tells why.
+pub async fn ingest(
+    engine: &Engine,
+    planned: Plan,
+    purpose: Purpose,
+    read: &(dyn Fn(u64) + Send + Sync),
+) -> anyhow::Result<IngestReport> {
+    let (sender, batches) = mpsc::channel(BATCHES_AHEAD);
+    let read_bytes = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&read_bytes);
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut source = Source::of(planned, purpose);
+        loop {
+            let (offers, bytes) = source.next(BATCH_BYTES)?;
+            counted.store(bytes, Ordering::Relaxed);
+            if offers.is_empty() || sender.blocking_send(offers).is_err() {
+                return Ok::<_, seislake_streams::Error>(());
+            }
+        }
+    });
+    let batches = stream::unfold(batches, async |mut batches| Some((batches.recv().await?, batches)));
+    let checked = batches.map(|offers| engine.gate.check(offers)).buffered(BATCHES_AHEAD);
+    let mut checked = std::pin::pin!(checked);
+    let mut total = IngestReport::default();
+    let mut marks = VecDeque::new();
+    while let Some(offers) = checked.next().await {
+        total.add(engine.gate.append(offers?).await?);
+        marks.push_back(engine.pipeline.mark()?);
+        if marks.len() > BATCHES_BEHIND
+            && let Some(mark) = marks.pop_front()
+        {
+            engine.pipeline.passed(&mark).await?;
+        }
+        read(read_bytes.load(Ordering::Relaxed));
+    }
+    reader.await??;
+    Ok(total)
+}
+
+/// The records in the order that the work needs.
+enum Source {
+    /// By time over all stations: events are found as time moves on.
+    Merged(FileStream),
+    /// File by file: rows of a channel lie together.
+    Sequence(FileSequence),
+}
+
+impl Source {
+    fn of(planned: Plan, purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Archive { .. } => Self::Sequence(planned.sequence()),
+            Purpose::Whole => Self::Merged(planned.stream()),
+        }
+    }
+
+    /// The next offers, and the bytes read so far.
+    fn next(&mut self, bytes_max: usize) -> Result<(Vec<Offer>, u64), seislake_streams::Error> {
+        match self {
+            Self::Merged(source) => Ok((source.next_offers(bytes_max)?, source.bytes())),
+            Self::Sequence(source) => Ok((source.next_offers(bytes_max)?, source.bytes())),
+        }
+    }
+}
