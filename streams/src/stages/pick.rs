@@ -367,6 +367,6 @@ mod tests {
             assert_eq!(read.stations_revision, revision);
             assert_eq!(rmp_serde::to_vec(&read.pickers).unwrap(), rmp_serde::to_vec(&state.pickers).unwrap());
         }
-        assert!(PickStage::STATE_VERSION_MIN < PickStage::STATE_VERSION);
+        const { assert!(PickStage::STATE_VERSION_MIN < PickStage::STATE_VERSION) };
     }
 }
