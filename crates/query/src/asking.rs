@@ -16,8 +16,12 @@ pub(crate) fn small_session() -> SessionContext {
 
 /// All rows (`a,b;a,b`, nulls empty), or the sentence.
 pub(crate) async fn answer(sql: &str) -> Result<String, String> {
-    let context = small_session();
-    let batches = query(&context, sql).await.map_err(|error| error.to_string())?;
+    answer_of(&small_session(), sql).await
+}
+
+/// As [`answer`], of a session with tables.
+pub(crate) async fn answer_of(context: &SessionContext, sql: &str) -> Result<String, String> {
+    let batches = query(context, sql).await.map_err(|error| error.to_string())?;
     let batches: Vec<_> = batches.try_collect().await.map_err(|error| QueryError::from(error).to_string())?;
     let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
     let text = |(batch, row): (&arrow::array::RecordBatch, usize)| {

@@ -4,7 +4,7 @@
 //! ```text
 //! depth_km >= '10'                   ──►  depth_km >= 10.0                        ([`numbers`])
 //! end_time - start_time > INTERVAL '1 day'  ──►  both in nanoseconds              ([`spans`])
-//! latitude >= 0                      ──►  latitude >= -0.0                        ([`zeros`])
+//! latitude >= 0                      ──►  latitude NOT BETWEEN -inf AND -5e-324   ([`zeros`])
 //! rank() OVER (ORDER BY latitude)    ──►  rank() OVER (ORDER BY latitude + 0.0)   ([`zeros`])
 //! GROUP BY list, array_has(list, x)  ──►  of lists with one zero and one NaN      ([`nested`])
 //! GROUP BY INTERVAL …, row_number() OVER … in GROUP BY                            refused
@@ -61,11 +61,7 @@ impl AnalyzerRule for CompareValues {
                 if index < sorts {
                     compared.transformed |= spans::in_order(&mut compared.data, &schema);
                 }
-                // -0.0 is no less than 0.0 where further columns order the rows that are equal.
-                if index + 1 < sorts {
-                    compared.transformed |= zeros::in_group(&mut compared.data, &schema);
-                }
-                if index < groups {
+                if index < sorts || index < groups {
                     compared.transformed |= zeros::in_group(&mut compared.data, &schema);
                 }
                 index += 1;
@@ -163,10 +159,7 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Case(case) => settled_case(case, schema)?,
         Expr::InSubquery(membership) => member(membership, schema)?,
         Expr::ScalarFunction(call) => {
-            if nested::compares_elements(call.name()) {
-                let arguments = call.args.iter_mut();
-                let changed =
-                    arguments.fold(false, |changed, value| changed | zeros::in_group(value, schema));
+            if let Some(changed) = nested::in_function(call, schema) {
                 return Ok(if changed { Transformed::yes(part) } else { Transformed::no(part) });
             }
             let beside = match call.name() {
@@ -174,21 +167,23 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
                 "coalesce" | "nvl" => Beside::Chosen,
                 _ => return Ok(Transformed::no(part)),
             };
-            let is_compared = call.name() == "nullif";
+            let name = call.func.name();
             let mut arguments: Vec<&mut Expr> = call.args.iter_mut().collect();
             settled(&mut arguments, beside, schema)?
-                | (is_compared && zeros::one_zero(&mut arguments, schema))
+                | match name {
+                    "nullif" => zeros::one_zero(&mut arguments, schema),
+                    "greatest" | "least" => in_groups(arguments, schema),
+                    _ => false,
+                }
         }
         Expr::WindowFunction(call) => {
             let WindowFunction { fun, params } = call.as_mut();
             let peers = in_groups_of_peers(params, schema);
             spans::refuse_extremes(fun.name(), &params.args, params.distinct, schema)?;
             let order = peers | in_order(&mut params.order_by, schema);
-            // Equal values are peers.
-            let peers = params.order_by.iter_mut();
-            let order = peers.fold(order, |changed, sort| changed | zeros::in_group(&mut sort.expr, schema));
+            let values = in_groups(compared_values(fun.name(), params.distinct, &mut params.args), schema);
             let groups = params.partition_by.iter_mut();
-            groups.fold(order, |changed, group| {
+            groups.fold(order | values, |changed, group| {
                 changed | zeros::in_group(group, schema) | spans::in_order(group, schema)
             })
         }
@@ -196,12 +191,8 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             spans::refuse_extremes(call.func.name(), &call.params.args, call.params.distinct, schema)?;
             let order = in_order(&mut call.params.order_by, schema);
             let distinct = call.params.distinct;
-            // What stands last orders no further rows; but different values are ordered by themselves.
-            let last = call.params.order_by.len().saturating_sub(usize::from(!distinct));
-            let keys = call.params.order_by.iter_mut().take(last);
-            let order = keys.fold(order, |changed, sort| changed | zeros::in_group(&mut sort.expr, schema));
-            let values = call.params.args.iter_mut().filter(|_| distinct);
-            values.fold(order, |changed, value| changed | zeros::in_group(value, schema))
+            let values = compared_values(call.func.name(), distinct, &mut call.params.args);
+            order | in_groups(values, schema)
         }
         _ => false,
     };
@@ -229,8 +220,36 @@ fn in_groups_of_peers(params: &mut WindowFunctionParams, schema: &DFSchema) -> b
     true
 }
 
+/// Aggregates that compare the first of their arguments.
+const EXTREMES: [&str; 7] = [
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "max",
+    "median",
+    "min",
+    "percentile_cont",
+];
+
+/// What an aggregate compares of its arguments.
+fn compared_values<'a>(name: &str, distinct: bool, arguments: &'a mut [Expr]) -> &'a mut [Expr] {
+    let count = match name {
+        _ if distinct => arguments.len(),
+        name if EXTREMES.contains(&name) => 1,
+        _ => 0,
+    };
+    arguments.get_mut(..count).unwrap_or_default()
+}
+
+fn in_groups<'a>(values: impl IntoIterator<Item = &'a mut Expr>, schema: &DFSchema) -> bool {
+    values.into_iter().fold(false, |changed, value| changed | zeros::in_group(value, schema))
+}
+
+/// What stands last, too: in lists -0.0 would decide before the elements behind it, and a NaN has its place.
 fn in_order(order: &mut [Sort], schema: &DFSchema) -> bool {
-    order.iter_mut().fold(false, |changed, sort| changed | spans::in_order(&mut sort.expr, schema))
+    order.iter_mut().fold(false, |changed, sort| {
+        changed | spans::in_order(&mut sort.expr, schema) | zeros::in_group(&mut sort.expr, schema)
+    })
 }
 
 fn settled(expressions: &mut [&mut Expr], beside: Beside, schema: &DFSchema) -> Result<bool> {
@@ -297,7 +316,7 @@ fn distinct_on(mut on: DistinctOn) -> Transformed<LogicalPlan> {
     let schema = Arc::clone(on.input.schema());
     let groups = on.on_expr.iter_mut();
     let mut changed = groups.fold(false, |changed, group| changed | zeros::in_group(group, &schema));
-    let keys = on.sort_expr.iter_mut().flatten().take(on.on_expr.len());
+    let keys = on.sort_expr.iter_mut().flatten();
     changed |= keys.fold(false, |changed, key| changed | zeros::in_group(&mut key.expr, &schema));
     let node = LogicalPlan::Distinct(Distinct::On(on));
     if changed { Transformed::yes(node) } else { Transformed::no(node) }

@@ -4,7 +4,7 @@
 //! plan ─ OneNan (after the engine has given types) ─► x / y, sqrt(x), … of floating point numbers: OneSign calls
 //! ```
 //! Processors give a NaN with a sign, and Arrow compares with it: a negative one would be less than all numbers, and another
-//! value than the positive one. What is stored is left as it is, so that files are passed over by their statistics.
+//! value than the positive one. What is stored is settled where it is compared ([`crate::comparisons`]), so that files are passed over by their statistics.
 
 use std::any::Any;
 use std::sync::{Arc, LazyLock};
@@ -32,9 +32,25 @@ static ONE_SIGN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
 });
 
 /// Functions of the engine that make a NaN of numbers.
-const MAKERS: [&str; 17] = [
-    "acos", "acosh", "asin", "atanh", "cos", "cot", "ln", "log", "log10", "log2", "pow", "power", "sin",
-    "sqrt", "tan", "nanvl", "signum",
+const MAKERS: [&str; 18] = [
+    "arrow_cast",
+    "acos",
+    "acosh",
+    "asin",
+    "atanh",
+    "cos",
+    "cot",
+    "ln",
+    "log",
+    "log10",
+    "log2",
+    "pow",
+    "power",
+    "sin",
+    "sqrt",
+    "tan",
+    "nanvl",
+    "signum",
 ];
 
 /// Puts one NaN in the place of both.

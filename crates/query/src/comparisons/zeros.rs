@@ -1,6 +1,9 @@
-//! -0.0 equals 0: Arrow puts it before 0.
+//! -0.0 equals 0, and a NaN is above all numbers whatever its sign: Arrow puts -0.0 before 0, and a NaN with a sign before all.
 //!
-//! Beside a constant the constant is changed, so that files whose statistics show that they hold nothing are not read.
+//! ```text
+//! x = 0  ──►  x IN (-0.0, 0.0)        x <= 5  ──►  x BETWEEN -inf AND 5        x > 5  ──►  x NOT BETWEEN -inf AND 5
+//! ```
+//! A column beside a constant stays as it is, so that files whose statistics show that they hold nothing are not read.
 
 use arrow::datatypes::DataType;
 use datafusion::common::{DFSchema, ScalarValue};
@@ -14,6 +17,8 @@ use super::nested;
 enum Side {
     /// A constant that is 0 or -0.0.
     Zero,
+    /// A constant that is not a number.
+    Nan,
     /// Any other constant: both zeros are on one side of it.
     Constant,
     /// Something calculated.
@@ -37,7 +42,11 @@ pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
             let kind = kind_of(&[&**expr, &**low, &**high], schema)?;
             match [side(expr, &kind), side(low, &kind), side(high, &kind)] {
                 [_, Side::Constant, Side::Constant] => return None,
-                [Side::Value, low_side, high_side] if low_side != Side::Value && high_side != Side::Value => {
+                [
+                    Side::Value,
+                    low_side @ (Side::Zero | Side::Constant),
+                    high_side @ (Side::Zero | Side::Constant),
+                ] => {
                     if low_side == Side::Zero {
                         **low = zero(&kind, true)?;
                     }
@@ -46,14 +55,15 @@ pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
                     }
                 }
                 _ => {
-                    one_zero(&mut [expr.as_mut(), low.as_mut(), high.as_mut()], schema);
+                    super::in_groups([expr.as_mut(), low.as_mut(), high.as_mut()], schema);
                 }
             }
         }
         Expr::InList(InList { expr, list, .. }) => {
             let all: Vec<&Expr> = std::iter::once(&**expr).chain(list.iter()).collect();
             let kind = kind_of(&all, schema)?;
-            let is_constant = list.iter().all(|value| side(value, &kind) != Side::Value);
+            let is_constant =
+                list.iter().all(|value| matches!(side(value, &kind), Side::Zero | Side::Constant));
             if side(expr, &kind) == Side::Value && is_constant {
                 if !list.iter().any(|value| side(value, &kind) == Side::Zero) {
                     return None;
@@ -93,18 +103,48 @@ fn compared_pair(
 ) -> Option<Option<Expr>> {
     use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     let kind = kind_of(&[&**left, &**right], schema)?;
-    let lowest = |low: bool| zero(&kind, low);
     match (side(left, &kind), operator, side(right, &kind)) {
         (_, Eq | NotEq, Side::Zero) => return membership(left, &kind, operator == NotEq).map(Some),
         (Side::Zero, Eq | NotEq, _) => return membership(right, &kind, operator == NotEq).map(Some),
-        (_, Lt | GtEq, Side::Zero) => **right = lowest(true)?,
-        (_, Gt | LtEq, Side::Zero) => **right = lowest(false)?,
-        (Side::Zero, Gt | LtEq, _) => **left = lowest(true)?,
-        (Side::Zero, Lt | GtEq, _) => **left = lowest(false)?,
-        _ if one_zero(&mut [left.as_mut(), right.as_mut()], schema) => {}
-        _ => return None,
+        (Side::Value, Lt | LtEq | Gt | GtEq, Side::Zero | Side::Constant) => {
+            if let Some(member) = up_to(left, operator, right, &kind) {
+                return Some(Some(member));
+            }
+        }
+        (Side::Zero | Side::Constant, Lt | LtEq | Gt | GtEq, Side::Value) => {
+            if let Some(member) = up_to(right, operator.swap()?, left, &kind) {
+                return Some(Some(member));
+            }
+        }
+        _ => return one_zero(&mut [left.as_mut(), right.as_mut()], schema).then_some(None),
     }
-    Some(None)
+    super::in_groups([left.as_mut(), right.as_mut()], schema).then_some(None)
+}
+
+/// A column beside a limit, as a range from the lowest number on: below it there is only a NaN with a sign. What is
+/// calculated is not calculated twice for it.
+fn up_to(value: &mut Expr, operator: Operator, limit: &Expr, kind: &DataType) -> Option<Expr> {
+    let column = match &*value {
+        Expr::Cast(Cast { expr, .. }) => expr.as_ref(),
+        other => other,
+    };
+    if !matches!(column, Expr::Column(_)) {
+        return None;
+    }
+    let excluded = matches!(operator, Operator::Lt | Operator::GtEq);
+    let limit = constant(limit)?;
+    let (low, high) = match (limit.cast_to(kind).ok()?, limit.data_type().is_decimal()) {
+        (ScalarValue::Float64(Some(limit)), _) if limit > f64::NEG_INFINITY => {
+            (lit(f64::NEG_INFINITY), lit(if excluded { limit.next_down() } else { limit + 0.0 }))
+        }
+        (ScalarValue::Float32(Some(limit)), false) if limit > f32::NEG_INFINITY => {
+            (lit(f32::NEG_INFINITY), lit(if excluded { limit.next_down() } else { limit + 0.0 }))
+        }
+        _ => return None,
+    };
+    let negated = matches!(operator, Operator::Gt | Operator::GtEq);
+    let value = Box::new(std::mem::take(value));
+    Some(Expr::Between(Between::new(value, negated, Box::new(low), Box::new(high))))
 }
 
 /// `x = 0`: of a list, for an `OR` would calculate `x` twice.
@@ -113,7 +153,7 @@ fn membership(value: &mut Expr, kind: &DataType, negated: bool) -> Option<Expr> 
     Some(Expr::InList(InList::new(Box::new(std::mem::take(value)), list, negated)))
 }
 
-/// Values that are compared with each other, with one zero; nothing changes where all but one are constants other than 0.
+/// Values that are compared with each other, with one zero; nothing changes where all but one are constants other than 0 and NaN.
 pub(super) fn one_zero(values: &mut [&mut Expr], schema: &DFSchema) -> bool {
     let seen: Vec<&Expr> = values.iter().map(|value| &**value).collect();
     let Some(kind) = kind_of(&seen, schema) else {
@@ -121,7 +161,7 @@ pub(super) fn one_zero(values: &mut [&mut Expr], schema: &DFSchema) -> bool {
     };
     let sides: Vec<Side> = seen.into_iter().map(|value| side(value, &kind)).collect();
     let value_count = sides.iter().filter(|side| **side == Side::Value).count();
-    if value_count < 2 && !sides.contains(&Side::Zero) {
+    if value_count < 2 && !sides.contains(&Side::Zero) && !sides.contains(&Side::Nan) {
         return false;
     }
     let mut changed = false;
@@ -175,6 +215,8 @@ fn side(expression: &Expr, kind: &DataType) -> Side {
     let Some(value) = constant(expression) else { return Side::Value };
     match value.cast_to(kind) {
         Ok(ScalarValue::Float32(Some(0.0)) | ScalarValue::Float64(Some(0.0))) => Side::Zero,
+        Ok(ScalarValue::Float32(Some(number))) if number.is_nan() => Side::Nan,
+        Ok(ScalarValue::Float64(Some(number))) if number.is_nan() => Side::Nan,
         _ => Side::Constant,
     }
 }
