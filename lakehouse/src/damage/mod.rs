@@ -519,6 +519,10 @@ fn of_log(found: LogFinding) -> Finding {
         remedy: match found.damage {
             LogDamage::TopicMissing => "it is made again, and goes on behind what tables and stages have had",
             LogDamage::Misplaced | LogDamage::TopicFile => "the log is read past it and goes on behind it",
+            _ if found.topic.split('@').next() == Some(WAVEFORMS_RAW) => {
+                "the log is read past it and goes on behind it; what nothing holds any more is taken when it comes \
+                 again: import its files (stations among them come again by themselves at the next start)"
+            }
             _ => {
                 "the log is read past it and goes on behind it; what nothing holds any more is taken when it comes \
                  again: import its files"

@@ -79,6 +79,8 @@ fn names_that_nothing_bears_are_refused() {
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
+    let said = merge("[event]\nagency_id = \"USGS, Golden\"", &[]).unwrap_err().0.join("\n");
+    assert!(said.contains("without commas"), "the parameter `contributor` is a list: {said}");
     assert!(
         merge("[event]\nagency_id = \"Ours of Here\"\npreferred_magnitudes = [\"ml\", \"Mw\"]", &[]).is_ok()
     );
