@@ -9,11 +9,15 @@ pub mod table_states;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fs4::fs_std::FileExt;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use seislake_streams::message::WAVEFORMS_RAW;
+use seislake_streams::replace::replace;
 use serde::{Deserialize, Serialize};
 
 use crate::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
@@ -60,18 +64,8 @@ impl Purpose {
     /// `beginnings` is the folder, of the same file system, where it is written first.
     pub fn write(self, file: &Path, beginnings: &Path) -> anyhow::Result<()> {
         let new = beginnings.join("purpose.json.new");
-        replace(file, &new, &serde_json::to_string(&self)?).context("cannot write purpose.json")
+        replace(file, &new, &serde_json::to_vec(&self)?).context("cannot write purpose.json")
     }
-}
-
-/// Puts `text` into the place of what `file` says, by way of `new`: at any moment, also after a crash, it says the one or
-/// the other.
-pub fn replace(file: &Path, new: &Path, text: &str) -> std::io::Result<()> {
-    let mut begun = File::create(new)?;
-    begun.write_all(text.as_bytes())?;
-    begun.sync_all()?;
-    fs::rename(new, file)?;
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// A home directory that this process may write.
@@ -93,13 +87,7 @@ impl Home {
         fs::create_dir_all(path).with_context(named)?;
         let path = fs::canonicalize(path).with_context(named)?;
         mend_lock(&path)?;
-        let mut lock = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path.join("lock"))
-            .with_context(named)?;
+        let mut lock = open_lock(&path.join("lock")).with_context(named)?;
         if !lock.try_lock_exclusive().with_context(named)? {
             let mut owner = String::new();
             let _ = (&mut lock).take(OWNER_BYTES_MAX).read_to_string(&mut owner);
@@ -195,9 +183,7 @@ impl Home {
     pub fn write_addresses(&self, http: &str, flight: &str) -> anyhow::Result<()> {
         let text = serde_json::json!({ "http": http, "flight": flight, "seedlink": null }).to_string();
         let (new, file) = (self.path.join("run/addresses.json.new"), self.addresses_file());
-        fs::write(&new, text)
-            .and_then(|()| fs::rename(&new, &file))
-            .context("cannot write run/addresses.json")
+        replace(&file, &new, text.as_bytes()).context("cannot write run/addresses.json")
     }
 
     pub fn remove_addresses(&self) {
@@ -206,6 +192,19 @@ impl Home {
 
     fn addresses_file(&self) -> PathBuf {
         self.path.join("run/addresses.json")
+    }
+}
+
+/// Opens the lock, made where absent. It is written to: what a link in its place leads to is not ours to write.
+fn open_lock(path: &Path) -> anyhow::Result<File> {
+    let no_link = OFlags::NOFOLLOW.bits().cast_signed();
+    let opened =
+        File::options().read(true).write(true).create(true).truncate(false).custom_flags(no_link).open(path);
+    match opened {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            bail!("\"{}\" is a link, and a lock is never one: remove it", path.display())
+        }
+        opened => Ok(opened?),
     }
 }
 

@@ -13,6 +13,7 @@ use futures::TryStreamExt;
 use seislake_catalog::{AsOf, Lake, LakeSettings, SnapshotSet};
 use seislake_model::{CatalogueEvent, ErrorKind, EventStatus, Timestamp};
 use seislake_query::SessionSettings;
+use seislake_streams::replace::replace;
 use seislake_tables::events::names;
 use seislake_tables::{listed, segments};
 use serde::{Deserialize, Serialize};
@@ -271,7 +272,7 @@ impl Place {
         if known.is_ok_and(|known| known == text) {
             return Ok(());
         }
-        home::replace(&file, &new, &text).with_context(|| format!("cannot write \"{}\"", file.display()))
+        replace(&file, &new, text.as_bytes()).with_context(|| format!("cannot write \"{}\"", file.display()))
     }
 
     fn object_store_options(&self) -> BTreeMap<String, String> {

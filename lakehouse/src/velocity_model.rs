@@ -1,11 +1,12 @@
 //! The velocity model of a home: given once to `import`, kept beside its state.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use seislake_seismo::travel_time::VelocityModel;
 use seislake_streams::earth::Earth;
+use seislake_streams::replace::replace;
 use seislake_streams::source::regular::read_text;
 
 use crate::HOW_TO_MEND;
@@ -20,18 +21,14 @@ pub fn is_sound(text: &str) -> bool {
     serde_json::from_str::<VelocityModel>(text).is_ok_and(|model| model.layers().is_ok())
 }
 
-/// The earth of the model that is given, else of the home's own, else of the configured one.
+/// The earth of the model that is given, else of the home's own, else of the configured one. Nothing is written.
 ///
 /// # Errors
 /// A model that cannot be read or used.
-pub fn earth(home: &Home, settings: &Settings, given: Option<&str>) -> anyhow::Result<Earth> {
+pub fn earth(home: &Home, settings: &Settings, given: Option<VelocityModel>) -> anyhow::Result<Earth> {
     let file = home.path().join(FILE);
     let model = match given {
-        Some(given) => {
-            let model = read(given)?;
-            store(&file, &model)?;
-            model
-        }
+        Some(given) => given,
         None if file.exists() => {
             let text =
                 fs::read_to_string(&file).with_context(|| format!("cannot read \"{}\"", file.display()))?;
@@ -43,8 +40,11 @@ pub fn earth(home: &Home, settings: &Settings, given: Option<&str>) -> anyhow::R
     Ok(Earth::new(model)?)
 }
 
-/// A built-in name or a file.
-fn read(name: &str) -> anyhow::Result<VelocityModel> {
+/// The model of a built-in name or a file.
+///
+/// # Errors
+/// One that cannot be read or used.
+pub fn read(name: &str) -> anyhow::Result<VelocityModel> {
     if let Some(model) = VelocityModel::built_in(name) {
         return Ok(model);
     }
@@ -58,9 +58,12 @@ fn read(name: &str) -> anyhow::Result<VelocityModel> {
     Ok(model)
 }
 
-fn store(file: &Path, model: &VelocityModel) -> anyhow::Result<()> {
-    let new = PathBuf::from(format!("{}.new", file.display()));
-    fs::write(&new, serde_json::to_string(model)?)
-        .and_then(|()| fs::rename(&new, file))
+/// Makes a model the home's own.
+///
+/// # Errors
+/// A file system that does not let it.
+pub fn store(home: &Home, model: &VelocityModel) -> anyhow::Result<()> {
+    let (file, new) = (home.path().join(FILE), home.path().join(format!("{FILE}.new")));
+    replace(&file, &new, &serde_json::to_vec(model)?)
         .with_context(|| format!("cannot write \"{}\"", file.display()))
 }

@@ -14,6 +14,7 @@ mod error;
 pub mod gate;
 pub mod message;
 mod record;
+pub mod replace;
 pub mod runtime;
 pub mod source;
 pub mod stages;

@@ -3,8 +3,10 @@
 import fcntl
 import json
 import os
+import pathlib
 import pty
 import re
+import resource
 import signal
 import socket
 import struct
@@ -35,6 +37,20 @@ def recordings(folder, count=3, seconds=40, network="XX", onset_s=25):
             samples[begin:] += 4000 * np.exp(-np.arange(len(samples) - begin) / 300) * np.sin(np.arange(len(samples) - begin))
         (folder / f"{n}.mseed").write_bytes(series(samples.astype(int), "2024-01-01T00:00:00", network=network, station=f"S{n:02}"))
     return folder
+
+
+def at_most_8_gib() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+
+
+def waiting(process) -> list:
+    """In what of the kernel each thread waits."""
+    tasks = pathlib.Path(f"/proc/{process.pid}/task")
+    return [(task / "wchan").read_text() for task in tasks.iterdir()] if tasks.exists() else []
+
+
+def is_waiting_for_a_reader(process) -> bool:
+    return any("pipe_write" in waits for waits in waiting(process))
 
 
 @pytest.fixture(scope="module")
@@ -533,3 +549,75 @@ def test_B22_inspect_ends_with_a_sentence(tmp_path):
     work.send_signal(signal.SIGINT)
     _, errors = work.communicate(timeout=30)
     assert (work.returncode, errors.decode().splitlines()[-1]) == (130, "interrupted; nothing was changed"), errors
+
+
+@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("command", [("export", "--format", "mseed"), ("export", "--format", "raw"),
+                                     ("query", "--format", "csv", "SELECT unnest(samples) FROM waveform.segments")], ids=lambda command: " ".join(command[:3]))
+def test_B22_signals_end_a_command_whose_output_nobody_reads(big, command, number, status):
+    work = started([command[0], "--home", big.path, *command[1:]])
+    try:
+        wait_until(lambda: is_waiting_for_a_reader(work), within_s=60)
+        work.send_signal(number)
+        assert work.wait(timeout=2) == status
+        assert b"interrupted" in work.stderr.read()
+    finally:
+        work.kill()
+
+
+@pytest.mark.parametrize("reader", ["none", "slow"])
+def test_B22_signals_end_an_export_into_a_pipe(big, tmp_path, reader):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    work = started(["export", "--home", big.path, "--format", "mseed", "--output", pipe])
+    try:
+        if reader == "slow":
+            with pipe.open("rb") as taken:
+                taken.read(100)
+                wait_until(lambda: is_waiting_for_a_reader(work), within_s=60)
+                work.send_signal(signal.SIGTERM)
+                status = work.wait(timeout=2)
+        else:
+            wait_until(lambda: any("wait_for_partner" in waits or "fifo_open" in waits for waits in waiting(work)), within_s=60)
+            work.send_signal(signal.SIGTERM)
+            status = work.wait(timeout=2)
+        assert (status, work.stderr.read().decode()) == (143, f'the export was interrupted; what it wrote to "{pipe}" is not whole\n')
+    finally:
+        work.kill()
+
+
+@pytest.mark.parametrize("arguments", [
+    ("import", "--archive-only", "--velocity-model", "iasp91", "records"), ("import", "--velocity-model", "nosuch", "records"),
+    ("import", "--shard", "1/2", "--velocity-model", "ak135", "records"), ("import", "--velocity-model", "text", "records"),
+    ("import", "--stations", "nosuch", "records"), ("import", "--archive-only", "nosuch")], ids=" ".join)
+def test_a_refused_import_settles_nothing(home, arguments):
+    recordings(home.folder / "records", count=1)
+    (home.folder / "text").write_text("no model")
+    home.fail(*arguments, cwd=home.folder)
+    assert not (home.path / "purpose.json").exists() and not (home.path / "state" / "velocity-model.json").exists()
+    other = ["--velocity-model", "ak135"] if {"--archive-only", "--shard"} & set(arguments) else ["--archive-only"]
+    home.succeed("import", *other, "records", cwd=home.folder)
+
+
+def test_a_refused_import_leaves_the_model_as_it_was(home):
+    records = recordings(home.folder / "records", count=1)
+    home.succeed("import", "--velocity-model", "ak135", records)
+    kept = (home.path / "state" / "velocity-model.json").read_text()
+    # The engine cannot start.
+    (home.folder / "elsewhere.toml").write_text('[lake]\nwarehouse = "/dev/null/nowhere"\n')
+    home.fail("import", "--config", home.folder / "elsewhere.toml", "--velocity-model", "iasp91", records)
+    assert (home.path / "state" / "velocity-model.json").read_text() == kept
+    home.succeed("import", "--velocity-model", "iasp91", records)
+    assert "iasp91" in (home.path / "state" / "velocity-model.json").read_text()
+
+
+@pytest.mark.parametrize("arguments, most", [
+    (("import", "--stations", "long", "records"), 1 << 30), (("compare", "--reference", "long"), 1 << 30),
+    (("import", "--velocity-model", "long", "records"), 16 << 20), (("query", "--config", "long", "SELECT 1"), 16 << 20)], ids=lambda value: str(value[0] if isinstance(value, tuple) else value))
+def test_a_file_that_is_too_long_to_be_read_as_a_whole_is_refused(home, arguments, most):
+    recordings(home.folder / "records", count=1)
+    (home.folder / "long").touch()
+    os.truncate(home.folder / "long", 60 << 30)
+    said = home.fail(*arguments, cwd=home.folder, timeout=10, preexec_fn=at_most_8_gib)
+    assert str(60 << 30) in said and str(most) in said, said
+    assert not (home.path / "purpose.json").exists()

@@ -1192,3 +1192,49 @@ def test_D8_a_row_of_unknown_quality_is_passed_over_and_the_others_are_served(fi
     assert home.query(whole) == before and int(before[0]["n"]) == 6000
     home.succeed("quality update")
     assert home.count("quality.continuity", "source_id = 'FDSN:XX_AAA__H_H_Z'") == 1
+
+
+@pytest.mark.parametrize("name", ["purpose.json.new", "state/velocity-model.json.new", "run/addresses.json.new", "log/waveforms.raw/topic.json.new"])
+@pytest.mark.parametrize("make", [pathlib.Path.symlink_to, pathlib.Path.hardlink_to], ids=["symbolic", "hard"])
+def test_D8_what_a_link_in_the_place_of_a_file_under_way_leads_to_stays(home, name, make):
+    records = home.folder / "records"
+    records.mkdir()
+    (records / "one.mseed").write_bytes(series(np.arange(4000) % 100, "2024-01-01T00:00:00"))
+    precious = home.folder / "precious"
+    precious.write_text("precious")
+    path = home.path / name
+    path.parent.mkdir(parents=True)
+    make(path, precious)
+    home.succeed("import", "--velocity-model", "ak135", records)
+    home.serve().stop()
+    assert precious.read_text() == "precious"
+    made = path.with_suffix("")
+    assert not path.is_symlink() and not path.exists() and not made.is_symlink(), made
+
+
+def test_D8_a_lock_that_is_a_link_is_refused_and_not_written_through(filled):
+    home = filled.restore()
+    precious = home.folder / "precious"
+    precious.write_text("precious")
+    lock = home.path / "lock"
+    lock.unlink()
+    lock.symlink_to(precious)
+    for command in [("import", filled.records), ("home", "repair"), ("serve",)]:
+        said = home.fail(*command, timeout=30)
+        assert f'"{lock}" is a link' in said, said
+    assert precious.read_text() == "precious"
+    lock.unlink()
+    home.succeed("import", filled.records)
+
+
+@pytest.mark.parametrize("topic, again", [("waveforms.raw", True), ("waveforms.phase_picks", False)])
+def test_D8_stations_lost_with_the_log_are_said_to_come_again(filled, topic, again):
+    home = filled.restore()
+    for file in sorted((home.path / "log" / topic).glob("*/*.log")):
+        if file.stat().st_size > 200:
+            data = bytearray(file.read_bytes())
+            data[100] ^= 0xFF
+            file.write_bytes(data)
+    told = [finding for finding in findings(home) if f'"{topic}"' in finding["damage"]]
+    assert told and all("import its files" in finding["remedy"] for finding in told), told
+    assert all(("stations among them come again by themselves" in finding["remedy"]) == again for finding in told), told

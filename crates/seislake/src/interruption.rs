@@ -3,7 +3,10 @@
 
 use std::future::Future;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use anyhow::Context;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -74,6 +77,31 @@ pub(crate) async fn asked_to_stop() -> Asked {
         Ok(Some(asked)) => asked,
         // Signals cannot be heard here: they end the process by themselves.
         _ => std::future::pending().await,
+    }
+}
+
+/// Work that was asked to end and does not come to an await within this time is in a call that no signal ends.
+pub(crate) const DROPPED_WITHIN: Duration = Duration::from_millis(400);
+
+/// Does `work` as [`or_interrupted`] does, on a thread of its own, for it may stay in a call that no signal ends: a read of
+/// much, or a write that nobody takes. It is dropped at its next await; where it comes to none within `patience`, it ends
+/// with the process.
+pub(crate) async fn aside_or_interrupted<T: Send + 'static>(
+    work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
+    patience: Duration,
+    sentence: String,
+) -> anyhow::Result<T> {
+    listen();
+    let (handle, told) = (Handle::current(), sentence.clone());
+    let mut aside = tokio::task::spawn_blocking(move || handle.block_on(or_interrupted(work, || told)));
+    let asked = tokio::select! {
+        biased;
+        done = &mut aside => return done.context("the work was lost")?,
+        asked = asked_to_stop() => asked,
+    };
+    match tokio::time::timeout(patience, aside).await {
+        Ok(done) => done.context("the work was lost")?,
+        Err(_) => Err(Interrupted::new(asked, sentence).into()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
+use seislake_streams::replace::replace;
 use serde::{Deserialize, Serialize};
 
 /// Where it lies in a home.
@@ -69,7 +70,7 @@ impl TableStates {
         let (file, new) = (home.join(FILE), home.join(format!("{FILE}.new-{}", std::process::id())));
         let named = || format!("cannot write \"{}\"", file.display());
         std::fs::create_dir_all(home.join("state")).with_context(named)?;
-        super::replace(&file, &new, &serde_json::to_string(self)?).with_context(named)
+        replace(&file, &new, &serde_json::to_vec(self)?).with_context(named)
     }
 
     /// Keeps the later of these and those of before: what is older is told of until a repair has told it.

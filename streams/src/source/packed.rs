@@ -13,12 +13,15 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use super::regular::open_file;
+use super::regular::{open_file, read_at_most};
 
 /// What unpacks to less is no bomb, however small it was packed.
 const BYTES_FLOOR: u64 = 256 << 20;
 /// Times that a file may grow: records of seismometers grow three times, constant ones some fifty.
 const RATIO_MAX: u64 = 100;
+/// Bytes of the documents of a file, unpacked: they are in memory together. The stations of all networks, with their
+/// responses, are less.
+const DOCUMENTS_BYTES_MAX: u64 = 1 << 30;
 /// Members of an archive: a year of a network by channel and day has more and comes as directories.
 const MEMBERS_MAX: usize = 10_000;
 
@@ -85,9 +88,15 @@ pub fn members(path: &Path) -> io::Result<Vec<Member>> {
 /// The whole documents in a file, with their names.
 ///
 /// # Errors
-/// As [`members`], and where one unpacks to too much or is damaged.
+/// As [`members`], and where they are longer than 1 GiB together, or one unpacks to too much or is damaged.
 pub fn documents(path: &Path) -> io::Result<Vec<(String, Vec<u8>)>> {
-    members(path)?.into_iter().map(|member| Ok((member.name.clone(), member.read_all()?))).collect()
+    let (mut found, mut left) = (Vec::new(), DOCUMENTS_BYTES_MAX);
+    for member in members(path)? {
+        let bytes = read_at_most(member.open()?, member.byte_count()?, left)?;
+        left -= bytes.len() as u64;
+        found.push((member.name, bytes));
+    }
+    Ok(found)
 }
 
 fn bytes_max(packed_bytes: u64) -> u64 {
@@ -130,14 +139,13 @@ impl Member {
         Ok(Unpacked { reader, left: self.bytes_max })
     }
 
-    /// All of it.
-    ///
-    /// # Errors
-    /// Where it cannot be read, unpacks to too much, or is damaged.
-    pub fn read_all(&self) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        self.open()?.read_to_end(&mut bytes)?;
-        Ok(bytes)
+    /// How many bytes it says that it has; 0 where it does not say.
+    fn byte_count(&self) -> io::Result<u64> {
+        match self.inside {
+            Inside::Plain => Ok(self.path.metadata()?.len()),
+            Inside::Gzip | Inside::Bzip2 => Ok(0),
+            Inside::Zip(member) => Ok(member.bytes),
+        }
     }
 
     /// The first bytes, at most `count`; nothing where it cannot be read.
@@ -394,7 +402,7 @@ mod tests {
         let mut member = members(&path).unwrap().remove(0);
         assert_eq!(member.bytes_max, BYTES_FLOOR);
         member.bytes_max = 1 << 16;
-        let error = member.read_all().unwrap_err().to_string();
+        let error = member.open().unwrap().read_to_end(&mut Vec::new()).unwrap_err().to_string();
         assert!(error.contains("unpacks to more than 256 MB and 100 times its size"), "{error}");
         let mut archive = zip(&[("one", &zeros), ("two", &zeros)]);
         // The list claims three gigabytes for the second member.
@@ -406,6 +414,15 @@ mod tests {
         archive[at + 24..at + 28].copy_from_slice(&10_u32.to_le_bytes());
         let error = documents_of(&archive).unwrap_err().to_string();
         assert!(error.contains("another length or checksum"), "{error}");
+    }
+
+    #[test]
+    fn documents_that_are_too_long_are_refused_before_they_are_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long");
+        File::create(&path).unwrap().set_len(60 << 30).unwrap();
+        let error = documents(&path).unwrap_err().to_string();
+        assert_eq!(error, "it has 64424509440 bytes, and such a file may have 1073741824");
     }
 
     #[test]

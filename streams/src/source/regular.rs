@@ -21,14 +21,36 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// No configuration or velocity model that somebody wrote is longer.
+const TEXT_BYTES_MAX: u64 = 16 << 20;
+
 /// All of a file that is text.
 ///
 /// # Errors
-/// As [`open_file`], and where it cannot be read or is not UTF-8.
+/// As [`open_file`], and where it cannot be read, is longer than 16 MiB or is not UTF-8.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    open_file(path)?.read_to_string(&mut text)?;
-    Ok(text)
+    let file = open_file(path)?;
+    let byte_count = file.metadata()?.len();
+    let bytes = read_at_most(file, byte_count, TEXT_BYTES_MAX)?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// All of what is read as a whole, and says that it has so many bytes.
+///
+/// # Errors
+/// Where it has more than it may have, or cannot be read.
+pub(super) fn read_at_most(reader: impl Read, byte_count: u64, byte_count_max: u64) -> io::Result<Vec<u8>> {
+    let too_large = |message| Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    if byte_count > byte_count_max {
+        return too_large(format!("it has {byte_count} bytes, and such a file may have {byte_count_max}"));
+    }
+    let mut bytes = Vec::new();
+    // It may become longer while it is read, or not say its length.
+    reader.take(byte_count_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > byte_count_max {
+        return too_large(format!("it has more bytes than such a file may have, {byte_count_max}"));
+    }
+    Ok(bytes)
 }
 
 fn refuse_others(metadata: &Metadata) -> io::Result<()> {
@@ -54,5 +76,23 @@ pub fn kind(metadata: &Metadata) -> &'static str {
         "a device"
     } else {
         "something else"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_refused_before_it_is_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        File::create(&path).unwrap().set_len(60 << 30).unwrap();
+        let error = read_text(&path).unwrap_err().to_string();
+        assert_eq!(error, "it has 64424509440 bytes, and such a file may have 16777216");
+        // One that grows, or does not say how long it is.
+        let error = read_at_most(io::repeat(b' '), 0, 1000).unwrap_err().to_string();
+        assert_eq!(error, "it has more bytes than such a file may have, 1000");
+        assert_eq!(read_at_most(&b"1000"[..], 4, 4).unwrap(), b"1000");
     }
 }

@@ -23,6 +23,7 @@ use super::{
     no_partition, push_lost, wait_beyond,
 };
 use crate::error::Cause;
+use crate::replace::replace;
 use crate::{Error, database};
 
 /// Partitions that a topic may have: twice what settings allow, and room for its dead letters.
@@ -126,13 +127,10 @@ pub(super) fn partition_folders(directory: &Path) -> Result<Vec<u32>, Error> {
 pub(super) fn store_partitions(directory: &Path, partitions: u32) -> Result<(), Error> {
     let path = directory.join("topic.json");
     let temporary = directory.join("topic.json.new");
-    let context = |e| Error::io(format!("create topic \"{}\"", directory.display()), e);
     let text = serde_json::to_vec(&TopicFile::of(partitions))
         .map_err(|e| Error::caused(ErrorKind::Internal, "encode topic.json", e))?;
-    fs::write(&temporary, text).map_err(context)?;
-    fs::File::open(&temporary).and_then(|file| file.sync_all()).map_err(context)?;
-    fs::rename(&temporary, &path).map_err(context)?;
-    sync_directory(directory)
+    replace(&path, &temporary, &text)
+        .map_err(|e| Error::io(format!("create topic \"{}\"", directory.display()), e))
 }
 
 /// Makes the folders of partitions that are not there.

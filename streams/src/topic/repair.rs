@@ -8,7 +8,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
-use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +24,7 @@ use crate::Error;
 use crate::database::free_name;
 use crate::error::Cause;
 use crate::message::dead_letter_topic;
+use crate::replace::{begin_file, replace};
 use crate::topology;
 
 const GAPS_FILE: &str = "gaps.json";
@@ -417,15 +417,7 @@ pub(super) fn note_gap(directory: &Path, gap: &Range<Offset>) -> Result<(), Erro
     let text =
         serde_json::to_vec(&gaps).map_err(|e| Error::caused(ErrorKind::Internal, "encode gaps.json", e))?;
     let (new, path) = (directory.join("gaps.json.new"), directory.join(GAPS_FILE));
-    let context = |e| Error::io(format!("write \"{}\"", path.display()), e);
-    write_durably(&new, &text).and_then(|()| fs::rename(&new, &path)).map_err(context)?;
-    sync_directory(directory)
-}
-
-fn write_durably(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::File::create(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    replace(&path, &new, &text).map_err(|e| Error::io(format!("write \"{}\"", path.display()), e))
 }
 
 fn mend(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
@@ -442,7 +434,7 @@ fn mend(directory: &Path, finding: &LogFinding) -> Result<(), Error> {
                 .map_err(|e| Error::io(format!("create \"{}\"", directory.display()), e))?;
             let path = directory.join(file_name(finding.lost.end));
             let context = |e| Error::io(format!("create log segment \"{}\"", path.display()), e);
-            write_durably(&path, &[]).map_err(context)?;
+            begin_file(&path).and_then(|file| file.sync_all()).map_err(context)?;
             note_gap(directory, &finding.lost)
         }
         // One repair of a file mends all that is wrong with it.

@@ -26,6 +26,7 @@ use super::segment::{Verify, Walk, file_name};
 use crate::Error;
 use crate::database::free_name;
 use crate::error::Cause;
+use crate::replace::begin_file;
 
 /// Bytes copied at once.
 const COPY_BYTES: u64 = 1 << 20;
@@ -144,7 +145,7 @@ fn cut(file: &Path, byte_count: u64) -> std::io::Result<()> {
 fn copy(file: &Path, position: u64, byte_count: u64, to: &Path) -> std::io::Result<()> {
     let mut file = fs::File::open(file)?;
     file.seek(SeekFrom::Start(position))?;
-    let mut out = fs::File::create(to)?;
+    let mut out = begin_file(to)?;
     let mut left = byte_count;
     while left > 0 {
         let mut bytes = vec![0; left.min(COPY_BYTES) as usize];

@@ -7,11 +7,12 @@ mod originals;
 mod output;
 
 use std::io::Write;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::{Stream, TryStreamExt};
 use indicatif::{HumanBytes, ProgressBar};
-use output::{Content, Output};
+use output::{Content, Output, is_begun_beside};
 use seislake_api::{ApiError, RecordBlock, RecordFormat};
 use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_geojson};
 use seislake_exchange::quakeml::{self, Bulletin};
@@ -19,7 +20,7 @@ use seislake_exchange::stationxml;
 use seislake_model::{Clock, SourceId};
 
 use crate::command_line::{ExportArgs, ExportFormat};
-use crate::interruption::{self, or_interrupted};
+use crate::interruption::{DROPPED_WITHIN, aside_or_interrupted};
 use crate::server::SystemClock;
 use crate::terminal::{tell, written_progress};
 use seislake_lakehouse::Lakehouse;
@@ -27,15 +28,17 @@ use seislake_lakehouse::export::sds;
 use seislake_lakehouse::settings::Settings;
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
-    interruption::listen();
-    or_interrupted(Box::pin(export(&args)), || match &args.output {
-        Some(path) => format!(
-            "the export was interrupted; what was begun was removed, \"{}\" is as it was before",
-            path.display()
-        ),
-        None => "the export was interrupted; what it wrote to standard output is not whole".to_owned(),
-    })
-    .await
+    let is_begun_beside = is_begun_beside(args.output.as_deref());
+    let (left, patience) = match &args.output {
+        Some(path) if is_begun_beside => {
+            // A file takes what is written to it: the one under way is removed then.
+            (format!("what was begun was removed, \"{}\" is as it was before", path.display()), Duration::MAX)
+        }
+        Some(path) => (format!("what it wrote to \"{}\" is not whole", path.display()), DROPPED_WITHIN),
+        None => ("what it wrote to standard output is not whole".to_owned(), DROPPED_WITHIN),
+    };
+    let sentence = format!("the export was interrupted; {left}");
+    aside_or_interrupted(async move { export(&args).await }, patience, sentence).await
 }
 
 /// How much was written.

@@ -7,6 +7,7 @@
 //! own: headers by bytes, records by bytes, stages by messages, and the last commits.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -18,7 +19,9 @@ use seislake_streams::source::files::{DamagedFile, FileSettings, Plan, Progress,
 use seislake_streams::source::packed::{documents, members};
 
 use crate::command_line::{ElevationUnitArg, ImportArgs};
-use crate::interruption::{self, Interrupted, asked_to_stop, or_interrupted};
+use crate::interruption::{
+    self, DROPPED_WITHIN, Interrupted, aside_or_interrupted, asked_to_stop, or_interrupted,
+};
 use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
@@ -31,30 +34,39 @@ const LAGS_EVERY: Duration = Duration::from_millis(250);
 /// Damaged files that are named; the others are counted.
 const DAMAGED_FILES_NAMED: usize = 10;
 
+/// What is said of an import that was cut short while it looked at what it was given.
+const BEFORE_A_RECORD: &str = "the import was interrupted before it read a record";
+
 pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     interruption::listen();
     let begin = std::time::Instant::now();
     let settings = Settings::load(args.home.config.as_deref())?;
-    let mut stations = read_inventory(&args)?;
+    let args = Arc::new(args);
+    let named = Arc::clone(&args);
+    let inventory = async move { read_inventory(&named) };
+    let mut stations = aside_or_interrupted(inventory, DROPPED_WITHIN, BEFORE_A_RECORD.to_owned()).await?;
     for path in &args.paths {
         if !path.exists() {
             bail!("\"{}\" does not exist", path.display());
         }
     }
+    let velocity_model = match args.velocity_model.as_deref() {
+        Some(name) if args.archive_only || args.shard.is_some() => {
+            bail!("--velocity-model {name} is for locating events: an archive takes records only")
+        }
+        name => name.map(velocity_model::read).transpose()?,
+    };
     let (home, purpose) = match args.shard {
         Some((share, of)) => (Home::open_share(&args.home.home, share, of)?, Purpose::Archive { shards: of }),
         None if args.archive_only => (Home::open(&args.home.home)?, Purpose::Archive { shards: 1 }),
         None => (Home::open(&args.home.home)?, Purpose::Whole),
     };
-    home.settle(purpose)?;
-    let velocity_model = args.velocity_model.as_deref();
     let earth = match purpose {
-        Purpose::Whole => Some(velocity_model::earth(&home, &settings, velocity_model)?),
+        Purpose::Whole => Some(velocity_model::earth(&home, &settings, velocity_model.clone())?),
         Purpose::Archive { .. } => None,
     };
-    if let (Some(name), None) = (velocity_model, &earth) {
-        bail!("--velocity-model {name} is for locating events: an archive takes records only");
-    }
+    // Settled once all that was given is found to be right: a refused command leaves the home as it was.
+    home.settle(purpose)?;
     let changes = !args.stations.is_empty() || velocity_model.is_some();
     // Stations without a network wait for the waveforms, which name it.
     let nameless = stations.lacks_networks().then(|| std::mem::take(&mut stations));
@@ -62,14 +74,16 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     let file_settings = FileSettings { shard: args.shard, recognise, ..FileSettings::default() };
     let begun = async {
         let engine = Engine::start(&home, &settings, Workload::Bulk, stations, earth).await?;
+        if let Some(model) = &velocity_model {
+            velocity_model::store(&home, model)?;
+        }
         let planned = scan(args.paths.clone(), file_settings).await?;
         if let Some(stations) = nameless {
             engine.add_stations(named_after_waveforms(stations, &planned, &engine).await?).await?;
         }
         anyhow::Ok((engine, planned))
     };
-    let (engine, planned) =
-        or_interrupted(begun, || "the import was interrupted before it read a record".to_owned()).await?;
+    let (engine, planned) = or_interrupted(begun, || BEFORE_A_RECORD.to_owned()).await?;
     let nothing_read = nothing_read(&planned, &args);
     let before = Before::of(&engine, purpose, changes).await?;
     warn_of_damage(&planned.damaged_files, &args);

@@ -19,20 +19,20 @@ use std::future::Future;
 use anyhow::Context;
 
 use crate::command_line::Command;
-use crate::interruption::{self, or_interrupted};
+use crate::interruption::{self, DROPPED_WITHIN, aside_or_interrupted, or_interrupted};
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo(args) => wait(demo::run(args)),
         Command::Serve(args) => wait(serve::run(args)),
         Command::Import(args) => wait(import::run(args)),
-        Command::Inspect(args) => wait(until_asked(aside(move || inspect::run(&args)), READ_ONLY)),
-        Command::Query(args) => wait(until_asked(query::run(args), READ_ONLY)),
-        Command::Compare(args) => wait(until_asked(compare::run(args), READ_ONLY)),
+        Command::Inspect(args) => wait(read_only(async move { inspect::run(&args) })),
+        Command::Query(args) => wait(read_only(query::run(args))),
+        Command::Compare(args) => wait(read_only(compare::run(args))),
         Command::Export(args) => wait(export::run(args)),
-        Command::Dlq(args) => wait(until_asked(dlq::run(args), READ_ONLY)),
+        Command::Dlq(args) => wait(read_only(dlq::run(args))),
         Command::Maintain(args) => wait(maintain::run(args)),
-        Command::Home(args) => wait(until_asked(home::run(args), HOME)),
+        Command::Home(args) => wait(home_or_interrupted(home::run(args))),
         Command::Quality(args) => wait(quality::run(args)),
         Command::Config(args) => config::run(&args),
         Command::Completions(args) => pages::completions(&args),
@@ -40,22 +40,19 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// What it means that a command was cut short.
-const READ_ONLY: &str = "interrupted; nothing was changed";
-const HOME: &str = "interrupted; what was mended stays mended, `seislake home check` tells the rest";
-
-/// Does work that may be dropped where it stands, unless the operator ends it first.
-async fn until_asked<T>(
-    work: impl Future<Output = anyhow::Result<T>>,
-    sentence: &'static str,
+/// Work that changes nothing, on a thread of its own.
+async fn read_only<T: Send + 'static>(
+    work: impl Future<Output = anyhow::Result<T>> + Send + 'static,
 ) -> anyhow::Result<T> {
-    interruption::listen();
-    or_interrupted(work, || sentence.to_owned()).await
+    aside_or_interrupted(work, DROPPED_WITHIN, "interrupted; nothing was changed".to_owned()).await
 }
 
-/// Work without a single await, on a thread of its own, so that signals are heard meanwhile.
-async fn aside(work: impl FnOnce() -> anyhow::Result<()> + Send + 'static) -> anyhow::Result<()> {
-    tokio::task::spawn_blocking(work).await.context("the work was lost")?
+/// Repairs are dropped between two steps, unless they are done first.
+async fn home_or_interrupted(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    interruption::listen();
+    let sentence =
+        || "interrupted; what was mended stays mended, `seislake home check` tells the rest".to_owned();
+    or_interrupted(work, sentence).await
 }
 
 /// SIGXFSZ on Linux and macOS.
@@ -70,9 +67,13 @@ fn outlive_small_limits() {
     }
 }
 
+/// Statements are planned on threads of the runtime, and go as deep there as on the first thread of a process.
+const STACK_BYTES: usize = 8 << 20;
+
 fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(STACK_BYTES)
         .build()
         .context("cannot start the runtime")?;
     let done = runtime.block_on(async {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use seislake_lakehouse::export::{partial_of, put_in_place};
+use seislake_streams::replace::begin_file;
 
 use crate::terminal::StandardOutput;
 
@@ -16,6 +17,12 @@ pub(super) enum Content {
     Text,
     /// Not for a terminal.
     Binary,
+}
+
+/// Whether an export is begun beside this place, and removed if it does not come to its end. A pipe, a device and standard
+/// output get what there is at once, and may never take it.
+pub(super) fn is_begun_beside(path: Option<&Path>) -> bool {
+    path.is_some_and(|path| fs::metadata(path).map_or(true, |there| there.is_file() || there.is_dir()))
 }
 
 /// One file, a pipe or device, or standard output.
@@ -47,7 +54,7 @@ impl Output {
             return Ok(Self { writer: BufWriter::new(Box::new(file)), places: None });
         }
         let partial = partial_of(&target);
-        let file = File::create(&partial).with_context(named)?;
+        let file = begin_file(&partial).with_context(named)?;
         Ok(Self { writer: BufWriter::new(Box::new(file)), places: Some((partial, target)) })
     }
 
