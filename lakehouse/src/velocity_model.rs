@@ -53,9 +53,7 @@ pub fn read(name: &str) -> anyhow::Result<VelocityModel> {
     let stem = Path::new(name)
         .file_stem()
         .map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    let model = VelocityModel { name: stem, csv: Some(text) };
-    model.layers().with_context(|| format!("cannot use the velocity model \"{name}\""))?;
-    Ok(model)
+    VelocityModel::of_text(&stem, &text).with_context(|| format!("cannot use the velocity model \"{name}\""))
 }
 
 /// Makes a model the home's own.
