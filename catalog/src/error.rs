@@ -94,10 +94,19 @@ impl Kind for iceberg::Error {
             }
             K::PreconditionFailed | K::FeatureUnsupported => ErrorKind::Invalid,
             K::DataInvalid => ErrorKind::Corrupt,
-            _ if self.retryable() => ErrorKind::Unavailable,
+            _ if self.retryable() || waits_for_the_disk(self) => ErrorKind::Unavailable,
             _ => ErrorKind::Internal,
         }
     }
+}
+
+/// A file could not be written or read now, however deep below that was said: a full disk, a lost connection.
+fn waits_for_the_disk(error: &(dyn StdError + 'static)) -> bool {
+    let unavailable = |error: &(dyn StdError + 'static)| {
+        let own = error.downcast_ref::<Error>().is_some_and(|own| own.kind == ErrorKind::Unavailable);
+        own || error.is::<std::io::Error>()
+    };
+    causes(error).any(unavailable)
 }
 
 impl Kind for sqlx::Error {
@@ -234,6 +243,21 @@ mod tests {
 
     fn of_iceberg(error: object_store::Error) -> iceberg::Error {
         iceberg::Error::new(iceberg::ErrorKind::Unexpected, "cannot access").with_source(error)
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_whoever_tells_of_it() {
+        let full = || std::io::Error::from(IoErrorKind::StorageFull);
+        let own = || Error { kind: ErrorKind::Unavailable, message: "cannot write".into(), source: None };
+        for error in [
+            read(of_iceberg(of_the_store(full()))),
+            read(iceberg::Error::new(iceberg::ErrorKind::Unexpected, "cannot write").with_source(full())),
+            read(to_iceberg(own())),
+        ] {
+            assert_eq!(error.kind, ErrorKind::Unavailable, "{error:?}");
+        }
+        let other = iceberg::Error::new(iceberg::ErrorKind::Unexpected, "a fault of the library");
+        assert_eq!(read(other).kind, ErrorKind::Internal);
     }
 
     #[test]

@@ -243,10 +243,10 @@ impl Settings {
         }
         let event = &self.event;
         require(
-            // The doors take lists of agencies, with commas in between.
-            is_name(&event.agency_id) && !event.agency_id.contains(','),
+            // The doors take lists of agencies, with commas in between; FDSN's text has bars between its columns.
+            is_name(&event.agency_id) && !event.agency_id.contains([',', '|']),
             "event.agency_id must be a word or two for the agency that answers for what is found, at most 64 characters, \
-             without commas, and without space around it",
+             without commas and bars, and without space around it",
         );
         for (key, names) in [
             ("event.preferred_agencies", &event.preferred_agencies),

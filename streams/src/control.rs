@@ -186,6 +186,17 @@ mod tests {
         Record { offset: 0, key, value, arrival_time: None }
     }
 
+    /// As it stands in logs: every later version must read it. A hash of another would tell all stations again, once.
+    const OF_VERSION_1: &str = r#"{"version":1,"station":"XX_A","inventory":{"stations":[{"network":"XX","station":"A","latitude":1.5,"longitude":-2.0,"elevation_m":30.0,"site_name":null,"start_time":"2020-01-01T00:00:00.000Z","end_time":null}],"channels":[{"source_id":"FDSN:XX_A__H_H_Z","latitude":1.5,"longitude":-2.0,"elevation_m":29.0,"depth_m":1.0,"azimuth":0.0,"dip":-90.0,"sample_rate_hz":100.0,"sensor":null,"start_time":null,"end_time":null,"response":{"sensitivity":1000000000.0,"sensitivity_frequency_hz":1.0,"input_unit":"m/s","poles_zeros":{"poles":[[-1.0,2.0]],"zeros":[[0.0,0.0]],"normalization_factor":1.0}}}]}}"#;
+
+    #[test]
+    fn the_form_of_control_records_is_kept() {
+        let control = station_of(&record_of(OF_VERSION_1.as_bytes())).unwrap().unwrap();
+        assert_eq!((control.station.as_str(), control.inventory.channels[0].depth_m), ("XX_A", 1.0));
+        let again = Announcement::all(&control.inventory).unwrap();
+        assert_eq!(String::from_utf8_lossy(&again[0].value), OF_VERSION_1);
+    }
+
     #[test]
     fn a_control_record_that_cannot_be_believed_is_damage() {
         let station = r#"{"network":"XX","station":"A","latitude":LAT,"longitude":0.0,"elevation_m":0.0,"site_name":null,"start_time":null,"end_time":null}"#;

@@ -115,6 +115,9 @@ pub fn stages_named(names: &[String]) -> Result<Vec<&'static StageSpec>, Error> 
         let message = format!("there is no stage \"{name}\"; there are {}", known());
         return Err(Error::new(ErrorKind::Invalid, message));
     }
+    if let Some((_, name)) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
+        return Err(Error::new(ErrorKind::Invalid, format!("the stage \"{name}\" stands there twice")));
+    }
     let stages: Vec<&StageSpec> =
         STAGES.iter().filter(|stage| names.iter().any(|name| name == stage.name)).collect();
     check(&stages).map(|()| stages)
@@ -184,6 +187,7 @@ mod tests {
             error(&["pick", "locate"]),
             "stage \"locate\" reads the topic \"waveforms.associations\", which no stage before it fills"
         );
+        assert_eq!(error(&["pick", "pick"]), "the stage \"pick\" stands there twice");
         assert!(check(&[&STAGES[0], &STAGES[0]]).is_err());
     }
 }

@@ -297,3 +297,31 @@ fn no_files_of_a_shell_use_each_other_in_a_circle() {
         assert_eq!(circle(&uses), None, "{room}");
     }
 }
+
+#[test]
+fn files_that_the_architecture_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("the architecture");
+    let mut there = Vec::new();
+    for room in ["api/src", "catalog/src", "streams/src", "lakehouse/src", "bench/src", "crates", "tests/e2e"]
+    {
+        there.extend(files_below(root.join(room)));
+    }
+    let named: BTreeSet<&str> = text.split('`').filter(|word| word.ends_with(".rs")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(there.iter().any(|path| path.ends_with(name)), "there is no {name}");
+    }
+}
+
+/// Names of all files below a folder, of whatever kind they are.
+fn files_below(folder: PathBuf) -> Vec<PathBuf> {
+    let (mut folders, mut found) = (vec![folder], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found
+}

@@ -218,6 +218,18 @@ impl Inventory {
         unknown
     }
 
+    /// Channels of which two epochs hold at one time, with the begins of both: the first of them in time is believed.
+    #[must_use]
+    pub fn overlapping_channels(&self) -> Vec<(&SourceId, Option<Timestamp>, Option<Timestamp>)> {
+        let mut epochs: Vec<&Channel> = self.channels.iter().collect();
+        epochs.sort_by(|a, b| (&a.source_id, a.start_time).cmp(&(&b.source_id, b.start_time)));
+        let pairs = epochs.iter().zip(epochs.iter().skip(1)).filter(|(one, next)| {
+            one.source_id == next.source_id
+                && one.end_time.is_none_or(|end| next.start_time.is_none_or(|start| start < end))
+        });
+        pairs.map(|(one, next)| (&one.source_id, one.start_time, next.start_time)).collect()
+    }
+
     /// Whether a station or channel lacks its network code.
     pub fn lacks_networks(&self) -> bool {
         self.stations.iter().any(|station| station.network.is_empty())
@@ -307,6 +319,20 @@ mod tests {
             inventory.coordinates(&channel().source_id, Timestamp::from_nanos(0)).map(|at| at.elevation_m)
         };
         assert_eq!((elevation_m(0.0), elevation_m(145.0)), (Some(1671.0), Some(1671.0)));
+    }
+
+    #[test]
+    fn epochs_that_hold_at_one_time_are_found() {
+        let epoch = |start: Option<i64>, end: Option<i64>| Channel {
+            start_time: start.map(Timestamp::from_nanos),
+            end_time: end.map(Timestamp::from_nanos),
+            ..channel()
+        };
+        let count = |channels| Inventory { stations: vec![], channels }.overlapping_channels().len();
+        assert_eq!(count(vec![epoch(None, Some(5)), epoch(Some(5), None)]), 0);
+        assert_eq!(count(vec![epoch(Some(5), None), epoch(None, Some(6))]), 1);
+        assert_eq!(count(vec![epoch(Some(1), None), epoch(Some(5), None)]), 1);
+        assert_eq!(count(vec![]), 0);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The `seislake` binary: command line, configuration, wiring. It wires, it does not think.
 
+mod arguments;
 mod beside;
 mod command_line;
 mod commands;

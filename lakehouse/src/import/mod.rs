@@ -19,7 +19,7 @@ use seislake_tables::{listed, segments};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::reasons::{declared_twice, reasons, seams};
+use self::reasons::{declared_twice, overlaps, reasons, seams};
 use self::responses::unused_responses;
 pub use self::responses::{UnusedResponse, describe};
 use crate::home::Purpose;
@@ -114,6 +114,7 @@ impl Report {
         self.new_dead_letters = u64::try_from(letters - before.letters).unwrap_or(0);
         let inventory = engine.stations.current();
         self.reasons = reasons(lakehouse, &inventory, settings).await?;
+        self.reasons.extend(overlaps(&inventory));
         if before.changes && self.accepted_records == 0 && self.duplicate_records > 0 {
             self.reasons.push(ALL_THERE.to_owned());
         }

@@ -126,6 +126,23 @@ pub(super) async fn seams(
     })
 }
 
+/// Channels of which the station files say two things of one time.
+pub(super) fn overlaps(inventory: &Inventory) -> Option<String> {
+    let found = inventory.overlapping_channels();
+    let (source_id, one, next) = found.first()?;
+    let begin =
+        |time: &Option<Timestamp>| time.map_or("since ever".to_owned(), |time| format!("from {time}"));
+    let more = match found.len() - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    };
+    Some(format!(
+        "epochs of a channel overlap, and the one that begins first is believed: {source_id}, {} and {}{more}",
+        begin(one),
+        begin(next)
+    ))
+}
+
 async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Result<Findings> {
     let picked_channels = format!(
         "SELECT {}, CAST(min({}) AS VARCHAR) FROM {} GROUP BY 1",

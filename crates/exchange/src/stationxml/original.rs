@@ -138,7 +138,11 @@ pub(super) fn repeated(element: &mut Element) -> Vec<(String, u64)> {
     let mut numbers = HashSet::new();
     // Stages follow one another by their numbers.
     let mut is_second_stage = |child: &Element| {
-        let number = child.attribute("number").map(|number| number.trim().to_owned());
+        // The schema's type is a whole number: "01" and "+1" are 1.
+        let number = child.attribute("number").map(|number| {
+            let number = number.trim();
+            number.parse::<u64>().map_or_else(|_| number.to_owned(), |number| number.to_string())
+        });
         child.is_ours("Stage") && number.is_some_and(|number| !numbers.insert(number))
     };
     let stages = element.children.extract_if(.., |child| is_second_stage(child));

@@ -22,7 +22,7 @@ use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
 use datafusion::logical_expr::{BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, SubqueryAlias};
 use datafusion::optimizer::AnalyzerRule;
 
-use super::has_subquery;
+use super::parts::has_subquery;
 use crate::marks::Mark;
 
 /// Gives the columns of conditions names of their own; after the engine has given types, for these are casts.

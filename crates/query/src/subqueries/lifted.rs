@@ -10,7 +10,7 @@ use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, ScalarValue, plan_err};
 use datafusion::logical_expr::{Aggregate, Expr, GroupingSet, JoinType, Limit, LogicalPlan};
 
-use super::{CORRELATED, subquery_of};
+use super::parts::{CORRELATED, subquery_of};
 
 /// # Errors
 /// One sentence where the plan has such a subquery, or such grouping sets.

@@ -1,5 +1,9 @@
 //! `seislake compare`: the catalogue beside a reference catalogue.
 
+use std::path::PathBuf;
+
+use clap::Args;
+use seislake_model::Timestamp;
 use std::fmt::Write;
 
 use anyhow::{Context, bail};
@@ -8,10 +12,37 @@ use seislake_seismo::compare::{Common, CompareSettings, Comparison, Distribution
 use seislake_streams::source::packed::documents;
 use serde::Serialize;
 
-use crate::command_line::CompareArgs;
+use crate::arguments::HomeArgs;
 use crate::terminal::{print_result, tell};
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::settings::Settings;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake compare --reference bulletin.xml --time-tolerance-s 1.5 --distance-tolerance-km 5"
+)]
+pub(crate) struct CompareArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Reference catalogue: QuakeML, CSV or TSV with named columns, or GeoJSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) reference: PathBuf,
+    /// Largest difference in origin time of a match.
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub(crate) time_tolerance_s: f64,
+    /// Largest distance between epicentres of a match.
+    #[arg(long, value_name = "KM", default_value_t = 20.0)]
+    pub(crate) distance_tolerance_km: f64,
+    /// Only events at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
+    pub(crate) from: Option<Timestamp>,
+    /// Only events before this time.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
+    pub(crate) to: Option<Timestamp>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) async fn run(args: CompareArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;

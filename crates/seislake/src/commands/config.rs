@@ -1,8 +1,41 @@
 //! `seislake config show|check`.
 
-use crate::command_line::{ConfigAction, ConfigArgs};
+use std::path::PathBuf;
+
 use crate::terminal::print_result;
+use clap::{Args, Subcommand};
 use seislake_lakehouse::settings::{Settings, SettingsError};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake config show --config seislake.toml")]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) action: ConfigAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigAction {
+    /// Print the effective settings.
+    #[command(after_help = "Example: seislake config show --config seislake.toml")]
+    Show {
+        /// Configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a configuration: all problems at once.
+    #[command(after_help = "Example: seislake config check --config seislake.toml")]
+    Check {
+        /// Configuration file (TOML).
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
     match &args.action {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use clap::Args;
 use indicatif::ProgressBar;
 use seislake_model::{CatalogueEvent, Event, Timestamp};
 use seislake_seismo::compare::{CompareSettings, Comparison, compare};
@@ -20,7 +21,6 @@ use seislake_streams::runtime::FeedItem;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use crate::command_line::DemoArgs;
 use crate::commands::compare::{describe, line};
 use crate::interruption::{self, Interrupted, asked_to_stop};
 use crate::server::{Server, install_metrics, serve_until_stopped};
@@ -30,6 +30,43 @@ use seislake_lakehouse::home::Home;
 use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::synthetic_stream::SyntheticStream;
 use seislake_lakehouse::velocity_model;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples: seislake demo
+          seislake demo --exit --minutes 10 --seed 7
+          seislake demo --exit --home ./demo-home
+
+A temporary home is deleted at the end; --home keeps it, for `seislake serve` and `seislake query`.
+Exit status with --exit: 0 only if recall and precision are at least 0.95 and the median epicentre error is at most 2 km, else 1. Without it: 0 after Ctrl-C, which prints the comparison with the truth so far.")]
+pub(crate) struct DemoArgs {
+    /// Home of the demo, which stays; a temporary one, deleted at the end, where absent.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Length of the synthetic stream in minutes of data.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub(crate) minutes: Option<u32>,
+    /// Seed of the synthetic network.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How many times faster than real time the stream flows.
+    #[arg(long, value_name = "X", default_value_t = 10.0)]
+    pub(crate) speed: f64,
+    /// Run at full speed, compare with the truth and exit: status 0 only if the bar is met.
+    #[arg(long)]
+    pub(crate) exit: bool,
+    /// With --exit: print the comparison as JSON.
+    #[arg(long, requires = "exit")]
+    pub(crate) json: bool,
+    /// Address of the HTTP doors (port 0: a free one).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Address of Flight SQL.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) flight: Option<String>,
+}
 
 const MINUTES_EXIT: u32 = 10;
 const MINUTES_LIVE: u32 = 60;

@@ -6,6 +6,10 @@
 mod originals;
 mod output;
 
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use seislake_model::Timestamp;
 use std::io::Write;
 use std::time::Duration;
 
@@ -19,13 +23,58 @@ use seislake_exchange::quakeml::{self, Bulletin};
 use seislake_exchange::stationxml;
 use seislake_model::{Clock, SourceId};
 
-use crate::command_line::{ExportArgs, ExportFormat};
+use crate::arguments::HomeArgs;
 use crate::interruption::{DROPPED_WITHIN, aside_or_interrupted};
 use crate::server::SystemClock;
 use crate::terminal::{tell, written_progress};
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::export::sds;
 use seislake_lakehouse::settings::Settings;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// Events as QuakeML 1.2.
+    Quakeml,
+    /// Events as GeoJSON.
+    Geojson,
+    /// Events as CSV.
+    Csv,
+    /// Stations as StationXML 1.2.
+    Stationxml,
+    /// Waveforms as miniSEED 2, in one file.
+    Mseed,
+    /// Waveforms as miniSEED 3, in one file.
+    Mseed3,
+    /// Waveforms as miniSEED 2 in the SeisComP data structure: a directory, a file for each channel and day.
+    Sds,
+    /// The original records byte for byte, in one file; no server may be running unless archive.keep_raw kept them.
+    Raw,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples: seislake export --format quakeml --output bulletin.xml
+          seislake export --format sds --source 'SY.D001..HH?' --output archive/
+
+What is under way is written beside its place, under names that end in .partial; all of it comes to its place at the end, or nothing does.")]
+pub(crate) struct ExportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Format.
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Only what lies at or after this time.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
+    pub(crate) from: Option<Timestamp>,
+    /// Only what lies before this time.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
+    pub(crate) to: Option<Timestamp>,
+    /// Only this channel: a source id, or NET.STA.LOC.CHA with * and ? (mseed, mseed3, sds; raw takes a source id).
+    #[arg(long, value_name = "ID")]
+    pub(crate) source: Option<String>,
+    /// File to write; standard output where absent or `-`. For sds a directory, which must be given.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+}
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
     let is_begun_beside = is_begun_beside(args.output.as_deref());

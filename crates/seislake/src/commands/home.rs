@@ -1,11 +1,36 @@
 //! `seislake home check|repair`: what of a home is damaged, and mending it.
 
 use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
 use seislake_lakehouse::Settings;
 use seislake_lakehouse::damage::{self, Finding};
 
-use crate::command_line::{DamageAction, DamageArgs};
+use crate::arguments::HomeArgs;
 use crate::terminal::print_result;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake home check --home ./seislake-home || seislake home repair --home ./seislake-home"
+)]
+pub(crate) struct DamageArgs {
+    #[command(subcommand)]
+    pub(crate) action: DamageAction,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum DamageAction {
+    /// Read everything, and tell what is damaged and what a repair would do; status 1 where something is. Changes nothing.
+    #[command(after_help = "Example: seislake home check --home ./seislake-home --json")]
+    Check,
+    /// Mend what `check` finds; what is replaced is kept beside it. The home must not be in use.
+    #[command(after_help = "Example: seislake home repair --home ./seislake-home")]
+    Repair,
+}
 
 pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
     let settings = Settings::load(args.home.config.as_deref())?;

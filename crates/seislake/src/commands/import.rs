@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use clap::{Args, ValueEnum};
 use seislake_exchange::known_formats::{Format, HEAD_BYTES, recognise};
 use seislake_exchange::{ElevationUnit, read_stations};
 use seislake_model::Inventory;
@@ -18,7 +19,7 @@ use seislake_streams::runtime::Lag;
 use seislake_streams::source::files::{DamagedFile, FileSettings, Plan, Progress, plan};
 use seislake_streams::source::packed::{documents, members};
 
-use crate::command_line::{ElevationUnitArg, ImportArgs};
+use crate::arguments::HomeArgs;
 use crate::interruption::{
     self, DROPPED_WITHIN, Interrupted, aside_or_interrupted, asked_to_stop, or_interrupted,
 };
@@ -28,6 +29,62 @@ use seislake_lakehouse::home::{Home, Purpose};
 use seislake_lakehouse::import::{self, Before, Report};
 use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::velocity_model;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ElevationUnitArg {
+    /// Metres.
+    M,
+    /// Kilometres.
+    Km,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: seislake import --home ./iceland --stations stations.txt --elevation-unit km --velocity-model vmodel.txt data/"
+)]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Stations: StationXML, or CSV or FDSN text with named columns. May be given several times, one file each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) stations: Vec<PathBuf>,
+    /// Network code of the stations that are listed without one. Where absent, that of the waveforms at hand.
+    #[arg(long, value_name = "CODE", value_parser = parse_network)]
+    pub(crate) network: Option<String>,
+    /// Unit of elevations where a station file does not say.
+    #[arg(long, value_name = "UNIT")]
+    pub(crate) elevation_unit: Option<ElevationUnitArg>,
+    /// Velocity model: CSV with Depth,Vp,Vs (km, km/s; linear in between) or Top,Vp,Vs (constant layers), or iasp91 or ak135. Stays with the home.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) velocity_model: Option<String>,
+    /// Only fill the waveform tables: no picks, no events. Settled for a home by its first import.
+    #[arg(long)]
+    pub(crate) archive_only: bool,
+    /// Import only the I-th of N shares of the stations (I from 1), records only. N processes fill one home side by side.
+    #[arg(long, value_name = "I/N", value_parser = parse_shard)]
+    pub(crate) shard: Option<(u32, u32)>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Files and directories.
+    #[arg(value_name = "PATH", required_unless_present = "stations")]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
+fn parse_network(text: &str) -> Result<String, String> {
+    match seislake_model::check_station(text, "S") {
+        Ok(()) if !text.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected 1 to 8 letters, digits or dashes".into()),
+    }
+}
+
+fn parse_shard(text: &str) -> Result<(u32, u32), String> {
+    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    match parsed {
+        Some((i, n)) if (1..=n).contains(&i) => Ok((i, n)),
+        _ => Err("expected I/N with I from 1 to N, such as 1/4".into()),
+    }
+}
 
 /// How often the bar of the stages moves.
 const LAGS_EVERY: Duration = Duration::from_millis(250);

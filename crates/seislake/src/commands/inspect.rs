@@ -9,6 +9,7 @@ use std::fmt::{Display, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use clap::Args;
 use rayon::prelude::*;
 use seislake_exchange::known_formats::recognise;
 use seislake_model::Timestamp;
@@ -17,8 +18,18 @@ use seislake_streams::source::packed::documents;
 use seislake_streams::source::walk::{Candidate, walk};
 use serde::Serialize;
 
-use crate::command_line::InspectArgs;
 use crate::terminal::{print_result, tell};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake inspect --json IU.ANMO.mseed")]
+pub(crate) struct InspectArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Files and directories; a directory stands for the files that an import of it would read.
+    #[arg(value_name = "PATH", required = true)]
+    pub(crate) paths: Vec<PathBuf>,
+}
 
 /// Lines of a list; the JSON has more.
 const LINES_MAX: usize = 20;

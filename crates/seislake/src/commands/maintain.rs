@@ -3,16 +3,80 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
 use serde::Serialize;
 
-use crate::command_line::{MaintainAction, MaintainArgs, MaintainCommonArgs};
+use crate::arguments::HomeArgs;
 use crate::interruption::{self, or_interrupted};
 use crate::terminal::{print_result, tables_progress};
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::upkeep::{self, Failures};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake maintain compact --table waveform.segments --dry-run")]
+pub(crate) struct MaintainArgs {
+    #[command(subcommand)]
+    pub(crate) action: MaintainAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MaintainAction {
+    /// Merge small files of each partition into large sorted ones, and short segments into long ones.
+    #[command(after_help = "Example: seislake maintain compact --table waveform.segments --dry-run")]
+    Compact {
+        #[command(flatten)]
+        common: MaintainCommonArgs,
+        /// Size of the files to be made.
+        #[arg(long, value_name = "MB", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=4096))]
+        target_mb: u64,
+        /// Partitions with fewer small files are left as they are.
+        #[arg(long, value_name = "N", default_value_t = 4)]
+        files_min: usize,
+        /// Rewrite large files too.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Let old snapshots go, and the files that only they needed. Time travel reaches less far back then.
+    #[command(after_help = "Example: seislake maintain expire --keep 100 --days 30 --dry-run")]
+    Expire {
+        #[command(flatten)]
+        common: MaintainCommonArgs,
+        /// Newest snapshots that are kept.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        keep: usize,
+        /// Of older ones the last of each hour is kept for so many days.
+        #[arg(long, value_name = "N", default_value_t = 30)]
+        days: u32,
+    },
+    /// Delete files that no snapshot refers to, and original records below raw/ that no row of waveform.packets names,
+    /// left behind by crashes.
+    #[command(after_help = "Example: seislake maintain orphans --older-than-hours 24 --dry-run")]
+    Orphans {
+        #[command(flatten)]
+        common: MaintainCommonArgs,
+        /// Younger files may belong to a commit under way and are left alone.
+        #[arg(long, value_name = "HOURS", default_value_t = 24.0)]
+        older_than_hours: f64,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MaintainCommonArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Only this table (namespace.table); may be given several times. All where absent.
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// Only say what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Its rows name the original records below `raw/`, which are cleaned with it.
 const TABLE_OF_ORIGINALS: &str = "waveform.packets";

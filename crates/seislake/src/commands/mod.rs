@@ -17,9 +17,54 @@ mod serve;
 use std::future::Future;
 
 use anyhow::Context;
+use clap::Subcommand;
 
-use crate::command_line::Command;
+use self::compare::CompareArgs;
+use self::config::ConfigArgs;
+use self::demo::DemoArgs;
+use self::dlq::DlqArgs;
+use self::export::ExportArgs;
+use self::home::DamageArgs;
+use self::import::ImportArgs;
+use self::inspect::InspectArgs;
+use self::maintain::MaintainArgs;
+use self::pages::{CompletionsArgs, ManArgs};
+use self::quality::QualityArgs;
+use self::query::QueryArgs;
+use self::serve::ServeArgs;
 use crate::interruption::{self, DROPPED_WITHIN, aside_or_interrupted, or_interrupted};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole system on a synthetic network, in one process.
+    Demo(DemoArgs),
+    /// Serve GraphQL, REST, FDSN, Iceberg REST and Flight SQL, and process what is ingested.
+    Serve(ServeArgs),
+    /// Import miniSEED files through the whole path; idempotent and resumable.
+    Import(ImportArgs),
+    /// What is in miniSEED or SEED files, and what is wrong with them.
+    Inspect(InspectArgs),
+    /// Ask the tables in SQL.
+    Query(QueryArgs),
+    /// Set the catalogue against a reference catalogue.
+    Compare(CompareArgs),
+    /// Write events, stations or waveforms in an exchange format.
+    Export(ExportArgs),
+    /// Dead letters: what could not be used, and why.
+    Dlq(DlqArgs),
+    /// Keep tables in shape: compact files, let old snapshots go, delete orphans.
+    Maintain(MaintainArgs),
+    /// What of a home is damaged, and mending it.
+    Home(DamageArgs),
+    /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
+    Quality(QualityArgs),
+    /// Show or check the configuration.
+    Config(ConfigArgs),
+    /// What a shell needs to complete this command line.
+    Completions(CompletionsArgs),
+    /// The man pages: one of the whole and one of each command.
+    Man(ManArgs),
+}
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {

@@ -1,10 +1,31 @@
 //! `seislake completions` and `seislake man`: what the declarations of the command line say, for shells and readers.
 
-use anyhow::Context;
-use clap::CommandFactory;
+use std::path::PathBuf;
 
-use crate::command_line::{CommandLine, CompletionsArgs, ManArgs};
+use anyhow::Context;
+use clap::{Args, CommandFactory};
+
+use crate::command_line::CommandLine;
 use crate::terminal::print_result;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: seislake completions bash > ~/.local/share/bash-completion/completions/seislake
+          seislake completions fish > ~/.config/fish/completions/seislake.fish"
+)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples: seislake man --output ~/.local/share/man/man1
+          seislake man | man -l -")]
+pub(crate) struct ManArgs {
+    /// Folder for all pages; without it the page of the whole goes to standard output.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
 
 pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
     let mut script = Vec::new();

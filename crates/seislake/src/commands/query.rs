@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use clap::{Args, ValueEnum};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -18,11 +19,53 @@ use futures::TryStreamExt;
 use seislake_api::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
 use seislake_query::Question;
 
-use crate::command_line::{QueryArgs, QueryFormat};
+use crate::arguments::HomeArgs;
 use crate::server::query_limits;
 use crate::terminal::{StandardOutput, print_result, result_columns, tell};
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::settings::Settings;
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum QueryFormat {
+    /// For reading, on a terminal no wider than that.
+    Table,
+    /// With a header line.
+    Csv,
+    /// One array of objects; nulls are written.
+    Json,
+    /// Arrow IPC stream.
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: seislake query \"SELECT origin_time, latitude, longitude, depth_km FROM bulletin.events_current ORDER BY 1\"
+          seislake query --vertical \"SELECT * FROM bulletin.events_current LIMIT 3\"
+          seislake query --format csv - < statement.sql > rows.csv"
+)]
+pub(crate) struct QueryArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
+    pub(crate) format: QueryFormat,
+    /// Cut the statement off after so many seconds. Without it, it runs until it ends or Ctrl-C, within query.memory_bytes.
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) timeout_s: Option<f64>,
+    /// One line a value, one paragraph a row: for rows of many columns.
+    #[arg(long, conflicts_with = "format")]
+    pub(crate) vertical: bool,
+    /// One SELECT statement; - reads it from standard input.
+    #[arg(value_name = "SQL")]
+    pub(crate) sql: String,
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e9 => Ok(seconds),
+        _ => Err("expected seconds above 0".into()),
+    }
+}
 
 /// Where no --timeout-s is given: a year, which is never.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);

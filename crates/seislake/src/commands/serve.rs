@@ -1,8 +1,9 @@
 //! `seislake serve`: all doors, and the path behind them.
 
+use clap::Args;
 use seislake_model::Inventory;
 
-use crate::command_line::ServeArgs;
+use crate::arguments::HomeArgs;
 use crate::interruption;
 use crate::server::{Server, install_metrics, serve_until_stopped};
 use crate::terminal::tell;
@@ -10,6 +11,21 @@ use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
 use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::velocity_model;
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake serve --home ./seislake-home --http 127.0.0.1:8080
+
+Says when it is ready and when it has stopped, on standard error. Ctrl-C or SIGTERM stops it in order, with exit status 0; a second one at once.")]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Address of the HTTP doors (port 0: a free one).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<String>,
+    /// Address of Flight SQL (port 0: a free one).
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) flight: Option<String>,
+}
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     interruption::listen();

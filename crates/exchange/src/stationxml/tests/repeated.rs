@@ -86,11 +86,22 @@ fn what_is_stated_twice_inside_of_elements_is_told_too() {
 
 #[test]
 fn of_two_stages_of_one_number_the_first_holds() {
-    let second = "</x:Stage><x:Stage number=\" 1\"><x:StageGain><x:Value>7</x:Value></x:StageGain></x:Stage><x:Stage \
+    for one in [" 1", "01", "+1"] {
+        a_stage_is_stated_again_as(one);
+    }
+}
+
+fn a_stage_is_stated_again_as(one: &str) {
+    let second = "</x:Stage><x:Stage number=\"ONE\"><x:StageGain><x:Value>7</x:Value></x:StageGain></x:Stage><x:Stage \
                   number=\"2\"><x:StageGain><x:Value>3</x:Value></x:StageGain></x:Stage>";
-    let parsed = read(CHANNEL.replacen("</x:Stage>", second, 1).as_bytes()).unwrap();
+    let second = second.replace("ONE", one);
+    let parsed = read(CHANNEL.replacen("</x:Stage>", &second, 1).as_bytes()).unwrap();
     let told: Vec<_> = parsed.problems.iter().map(|problem| problem.reason.as_str()).collect();
-    assert_eq!(told, ["channel \"BHZ\": <Stage number=\"1\"> is stated before; the first one holds"]);
+    let one = one.trim();
+    assert_eq!(
+        told,
+        [format!("channel \"BHZ\": <Stage number=\"{one}\"> is stated before; the first one holds")]
+    );
     let original = parsed.value.channels[0].response_original.clone().unwrap();
     let numbers: Vec<_> =
         response_stages(&original).unwrap().stages.iter().map(|stage| stage.number).collect();

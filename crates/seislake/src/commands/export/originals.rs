@@ -20,7 +20,7 @@ use seislake_tables::listed;
 use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
-use crate::command_line::ExportArgs;
+use super::ExportArgs;
 use crate::terminal::tell;
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::home::Home;

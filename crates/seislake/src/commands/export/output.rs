@@ -22,7 +22,8 @@ pub(super) enum Content {
 /// Whether an export is begun beside this place, and removed if it does not come to its end. A pipe, a device and standard
 /// output get what there is at once, and may never take it.
 pub(super) fn is_begun_beside(path: Option<&Path>) -> bool {
-    path.is_some_and(|path| fs::metadata(path).map_or(true, |there| there.is_file() || there.is_dir()))
+    path.filter(|path| *path != Path::new("-"))
+        .is_some_and(|path| fs::metadata(path).map_or(true, |there| there.is_file() || there.is_dir()))
 }
 
 /// One file, a pipe or device, or standard output.
@@ -34,7 +35,7 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn open(path: Option<&Path>, content: Content) -> anyhow::Result<Self> {
-        let Some(path) = path else {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
             if content == Content::Binary && io::stdout().is_terminal() {
                 bail!(
                     "records are not for a terminal: give --output FILE, or write them into a file or program"

@@ -4,13 +4,40 @@ mod report;
 
 use std::fmt::Write;
 
+use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
 use seislake_lakehouse::quality_jobs::{self, Done, Progress};
 use seislake_lakehouse::{Lakehouse, Settings};
 
-use crate::command_line::{QualityAction, QualityArgs};
+use self::report::QualityReportArgs;
+use crate::arguments::HomeArgs;
 use crate::interruption::{self, or_interrupted};
 use crate::terminal::{days_progress, print_result};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: seislake quality update && seislake quality report --output ./quality")]
+pub(crate) struct QualityArgs {
+    #[command(subcommand)]
+    pub(crate) action: QualityAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QualityAction {
+    /// Bring the quality tables up to date: only channels and days with new data are made anew. May run beside a server.
+    #[command(after_help = "Example: seislake quality update --home ./seislake-home")]
+    Update {
+        #[command(flatten)]
+        home: HomeArgs,
+        /// Print what was done as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write plots (SVG) and numbers (CSV, JSON) of the quality tables as they stand.
+    #[command(
+        after_help = "Example: seislake quality report --from 2024-02-01 --to 2024-03-01 --source 'FDSN:IU_*_B_H_?' --output ./quality"
+    )]
+    Report(QualityReportArgs),
+}
 
 pub(crate) async fn run(args: QualityArgs) -> anyhow::Result<()> {
     interruption::listen();

@@ -1,5 +1,8 @@
 //! The report: plots and numbers of the quality tables as they stand.
 
+use std::path::PathBuf;
+
+use clap::Args;
 use std::fs;
 use std::path::Path;
 
@@ -13,10 +16,31 @@ use seislake_model::{Continuity, Timestamp};
 use seislake_query::quality::{Stored, stored};
 use seislake_tables::continuity;
 
-use crate::command_line::QualityReportArgs;
+use crate::arguments::HomeArgs;
 use crate::terminal::print_result;
 use seislake_lakehouse::Lakehouse;
 use seislake_lakehouse::settings::Settings;
+
+#[derive(Debug, Args)]
+pub(crate) struct QualityReportArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// From this time on (UTC); the first day there is where absent.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
+    pub(crate) from: Option<Timestamp>,
+    /// Before this time (UTC); where absent, the last sample there is: its day counts to there.
+    #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
+    pub(crate) to: Option<Timestamp>,
+    /// Only these source ids; * stands for any text, ? for one character. May be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) source: Vec<String>,
+    /// Directory to write into; it is made where absent.
+    #[arg(long, value_name = "DIR", default_value = "./quality-report")]
+    pub(crate) output: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 const DAY_NS: i64 = 86_400_000_000_000;
 const HOUR_NS: i64 = 3_600_000_000_000;
