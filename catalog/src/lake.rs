@@ -113,6 +113,11 @@ impl Lake {
         self.inner.catalog.load(ident).await
     }
 
+    /// Ends the connections to the catalog: its file alone is then the whole of it. Nothing is asked of it afterwards.
+    pub async fn close(&self) {
+        self.inner.catalog.close().await;
+    }
+
     /// What others need to read the files in place (endpoint and region of an `s3://` warehouse), under the names of
     /// Iceberg's clients; never a credential.
     pub fn client_properties(&self) -> &BTreeMap<String, String> {

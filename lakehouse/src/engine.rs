@@ -69,6 +69,9 @@ impl Workload {
     }
 }
 
+/// How long the end waits for the catalog.
+const CLOSED_WITHIN: Duration = Duration::from_secs(2);
+
 const BULK_RECENT_BYTES: usize = 32 << 20;
 
 /// While files are imported, tables are committed this often: fewer, larger files.
@@ -195,6 +198,14 @@ impl Engine {
     /// Everything that came so far is worked on and committed; the stream goes on.
     pub async fn settle(&self) -> anyhow::Result<()> {
         Ok(self.pipeline.drain().await?)
+    }
+
+    /// Closes the lake behind the last question: a copy of the catalog's file is then whole.
+    pub async fn close(&self) {
+        // Somebody may be within a question that does not end: the next to open the catalog finds it as whole.
+        if tokio::time::timeout(CLOSED_WITHIN, self.lakehouse.lake().close()).await.is_err() {
+            tracing::debug!("the catalog is still asked: its file is left with what lies beside it");
+        }
     }
 
     /// Ends the process's work in order.

@@ -45,6 +45,11 @@ pub struct SqlCatalog {
 }
 
 impl SqlCatalog {
+    /// Ends all connections.
+    pub(crate) async fn close(&self) {
+        self.pointers.close().await;
+    }
+
     pub(crate) async fn open(database: &Path, warehouse: Warehouse, read_only: bool) -> Result<Self> {
         let pointers = Pointers::open(database, read_only).await?;
         belongs_to(&pointers, &warehouse).await?;

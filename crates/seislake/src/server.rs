@@ -141,7 +141,9 @@ pub(crate) async fn serve_until_stopped(
     home.remove_addresses();
     tell(&format!("stopping: open requests have {} s to end", DRAIN.as_secs()));
     server.stop().await?;
-    engine.stop().await
+    engine.stop().await?;
+    engine.close().await;
+    Ok(())
 }
 
 /// The part of the descriptors that connections may have: one in this many.

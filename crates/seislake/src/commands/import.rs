@@ -174,6 +174,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     engine.stop().await?;
     report.peak_memory_bytes = peak_memory_bytes();
     report.complete(&engine, &settings, &before, ingested, begin.elapsed()).await?;
+    engine.close().await;
     if args.json {
         print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
     } else {
