@@ -13,7 +13,6 @@ use iceberg::{Runtime, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use seislake_model::Offsets;
-use seislake_tables::{TABLES, TableDef};
 
 use crate::error::{Damage, Doing, Result};
 use crate::lake::{Hidden, Lake};
@@ -151,7 +150,7 @@ impl Lake {
     pub(crate) async fn look_for_hidden(&self) -> Result<Hidden> {
         let mut hidden = Hidden::new();
         let warehouse = &self.catalog().warehouse().unremembered();
-        for ident in TABLES.iter().map(TableDef::ident) {
+        for ident in self.definitions().iter().map(|table| table.ident()) {
             let current = self.load(&ident).await?;
             let Some(pointer) = current.metadata_location() else { continue };
             let files = metadata_files(warehouse, &ident).await?;

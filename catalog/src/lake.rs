@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use iceberg::TableIdent;
 use iceberg::table::Table;
 use seislake_model::ErrorKind;
-use seislake_tables::{TableDef, table_def};
+use seislake_tables::TableDef;
 
 use crate::error::{Error, Result};
 use crate::leases::Leases;
 use crate::manifest_cache::ManifestCache;
-use crate::settings::{RetentionSettings, WriteSettings};
+use crate::settings::{LakeSettings, RetentionSettings, WriteSettings};
 use crate::sql_catalog::SharedCatalog;
 
 /// Newest states that were hidden when a lake was opened.
@@ -32,6 +32,7 @@ struct Inner {
     catalog: SharedCatalog,
     write: WriteSettings,
     retention: RetentionSettings,
+    tables: Vec<&'static TableDef>,
     manifests: ManifestCache,
     /// One committer per table in this process; rivals in other processes are caught by the compare and swap.
     committers: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -74,11 +75,13 @@ pub struct LakeMetrics {
 }
 
 impl Lake {
-    pub(crate) fn of(catalog: SharedCatalog, write: WriteSettings, retention: RetentionSettings) -> Self {
+    pub(crate) fn of(catalog: SharedCatalog, settings: LakeSettings) -> Self {
+        let LakeSettings { write, retention, tables, .. } = settings;
         let inner = Inner {
             catalog,
             write,
             retention,
+            tables,
             manifests: ManifestCache::default(),
             committers: Mutex::default(),
             buffered: AtomicUsize::new(0),
@@ -137,6 +140,19 @@ impl Lake {
         }
     }
 
+    /// Tables that it makes where they are missing, and writes.
+    pub fn definitions(&self) -> &[&'static TableDef] {
+        &self.inner.tables
+    }
+
+    /// The definition of `namespace.table`, or an error that names it.
+    pub fn defined(&self, table: &str) -> Result<&'static TableDef> {
+        let found = self.definitions().iter().copied().find(|defined| defined.full_name() == table);
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("table \"{table}\" is not a table of the lake"))
+        })
+    }
+
     pub(crate) fn write_settings(&self) -> &WriteSettings {
         &self.inner.write
     }
@@ -179,11 +195,4 @@ impl Lake {
         let mut committers = self.inner.committers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(committers.entry(table.full_name()).or_default())
     }
-}
-
-/// The definition of `namespace.table`, or an error that names it.
-pub(crate) fn defined(table: &str) -> Result<&'static TableDef> {
-    table_def(table).ok_or_else(|| {
-        Error::new(ErrorKind::NotFound, format!("table \"{table}\" is not a table of the lake"))
-    })
 }

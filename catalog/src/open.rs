@@ -9,7 +9,7 @@ use iceberg::{Catalog, NamespaceIdent, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
 use seislake_model::ErrorKind;
-use seislake_tables::{TABLES, TableDef};
+use seislake_tables::TableDef;
 
 use crate::error::{Doing, Error, Result};
 use crate::lake::{Hidden, Lake};
@@ -41,7 +41,7 @@ impl Lake {
         let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, !settings.read_only)?;
         warehouse.require_credentials().await?;
         let catalog = SqlCatalog::open(&settings.catalog, warehouse, settings.read_only).await?;
-        let lake = Self::of(Arc::new(catalog), settings.write, settings.retention);
+        let lake = Self::of(Arc::new(catalog), settings);
         if !read_only {
             // A lake that was just made, in a place without files, hides nothing.
             let hidden =
@@ -60,7 +60,7 @@ impl Lake {
         let there: BTreeSet<NamespaceIdent> =
             catalog.list_namespaces(None).await.doing(what)?.into_iter().collect();
         let namespaces: BTreeSet<_> =
-            TABLES.iter().map(|table| NamespaceIdent::new(table.namespace.to_owned())).collect();
+            self.definitions().iter().map(|table| NamespaceIdent::new(table.namespace.to_owned())).collect();
         // Namespaces come before the first file, with the place of the warehouse. Where they are there, files without a
         // table are those of tables whose making was cut off, or that the catalog has lost.
         let new = known.is_empty() && !self.are_of_this_place(&namespaces, &there).await?;
@@ -75,7 +75,7 @@ impl Lake {
             }
         }
         // Side by side: those that wait for the disk wait together.
-        for tables in TABLES.chunks(CREATED_AT_ONCE) {
+        for tables in self.definitions().chunks(CREATED_AT_ONCE) {
             let made = tables.iter().map(|table| async {
                 if !known.contains(&table.ident()) && (new || !self.take_back(&table.ident()).await?) {
                     self.create(table).await?;
@@ -152,7 +152,7 @@ impl Lake {
         let catalog = self.catalog();
         let warehouse = catalog.warehouse();
         let what = || format!("list the warehouse \"{}\"", warehouse.base());
-        let mut folders: Vec<&str> = TABLES.iter().map(|table| table.namespace).collect();
+        let mut folders: Vec<&str> = self.definitions().iter().map(|table| table.namespace).collect();
         folders.dedup();
         folders.push(ORIGINALS_FOLDER);
         for folder in folders {

@@ -20,7 +20,7 @@ use iceberg::{TableIdent, TableUpdate};
 use object_store::ObjectStoreExt;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use seislake_model::{ErrorKind, Offsets, free_name};
-use seislake_tables::{TABLES, TableDef, origins, picks, segments, table_def};
+use seislake_tables::{TableDef, origins, picks, segments};
 use serde::Serialize;
 
 use crate::error::{Damage, Doing, Error, Result};
@@ -145,9 +145,11 @@ impl<'a> Doctor<'a> {
         self.require_own_folders().await?;
         let mut covered = Offsets::default();
         let mut sound = Vec::new();
-        let idents: BTreeSet<TableIdent> = TABLES
+        let idents: BTreeSet<TableIdent> = self
+            .settings
+            .tables
             .iter()
-            .map(TableDef::ident)
+            .map(|table| table.ident())
             .chain(known.iter().flatten().map(|(ident, _)| ident.clone()))
             .collect();
         for ident in idents {
@@ -176,7 +178,7 @@ impl<'a> Doctor<'a> {
         {
             return made_here(&self.warehouse, ident, location);
         }
-        for ident in TABLES.iter().map(TableDef::ident) {
+        for ident in self.settings.tables.iter().map(|table| table.ident()).collect::<Vec<_>>() {
             for file in metadata_files(&self.warehouse, &ident).await? {
                 if let Some(metadata) = self.metadata(&file).await? {
                     return made_here(&self.warehouse, &ident, metadata.location());
@@ -188,7 +190,7 @@ impl<'a> Doctor<'a> {
 
     /// Folders that were swapped are not damaged: a table that is made anew in the folder of another would mix their files.
     async fn require_own_folders(&self) -> Result<()> {
-        for ident in TABLES.iter().map(TableDef::ident) {
+        for ident in self.settings.tables.iter().map(|table| table.ident()).collect::<Vec<_>>() {
             let mut other = None;
             for file in metadata_files(&self.warehouse, &ident).await? {
                 let Some(metadata) = self.metadata(&file).await? else { continue };
@@ -242,7 +244,7 @@ impl<'a> Doctor<'a> {
 
     /// Tables without rows are those of a home whose making was cut off: it goes on by itself.
     async fn holds_rows(&self) -> Result<bool> {
-        for ident in TABLES.iter().map(TableDef::ident) {
+        for ident in self.settings.tables.iter().map(|table| table.ident()).collect::<Vec<_>>() {
             let files = metadata_files(&self.warehouse, &ident).await?;
             if newest_with_rows(&self.warehouse, &ident, &files).await?.is_some() {
                 return Ok(true);
@@ -443,7 +445,7 @@ impl<'a> Doctor<'a> {
         if damaged.is_empty() {
             return Ok(());
         }
-        let definition = table_def(&table.identifier().to_string());
+        let definition = self.settings.table(&table.identifier().to_string());
         let lake = match (self.mode, definition) {
             (Mode::Repair, Some(_)) => Some(Lake::open(self.settings.clone()).await?),
             _ => None,

@@ -13,7 +13,7 @@ use seislake_model::{ErrorKind, Offsets};
 use seislake_tables::TableDef;
 
 use crate::error::{Doing, Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::maintain::conform;
 use crate::own::OwnColumns;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
@@ -25,7 +25,7 @@ impl Lake {
     /// # Errors
     /// A table that is not there, or cannot be read.
     pub async fn covered(&self, table: &str) -> Result<Offsets> {
-        Ok(offsets(self.load(&defined(table)?.ident()).await?.metadata()))
+        Ok(offsets(self.load(&self.defined(table)?.ident()).await?.metadata()))
     }
 
     /// Adds rows to `table` that it has lost.
@@ -33,7 +33,7 @@ impl Lake {
     /// # Errors
     /// What keeps them from being written.
     pub async fn add_lost_rows(&self, table: &str, rows: &[RecordBatch]) -> Result<()> {
-        let table = defined(table)?;
+        let table = self.defined(table)?;
         if rows.iter().all(|batch| batch.num_rows() == 0) {
             return Ok(());
         }
@@ -64,7 +64,7 @@ impl Lake {
         table: &str,
         mut keeps: impl FnMut(&RecordBatch) -> Result<BooleanArray> + Send,
     ) -> Result<u64> {
-        let table = defined(table)?;
+        let table = self.defined(table)?;
         let loaded = self.load(&table.ident()).await?;
         // Of one file after the other: all rows of a table may be more than memory holds.
         let (mut paths, mut files, mut dropped) = (BTreeSet::new(), Vec::new(), 0);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use seislake_tables::{TABLES, TableDef};
+
 /// Where a lake is and how it behaves.
 #[derive(Clone, Debug)]
 pub struct LakeSettings {
@@ -20,6 +22,8 @@ pub struct LakeSettings {
     pub write: WriteSettings,
     /// What is kept of the past.
     pub retention: RetentionSettings,
+    /// Tables that the lake makes where they are missing, and writes.
+    pub tables: Vec<&'static TableDef>,
 }
 
 impl LakeSettings {
@@ -32,7 +36,13 @@ impl LakeSettings {
             object_store: BTreeMap::new(),
             write: WriteSettings::default(),
             retention: RetentionSettings::default(),
+            tables: TABLES.iter().collect(),
         }
+    }
+
+    /// The definition of `namespace.table`.
+    pub(crate) fn table(&self, full_name: &str) -> Option<&'static TableDef> {
+        self.tables.iter().copied().find(|table| table.full_name() == full_name)
     }
 
     /// The warehouse is a directory, given as such.

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use iceberg::TableIdent;
 use iceberg::table::Table;
 use seislake_model::{ErrorKind, SnapshotId, Timestamp};
-use seislake_tables::TABLES;
 
 use crate::as_of::AsOf;
 use crate::error::{Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::leases::{At, SnapshotSet};
 use crate::tables::IcebergTable;
 
@@ -66,7 +65,7 @@ impl Lake {
     /// A table that cannot be read.
     pub async fn commit_numbers(&self) -> Result<BTreeMap<String, i64>> {
         let mut numbers = BTreeMap::new();
-        for table in TABLES {
+        for table in self.definitions() {
             let loaded = match self.load(&table.ident()).await {
                 // A lake that is opened for reading may be older than the table.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
@@ -79,7 +78,7 @@ impl Lake {
 
     /// The snapshot of `table` (`bulletin.events`) that a reader would see; `None` where it has none yet.
     pub async fn snapshot_id(&self, table: &str, as_of: AsOf) -> Result<Option<SnapshotId>> {
-        let ident = defined(table)?.ident();
+        let ident = self.defined(table)?.ident();
         let loaded = self.load(&ident).await?;
         Ok(as_of.snapshot(&ident, loaded.metadata())?.map(|snapshot| snapshot.snapshot_id()))
     }

@@ -23,7 +23,7 @@ use seislake_tables::segments::names;
 use seislake_tables::{TableBatch, TableDef};
 
 use crate::error::{Doing, Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::own;
 use crate::sink::{Change, Replaced, commit, offsets, write_files};
 use crate::tables::IcebergTable;
@@ -97,7 +97,7 @@ impl Lake {
     /// What changed in `source` since `target` was last kept up from it. `source` has rows of channels by start (and
     /// end) time; `target` is partitioned by day. `None` where nothing changed.
     pub async fn upkeep(&self, target: &str, source: &str) -> Result<Option<Upkeep>> {
-        let (table, source) = (defined(target)?, defined(source)?);
+        let (table, source) = (self.defined(target)?, self.defined(source)?);
         let loaded = self.load(&table.ident()).await?;
         let seen = offsets(loaded.metadata());
         let position = seen.get(&source.full_name(), PARTITION);

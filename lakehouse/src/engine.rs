@@ -103,14 +103,15 @@ impl Opened {
         };
         let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
         let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
-        for table in topology::tables() {
+        for table in topology::tables_of(settings.topology.all()) {
             let name = table.full_name();
             let sink = lakehouse.lake().sink(&name).await?;
             sinks.insert(name, sink);
         }
         let checkpoints = CheckpointStore::open(home.path()).context("cannot open the checkpoints")?;
-        let lost =
-            continue_log(&log, partitions, &mut sinks, &checkpoints).await.context("cannot open the log")?;
+        let lost = continue_log(&log, partitions, &settings.topology, &mut sinks, &checkpoints)
+            .await
+            .context("cannot open the log")?;
         let index = if lost { IndexSource::Log } else { IndexSource::Kept };
         let archived = Arc::new(ArchivedPackets(lakehouse.clone()));
         let gate = Gate::open_beside(&log, partitions, Some(home.path()), Some(archived), index);
@@ -152,13 +153,9 @@ impl Engine {
             settings: PipelineSettings {
                 stage: StageSettings::default(),
                 sink: sink_settings(settings, workload),
-                pick: settings.pick.clone(),
-                associate: settings.associate.clone(),
-                locate: settings.locate.clone(),
-                magnitude: settings.magnitude.clone(),
-                event: settings.event.clone(),
+                sections: settings.sections.clone(),
             },
-            stages: topology::stages_named(&settings.streams.stages)?,
+            stages: settings.topology.stages().to_vec(),
             earth,
             stations: home_stations.current(),
             sinks,

@@ -14,6 +14,7 @@ use seislake_catalog::{AsOf, Lake, LakeSettings, SnapshotSet};
 use seislake_model::{CatalogueEvent, ErrorKind, EventStatus, Timestamp};
 use seislake_query::SessionSettings;
 use seislake_streams::replace::replace;
+use seislake_streams::topology::Topology;
 use seislake_tables::events::names;
 use seislake_tables::{listed, segments};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ enum Access {
 pub struct Lakehouse {
     lake: Lake,
     session: SessionSettings,
+    topology: Topology,
 }
 
 impl Lakehouse {
@@ -89,11 +91,16 @@ impl Lakehouse {
             memory_bytes_max: usize::try_from(settings.query.memory_bytes)?,
             ..SessionSettings::default()
         };
-        Ok(Self { lake, session })
+        Ok(Self { lake, session, topology: settings.topology.clone() })
     }
 
     pub fn lake(&self) -> &Lake {
         &self.lake
+    }
+
+    /// The stages of the home.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
     }
 
     /// How far the tables have come.
@@ -112,7 +119,7 @@ impl Lakehouse {
     /// Tables that this build knows and the home has not.
     pub async fn missing_tables(&self) -> anyhow::Result<Vec<String>> {
         let there: Vec<String> = self.lake.tables().await?.iter().map(ToString::to_string).collect();
-        Ok(Lake::table_names().into_iter().filter(|table| !there.contains(table)).collect())
+        Ok(self.lake.table_names().into_iter().filter(|table| !there.contains(table)).collect())
     }
 
     /// A session over the newest state of the tables, the same for all its statements however long they take.
@@ -206,6 +213,7 @@ pub fn lake_settings(home: &Path, settings: &Settings) -> anyhow::Result<LakeSet
     let mut lake_settings = LakeSettings::new(place.location(home), home.join(CATALOG_FILE));
     lake_settings.object_store = place.object_store_options();
     lake_settings.retention.cursor_lease = Duration::from_secs_f64(settings.lake.cursor_lease_s);
+    lake_settings.tables.extend(settings.topology.own_tables());
     Ok(lake_settings)
 }
 

@@ -1,32 +1,45 @@
 //! Configuration: compiled-in defaults < file < environment < flags, every key known, all problems reported at once.
 //!
 //! `infra/default.toml` is the schema: a key it does not list is unknown, a value of another type is refused.
-//! The sections `pick`, `associate`, `locate`, `magnitude` and `event` belong to `seismo`, whose own types are their schema.
+//! The sections of the stages belong to these, whose own types are their schema (`stages`).
 
 mod ranges;
+mod stages;
 
+use std::collections::BTreeMap;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
-use seislake_seismo::associate::AssociateSettings;
-use seislake_seismo::event::EventSettings;
-use seislake_seismo::locate::LocateSettings;
-use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings};
-use seislake_seismo::pick::PickSettings;
 use seislake_streams::source::regular::read_text;
-use seislake_streams::topology::stages_named;
+use seislake_streams::topology::{Sections, Topology};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use self::stages::Stages;
+
 const DEFAULTS: &str = include_str!("../../infra/default.toml");
 const ENVIRONMENT_PREFIX: &str = "SEISLAKE__";
-/// QuakeML says no limit; columns of text formats do.
-const NAME_CHARS_MAX: usize = 64;
-/// The value of this key may be a name or a table.
-const OF_SEVERAL_TYPES: &str = "magnitude.attenuation";
 
+#[derive(Clone, Debug, Serialize)]
+pub struct Settings {
+    #[serde(flatten)]
+    general: General,
+    /// The sections of the stages, as a configuration says them.
+    #[serde(flatten)]
+    of_stages: BTreeMap<String, Value>,
+    /// What stages are set to.
+    #[serde(skip)]
+    pub sections: Sections,
+    /// The stages of the home.
+    #[serde(skip)]
+    pub topology: Topology,
+}
+
+/// What is no stage's.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct General {
     pub streams: StreamsSettings,
     pub lake: LakeSection,
     pub archive: ArchiveSection,
@@ -35,11 +48,20 @@ pub struct Settings {
     pub query: QuerySettings,
     pub http: HttpSettings,
     pub flight: FlightSettings,
-    pub pick: PickSettings,
-    pub associate: AssociateSettings,
-    pub locate: LocateSettings,
-    pub magnitude: MagnitudeSettings,
-    pub event: EventSettings,
+}
+
+impl Deref for Settings {
+    type Target = General;
+
+    fn deref(&self) -> &General {
+        &self.general
+    }
+}
+
+impl DerefMut for Settings {
+    fn deref_mut(&mut self) -> &mut General {
+        &mut self.general
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -189,93 +211,24 @@ impl Settings {
                 None => problems.push(format!("{name}: expected {ENVIRONMENT_PREFIX}SECTION__KEY")),
             }
         }
+        let Stages { sections, specs, shown } = stages::take(&mut merged, &defaults, &mut problems);
         problems.extend(ranges::mend(&mut merged, &defaults));
-        let settings = Value::Table(merged).try_into::<Self>();
-        match settings {
-            Ok(settings) => {
-                problems.extend(settings.problems());
-                if problems.is_empty() { Ok(settings) } else { Err(SettingsError(problems)) }
-            }
+        let general = match Value::Table(merged).try_into::<General>() {
+            Ok(general) => general,
             Err(error) => {
                 problems.push(one_line(&error.to_string()));
+                return Err(SettingsError(problems));
+            }
+        };
+        problems.extend(general.problems());
+        match Topology::of(&general.streams.stages, specs) {
+            Ok(topology) if problems.is_empty() => Ok(Self { general, of_stages: shown, sections, topology }),
+            Ok(_) => Err(SettingsError(problems)),
+            Err(error) => {
+                problems.push(format!("streams.stages: {error}"));
                 Err(SettingsError(problems))
             }
         }
-    }
-
-    /// What types cannot say.
-    fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        let mut require = |holds: bool, what: &str| {
-            if !holds {
-                problems.push(what.to_owned());
-            }
-        };
-        if let Err(error) = stages_named(&self.streams.stages) {
-            require(false, &format!("streams.stages: {error}"));
-        }
-        require(self.streams.driver == "file", "streams.driver: this build knows \"file\"");
-        require(
-            self.lake.s3_allow_http || !self.lake.s3_endpoint.starts_with("http://"),
-            "lake.s3_endpoint begins with http://, which lake.s3_allow_http = true must allow",
-        );
-        let (pick, associate, locate) = (&self.pick, &self.associate, &self.locate);
-        require(
-            pick.s_window_min_s < pick.s_window_max_s,
-            "pick.s_window_min_s must be below pick.s_window_max_s",
-        );
-        require(
-            associate.depth_km_min < associate.depth_km_max,
-            "associate.depth_km_min must be below associate.depth_km_max",
-        );
-        require(
-            locate.depth_km_min < locate.depth_km_max,
-            "locate.depth_km_min must be below locate.depth_km_max",
-        );
-        if let Attenuation::Table(pairs) = &self.magnitude.attenuation {
-            let finite =
-                pairs.iter().all(|(distance_km, value)| distance_km.is_finite() && value.is_finite());
-            let ascending = pairs.is_sorted_by(|a, b| a.0 < b.0);
-            require(
-                pairs.len() > 1 && finite && ascending,
-                "magnitude.attenuation must be pairs of ascending distance (km) and value, two at least",
-            );
-        }
-        let event = &self.event;
-        require(
-            // The doors take lists of agencies, with commas in between; FDSN's text has bars between its columns.
-            is_name(&event.agency_id) && !event.agency_id.contains([',', '|']),
-            "event.agency_id must be a word or two for the agency that answers for what is found, at most 64 characters, \
-             without commas and bars, and without space around it",
-        );
-        for (key, names) in [
-            ("event.preferred_agencies", &event.preferred_agencies),
-            ("event.preferred_magnitudes", &event.preferred_magnitudes),
-        ] {
-            for (place, name) in names.iter().enumerate() {
-                require(
-                    is_name(name),
-                    &format!("{key}: \"{}\" is no name that anything bears", name.escape_debug()),
-                );
-                let before = names.iter().take(place);
-                let again = before.filter(|other| other.eq_ignore_ascii_case(name)).count() > 0;
-                require(!again, &format!("{key}: \"{}\" stands there twice", name.escape_debug()));
-            }
-        }
-        for (key, address) in [("http.address", &self.http.address), ("flight.address", &self.flight.address)]
-        {
-            require(
-                address.parse::<std::net::SocketAddr>().is_ok(),
-                &format!("{key}: \"{address}\" is not an address such as 127.0.0.1:8080"),
-            );
-        }
-        for origin in self.http.wrong_origins() {
-            require(
-                false,
-                &format!("http.cors_origins: \"{origin}\" is neither https://host[:port] nor \"*\""),
-            );
-        }
-        problems
     }
 
     /// Addresses given as flags win over everything.
@@ -294,30 +247,55 @@ impl Settings {
         if problems.is_empty() { Ok(()) } else { Err(SettingsError(problems)) }
     }
 
+    /// The settings of a stage.
+    ///
+    /// # Errors
+    /// Settings of another stage's type.
+    pub fn stage<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, seislake_model::Error> {
+        self.sections.get(name)
+    }
+
     /// The effective settings as TOML.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
     }
 }
 
-/// Whether an agency or a type of magnitude may be called so.
-fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text.trim() == text
-        && text.chars().count() <= NAME_CHARS_MAX
-        && !text.contains(char::is_control)
+impl General {
+    /// What types cannot say.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut require = |holds: bool, what: &str| {
+            if !holds {
+                problems.push(what.to_owned());
+            }
+        };
+        require(self.streams.driver == "file", "streams.driver: this build knows \"file\"");
+        require(
+            self.lake.s3_allow_http || !self.lake.s3_endpoint.starts_with("http://"),
+            "lake.s3_endpoint begins with http://, which lake.s3_allow_http = true must allow",
+        );
+        for (key, address) in [("http.address", &self.http.address), ("flight.address", &self.flight.address)]
+        {
+            require(
+                address.parse::<std::net::SocketAddr>().is_ok(),
+                &format!("{key}: \"{address}\" is not an address such as 127.0.0.1:8080"),
+            );
+        }
+        for origin in self.http.wrong_origins() {
+            require(
+                false,
+                &format!("http.cors_origins: \"{origin}\" is neither https://host[:port] nor \"*\""),
+            );
+        }
+        problems
+    }
 }
 
 /// All keys with their defaults: those of the science sections from their types, the file's over them.
 fn defaults() -> anyhow::Result<Table> {
     let mut merged: Table = DEFAULTS.parse()?;
-    for (section, values) in [
-        ("pick", Table::try_from(PickSettings::default())?),
-        ("associate", Table::try_from(AssociateSettings::default())?),
-        ("locate", Table::try_from(LocateSettings::default())?),
-        ("magnitude", Table::try_from(MagnitudeSettings::default())?),
-        ("event", Table::try_from(EventSettings::default())?),
-    ] {
+    for (section, values) in stages::defaults()? {
         let overriding = match merged.insert(section.to_owned(), Value::Table(values)) {
             Some(overriding) => Table::from_iter([(section.to_owned(), overriding)]),
             None => continue,
@@ -341,7 +319,11 @@ fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<Stri
             continue;
         };
         for (key, value) in values {
-            if format!("{section}.{key}") == OF_SEVERAL_TYPES {
+            if section == stages::OWN {
+                put_own(known, key, value, origin, problems);
+                continue;
+            }
+            if stages::of_several_types(&section, &key) {
                 known.insert(key, value);
                 continue;
             }
@@ -357,6 +339,15 @@ fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<Stri
                 },
             }
         }
+    }
+}
+
+/// Puts what a layer says of a stage of its own over what layers below said of it.
+fn put_own(known: &mut Table, name: String, value: Value, origin: &str, problems: &mut Vec<String>) {
+    match (known.get_mut(&name), value) {
+        (Some(Value::Table(below)), Value::Table(keys)) => below.extend(keys),
+        (_, Value::Table(keys)) => drop(known.insert(name, Value::Table(keys))),
+        _ => problems.push(format!("{origin}: \"{}.{name}\" is a section, not a value", stages::OWN)),
     }
 }
 

@@ -96,7 +96,7 @@ async fn quality(lakehouse: &Lakehouse) -> anyhow::Result<()> {
 async fn compact(lake: &Lake) -> anyhow::Result<()> {
     let settings = CompactSettings { files_min: SMALL_FILES_MIN, ..CompactSettings::default() };
     let mut failures = Failures::default();
-    for table in Lake::table_names() {
+    for table in lake.table_names() {
         let compacted = lake.compact(&table, settings).await;
         let Some(report) = failures.of(&table, compacted.map_err(Into::into)) else { continue };
         metrics::counter!("seislake_compacted_files_total", "table" => table)
@@ -111,7 +111,7 @@ async fn clean(lake: &Lake) -> anyhow::Result<()> {
         dry_run: false,
     };
     let mut failures = Failures::default();
-    for table in Lake::table_names() {
+    for table in lake.table_names() {
         let cleaned = async {
             lake.expire(&table, &expired).await?;
             lake.delete_orphans(&table, ORPHAN_AGE, false).await

@@ -6,10 +6,18 @@
 //!                                         └─► rows of its tables, committed by the sinks of its group
 //! ```
 
+mod own;
+mod settings;
+
+use std::collections::BTreeSet;
+
 use futures::future::BoxFuture;
 use seislake_model::ErrorKind;
 use seislake_tables::{TableBatch, TableDef, dead_letters, packets, segments};
 
+pub use self::own::OwnStage;
+pub(crate) use self::settings::typed;
+pub use self::settings::{Sections, SettingsSpec};
 use crate::Error;
 use crate::message::{Message, PROPOSALS, WAVEFORMS_RAW, dead_letter_topic};
 use crate::runtime::{Builder, StageContext, StageWiring};
@@ -19,6 +27,8 @@ use crate::stages::STAGES;
 pub struct StageSpec {
     /// Name in checkpoints, metrics, dead letters and settings.
     pub name: &'static str,
+    /// What it does: the name of the stage of [`STAGES`] that it is, its own there.
+    pub kind: &'static str,
     /// Topic that it reads: `waveforms.raw`, or the output of a stage before it.
     pub input: &'static str,
     /// Topic on which it speaks, of one partition. Where several do, none of them has tables: rows are made of a topic.
@@ -27,14 +37,27 @@ pub struct StageSpec {
     pub tables: &'static [&'static TableDef],
     /// Tables of one group are committed by one runner, at the same places.
     pub group: &'static str,
+    /// What a user may set of it.
+    pub settings: SettingsSpec,
     /// Whether displays see what it says at once.
     pub feed: Feed,
     /// Whether a message may stand on its output.
     pub(crate) says: fn(&Message) -> bool,
-    /// The rows of messages of its output, a batch for each of `tables`.
+    /// The rows of messages of its output, a batch for each of `tables`: see [`StageSpec::rows_of`].
     pub(crate) rows: fn(Vec<Message>) -> Result<Vec<TableBatch>, Error>,
     /// Starts it on one partition of its input.
     pub(crate) start: StartStage,
+}
+
+impl StageSpec {
+    /// The rows of messages of its output, a batch for each of its tables.
+    pub(crate) fn rows_of(&self, messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
+        let mut batches = (self.rows)(messages)?;
+        for (batch, table) in batches.iter_mut().zip(self.tables) {
+            batch.table = table;
+        }
+        Ok(batches)
+    }
 }
 
 /// Starts a stage.
@@ -84,12 +107,7 @@ pub(crate) const RAW_TABLES: [&TableDef; 2] = [&packets::TABLE, &segments::TABLE
 /// Tables of the rows of dead letters.
 pub(crate) const LETTER_TABLES: [&TableDef; 1] = [&dead_letters::TABLE];
 
-/// Tables that a pipeline feeds: it needs a sink for each.
-pub fn tables() -> Vec<&'static TableDef> {
-    tables_of(&all_stages())
-}
-
-/// The same of a pipeline of some stages.
+/// Tables of a pipeline of some stages: it needs a sink for each.
 pub fn tables_of(stages: &[&'static StageSpec]) -> Vec<&'static TableDef> {
     let mut tables: Vec<&TableDef> = RAW_TABLES.into();
     for table in stages.iter().flat_map(|stage| stage.tables).chain(&LETTER_TABLES) {
@@ -100,27 +118,82 @@ pub fn tables_of(stages: &[&'static StageSpec]) -> Vec<&'static TableDef> {
     tables
 }
 
-/// Every stage there is, in the order of the path.
+/// Every stage of ours, in the order of the path.
 pub fn all_stages() -> Vec<&'static StageSpec> {
     STAGES.iter().collect()
 }
 
-/// The stages of these names, in the order of the path.
-///
-/// # Errors
-/// A name of no stage, and a stage whose input nobody fills.
-pub fn stages_named(names: &[String]) -> Result<Vec<&'static StageSpec>, Error> {
-    let known = || STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
-    if let Some(name) = names.iter().find(|name| STAGES.iter().all(|stage| stage.name != name.as_str())) {
-        let message = format!("there is no stage \"{name}\"; there are {}", known());
-        return Err(Error::new(ErrorKind::Invalid, message));
+/// The stages of a home: ours, and those of its configuration.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    stages: Vec<&'static StageSpec>,
+    all: Vec<&'static StageSpec>,
+}
+
+impl Topology {
+    /// The stages of these `names`, each behind those that feed it; `own` are those of the configuration.
+    ///
+    /// # Errors
+    /// A name of no stage, a stage whose input nobody fills, and stages that feed each other in a circle.
+    pub fn of(names: &[String], own: Vec<&'static StageSpec>) -> Result<Self, Error> {
+        let all: Vec<&'static StageSpec> = STAGES.iter().chain(own).collect();
+        if let Some(name) = names.iter().find(|name| all.iter().all(|stage| stage.name != name.as_str())) {
+            let there: Vec<&str> = all.iter().map(|stage| stage.name).collect();
+            let message = format!("there is no stage \"{name}\"; there are {}", there.join(", "));
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        if let Some((_, name)) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name))
+        {
+            return Err(Error::new(ErrorKind::Invalid, format!("the stage \"{name}\" stands there twice")));
+        }
+        let chosen = all.iter().copied().filter(|stage| names.iter().any(|name| name == stage.name));
+        let stages = in_order(chosen.collect())?;
+        check(&stages)?;
+        Ok(Self { stages, all })
     }
-    if let Some((_, name)) = names.iter().enumerate().find(|(index, name)| names[..*index].contains(name)) {
-        return Err(Error::new(ErrorKind::Invalid, format!("the stage \"{name}\" stands there twice")));
+
+    /// Those that run, each behind those that feed it.
+    pub fn stages(&self) -> &[&'static StageSpec] {
+        &self.stages
     }
-    let stages: Vec<&StageSpec> =
-        STAGES.iter().filter(|stage| names.iter().any(|name| name == stage.name)).collect();
-    check(&stages).map(|()| stages)
+
+    /// Those that may run: a home may hold what they said when they did.
+    pub fn all(&self) -> &[&'static StageSpec] {
+        &self.all
+    }
+
+    /// The stage that makes the rows of a topic.
+    pub fn stage_of_output(&self, topic: &str) -> Option<&'static StageSpec> {
+        let speaking = || self.all.iter().copied().filter(|stage| stage.output == topic);
+        speaking().find(|stage| !stage.tables.is_empty()).or_else(|| speaking().next())
+    }
+
+    /// Tables that are not ours.
+    pub fn own_tables(&self) -> Vec<&'static TableDef> {
+        let ours = tables_of(&all_stages());
+        tables_of(&self.all).into_iter().filter(|table| !ours.contains(table)).collect()
+    }
+}
+
+/// Each stage behind all that speak on its input; else as they stand.
+fn in_order(stages: Vec<&'static StageSpec>) -> Result<Vec<&'static StageSpec>, Error> {
+    let (mut waiting, mut ordered) = (stages, Vec::new());
+    while !waiting.is_empty() {
+        // Stages that add to what they read, as magnitudes to origins, do not wait for each other.
+        let adds = |stage: &StageSpec| stage.output == stage.input;
+        let feeds = |other: &StageSpec, stage: &StageSpec| {
+            other.output == stage.input && other.name != stage.name && !(adds(other) && adds(stage))
+        };
+        let ready = waiting.iter().position(|stage| !waiting.iter().any(|other| feeds(other, stage)));
+        let Some(ready) = ready else {
+            let names: BTreeSet<&str> = waiting.iter().map(|stage| stage.name).collect();
+            let names = names.into_iter().collect::<Vec<_>>().join("\", \"");
+            let message = format!("the stages \"{names}\" feed each other in a circle");
+            return Err(Error::new(ErrorKind::Invalid, message));
+        };
+        ordered.push(waiting.remove(ready));
+    }
+    Ok(ordered)
 }
 
 /// Whether each stage reads what is there before it, no two have one name, and rows are made of topics of one stage.
@@ -159,11 +232,6 @@ pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The stage that speaks on a topic.
-pub fn stage_of_output(topic: &str) -> Option<&'static StageSpec> {
-    STAGES.iter().find(|stage| stage.output == topic)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,12 +240,15 @@ mod tests {
     fn the_path_holds_together_and_leaving_a_stage_out_is_told() {
         check(&all_stages()).unwrap();
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let named = |list: &[&str]| stages_named(&names(list));
+        let named = |list: &[&str]| Topology::of(&names(list), Vec::new());
+        let in_order =
+            |list| -> Vec<&str> { named(list).unwrap().stages().iter().map(|stage| stage.name).collect() };
+        assert_eq!(in_order(&["associate", "pick"]), ["pick", "associate"]);
         assert_eq!(
-            named(&["associate", "pick"]).unwrap().iter().map(|stage| stage.name).collect::<Vec<_>>(),
-            ["pick", "associate"]
+            in_order(&["event", "magnitude", "locate", "associate", "pick"]),
+            ["pick", "associate", "locate", "magnitude", "event"]
         );
-        assert!(named(&[]).unwrap().is_empty());
+        assert!(in_order(&[]).is_empty());
         let error = |list| named(list).unwrap_err().to_string();
         assert_eq!(
             error(&["pick", "loacte"]),

@@ -9,6 +9,7 @@ mod export;
 mod iceland;
 mod import;
 mod layering;
+mod own_stages;
 mod quality;
 mod seislake;
 mod serve;

@@ -28,7 +28,7 @@ use seislake_tables::{ColumnType, SortBy, TableDef, segments};
 use serde::Serialize;
 
 use crate::error::{Doing, Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::own::OwnColumns;
 use crate::sink::{Change, DataFileWriter, Replaced, commit, gathered_rows, sorted, writer_properties};
 use crate::tables::IcebergTable;
@@ -100,7 +100,7 @@ impl Lake {
     /// # Errors
     /// `NotFound` for a table that is none of ours; `Conflict` where somebody else rewrote the same files meanwhile.
     pub async fn compact(&self, table: &str, settings: CompactSettings) -> Result<CompactReport> {
-        let table = defined(table)?;
+        let table = self.defined(table)?;
         let mut report = CompactReport { table: table.full_name(), ..CompactReport::default() };
         for (partition, files) in self.crowded_partitions(table, settings).await? {
             report.partitions += 1;
@@ -161,7 +161,7 @@ impl Lake {
 
     /// Bytes of the data files of the current snapshot of `namespace.table`.
     pub async fn stored_bytes(&self, table: &str) -> Result<u64> {
-        let loaded = self.load(&defined(table)?.ident()).await?;
+        let loaded = self.load(&self.defined(table)?.ident()).await?;
         Ok(self.data_files(&loaded).await?.iter().map(|(_, file)| file.file_size_in_bytes()).sum())
     }
 

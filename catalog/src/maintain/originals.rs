@@ -25,7 +25,7 @@ use seislake_tables::TableDef;
 
 use super::reachable::OrphanReport;
 use crate::error::{Doing, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::originals::{ORIGINALS_FOLDER, object_of, places_of};
 use crate::tables::IcebergTable;
 
@@ -66,7 +66,7 @@ impl Lake {
     /// From now on, what is below `raw/` is deleted by nobody but its owner.
     pub(crate) async fn spare_originals(&self) -> Result<()> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let (catalog, namespace) = (self.catalog(), defined(TABLE)?.ident().namespace().clone());
+        let (catalog, namespace) = (self.catalog(), self.defined(TABLE)?.ident().namespace().clone());
         let what = || format!("write namespace \"{namespace}\"");
         let mut properties = catalog.get_namespace(&namespace).await.doing(what)?.properties().clone();
         properties.insert(SPARED_UNTIL.to_owned(), now.as_secs().to_string());
@@ -75,7 +75,7 @@ impl Lake {
 
     /// When a repair last lost rows; original records that are older stay.
     async fn spared_until(&self) -> Result<SystemTime> {
-        let namespace = defined(TABLE)?.ident().namespace().clone();
+        let namespace = self.defined(TABLE)?.ident().namespace().clone();
         let what = || format!("read namespace \"{namespace}\"");
         let found = self.catalog().get_namespace(&namespace).await.doing(what)?;
         let seconds = found.properties().get(SPARED_UNTIL).and_then(|seconds| seconds.parse().ok());
@@ -99,7 +99,7 @@ impl Lake {
 
     /// Takes out of `objects` what rows name. Every file of every snapshot is read once.
     async fn spare_named(&self, objects: &mut BTreeMap<Path, u64>) -> Result<()> {
-        let table = defined(TABLE)?;
+        let table = self.defined(TABLE)?;
         let loaded = self.load(&table.ident()).await?;
         let mut snapshots: Vec<SnapshotRef> = loaded.metadata().snapshots().cloned().collect();
         snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence_number()));

@@ -10,11 +10,11 @@ use iceberg::table::Table;
 use iceberg::{NamespaceIdent, TableIdent, TableUpdate};
 use object_store::ObjectStore;
 use seislake_model::ErrorKind;
-use seislake_tables::{TABLES, TableDef};
+use seislake_tables::TableDef;
 use serde::Serialize;
 
 use crate::error::{Damage, Doing, Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::originals::ORIGINALS_FOLDER;
 use crate::settings::RetentionSettings;
 use crate::sink::expired;
@@ -60,7 +60,7 @@ pub struct OrphanReport {
 impl Lake {
     /// Lets old snapshots of `namespace.table` go and deletes the files that only they needed. Those in use here stay.
     pub async fn expire(&self, table: &str, settings: &ExpireSettings) -> Result<ExpireReport> {
-        let table = defined(table)?;
+        let table = self.defined(table)?;
         let mut report = ExpireReport { table: table.full_name(), ..ExpireReport::default() };
         for attempt in 1..=ATTEMPTS_MAX {
             let base = self.load(&table.ident()).await?;
@@ -138,7 +138,7 @@ impl Lake {
         age_min: Duration,
         dry_run: bool,
     ) -> Result<OrphanReport> {
-        let table = defined(table)?;
+        let table = self.defined(table)?;
         let mut report = OrphanReport { table: table.full_name(), ..OrphanReport::default() };
         // Listed before the table is loaded: a file that is committed in between is then known as needed.
         let catalog = self.catalog();
@@ -169,8 +169,8 @@ impl Lake {
     }
 
     /// Names of all tables that can be kept in shape.
-    pub fn table_names() -> Vec<String> {
-        TABLES.iter().map(|table| table.full_name()).collect()
+    pub fn table_names(&self) -> Vec<String> {
+        self.definitions().iter().map(|table| table.full_name()).collect()
     }
 
     /// Files of the warehouse found damaged or missing since the lake was opened, with what is wrong. Those that no snapshot

@@ -18,7 +18,7 @@ use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
 use datafusion::error::DataFusionError;
 use iceberg::{NamespaceIdent, TableIdent};
 use seislake_model::{ErrorKind, SnapshotId};
-use seislake_tables::{TABLES, TableDef};
+use seislake_tables::TableDef;
 
 use table::LakeTable;
 
@@ -117,10 +117,11 @@ impl Lake {
 }
 
 /// What is said of a table of ours that a lake has not.
-fn not_made(namespace: &str, name: &str) -> Option<Error> {
+fn not_made(lake: &Lake, namespace: &str, name: &str) -> Option<Error> {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
     let table = view::find(namespace, name).map_or(name, |view| view.table);
-    let table = TABLES.iter().find(|ours| ours.namespace == namespace && ours.name == table)?.full_name();
+    let table =
+        lake.definitions().iter().find(|ours| ours.namespace == namespace && ours.name == table)?.full_name();
     let message = format!(
         "the home has no table \"{table}\" yet: its first import was interrupted, or it is older than the table; run \
          `seislake import` again"
@@ -171,7 +172,7 @@ impl CatalogProvider for LakeCatalogProvider {
     fn schema(&self, name: &str) -> Option<Arc<dyn SchemaProvider>> {
         // Those of ours also where no table of theirs is made yet.
         let known = self.schema_names().iter().any(|known| known == name)
-            || TABLES.iter().any(|table| table.namespace == name);
+            || self.lake.definitions().iter().any(|table| table.namespace == name);
         let schema = LakeSchemaProvider {
             lake: self.lake.clone(),
             state: self.state.clone(),
@@ -211,7 +212,7 @@ impl SchemaProvider for LakeSchemaProvider {
             Ok(table) => Ok(Some(table)),
             // A missing table is for DataFusion to report, a missing snapshot for us, and a table of ours that is not made.
             Err(error) if error.kind == ErrorKind::NotFound && !self.table_exist(name) => {
-                not_made(&self.namespace, name).map_or(Ok(None), |error| Err(to_engine(error)))
+                not_made(&self.lake, &self.namespace, name).map_or(Ok(None), |error| Err(to_engine(error)))
             }
             Err(error) => Err(to_engine(error)),
         }

@@ -24,7 +24,7 @@ use seislake_tables::{Sink, TableBatch, TableDef};
 use tokio::task::JoinHandle;
 
 use crate::error::{Error, Result};
-use crate::lake::{Lake, defined};
+use crate::lake::Lake;
 use crate::tables::IcebergTable;
 
 pub(crate) use append::{Change, Committed, Replaced, commit};
@@ -62,7 +62,7 @@ struct Spilling {
 impl Lake {
     /// A sink into `namespace.table`.
     pub async fn sink(&self, table: &str) -> Result<Box<dyn Sink>> {
-        let sink = TableSink::open(self.clone(), defined(table)?).await?;
+        let sink = TableSink::open(self.clone(), self.defined(table)?).await?;
         Ok(Box::new(sink))
     }
 }
@@ -248,7 +248,8 @@ mod tests {
         let place = |name: &str| home.path().join(name);
         let settings = LakeSettings::new(place("warehouse").display().to_string(), place("catalog.sqlite"));
         let lake = Lake::open(settings).await.unwrap();
-        let mut sink = TableSink::open(lake, defined("stream.dead_letters").unwrap()).await.unwrap();
+        let mut sink =
+            TableSink::open(lake.clone(), lake.defined("stream.dead_letters").unwrap()).await.unwrap();
         let letter = DeadLetter {
             position: RecordPosition { topic: "t".into(), partition: 0, offset: 0 },
             index: 0,

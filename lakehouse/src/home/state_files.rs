@@ -200,8 +200,12 @@ fn entry_of(place: &Path, is_asked: impl Fn(&str) -> bool) -> impl Iterator<Item
 /// Topics, their partitions and segments.
 fn of_log(log: &Path) -> Vec<Strange> {
     let mut found = Vec::new();
-    let is_topic = |name: &str| topology::is_topic_folder(name) && !name.contains(".damaged");
-    for (topic, _) in entries(log).into_iter().filter(|(_, name)| is_topic(name)) {
+    // Those of stages of a configuration are known by what lies in them.
+    let is_topic = |(path, name): &(PathBuf, String)| {
+        let is_one = topology::is_topic_folder(name) || path.join("topic.json").is_file();
+        is_one && !name.contains(".damaged")
+    };
+    for (topic, _) in entries(log).into_iter().filter(is_topic) {
         found.extend(look(&topic, Place::Folder, Way::MadeAgain));
         for (entry, inside) in entries(&topic) {
             if inside == "topic.json" || inside == "topic.json.new" {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use datafusion::arrow::array::AsArray;
 use futures::{StreamExt, TryStreamExt, stream};
 use seislake_model::{CatalogueEvent, ErrorKind, Inventory};
+use seislake_seismo::pick::PickSettings;
 use seislake_streams::gate::{IngestReport, Offer};
 use seislake_streams::runtime::Mark;
 use seislake_streams::source::files::{FileStream, Plan};
@@ -119,7 +120,8 @@ impl Report {
             self.reasons.push(ALL_THERE.to_owned());
         }
         if let Some(log) = &before.log {
-            self.reasons.extend(seams(lakehouse, log.ends(), settings.pick.warm_up_s).await?);
+            let pick: PickSettings = settings.stage("pick")?;
+            self.reasons.extend(seams(lakehouse, log.ends(), pick.warm_up_s).await?);
         }
         self.reasons.extend(declared_twice(&before.catalogue, &lakehouse.catalogue().await?));
         self.unused_responses = unused_responses(lakehouse, &inventory).await?;

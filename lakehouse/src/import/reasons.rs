@@ -66,7 +66,7 @@ pub(super) async fn reasons(
     let is_left_out = |name: &&str| settings.streams.stages.iter().all(|stage| stage != name);
     let stages_left_out = all_stages().iter().map(|stage| stage.name).filter(is_left_out).collect();
     let found = Findings { stages_left_out, ..findings(lakehouse, inventory).await? };
-    Ok(sentences(&found, &settings.associate))
+    Ok(sentences(&found, &settings.stage("associate")?))
 }
 
 /// An earthquake is declared from the records of one import; those of further stations that come later declare it again.

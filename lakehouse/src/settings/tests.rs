@@ -1,5 +1,9 @@
 //! Layers, and what is refused.
 
+use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings};
+use seislake_seismo::pick::PickSettings;
+use seislake_streams::topology::all_stages;
+
 use super::*;
 
 fn merge(file: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
@@ -64,7 +68,10 @@ fn settings_of_the_science_have_types_and_ranges() {
         assert!(error.to_string().contains("magnitude.attenuation"), "{error}");
     }
     let table = merge("[magnitude]\nattenuation = { table = [[10.0, 1.0], [50.0, 2.0]] }", &[]).unwrap();
-    assert_eq!(table.magnitude.attenuation, Attenuation::Table(vec![(10.0, 1.0), (50.0, 2.0)]));
+    let magnitude: MagnitudeSettings = table.stage("magnitude").unwrap();
+    assert_eq!(magnitude.attenuation, Attenuation::Table(vec![(10.0, 1.0), (50.0, 2.0)]));
+    let error = merge("[magnitude]\nattenuation = \"nobodys\"", &[]).unwrap_err().to_string();
+    assert!(error.contains("magnitude.attenuation: unknown variant"), "{error}");
 }
 
 #[test]
@@ -89,11 +96,61 @@ fn names_that_nothing_bears_are_refused() {
 #[test]
 fn every_range_belongs_to_a_key() {
     let known = defaults().unwrap();
-    for (name, least, most) in ranges::RANGES {
+    let of_stages = all_stages();
+    let of_stages = of_stages.iter().flat_map(|stage| {
+        stage
+            .settings
+            .ranges
+            .iter()
+            .map(|(key, least, most)| (format!("{}.{key}", stage.name), *least, *most))
+    });
+    let general = ranges::RANGES.iter().map(|(name, least, most)| ((*name).to_owned(), *least, *most));
+    for (name, least, most) in general.chain(of_stages) {
         let (section, key) = name.split_once('.').unwrap();
         assert!(known[section].get(key).is_some(), "{name}");
         assert!(least < most, "{name}");
     }
+}
+
+#[test]
+fn a_stage_of_a_users_own_begins_with_the_settings_of_its_kind() {
+    let file = "[streams]\nstages = [\"pick\", \"quiet\"]\n[pick]\nwarm_up_s = 7.0\n\
+                [stage.quiet]\nkind = \"pick\"\ntrigger_threshold = 6";
+    let settings = merge(file, &[("SEISLAKE__STAGE__QUIET", "{ integral_threshold = 5.5 }")]).unwrap();
+    let quiet: PickSettings = settings.stage("quiet").unwrap();
+    let (warm_up_s, trigger, integral) = (quiet.warm_up_s, quiet.trigger_threshold, quiet.integral_threshold);
+    assert_eq!((warm_up_s, trigger, integral), (7.0, 6.0, 5.5));
+    let ours: PickSettings = settings.stage("pick").unwrap();
+    assert_eq!(ours.trigger_threshold, PickSettings::default().trigger_threshold);
+    let names: Vec<&str> = settings.topology.stages().iter().map(|stage| stage.name).collect();
+    assert_eq!(names, ["pick", "quiet"]);
+    // What is shown is a configuration that says the same.
+    let shown = settings.to_toml().unwrap();
+    let again = merge(&shown, &[]).unwrap();
+    assert_eq!(again.sections, settings.sections);
+    assert_eq!(again.to_toml().unwrap(), shown);
+}
+
+#[test]
+fn what_is_wrong_with_a_stage_of_a_users_own_is_told_with_its_key() {
+    let file = "[stage.a]\nkind = \"pick\"\ntrigger_threshold = nan\nno_such_key = 1\nwarm_up_s = \"long\"\n\
+                [stage.b]\n[stage.c]\nkind = \"phasenet\"\n[stage.D]\nkind = \"pick\"\n[stage.e]\nkind = 1\n\
+                [stage.f]\nkind = \"pick\"\ns_window_min_s = 100.0";
+    let said = merge(file, &[]).unwrap_err().0.join("\n");
+    for part in [
+        "stage.a.trigger_threshold must be 0.1 to 1000000, not NaN",
+        "unknown key \"stage.a.no_such_key\"",
+        "stage.a.warm_up_s must be a float",
+        "stage.b: kind is missing",
+        "stage.c: there is no kind \"phasenet\"",
+        "stage.D: \"D\" is no name of a stage",
+        "stage.e: kind must be a string, not a integer",
+        "stage.f.s_window_min_s must be below stage.f.s_window_max_s",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let said = merge("[stage]\nquiet = 1", &[]).unwrap_err().to_string();
+    assert!(said.contains("\"stage.quiet\" is a section, not a value"), "{said}");
 }
 
 #[test]

@@ -6,11 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seislake_model::{ErrorKind, Inventory, Offset, RawStore};
-use seislake_seismo::associate::AssociateSettings;
-use seislake_seismo::event::EventSettings;
-use seislake_seismo::locate::LocateSettings;
-use seislake_seismo::magnitude::MagnitudeSettings;
-use seislake_seismo::pick::PickSettings;
 use seislake_tables::{Sink, TableDef};
 use tokio::sync::{Mutex, broadcast, watch};
 use tokio::task::JoinSet;
@@ -28,7 +23,7 @@ use crate::earth::Earth;
 use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
 use crate::topic::{Log, Topic};
-use crate::topology::{self, Feed, LETTER_TABLES, RAW_TABLES, StageSpec};
+use crate::topology::{self, Feed, LETTER_TABLES, RAW_TABLES, Sections, StageSpec};
 
 /// A runner that fails is gone before its failure is told: that takes no longer.
 const FAILURE_TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -40,16 +35,8 @@ pub struct PipelineSettings {
     pub stage: StageSettings,
     /// When tables are committed.
     pub sink: SinkSettings,
-    /// The picker.
-    pub pick: PickSettings,
-    /// The associator.
-    pub associate: AssociateSettings,
-    /// The locator.
-    pub locate: LocateSettings,
-    /// The magnitude.
-    pub magnitude: MagnitudeSettings,
-    /// The owner of events.
-    pub event: EventSettings,
+    /// What stages are set to.
+    pub sections: Sections,
 }
 
 /// What a pipeline is made of.
@@ -337,11 +324,14 @@ impl Topics {
 
     fn wiring(
         &self,
+        stage: &StageSpec,
         input: &Arc<dyn Topic>,
         partition: u32,
         output: &Arc<dyn Topic>,
     ) -> Result<StageWiring, Error> {
         Ok(StageWiring {
+            stage: stage.name,
+            kind: stage.kind,
             input: Arc::clone(input),
             partition,
             output: Arc::clone(output),
@@ -453,7 +443,7 @@ impl Builder {
         for stage in stages {
             let (input, output) = (topics.named(stage.input)?, topics.named(stage.output)?);
             for partition in 0..input.partitions() {
-                (stage.start)(self, context, topics.wiring(input, partition, output)?).await?;
+                (stage.start)(self, context, topics.wiring(stage, input, partition, output)?).await?;
             }
         }
         Ok(())
@@ -465,16 +455,16 @@ impl Builder {
         config: S::Config,
         wiring: StageWiring,
     ) -> Result<(), Error> {
-        let (input, partition) = (Arc::clone(&wiring.input), wiring.partition);
+        let (stage, input, partition) = (wiring.stage, Arc::clone(&wiring.input), wiring.partition);
         let runner = StageRunner::<S>::open(&config, wiring, self.settings, self.checkpoints.clone()).await?;
         let next = runner.progress();
         if input.name() == self.pipeline.raw.name() {
             self.pipeline.raw_readers.push((partition, next.clone()));
         }
-        self.pipeline.stages.push(StageProgress { stage: S::NAME, input, partition, next });
+        self.pipeline.stages.push(StageProgress { stage, input, partition, next });
         let stop = self.pipeline.stop.clone();
-        let patience = self.patience(S::NAME);
-        self.spawn(S::NAME, runner.run_patiently(stop, patience));
+        let patience = self.patience(stage);
+        self.spawn(stage, runner.run_patiently(stop, patience));
         Ok(())
     }
 

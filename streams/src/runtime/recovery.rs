@@ -12,7 +12,7 @@ use super::CheckpointStore;
 use super::pipeline::Topics;
 use crate::Error;
 use crate::topic::Log;
-use crate::topology;
+use crate::topology::Topology;
 
 /// Nothing that was ever in a log lies further behind its end: such an offset is damage itself.
 const LOST_MAX: u64 = 1 << 32;
@@ -28,10 +28,11 @@ const LOST_MAX: u64 = 1 << 32;
 pub async fn continue_log(
     log: &Log,
     raw_partitions: u32,
+    topology: &Topology,
     sinks: &mut BTreeMap<String, Box<dyn Sink>>,
     checkpoints: &CheckpointStore,
 ) -> Result<bool, Error> {
-    let topics = Topics::open(log, raw_partitions, &topology::all_stages())?;
+    let topics = Topics::open(log, raw_partitions, topology.all())?;
     let mut of_tables = Offsets::default();
     for sink in sinks.values_mut() {
         of_tables.extend(&sink.committed().await?);

@@ -6,14 +6,19 @@ use super::tabulate::{BlockEnd, BlockSettings, LetterTable, MessageTable, RawTab
 use crate::Error;
 use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
 use crate::topic::Record;
-use crate::topology::stage_of_output;
+use crate::topology::Topology;
 
-/// The rows that a sink of `topic` makes of these records. Segments are cut where `records` end: those of a sink may be
+/// The rows that a sink of `topic` makes of these records, with the stages of a home. Segments are cut where `records` end: those of a sink may be
 /// longer. What cannot be read makes none.
 ///
 /// # Errors
 /// Rows that their table cannot have: a fault of ours.
-pub fn rows_of(topic: &str, partition: u32, records: Vec<Record>) -> Result<Vec<TableBatch>, Error> {
+pub fn rows_of(
+    topology: &Topology,
+    topic: &str,
+    partition: u32,
+    records: Vec<Record>,
+) -> Result<Vec<TableBatch>, Error> {
     let name = topic.split_once('@').map_or(topic, |(name, _)| name);
     let mut table: Box<dyn Tabulate> = match name {
         WAVEFORMS_RAW => {
@@ -21,7 +26,7 @@ pub fn rows_of(topic: &str, partition: u32, records: Vec<Record>) -> Result<Vec<
             Box::new(RawTable::new(topic, partition, whole, None))
         }
         letters if letters.ends_with(&dead_letter_topic("")) => Box::new(LetterTable::new(topic, partition)),
-        output => match stage_of_output(output) {
+        output => match topology.stage_of_output(output) {
             Some(stage) => Box::new(MessageTable::new(topic, partition, stage)),
             None => return Ok(Vec::new()),
         },

@@ -60,6 +60,10 @@ impl Default for StageSettings {
 /// Where a stage reads and writes.
 #[derive(Clone, Debug)]
 pub struct StageWiring {
+    /// Name of the stage: what it says, its dead letters and its checkpoints bear it.
+    pub stage: &'static str,
+    /// What it does.
+    pub kind: &'static str,
     /// Topic it reads.
     pub input: Arc<dyn Topic>,
     /// Partition it reads.
@@ -68,6 +72,15 @@ pub struct StageWiring {
     pub output: Arc<dyn Topic>,
     /// Its dead letters go here, partition `1 + partition`.
     pub letters: Arc<dyn Topic>,
+}
+
+/// Name of the checkpoints of a stage on a partition. One that is of another kind now knows nothing of what it was.
+fn checkpoint_key(StageWiring { stage, kind, input, partition, .. }: &StageWiring) -> String {
+    let input = input.name();
+    match stage == kind {
+        true => format!("{stage}/{input}/{partition}"),
+        false => format!("{stage}({kind})/{input}/{partition}"),
+    }
 }
 
 /// Last output already in a log: (input offset, index).
@@ -101,23 +114,19 @@ enum Progress {
 /// The settings of a configuration as JSON.
 fn settings_text<S: Stage>(config: &S::Config) -> Result<String, Error> {
     serde_json::to_string(&S::settings(config)).map_err(|e| {
-        Error::caused(ErrorKind::Internal, format!("encode the settings of stage \"{}\"", S::NAME), e)
+        Error::caused(ErrorKind::Internal, format!("encode the settings of a stage \"{}\"", S::NAME), e)
     })
 }
 
 /// The configuration that a checkpoint was made with, where it is another and known: settings of another version of
 /// this program may not be readable.
-fn former_config<S: Stage>(config: &S::Config, checkpoint: &Checkpoint) -> Option<S::Config> {
+fn former_config<S: Stage>(stage: &str, config: &S::Config, checkpoint: &Checkpoint) -> Option<S::Config> {
     let text = checkpoint.settings.as_deref()?;
     if settings_text::<S>(config).is_ok_and(|now| now == text) {
         return None;
     }
     let former = serde_json::from_str(text).ok();
-    tracing::info!(
-        stage = S::NAME,
-        known = former.is_some(),
-        "the settings have changed since the checkpoint"
-    );
+    tracing::info!(stage, known = former.is_some(), "the settings have changed since the checkpoint");
     former.map(|former| S::with_settings(config, former))
 }
 
@@ -155,7 +164,7 @@ impl<S: Stage> StageRunner<S> {
         settings: StageSettings,
         checkpoints: CheckpointStore,
     ) -> Result<Self, Error> {
-        let key = format!("{}/{}/{}", S::NAME, wiring.input.name(), wiring.partition);
+        let key = checkpoint_key(&wiring);
         let restored = restore::<S>(config, &wiring, &checkpoints, &key).await?;
         let Restored { stage, held, next, upcoming, in_force } = restored;
         let base_revision = stage.base_revision();
@@ -186,7 +195,8 @@ impl<S: Stage> StageRunner<S> {
 
     /// Works until `stop`; then the batch at hand is finished and a checkpoint saved.
     pub async fn run(self, stop: CancellationToken) -> Result<(), Error> {
-        let patience = Patience::new(S::NAME, RetrySettings::default(), Health::default(), stop.clone());
+        let patience =
+            Patience::new(self.wiring.stage, RetrySettings::default(), Health::default(), stop.clone());
         self.run_patiently(stop, patience).await
     }
 
@@ -249,8 +259,8 @@ impl<S: Stage> StageRunner<S> {
         self.progress.send_replace(next);
         let end = self.wiring.input.end_offset(self.wiring.partition)?;
         let partition = self.wiring.partition.to_string();
-        metrics::counter!("seislake_stage_records_total", "stage" => S::NAME).increment(count);
-        metrics::gauge!("seislake_stage_lag_records", "stage" => S::NAME, "partition" => partition)
+        metrics::counter!("seislake_stage_records_total", "stage" => self.wiring.stage).increment(count);
+        metrics::gauge!("seislake_stage_lag_records", "stage" => self.wiring.stage, "partition" => partition)
             .set(end.saturating_sub(next) as f64);
         Ok(Progress::Made)
     }
@@ -259,7 +269,7 @@ impl<S: Stage> StageRunner<S> {
     async fn process(&mut self, records: Vec<Record>) -> Result<Option<Output>, Error> {
         let mut stage =
             self.stage.take().ok_or_else(|| Error::new(ErrorKind::Internal, "the stage is gone"))?;
-        let mut out = Output::new(S::NAME, self.wiring.input.name(), self.wiring.partition);
+        let mut out = Output::new(self.wiring.stage, self.wiring.input.name(), self.wiring.partition);
         let failed = self.failed.clone();
         let at = Arc::new(AtomicU64::new(self.next));
         let reached = Arc::clone(&at);
@@ -294,7 +304,7 @@ impl<S: Stage> StageRunner<S> {
     async fn begin_without(&mut self, offset: Offset, reason: String) -> Result<(), Error> {
         let (topic, partition) = (self.wiring.input.name(), self.wiring.partition);
         tracing::error!(
-            stage = S::NAME,
+            stage = self.wiring.stage,
             topic,
             partition,
             offset,
@@ -303,7 +313,7 @@ impl<S: Stage> StageRunner<S> {
         );
         let known = self.failed.insert(offset, reason.clone()).is_some();
         if known || self.failed.len() > FAILED_RECORDS_MAX {
-            let message = format!("stage \"{}\" cannot go on: {reason}", S::NAME);
+            let message = format!("stage \"{}\" cannot go on: {reason}", self.wiring.stage);
             return Err(Error::new(ErrorKind::Internal, message));
         }
         let restored = restore::<S>(&self.config, &self.wiring, &self.checkpoints, &self.key).await?;
@@ -315,7 +325,7 @@ impl<S: Stage> StageRunner<S> {
 
     /// The replay is over: other settings hold from here on. The checkpoint says so before anything is said with them.
     async fn change_settings(&mut self, from: Offset, config: &S::Config) -> Result<(), Error> {
-        tracing::info!(stage = S::NAME, offset = from, "the settings of now hold from here on");
+        tracing::info!(stage = self.wiring.stage, offset = from, "the settings of now hold from here on");
         if let Some(stage) = &self.stage {
             let mut stage_now = S::restore(config, stage.snapshot())?;
             stage_now.take_base(&stage.base()?)?;
@@ -336,7 +346,11 @@ impl<S: Stage> StageRunner<S> {
     /// A checkpoint that cannot be saved costs the next life some replay, no more.
     async fn checkpoint_or_warn(&mut self) {
         if let Err(error) = self.checkpoint().await {
-            tracing::warn!(stage = S::NAME, error = error.chain(), "a checkpoint could not be saved");
+            tracing::warn!(
+                stage = self.wiring.stage,
+                error = error.chain(),
+                "a checkpoint could not be saved"
+            );
             self.last_checkpoint = Instant::now();
         }
     }
@@ -405,11 +419,11 @@ async fn restore<S: Stage>(
     let mut checkpoint = checkpoints.load(key)?.unwrap_or_default();
     let versions = S::STATE_VERSION_MIN..=S::STATE_VERSION;
     if checkpoint.state.is_some() && !versions.contains(&checkpoint.state_version) {
-        tracing::info!(stage = S::NAME, "the checkpoint is of another version: replaying the input");
+        tracing::info!(stage = wiring.stage, "the checkpoint is of another version: replaying the input");
         checkpoint = Checkpoint::default();
     }
     if checkpoint.input_next > end {
-        let (next, stage) = (checkpoint.input_next, S::NAME);
+        let (next, stage) = (checkpoint.input_next, wiring.stage);
         tracing::warn!(
             stage,
             next,
@@ -420,7 +434,7 @@ async fn restore<S: Stage>(
     }
     let mut held = held_outputs::<S>(wiring, &checkpoint, end).await?;
     let replayed = held.replayed_until(checkpoint.input_next);
-    let (mut first, mut upcoming) = match former_config::<S>(config, &checkpoint) {
+    let (mut first, mut upcoming) = match former_config::<S>(wiring.stage, config, &checkpoint) {
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
         _ => (config.clone(), None),
     };
@@ -433,7 +447,7 @@ async fn restore<S: Stage>(
         None => S::init(&first)?,
         Some(Err(error)) => {
             let error = error.chain();
-            tracing::warn!(stage = S::NAME, error, "a checkpoint cannot be read: replaying the input");
+            tracing::warn!(stage = wiring.stage, error, "a checkpoint cannot be read: replaying the input");
             checkpoint = Checkpoint::default();
             held = held_outputs::<S>(wiring, &checkpoint, end).await?;
             (first, upcoming) = (config.clone(), None);
@@ -456,9 +470,9 @@ async fn held_outputs<S: Stage>(
     end: Offset,
 ) -> Result<HeldOutputs, Error> {
     Ok(HeldOutputs {
-        output: last_output(S::NAME, wiring, checkpoint.output_next, end).await?,
+        output: last_output(wiring.stage, wiring, checkpoint.output_next, end).await?,
         output_scan: checkpoint.output_next,
-        letter: last_letter(S::NAME, wiring, checkpoint.letters_next, end).await?,
+        letter: last_letter(wiring.stage, wiring, checkpoint.letters_next, end).await?,
         letter_scan: checkpoint.letters_next,
     })
 }

@@ -424,7 +424,7 @@ impl Tabulate for MessageTable {
                 }
             }
         }
-        let rows = (self.stage.rows)(messages)?;
+        let rows = self.stage.rows_of(messages)?;
         Ok(vec![Block { next, rows, objects: Vec::new(), letters, byte_count }])
     }
 

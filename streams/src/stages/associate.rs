@@ -14,8 +14,9 @@ use crate::Error;
 use crate::earth::{Earth, InEarth};
 use crate::message::{ASSOCIATIONS, Envelope, Message, PHASE_PICKS, Watermark};
 use crate::runtime::{Output, Stage};
+use crate::stages::depths;
 use crate::topic::Record;
-use crate::topology::{Feed, StageSpec};
+use crate::topology::{Feed, SettingsSpec, StageSpec, typed};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -56,20 +57,53 @@ pub struct AssociateStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: AssociateStage::NAME,
+    kind: AssociateStage::NAME,
     input: PHASE_PICKS,
     output: ASSOCIATIONS,
     tables: &[],
     group: "associations",
+    settings: SETTINGS,
     feed: Feed::Hidden,
     says: |message| matches!(message, Message::Association { .. }),
     rows: |_| Ok(Vec::new()),
     start: |builder, context, wiring| {
-        let config = AssociateConfig {
-            settings: context.settings.associate.clone(),
-            earth: context.earth.clone(),
-            partition_count: context.partition_count,
-        };
-        Box::pin(builder.add_stage::<AssociateStage>(config, wiring))
+        Box::pin(async move {
+            let config = AssociateConfig {
+                settings: context.settings.sections.get(wiring.stage)?,
+                earth: context.earth.clone(),
+                partition_count: context.partition_count,
+            };
+            builder.add_stage::<AssociateStage>(config, wiring).await
+        })
+    },
+};
+
+const SETTINGS: SettingsSpec = SettingsSpec {
+    defaults: || serde_json::to_value(AssociateSettings::default()),
+    ranges: &[
+        ("picks_min", 1.0, 1e6),
+        ("stations_min", 1.0, 1e6),
+        ("tolerance_s", 0.001, 60.0),
+        ("tolerance_fraction", 0.0, 1.0),
+        ("station_fraction_min", 0.0, 1.0),
+        ("depth_km_min", -10.0, 700.0),
+        ("depth_km_max", 0.0, 800.0),
+        ("margin_km", 0.0, 20_000.0),
+        ("distance_km_max", 1.0, 20_000.0),
+        ("cell_km_min", 0.1, 1000.0),
+        ("cell_fraction", 0.01, 10.0),
+        ("voting_stations", 1.0, 1e6),
+        ("window_s", 1.0, 3600.0),
+        ("amplitude_window_s", 0.0, 3600.0),
+        ("event_interval_s", 0.0, 3600.0),
+        ("trials_max", 1.0, 1e6),
+        ("held_picks_max", 100.0, 1e8),
+    ],
+    of_several_types: &[],
+    problems: |section, values| {
+        typed(section, values, |settings: &AssociateSettings| {
+            depths(section, settings.depth_km_min, settings.depth_km_max)
+        })
     },
 };
 

@@ -10,7 +10,7 @@ use crate::earth::{Earth, InEarth};
 use crate::message::{Envelope, Message, PROPOSALS, REVISIONS};
 use crate::runtime::{Output, Stage, batch};
 use crate::topic::Record;
-use crate::topology::{Feed, StageSpec};
+use crate::topology::{Feed, SettingsSpec, StageSpec, typed};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -29,18 +29,73 @@ pub struct EventStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: EventStage::NAME,
+    kind: EventStage::NAME,
     input: PROPOSALS,
     output: REVISIONS,
     tables: &[&origins::TABLE, &arrivals::TABLE, &amplitudes::TABLE, &magnitudes::TABLE, &events::TABLE],
     group: "bulletin",
+    settings: SETTINGS,
     feed: Feed::Shown,
     says: |message| matches!(message, Message::Revision { .. }),
     rows,
     start: |builder, context, wiring| {
-        let config = EventConfig { settings: context.settings.event.clone(), earth: context.earth.clone() };
-        Box::pin(builder.add_stage::<EventStage>(config, wiring))
+        Box::pin(async move {
+            let settings = context.settings.sections.get(wiring.stage)?;
+            let config = EventConfig { settings, earth: context.earth.clone() };
+            builder.add_stage::<EventStage>(config, wiring).await
+        })
     },
 };
+
+/// QuakeML says no limit; columns of text formats do.
+const NAME_CHARS_MAX: usize = 64;
+
+const SETTINGS: SettingsSpec = SettingsSpec {
+    defaults: || serde_json::to_value(EventSettings::default()),
+    ranges: &[
+        ("shared_picks_min", 0.01, 1.0),
+        ("same_event_s_max", 0.0, 600.0),
+        ("same_event_km_max", 0.0, 1000.0),
+        ("same_event_residual_s_max", 0.0, 60.0),
+        ("events_max", 100.0, 50_000.0),
+    ],
+    of_several_types: &[],
+    problems: |section, values| typed(section, values, |settings| problems(section, settings)),
+};
+
+fn problems(section: &str, settings: &EventSettings) -> Vec<String> {
+    let mut problems = Vec::new();
+    // The doors take lists of agencies, with commas in between; FDSN's text has bars between its columns.
+    if !is_name(&settings.agency_id) || settings.agency_id.contains([',', '|']) {
+        problems.push(format!(
+            "{section}.agency_id must be a word or two for the agency that answers for what is found, at most \
+             {NAME_CHARS_MAX} characters, without commas and bars, and without space around it"
+        ));
+    }
+    for (key, names) in [
+        ("preferred_agencies", &settings.preferred_agencies),
+        ("preferred_magnitudes", &settings.preferred_magnitudes),
+    ] {
+        for (place, name) in names.iter().enumerate() {
+            let shown = name.escape_debug();
+            if !is_name(name) {
+                problems.push(format!("{section}.{key}: \"{shown}\" is no name that anything bears"));
+            }
+            if names.iter().take(place).any(|other| other.eq_ignore_ascii_case(name)) {
+                problems.push(format!("{section}.{key}: \"{shown}\" stands there twice"));
+            }
+        }
+    }
+    problems
+}
+
+/// Whether an agency or a type of magnitude may be called so.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.trim() == text
+        && text.chars().count() <= NAME_CHARS_MAX
+        && !text.contains(char::is_control)
+}
 
 fn rows(messages: Vec<Message>) -> Result<Vec<TableBatch>, Error> {
     let (mut events, mut origins, mut arrivals) = (Vec::new(), Vec::new(), Vec::new());

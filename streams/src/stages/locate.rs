@@ -10,8 +10,9 @@ use crate::Error;
 use crate::earth::{Earth, InEarth};
 use crate::message::{ASSOCIATIONS, Envelope, Message, PROPOSALS};
 use crate::runtime::{Output, Stage};
+use crate::stages::{agency_id, depths};
 use crate::topic::Record;
-use crate::topology::{Feed, StageSpec};
+use crate::topology::{Feed, SettingsSpec, StageSpec, typed};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -40,20 +41,48 @@ pub struct LocateStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: LocateStage::NAME,
+    kind: LocateStage::NAME,
     input: ASSOCIATIONS,
     output: PROPOSALS,
     tables: &[],
     group: "proposals",
+    settings: SETTINGS,
     feed: Feed::Hidden,
     says: |message| matches!(message, Message::Proposal { proposal: Proposal::Origin { .. } }),
     rows: |_| Ok(Vec::new()),
     start: |builder, context, wiring| {
-        let config = LocateConfig {
-            settings: context.settings.locate.clone(),
-            earth: context.earth.clone(),
-            agency_id: context.settings.event.agency_id.clone(),
-        };
-        Box::pin(builder.add_stage::<LocateStage>(config, wiring))
+        Box::pin(async move {
+            let sections = &context.settings.sections;
+            let config = LocateConfig {
+                settings: sections.get(wiring.stage)?,
+                earth: context.earth.clone(),
+                agency_id: agency_id(sections)?,
+            };
+            builder.add_stage::<LocateStage>(config, wiring).await
+        })
+    },
+};
+
+const SETTINGS: SettingsSpec = SettingsSpec {
+    defaults: || serde_json::to_value(LocateSettings::default()),
+    ranges: &[
+        ("p_error_s_min", 0.001, 60.0),
+        ("s_error_s_min", 0.001, 60.0),
+        ("travel_time_error_fraction", 0.0, 1.0),
+        ("depth_km_min", -10.0, 700.0),
+        ("depth_km_max", 0.0, 800.0),
+        ("search_radius_km_max", 1.0, 20_000.0),
+        ("residual_s_max", 0.001, 600.0),
+        ("phase_count_min", 1.0, 1e6),
+        ("station_count_min", 1.0, 1e6),
+        ("search_count", 100.0, 1e7),
+        ("sample_count", 10.0, 1e6),
+    ],
+    of_several_types: &[],
+    problems: |section, values| {
+        typed(section, values, |settings: &LocateSettings| {
+            depths(section, settings.depth_km_min, settings.depth_km_max)
+        })
     },
 };
 

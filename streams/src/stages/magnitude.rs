@@ -2,14 +2,15 @@
 //! magnitude of an origin comes behind it.
 
 use seislake_model::Proposal;
-use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
+use seislake_seismo::magnitude::{Attenuation, MagnitudeSettings, local_magnitude};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::message::{Envelope, Message, PROPOSALS};
 use crate::runtime::{Output, Stage};
+use crate::stages::agency_id;
 use crate::topic::Record;
-use crate::topology::{Feed, StageSpec};
+use crate::topology::{Feed, SettingsSpec, StageSpec, typed};
 
 /// What the stage needs.
 #[derive(Clone, Debug)]
@@ -35,19 +36,44 @@ pub struct MagnitudeStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: MagnitudeStage::NAME,
+    kind: MagnitudeStage::NAME,
     input: PROPOSALS,
     output: PROPOSALS,
     tables: &[],
     group: "proposals",
+    settings: SETTINGS,
     feed: Feed::Hidden,
     says: |message| matches!(message, Message::Proposal { proposal: Proposal::Magnitude { .. } }),
     rows: |_| Ok(Vec::new()),
     start: |builder, context, wiring| {
-        let config = MagnitudeConfig {
-            settings: context.settings.magnitude.clone(),
-            agency_id: context.settings.event.agency_id.clone(),
-        };
-        Box::pin(builder.add_stage::<MagnitudeStage>(config, wiring))
+        Box::pin(async move {
+            let sections = &context.settings.sections;
+            let config =
+                MagnitudeConfig { settings: sections.get(wiring.stage)?, agency_id: agency_id(sections)? };
+            builder.add_stage::<MagnitudeStage>(config, wiring).await
+        })
+    },
+};
+
+const SETTINGS: SettingsSpec = SettingsSpec {
+    defaults: || serde_json::to_value(MagnitudeSettings::default()),
+    ranges: &[("distance_km_max", 1.0, 20_000.0)],
+    // A name or a table.
+    of_several_types: &["attenuation"],
+    problems: |section, values| {
+        typed(section, values, |settings: &MagnitudeSettings| {
+            let Attenuation::Table(pairs) = &settings.attenuation else { return Vec::new() };
+            let finite =
+                pairs.iter().all(|(distance_km, value)| distance_km.is_finite() && value.is_finite());
+            let ascending = pairs.is_sorted_by(|a, b| a.0 < b.0);
+            let holds = pairs.len() > 1 && finite && ascending;
+            let problem = || {
+                format!(
+                    "{section}.attenuation must be pairs of ascending distance (km) and value, two at least"
+                )
+            };
+            (!holds).then(problem).into_iter().collect()
+        })
     },
 };
 

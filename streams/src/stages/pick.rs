@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use seislake_model::{Coordinates, ErrorKind, Inventory, Response, SourceId, Timestamp};
 use seislake_mseed::Samples;
+use seislake_seismo::associate::AssociateSettings;
 use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker, StationPickerState, Taken};
 use seislake_tables::{TableBatch, picks};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
@@ -15,8 +16,9 @@ use crate::Error;
 use crate::control::{Stations, station_of};
 use crate::message::{Message, PHASE_PICKS, WAVEFORMS_RAW, Watermark, watermark_of};
 use crate::runtime::{Output, Stage, batch};
+use crate::stages::{AssociateStage, agency_id};
 use crate::topic::Record;
-use crate::topology::{Feed, StageSpec};
+use crate::topology::{Feed, SettingsSpec, StageSpec, typed};
 
 /// Amplitude traces are cut at whole seconds: one may come this much later than its window ends.
 const TRACE_ROUNDING_S: f64 = 2.0;
@@ -102,24 +104,51 @@ pub struct PickStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: PickStage::NAME,
+    kind: PickStage::NAME,
     input: WAVEFORMS_RAW,
     output: PHASE_PICKS,
     tables: &[&picks::TABLE],
     group: "picks",
+    settings: SETTINGS,
     feed: Feed::Hidden,
     says: |message| {
         matches!(message, Message::Pick { .. } | Message::AmplitudeTrace { .. } | Message::Watermark { .. })
     },
     rows,
     start: |builder, context, wiring| {
-        let config = PickConfig {
-            settings: context.settings.pick.clone(),
-            stations: Arc::clone(&context.stations),
-            partition_count: context.partition_count,
-            trace_delay_s: context.settings.associate.amplitude_window_s,
-            agency_id: context.settings.event.agency_id.clone(),
-        };
-        Box::pin(builder.add_stage::<PickStage>(config, wiring))
+        Box::pin(async move {
+            let sections = &context.settings.sections;
+            let config = PickConfig {
+                settings: sections.get(wiring.stage)?,
+                stations: Arc::clone(&context.stations),
+                partition_count: context.partition_count,
+                trace_delay_s: sections.get::<AssociateSettings>(AssociateStage::NAME)?.amplitude_window_s,
+                agency_id: agency_id(sections)?,
+            };
+            builder.add_stage::<PickStage>(config, wiring).await
+        })
+    },
+};
+
+const SETTINGS: SettingsSpec = SettingsSpec {
+    defaults: || serde_json::to_value(PickSettings::default()),
+    ranges: &[
+        ("filter_window_s", 0.05, 100.0),
+        ("long_term_window_s", 0.1, 1000.0),
+        ("integral_window_s", 0.01, 100.0),
+        ("trigger_threshold", 0.1, 1e6),
+        ("integral_threshold", 0.1, 1e6),
+        ("warm_up_s", 0.0, 3600.0),
+        ("s_window_max_s", 0.0, 600.0),
+        ("amplitude_window_s", 0.0, 3600.0),
+    ],
+    of_several_types: &[],
+    problems: |section, values| {
+        typed(section, values, |settings: &PickSettings| {
+            let holds = settings.s_window_min_s < settings.s_window_max_s;
+            let problem = || format!("{section}.s_window_min_s must be below {section}.s_window_max_s");
+            (!holds).then(problem).into_iter().collect()
+        })
     },
 };
 

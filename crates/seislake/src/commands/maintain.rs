@@ -179,7 +179,7 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
 async fn open(args: &MaintainCommonArgs) -> anyhow::Result<(Lake, Vec<String>)> {
     let settings = Settings::load(args.home.config.as_deref())?;
     let lakehouse = Lakehouse::open_beside(&args.home.home, &settings).await?;
-    let tables = if args.table.is_empty() { Lake::table_names() } else { args.table.clone() };
+    let tables = if args.table.is_empty() { lakehouse.lake().table_names() } else { args.table.clone() };
     Ok((lakehouse.lake().clone(), tables))
 }
 

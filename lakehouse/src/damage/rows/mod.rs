@@ -26,9 +26,8 @@ use seislake_streams::control::is_control;
 use seislake_streams::message::{PHASE_PICKS, WAVEFORMS_RAW, dead_letter_topic};
 use seislake_streams::runtime::rows_of;
 use seislake_streams::topic::{Record, scan};
-use seislake_streams::topology::stage_of_output;
 use seislake_tables::{
-    TABLES, TableBatch, TableDef, arrivals, dead_letters, listed, packets, picks, segments, table_def,
+    TableBatch, TableDef, arrivals, dead_letters, listed, packets, picks, segments, table_def,
 };
 use tokio::runtime::Handle;
 
@@ -65,8 +64,9 @@ pub(super) async fn doubled(lakehouse: &Lakehouse, action: Action) -> anyhow::Re
     let session = lakehouse.pinned_session().await?;
     let not_made = lakehouse.missing_tables().await?;
     let mut findings = Vec::new();
+    let definitions = lakehouse.lake().definitions();
     let mut keys: Vec<(&TableDef, Vec<&str>)> =
-        TABLES.iter().map(|table| (table, table.identity.to_vec())).collect();
+        definitions.iter().map(|table| (*table, table.identity.to_vec())).collect();
     keys.extend(table_def(PACKETS).map(|packets| (packets, vec![packets::names::sha256])));
     for (table, key) in keys {
         let name = table.full_name();
@@ -131,7 +131,8 @@ pub(super) async fn missing(
                 missing.messages(place, &topic, &[&dead_letters::TABLE]).await?;
             }
             output => {
-                if let Some(stage) = stage_of_output(output).filter(|stage| !stage.tables.is_empty()) {
+                let stage = lakehouse.topology().stage_of_output(output);
+                if let Some(stage) = stage.filter(|stage| !stage.tables.is_empty()) {
                     missing.messages(place, &topic, stage.tables).await?;
                 }
             }
@@ -152,10 +153,18 @@ pub(super) async fn without_picks(
         return Ok(None);
     }
     let session = lakehouse.pinned_session().await?;
+    // Stages of a configuration may associate picks of others of its own.
+    let id = picks::names::pick_id;
+    let of_picks = lakehouse.lake().definitions().iter().filter(|table| table.name == picks::TABLE.name);
+    let known: Vec<String> = of_picks
+        .map(|table| table.full_name())
+        .filter(|table| !not_made.contains(table))
+        .map(|table| format!("SELECT {id} FROM {table}"))
+        .collect();
     let sql = format!(
-        "SELECT count(*) FROM {ARRIVALS} AS a LEFT JOIN {PICKS} AS p ON a.{} = p.{id} WHERE p.{id} IS NULL",
+        "SELECT count(*) FROM {ARRIVALS} AS a LEFT JOIN ({}) AS p ON a.{} = p.{id} WHERE p.{id} IS NULL",
+        known.join(" UNION ALL "),
         arrivals::names::pick_id,
-        id = picks::names::pick_id
     );
     let count = number(&session, &sql).await.context("cannot compare arrivals with picks")?;
     if count == 0 {
@@ -324,7 +333,7 @@ impl Missing<'_> {
         for (partition, records) in pieces {
             // A few at a time: samples are many times longer than records.
             for piece in records.chunks(PIECE_RECORDS) {
-                let rows = rows_of(topic, partition, piece.to_vec())?;
+                let rows = rows_of(self.lakehouse.topology(), topic, partition, piece.to_vec())?;
                 for rows in rows.into_iter().filter(|rows| rows.table.full_name() == table) {
                     self.take(rows);
                 }
@@ -348,7 +357,7 @@ impl Missing<'_> {
         let mut make = |partition: u32, mut records: Vec<Record>| {
             let next = covered.iter().map(|covered| covered.get(topic, partition)).min().unwrap_or(0);
             records.retain(|record| record.offset < next);
-            for made in rows_of(topic, partition, records)? {
+            for made in rows_of(self.lakehouse.topology(), topic, partition, records)? {
                 if let Some(table) = tables.iter().find(|table| **table == made.table.full_name()) {
                     found_bytes += made.rows.iter().map(RecordBatch::get_array_memory_size).sum::<usize>();
                     found.entry(table).or_default().extend(made.rows);
@@ -372,7 +381,7 @@ impl Missing<'_> {
     ) -> anyhow::Result<()> {
         for (table, batches) in found {
             for batch in batches.into_iter().filter(|batch| batch.num_rows() > 0) {
-                for batch in absent(session, table, batch).await? {
+                for batch in absent(session, self.lakehouse.lake().defined(table)?, batch).await? {
                     self.keep(table, batch, None);
                 }
             }
@@ -434,14 +443,13 @@ fn span_ns(table: &str, batch: &RecordBatch) -> Option<(i64, i64)> {
 /// The rows of `batch` whose identity `table` does not have.
 async fn absent(
     session: &SessionContext,
-    table: &str,
+    definition: &TableDef,
     batch: RecordBatch,
 ) -> anyhow::Result<Vec<RecordBatch>> {
-    let definition = table_def(table).with_context(|| format!("there is no table \"{table}\""))?;
     let renamed: Vec<String> = definition.identity.iter().map(|column| format!("known_{column}")).collect();
     let columns =
         definition.identity.iter().zip(&renamed).map(|(column, new)| ident(*column).alias(new.as_str()));
-    let known = session.table(table).await?.select(columns.collect::<Vec<_>>())?;
+    let known = session.table(definition.full_name()).await?.select(columns.collect::<Vec<_>>())?;
     let on: Vec<_> = definition
         .identity
         .iter()

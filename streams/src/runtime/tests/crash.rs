@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use seislake_model::{Inventory, Offset};
+use seislake_seismo::associate::AssociateSettings;
+use seislake_seismo::pick::PickSettings;
 use seislake_seismo::travel_time::VelocityModel;
 use tokio::sync::watch;
 
@@ -185,7 +187,10 @@ fn parts() -> [Part; 3] {
     }
     let few: Vec<_> = all_stages().into_iter().filter(|stage| stage.name != "magnitude").collect();
     let mut other = settings();
-    (other.pick.p_snr_min, other.associate.p_picks_min) = (6.0, other.associate.p_picks_min + 1);
+    let associate = AssociateSettings::default();
+    let p_picks_min = associate.p_picks_min + 1;
+    other.sections.set("pick", &PickSettings { p_snr_min: 6.0, ..PickSettings::default() }).unwrap();
+    other.sections.set("associate", &AssociateSettings { p_picks_min, ..associate }).unwrap();
     let (earth, ak135) = (world().earth.clone(), VelocityModel::built_in("ak135").unwrap());
     let other_earth = Earth::new(ak135).unwrap();
     [

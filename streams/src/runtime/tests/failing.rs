@@ -10,7 +10,7 @@ use crate::gate::LiveSettings;
 async fn sinks_that_fail_some_times_change_no_row() {
     for failures in [1, 4] {
         let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-        for table in crate::topology::tables() {
+        for table in tables_of(&all_stages()) {
             tables.fail(&table.full_name(), failures);
         }
         let gate = open_gate(&log, None).await;

@@ -10,7 +10,7 @@ use seislake_model::{Error, ErrorKind, Offsets, SnapshotId};
 use seislake_tables::{Sink, TableBatch, TableDef};
 use tokio_util::sync::CancellationToken;
 
-use crate::topology::tables as tables_of_the_path;
+use crate::topology::{all_stages, tables_of};
 
 /// Steps that may be taken before the world stops.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ impl Tables {
     }
 
     pub(super) fn sinks(&self, fuel: &Fuel) -> BTreeMap<String, Box<dyn Sink>> {
-        self.sinks_of(&tables_of_the_path(), fuel)
+        self.sinks_of(&tables_of(&all_stages()), fuel)
     }
 
     pub(super) fn sinks_of(
@@ -115,7 +115,7 @@ impl Tables {
             rows.sort();
             rows
         };
-        tables_of_the_path()
+        tables_of(&all_stages())
             .into_iter()
             .map(|table| (table.full_name(), sorted(&table.full_name())))
             .collect()

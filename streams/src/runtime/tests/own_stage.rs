@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use seislake_seismo::pick::PickSettings;
 use seislake_tables::{PartitionBy, SortBy, TableDef, columns};
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +11,9 @@ use super::memory_sink::{Fuel, Tables};
 use super::*;
 use crate::Error;
 use crate::message::{Envelope, Message, PHASE_PICKS, dead_letter_topic};
-use crate::runtime::{Output, Stage, batch};
+use crate::runtime::{Output, PipelineSettings, Stage, batch};
 use crate::topic::{NewRecord, Record};
-use crate::topology::{Feed, StageSpec, all_stages, check, tables_of};
+use crate::topology::{Feed, OwnStage, SettingsSpec, StageSpec, Topology, all_stages, check, tables_of};
 
 /// How many picks a station has had when one came.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,10 +43,12 @@ columns! {
 
 const SPEC: StageSpec = StageSpec {
     name: "count",
+    kind: "count",
     input: PHASE_PICKS,
     output: "test.pick_counts",
     tables: &[&TABLE],
     group: "counts",
+    settings: SettingsSpec::NONE,
     feed: Feed::Hidden,
     says: |message| matches!(message, Message::Other { .. }),
     rows: |messages| {
@@ -103,12 +106,21 @@ impl Stage for CountStage {
 }
 
 async fn start_stages(log: &Arc<Log>, tables: &Tables, stages: Vec<&'static StageSpec>) -> Pipeline {
+    start_with_stages(log, tables, stages, settings()).await
+}
+
+async fn start_with_stages(
+    log: &Arc<Log>,
+    tables: &Tables,
+    stages: Vec<&'static StageSpec>,
+    settings: PipelineSettings,
+) -> Pipeline {
     let parts = PipelineParts {
         raw_store: None,
         log: Arc::clone(log),
         raw_partitions: PARTITIONS,
         checkpoints: CheckpointStore::memory().unwrap(),
-        settings: settings(),
+        settings,
         earth: Some(world().earth.clone()),
         stations: Arc::default(),
         sinks: tables.sinks_of(&tables_of(&stages), &Fuel::endless()),
@@ -151,13 +163,36 @@ async fn a_stage_and_a_table_of_ones_own_are_a_file_and_a_line() {
 async fn a_path_ends_where_stages_are_left_out() {
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
     let gate = open_gate(&log, None).await;
-    let stages = crate::topology::stages_named(&["pick".to_owned()]).unwrap();
-    let pipeline = start_stages(&log, &tables, stages).await;
+    let topology = Topology::of(&["pick".to_owned()], Vec::new()).unwrap();
+    let pipeline = start_stages(&log, &tables, topology.stages().to_vec()).await;
     gate.ingest(world().offers.clone()).await.unwrap();
     gate.finish().await.unwrap();
     pipeline.drain().await.unwrap();
     assert!(tables.rows()["bulletin.picks"] == undisturbed()["bulletin.picks"]);
     assert!(tables.rows()["bulletin.events"].is_empty());
     assert!(pipeline.lags().unwrap().iter().all(|lag| lag.stage == "pick"));
+    pipeline.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stage_of_a_configuration_fills_tables_of_its_own_and_changes_none_of_ours() {
+    let own = OwnStage { name: "quiet".into(), kind: "pick".into(), input: None, output: None };
+    let names = ["pick", "associate", "locate", "magnitude", "event", "quiet"].map(str::to_owned);
+    let topology = Topology::of(&names, vec![own.spec().unwrap()]).unwrap();
+    let mut settings = settings();
+    let wanted = PickSettings { p_snr_min: 6.0, ..PickSettings::default() };
+    settings.sections.set("quiet", &wanted).unwrap();
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let gate = open_gate(&log, None).await;
+    let pipeline = start_with_stages(&log, &tables, topology.stages().to_vec(), settings).await;
+    gate.ingest(world().offers.clone()).await.unwrap();
+    gate.finish().await.unwrap();
+    pipeline.drain().await.unwrap();
+    for (table, rows) in undisturbed() {
+        assert!(&tables.rows()[table] == rows, "{table}");
+    }
+    let picks = tables.rows_of(topology.own_tables()[0]).len();
+    assert!(picks > 0 && picks < undisturbed()["bulletin.picks"].len(), "{picks} picks are surer");
+    assert!(pipeline.lags().unwrap().iter().any(|lag| lag.stage == "quiet" && lag.next == lag.end));
     pipeline.shutdown().await.unwrap();
 }

@@ -12,6 +12,7 @@ use crate::message::{
     letter_record,
 };
 use crate::topic::{NewRecord, Topic};
+use crate::topology::Topology;
 
 /// Numbers that look random and are the same every time.
 struct Random(u64);
@@ -26,6 +27,12 @@ impl Random {
         let count = self.below(200);
         (0..count).map(|_| self.below(256) as u8).collect()
     }
+}
+
+/// The stages of a home without a configuration.
+fn topology() -> Topology {
+    Topology::of(&all_stages().iter().map(|stage| stage.name.to_owned()).collect::<Vec<_>>(), Vec::new())
+        .unwrap()
 }
 
 fn raw(key: &'static str, value: impl Into<Bytes>) -> NewRecord {
@@ -183,10 +190,14 @@ async fn a_log_that_was_lost_goes_on_behind_what_the_tables_hold() {
     for checkpoints in [checkpoints, CheckpointStore::memory().unwrap()] {
         let log = Arc::new(Log::memory());
         assert!(
-            continue_log(&log, PARTITIONS, &mut tables.sinks(&Fuel::endless()), &checkpoints).await.unwrap()
+            continue_log(&log, PARTITIONS, &topology(), &mut tables.sinks(&Fuel::endless()), &checkpoints)
+                .await
+                .unwrap()
         );
         assert!(
-            !continue_log(&log, PARTITIONS, &mut tables.sinks(&Fuel::endless()), &checkpoints).await.unwrap()
+            !continue_log(&log, PARTITIONS, &topology(), &mut tables.sinks(&Fuel::endless()), &checkpoints)
+                .await
+                .unwrap()
         );
         let gate = open_gate(&log, None).await;
         // Without an index and without asking the tables, the same records come a second time, each at a new place.
@@ -208,7 +219,8 @@ async fn checkpoints_of_another_home_keep_no_record_from_being_picked() {
     import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;
 
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let lost = continue_log(&log, PARTITIONS, &mut tables.sinks(&Fuel::endless()), &checkpoints).await;
+    let lost =
+        continue_log(&log, PARTITIONS, &topology(), &mut tables.sinks(&Fuel::endless()), &checkpoints).await;
     assert!(!lost.unwrap(), "a new log has lost nothing");
     let gate = open_gate(&log, None).await;
     import(&log, &gate, &checkpoints, &tables, &Fuel::endless()).await;

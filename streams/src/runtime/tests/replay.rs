@@ -109,6 +109,8 @@ impl Ground {
             checkpoint_interval: Duration::from_secs(3600),
         };
         let wiring = StageWiring {
+            stage: Sum::NAME,
+            kind: Sum::NAME,
             input: input(count).await,
             partition: 0,
             output: Arc::clone(&self.output),
@@ -235,6 +237,8 @@ async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
                 checkpoint_interval: Duration::from_secs(3600),
             };
             let wiring = StageWiring {
+                stage: Brittle::NAME,
+                kind: Brittle::NAME,
                 input: input(count).await,
                 partition: 0,
                 output: Arc::clone(&ground.output),
