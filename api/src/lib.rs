@@ -10,6 +10,7 @@
 //! stands in [`state`] as ports; the binary fills them.
 #![warn(missing_docs)]
 
+mod body_watch;
 pub mod door;
 mod doors;
 pub mod error;

@@ -5,14 +5,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use axum::body::{Body, HttpBody};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use axum::body::Body;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::DropGuard;
 
 use super::connections::{Connection, Doing};
+use crate::body_watch::{Next, Watch, WatchedBody};
 
 /// A stream whose bytes are counted. With it the connection gives its place back.
 #[derive(Debug)]
@@ -117,71 +116,41 @@ impl Activity {
     }
 
     /// The body of the request, as it comes.
-    pub(super) fn receiving(&self, body: Body) -> Received {
-        Received { body, activity: self.clone() }
+    pub(super) fn receiving(&self, body: Body) -> WatchedBody<Receiving> {
+        WatchedBody::new(body, Receiving(self.clone()))
     }
 
     /// The body of the answer; with it the request ends.
-    pub(super) fn sending(self, body: Body, ends: DropGuard) -> Tracked {
-        Tracked { body, activity: self, _ends: ends }
+    pub(super) fn sending(self, body: Body, ends: DropGuard) -> WatchedBody<Sending> {
+        WatchedBody::new(body, Sending { activity: self, _ends: ends })
     }
 }
 
-/// The body of a request: where it is waited for, the client is.
+/// Watches the body of a request: where it is waited for, the client is.
 #[derive(Debug)]
-pub(super) struct Received {
-    body: Body,
-    activity: Activity,
-}
+pub(super) struct Receiving(Activity);
 
-impl HttpBody for Received {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.activity.set(if polled.is_pending() { Doing::Receiving } else { Doing::Working });
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Watch for Receiving {
+    fn asked(&self, frame: Next) {
+        self.0.set(match frame {
+            Next::Awaited => Doing::Receiving,
+            Next::Ready => Doing::Working,
+        });
     }
 }
 
-/// The body of an answer: between what was given and what is asked for next, the client reads.
+/// Watches the body of an answer: between what was given and what is asked for next, the client reads.
 #[derive(Debug)]
-pub(super) struct Tracked {
-    body: Body,
+pub(super) struct Sending {
     activity: Activity,
     _ends: DropGuard,
 }
 
-impl HttpBody for Tracked {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        self.activity.set(if polled.is_pending() { Doing::Working } else { Doing::Sending });
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+impl Watch for Sending {
+    fn asked(&self, frame: Next) {
+        self.activity.set(match frame {
+            Next::Awaited => Doing::Working,
+            Next::Ready => Doing::Sending,
+        });
     }
 }

@@ -30,7 +30,8 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use tracing::Instrument;
 
-use activity::{Activity, Counted, Tracked};
+use crate::body_watch::WatchedBody;
+use activity::{Activity, Counted, Sending};
 use connections::Connection;
 pub use connections::{Connections, Patience};
 
@@ -179,7 +180,7 @@ async fn answer(
     protocol: Protocol,
     connection: Arc<Connection>,
     request: axum::http::Request<Incoming>,
-) -> Result<axum::http::Response<Tracked>, std::convert::Infallible> {
+) -> Result<axum::http::Response<WatchedBody<Sending>>, std::convert::Infallible> {
     let door = match protocol {
         Protocol::Http => door_of(request.uri().path()),
         Protocol::Grpc => "flight",

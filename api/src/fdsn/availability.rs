@@ -11,10 +11,8 @@ mod formats;
 mod spans;
 
 use axum::Router;
-use axum::extract::{OriginalUri, RawQuery, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use seislake_model::{SourceId, Timestamp};
 
 use self::formats::{Method, Shown};
@@ -23,7 +21,7 @@ use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::ApiError;
-use crate::http::{Body, LENGTHS, Parameters, Shared};
+use crate::http::{LENGTHS, Parameters, Shared};
 use crate::read::{Interval, Piece, Restrictions, SegmentsAt, Selection, pieces, windows_of};
 use crate::records::{Choice, Run, runs};
 use crate::state::{AsOf, Pinned};
@@ -38,72 +36,30 @@ const ORDERS: &[&str] = &[
     "timespancount_desc",
 ];
 
+const OWN: &[Parameter] = &[
+    Parameter::new("quality", Kind::Text).default("*"),
+    Parameter::new("merge", Kind::Text),
+    Parameter::new("mergegaps", Kind::Number).range(&LENGTHS),
+    Parameter::new("show", Kind::Text),
+    Parameter::new("orderby", Kind::Text).default("nslc_time_quality_samplerate").options(ORDERS),
+    Parameter::new("limit", Kind::Count),
+    Parameter::new("includerestricted", Kind::Flag).default("false"),
+    Parameter::new("format", Kind::Text).default("text").options(FORMATS),
+];
+
 pub(super) static SERVICE: Service = Service {
     name: "availability",
-    parameters: &[
-        Parameter::new("starttime", Kind::Time).alias("start"),
-        Parameter::new("endtime", Kind::Time).alias("end"),
-        Parameter::new("network", Kind::Text).alias("net"),
-        Parameter::new("station", Kind::Text).alias("sta"),
-        Parameter::new("location", Kind::Text).alias("loc"),
-        Parameter::new("channel", Kind::Text).alias("cha"),
-        Parameter::new("quality", Kind::Text).default("*"),
-        Parameter::new("merge", Kind::Text),
-        Parameter::new("mergegaps", Kind::Number).range(&LENGTHS),
-        Parameter::new("show", Kind::Text),
-        Parameter::new("orderby", Kind::Text).default("nslc_time_quality_samplerate").options(ORDERS),
-        Parameter::new("limit", Kind::Count),
-        Parameter::new("includerestricted", Kind::Flag).default("false"),
-        Parameter::new("format", Kind::Text).default("text").options(FORMATS),
-        Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
-    ],
+    parameters: &[parameters::TIMES, parameters::CODES, OWN, parameters::NO_DATA],
     queries: &["query", "extent"],
 };
 
 pub(super) fn routes() -> Router<Shared> {
-    let query = get(|shared, uri, headers, query| by_get(Method::Query, shared, uri, headers, query))
-        .post(|shared, uri, headers, body| by_post(Method::Query, shared, uri, headers, body));
-    let extent = get(|shared, uri, headers, query| by_get(Method::Extent, shared, uri, headers, query))
-        .post(|shared, uri, headers, body| by_post(Method::Extent, shared, uri, headers, body));
-    Router::new()
-        .route("/fdsnws/availability/1/query", query)
-        .route("/fdsnws/availability/1/extent", extent)
+    SERVICE
+        .method("query", |shared, request, asked| Box::pin(find(Method::Query, shared, request, asked)))
+        .merge(SERVICE.method("extent", |shared, request, asked| {
+            Box::pin(find(Method::Extent, shared, request, asked))
+        }))
         .merge(SERVICE.description())
-}
-
-async fn by_get(
-    method: Method,
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    answer(method, &shared, &uri, &headers, SERVICE.asked_by_get(query.as_deref())).await
-}
-
-async fn by_post(
-    method: Method,
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    answer(method, &shared, &uri, &headers, SERVICE.asked_by_post(body).await).await
-}
-
-async fn answer(
-    method: Method,
-    shared: &Shared,
-    uri: &Uri,
-    headers: &HeaderMap,
-    asked: Result<Asked, ApiError>,
-) -> Response {
-    let request = SERVICE.request(shared, uri, headers);
-    let answered = match asked {
-        Ok(asked) => find(method, shared, &request, asked).await,
-        Err(error) => Err(error),
-    };
-    answered.unwrap_or_else(|error| request.refuse(&error))
 }
 
 /// How rows are made and shown.

@@ -9,10 +9,8 @@
 //! count as not there, unless the setting `http.serve_restricted` says that who comes through this door may have them.
 
 use axum::Router;
-use axum::extract::{OriginalUri, RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
 use futures::StreamExt;
 
@@ -20,7 +18,7 @@ use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::{ApiError, ErrorCode};
-use crate::http::{Body, LENGTHS, Shared};
+use crate::http::{LENGTHS, Shared};
 use crate::read::SegmentsAt;
 use crate::records::{
     RecordBlock, RecordFormat, RecordLimits, RunFilter, plan, selected_texts, text_in_format,
@@ -30,54 +28,23 @@ use crate::state::AsOf;
 const FORMATS: &[&str] = &["miniseed", "mseed", "miniseed2", "mseed2", "miniseed3", "mseed3"];
 const QUALITIES: &[&str] = &["B", "D", "M", "Q", "R"];
 
+const OWN: &[Parameter] = &[
+    Parameter::new("quality", Kind::Text).default("B").options(QUALITIES),
+    Parameter::new("minimumlength", Kind::Number).range(&LENGTHS).default("0.0"),
+    Parameter::new("longestonly", Kind::Flag).default("false"),
+    Parameter::new("format", Kind::Text).default("miniseed").options(FORMATS),
+];
+
 pub(super) static SERVICE: Service = Service {
     name: "dataselect",
-    parameters: &[
-        Parameter::new("starttime", Kind::Time).alias("start"),
-        Parameter::new("endtime", Kind::Time).alias("end"),
-        Parameter::new("network", Kind::Text).alias("net"),
-        Parameter::new("station", Kind::Text).alias("sta"),
-        Parameter::new("location", Kind::Text).alias("loc"),
-        Parameter::new("channel", Kind::Text).alias("cha"),
-        Parameter::new("quality", Kind::Text).default("B").options(QUALITIES),
-        Parameter::new("minimumlength", Kind::Number).range(&LENGTHS).default("0.0"),
-        Parameter::new("longestonly", Kind::Flag).default("false"),
-        Parameter::new("format", Kind::Text).default("miniseed").options(FORMATS),
-        Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
-    ],
+    parameters: &[parameters::TIMES, parameters::CODES, OWN, parameters::NO_DATA],
     queries: &["query"],
 };
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/fdsnws/dataselect/1/query", get(by_get).post(by_post)).merge(SERVICE.description())
-}
-
-async fn by_get(
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let request = SERVICE.request(&shared, &uri, &headers);
-    answer(&shared, &request, SERVICE.asked_by_get(query.as_deref())).await
-}
-
-async fn by_post(
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let request = SERVICE.request(&shared, &uri, &headers);
-    answer(&shared, &request, SERVICE.asked_by_post(body).await).await
-}
-
-async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>) -> Response {
-    let answered = match asked {
-        Ok(asked) => find(shared, request, asked).await,
-        Err(error) => Err(error),
-    };
-    answered.unwrap_or_else(|error| request.refuse(&error))
+    SERVICE
+        .method("query", |shared, request, asked| Box::pin(find(shared, request, asked)))
+        .merge(SERVICE.description())
 }
 
 async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {

@@ -13,7 +13,7 @@ use seislake_exchange::quakeml::{self, Bulletin, EventDetail};
 use seislake_model::{Event, Magnitude, MagnitudeId, Origin, Timestamp};
 
 use super::error::Request;
-use super::parameters::{self, Kind, Parameter};
+use super::parameters::{self, Kind, Parameter, ParameterGroups};
 use super::{SERVICE_VERSION, wadl};
 use crate::error::{ApiError, ErrorCode};
 use crate::http::{Body, Parameters, Shared, decode_query};
@@ -30,26 +30,7 @@ const CATALOGUE: &str = "seislake";
 const ORDERS: &[&str] = &["time", "time-asc", "magnitude", "magnitude-asc"];
 const FORMATS: &[&str] = &["xml", "text", "geojson", "csv"];
 
-/// What `query` accepts.
-pub(super) const PARAMETERS: &[Parameter] = &[
-    Parameter::new("starttime", Kind::Time).alias("start"),
-    Parameter::new("endtime", Kind::Time).alias("end"),
-    Parameter::new("minlatitude", Kind::Number).range(&parameters::LATITUDE).alias("minlat").default("-90.0"),
-    Parameter::new("maxlatitude", Kind::Number).range(&parameters::LATITUDE).alias("maxlat").default("90.0"),
-    Parameter::new("minlongitude", Kind::Number)
-        .range(&parameters::LONGITUDE)
-        .alias("minlon")
-        .default("-180.0"),
-    Parameter::new("maxlongitude", Kind::Number)
-        .range(&parameters::LONGITUDE)
-        .alias("maxlon")
-        .default("180.0"),
-    Parameter::new("latitude", Kind::Number).range(&parameters::LATITUDE).alias("lat").default("0.0"),
-    Parameter::new("longitude", Kind::Number).range(&parameters::LONGITUDE).alias("lon").default("0.0"),
-    Parameter::new("minradius", Kind::Number).range(&parameters::RADIUS).default("0.0"),
-    Parameter::new("maxradius", Kind::Number).range(&parameters::RADIUS).default("180.0"),
-    Parameter::new("minradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
-    Parameter::new("maxradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
+const OWN: &[Parameter] = &[
     Parameter::new("mindepth", Kind::Number).range(&parameters::DEPTH),
     Parameter::new("maxdepth", Kind::Number).range(&parameters::DEPTH),
     Parameter::new("minmagnitude", Kind::Number).range(&parameters::MAGNITUDE).alias("minmag"),
@@ -67,8 +48,11 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     Parameter::new("offset", Kind::Count).default("1"),
     Parameter::new("orderby", Kind::Text).default("time").options(ORDERS),
     Parameter::new("format", Kind::Text).default("xml").options(FORMATS),
-    Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
 ];
+
+/// What `query` accepts.
+pub(super) const PARAMETERS: ParameterGroups =
+    &[parameters::TIMES, parameters::AREA, OWN, parameters::NO_DATA];
 
 const PATHS: &[&str] = &["catalogs", "contributors", "version", "application.wadl"];
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::parameters::{Kind, Parameter};
+use super::parameters::{Kind, Parameter, ParameterGroups};
 use super::service::Service;
 use super::{availability, dataselect, event, station};
 
@@ -10,7 +10,7 @@ use super::{availability, dataselect, event, station};
 struct Told {
     name: &'static str,
     version: &'static str,
-    parameters: &'static [Parameter],
+    parameters: ParameterGroups,
     /// Path below the service, and what it is.
     queries: &'static [(&'static str, &'static str)],
     media_types: &'static [&'static str],
@@ -92,7 +92,7 @@ impl Told {
     fn query(&self, summary: &str) -> Value {
         let description = format!("fdsnws-{} {}.", self.name, self.version);
         let mut get = operation(summary, &description, self.media_types);
-        get["parameters"] = self.parameters.iter().map(parameter).collect();
+        get["parameters"] = self.parameters.iter().copied().flatten().map(parameter).collect();
         let mut post = operation("The same by POST", self.post, self.media_types);
         post["requestBody"] = json!({ "required": true, "content": content(&["text/plain"]) });
         for operation in [&mut get, &mut post] {

@@ -68,6 +68,38 @@ impl Parameter {
     }
 }
 
+/// What a service takes: groups that several have, and its own.
+pub(super) type ParameterGroups = &'static [&'static [Parameter]];
+
+/// The begin and end of what is wanted.
+pub(super) const TIMES: &[Parameter] = &[
+    Parameter::new("starttime", Kind::Time).alias("start"),
+    Parameter::new("endtime", Kind::Time).alias("end"),
+];
+/// Codes, or patterns of them.
+pub(super) const CODES: &[Parameter] = &[
+    Parameter::new("network", Kind::Text).alias("net"),
+    Parameter::new("station", Kind::Text).alias("sta"),
+    Parameter::new("location", Kind::Text).alias("loc"),
+    Parameter::new("channel", Kind::Text).alias("cha"),
+];
+/// A box, or a ring around a place.
+pub(super) const AREA: &[Parameter] = &[
+    Parameter::new("minlatitude", Kind::Number).range(&LATITUDE).alias("minlat").default("-90.0"),
+    Parameter::new("maxlatitude", Kind::Number).range(&LATITUDE).alias("maxlat").default("90.0"),
+    Parameter::new("minlongitude", Kind::Number).range(&LONGITUDE).alias("minlon").default("-180.0"),
+    Parameter::new("maxlongitude", Kind::Number).range(&LONGITUDE).alias("maxlon").default("180.0"),
+    Parameter::new("latitude", Kind::Number).range(&LATITUDE).alias("lat").default("0.0"),
+    Parameter::new("longitude", Kind::Number).range(&LONGITUDE).alias("lon").default("0.0"),
+    Parameter::new("minradius", Kind::Number).range(&RADIUS).default("0.0"),
+    Parameter::new("maxradius", Kind::Number).range(&RADIUS).default("180.0"),
+    Parameter::new("minradiuskm", Kind::Number).range(&RADIUS_KM),
+    Parameter::new("maxradiuskm", Kind::Number).range(&RADIUS_KM),
+];
+/// The status of an answer without data.
+pub(super) const NO_DATA: &[Parameter] =
+    &[Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"])];
+
 /// Latitudes of a box or of a centre.
 pub(super) const LATITUDE: Range = LATITUDES;
 /// Longitudes may be of the turn before or after.
@@ -83,18 +115,18 @@ pub(super) const MAGNITUDE: Range = -20.0..=20.0;
 
 /// Reads the parameters of a request against the list of its service: each value is of its type, in its range or one of
 /// its options, whether or not the request makes use of it.
-pub(super) fn parse(
-    pairs: Vec<(String, String)>,
-    known: &'static [Parameter],
-) -> Result<Parameters, ApiError> {
+pub(super) fn parse(pairs: Vec<(String, String)>, groups: ParameterGroups) -> Result<Parameters, ApiError> {
     let find = |name: &str| {
         let name = name.to_ascii_lowercase();
-        let parameter =
-            known.iter().find(|parameter| parameter.name == name || parameter.alias == Some(&name))?;
+        let parameter = groups
+            .iter()
+            .copied()
+            .flatten()
+            .find(|parameter| parameter.name == name || parameter.alias == Some(&name))?;
         Some(parameter.name)
     };
     let parameters = Parameters::new(pairs, find, "application.wadl lists the parameters")?;
-    for parameter in known {
+    for parameter in groups.iter().copied().flatten() {
         let name = parameter.name;
         match parameter.kind {
             Kind::Time => parameters.time(name).map(drop)?,

@@ -6,13 +6,14 @@
 //! ```
 
 use axum::Router;
-use axum::extract::{OriginalUri, State};
+use axum::extract::{OriginalUri, RawQuery, State};
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::future::BoxFuture;
 
 use super::error::Request;
-use super::parameters::{self, Parameter};
+use super::parameters::{self, ParameterGroups};
 use super::{SERVICE_VERSION, wadl};
 use crate::error::ApiError;
 use crate::http::{Body, Parameters, Shared, decode_query};
@@ -24,7 +25,7 @@ pub(super) struct Service {
     /// Name in the path: `dataselect`.
     pub(super) name: &'static str,
     /// What `query` accepts.
-    pub(super) parameters: &'static [Parameter],
+    pub(super) parameters: ParameterGroups,
     /// Methods that are described like `query`.
     pub(super) queries: &'static [&'static str],
 }
@@ -45,7 +46,30 @@ pub(super) struct Asked {
     pub(super) selections: Vec<Selection>,
 }
 
+/// Answers a request that could be read.
+pub(super) type Find =
+    for<'a> fn(&'a Shared, &'a Request, Asked) -> BoxFuture<'a, Result<Response, ApiError>>;
+
 impl Service {
+    /// A method by GET and POST.
+    pub(super) fn method(&'static self, name: &str, find: Find) -> Router<Shared> {
+        let by_get = move |State(shared): State<Shared>,
+                           OriginalUri(uri): OriginalUri,
+                           headers: HeaderMap,
+                           RawQuery(query): RawQuery| async move {
+            let request = self.request(&shared, &uri, &headers);
+            answer(&shared, &request, self.asked_by_get(query.as_deref()), find).await
+        };
+        let by_post = move |State(shared): State<Shared>,
+                            OriginalUri(uri): OriginalUri,
+                            headers: HeaderMap,
+                            body: Body| async move {
+            let request = self.request(&shared, &uri, &headers);
+            answer(&shared, &request, self.asked_by_post(body).await, find).await
+        };
+        Router::new().route(&format!("/fdsnws/{}/1/{name}", self.name), get(by_get).post(by_post))
+    }
+
     /// The request as its errors show it.
     pub(super) fn request(&self, shared: &Shared, uri: &Uri, headers: &HeaderMap) -> Request {
         Request::new(self.name, uri, headers, shared.state.clock.now())
@@ -69,12 +93,12 @@ impl Service {
     }
 
     /// Reads a query string.
-    pub(super) fn asked_by_get(&self, query: Option<&str>) -> Result<Asked, ApiError> {
+    fn asked_by_get(&self, query: Option<&str>) -> Result<Asked, ApiError> {
         self.asked(decode_query(query.unwrap_or("")), Vec::new())
     }
 
     /// Reads a body.
-    pub(super) async fn asked_by_post(&self, body: Body) -> Result<Asked, ApiError> {
+    async fn asked_by_post(&self, body: Body) -> Result<Asked, ApiError> {
         self.asked_by_body(&body.read(BODY_BYTES_MAX).await?)
     }
 
@@ -124,6 +148,14 @@ impl Service {
         let selections = if lines.is_empty() { vec![selection(&parameters)?] } else { lines };
         Ok(Asked { parameters, selections })
     }
+}
+
+async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>, find: Find) -> Response {
+    let answered = match asked {
+        Ok(asked) => find(shared, request, asked).await,
+        Err(error) => Err(error),
+    };
+    answered.unwrap_or_else(|error| request.refuse(&error))
 }
 
 /// `network`, `station`, `location`, `channel`, `starttime` and `endtime`.

@@ -3,10 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use axum::Router;
-use axum::extract::{OriginalUri, RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use datafusion::prelude::SessionContext;
 use seislake_exchange::stationxml::{self, Document, Level};
 use seislake_exchange::{Begins, station_text};
@@ -16,89 +14,39 @@ use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
 use super::service::{Asked, Service};
 use crate::error::ApiError;
-use crate::http::{Body, Parameters, Shared};
+use crate::http::{Parameters, Shared};
 use crate::read::{Area, Interval, Restrictions, SegmentsAt, Selection, Updates, extents, is_station_closed};
 use crate::state::AsOf;
 
 const LEVELS: &[&str] = &["network", "station", "channel", "response"];
 const FORMATS: &[&str] = &["xml", "text"];
 
+const EPOCHS: &[Parameter] = &[
+    Parameter::new("startbefore", Kind::Time),
+    Parameter::new("startafter", Kind::Time),
+    Parameter::new("endbefore", Kind::Time),
+    Parameter::new("endafter", Kind::Time),
+];
+
+const OWN: &[Parameter] = &[
+    Parameter::new("includerestricted", Kind::Flag).default("true"),
+    Parameter::new("includeavailability", Kind::Flag).default("false"),
+    Parameter::new("updatedafter", Kind::Time),
+    Parameter::new("matchtimeseries", Kind::Flag).default("false"),
+    Parameter::new("level", Kind::Text).default("station").options(LEVELS),
+    Parameter::new("format", Kind::Text).default("xml").options(FORMATS),
+];
+
 pub(super) static SERVICE: Service = Service {
     name: "station",
-    parameters: &[
-        Parameter::new("starttime", Kind::Time).alias("start"),
-        Parameter::new("endtime", Kind::Time).alias("end"),
-        Parameter::new("startbefore", Kind::Time),
-        Parameter::new("startafter", Kind::Time),
-        Parameter::new("endbefore", Kind::Time),
-        Parameter::new("endafter", Kind::Time),
-        Parameter::new("network", Kind::Text).alias("net"),
-        Parameter::new("station", Kind::Text).alias("sta"),
-        Parameter::new("location", Kind::Text).alias("loc"),
-        Parameter::new("channel", Kind::Text).alias("cha"),
-        Parameter::new("minlatitude", Kind::Number)
-            .range(&parameters::LATITUDE)
-            .alias("minlat")
-            .default("-90.0"),
-        Parameter::new("maxlatitude", Kind::Number)
-            .range(&parameters::LATITUDE)
-            .alias("maxlat")
-            .default("90.0"),
-        Parameter::new("minlongitude", Kind::Number)
-            .range(&parameters::LONGITUDE)
-            .alias("minlon")
-            .default("-180.0"),
-        Parameter::new("maxlongitude", Kind::Number)
-            .range(&parameters::LONGITUDE)
-            .alias("maxlon")
-            .default("180.0"),
-        Parameter::new("latitude", Kind::Number).range(&parameters::LATITUDE).alias("lat").default("0.0"),
-        Parameter::new("longitude", Kind::Number).range(&parameters::LONGITUDE).alias("lon").default("0.0"),
-        Parameter::new("minradius", Kind::Number).range(&parameters::RADIUS).default("0.0"),
-        Parameter::new("maxradius", Kind::Number).range(&parameters::RADIUS).default("180.0"),
-        Parameter::new("minradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
-        Parameter::new("maxradiuskm", Kind::Number).range(&parameters::RADIUS_KM),
-        Parameter::new("includerestricted", Kind::Flag).default("true"),
-        Parameter::new("includeavailability", Kind::Flag).default("false"),
-        Parameter::new("updatedafter", Kind::Time),
-        Parameter::new("matchtimeseries", Kind::Flag).default("false"),
-        Parameter::new("level", Kind::Text).default("station").options(LEVELS),
-        Parameter::new("format", Kind::Text).default("xml").options(FORMATS),
-        Parameter::new("nodata", Kind::Count).default("204").options(&["204", "404"]),
-    ],
+    parameters: &[parameters::TIMES, EPOCHS, parameters::CODES, parameters::AREA, OWN, parameters::NO_DATA],
     queries: &["query"],
 };
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/fdsnws/station/1/query", get(by_get).post(by_post)).merge(SERVICE.description())
-}
-
-async fn by_get(
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    RawQuery(query): RawQuery,
-) -> Response {
-    let request = SERVICE.request(&shared, &uri, &headers);
-    answer(&shared, &request, SERVICE.asked_by_get(query.as_deref())).await
-}
-
-async fn by_post(
-    State(shared): State<Shared>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    body: Body,
-) -> Response {
-    let request = SERVICE.request(&shared, &uri, &headers);
-    answer(&shared, &request, SERVICE.asked_by_post(body).await).await
-}
-
-async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>) -> Response {
-    let answered = match asked {
-        Ok(asked) => find(shared, request, asked).await,
-        Err(error) => Err(error),
-    };
-    answered.unwrap_or_else(|error| request.refuse(&error))
+    SERVICE
+        .method("query", |shared, request, asked| Box::pin(find(shared, request, asked)))
+        .merge(SERVICE.description())
 }
 
 async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {

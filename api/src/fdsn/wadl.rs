@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::parameters::Parameter;
+use super::parameters::{Parameter, ParameterGroups};
 
 /// Description of a service whose `queries` take `parameters` by GET and a body by POST, and whose `paths` take nothing.
 pub(super) fn write(
     service: &str,
     base: &str,
-    parameters: &[Parameter],
+    parameters: ParameterGroups,
     queries: &[&str],
     paths: &[&str],
 ) -> String {
@@ -25,7 +25,7 @@ pub(super) fn write(
             xml,
             "    <resource path=\"{query}\">\n      <method name=\"GET\" id=\"{query}\">\n        <request>\n"
         );
-        for parameter in parameters {
+        for parameter in parameters.iter().copied().flatten() {
             write_parameter(&mut xml, parameter);
         }
         let _ = write!(

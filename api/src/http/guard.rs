@@ -7,22 +7,19 @@
 //! A body that comes slowly takes nobody's place. Health is always answered.
 
 use std::any::Any;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, HttpBody};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use http_body::{Frame, SizeHint};
 use tokio::sync::watch;
 
 use super::memory::{BodyMemory, Room};
 use super::places::{Place, Places};
+use crate::body_watch::{Watch, WatchedBody};
 use crate::error::{ApiError, ErrorCode};
 use crate::limits::HttpLimits;
 use crate::request::{Client, RequestContext};
@@ -63,6 +60,9 @@ struct OfRequest {
     /// When the request must have been answered; `None` while its body comes.
     deadline: watch::Sender<Option<tokio::time::Instant>>,
 }
+
+/// A request keeps its place until its answer is sent.
+impl Watch for Passage {}
 
 impl Passage {
     fn new(guards: Arc<Guards>, client: Client) -> Self {
@@ -160,40 +160,13 @@ async fn limited(guards: Arc<Guards>, mut request: Request, next: Next) -> Respo
     }
     request.extensions_mut().insert(passage.clone());
     tokio::select! {
-        response = next.run(request) => response.map(|body| Body::new(Held { body, _passage: passage })),
+        response = next.run(request) => response.map(|body| Body::new(WatchedBody::new(body, passage))),
         () = passage.expired() => ApiError::new(
             ErrorCode::TimedOut,
             format!("the request took longer than {} s", guards.request_time_max.as_secs_f64()),
         )
         .hint("ask for less: a shorter time range, a smaller area or page")
         .into_response(),
-    }
-}
-
-/// The body of an answer, with the place of its request.
-#[derive(Debug)]
-struct Held {
-    body: Body,
-    _passage: Passage,
-}
-
-impl HttpBody for Held {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

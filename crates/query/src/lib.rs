@@ -4,6 +4,8 @@
 //! topics nor Iceberg: tables come in as a [`CatalogProvider`](datafusion::catalog::CatalogProvider).
 #![warn(missing_docs)]
 
+mod by_engine;
+mod carried;
 mod cases;
 mod clauses;
 mod comparisons;

@@ -9,17 +9,17 @@
 //! statement that asks for too much. Lists that DataFusion's own functions make (`range`, `array_repeat`) are not
 //! counted.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::config::{ConfigEntry, ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::Result;
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Result, config_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use datafusion::logical_expr::LogicalPlan;
 
+use crate::carried::carried_by_sessions;
 use crate::memory::SessionMemory;
 
 /// Rows of a batch where tables with lists are read: about what their scan gives anyway for full segments. A row of
@@ -53,31 +53,7 @@ impl fmt::Debug for ListMemory {
     }
 }
 
-impl ConfigExtension for ListMemory {
-    const PREFIX: &'static str = "list_memory";
-}
-
-impl ExtensionOptions for ListMemory {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        config_err!("there is no option \"{}.{key}\"", Self::PREFIX)
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        vec![]
-    }
-}
+carried_by_sessions!(ListMemory, "list_memory");
 
 /// What one call of a function has of the pool; given back when it is dropped.
 #[derive(Debug)]

@@ -2,19 +2,18 @@
 //! flag's other end or raises it; operators look at it where they would otherwise go on for long without asking anybody. A thread that still works on a
 //! statement long after it was stopped is in the middle of a call that asks nobody: who owns the threads can tell so.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use datafusion::common::config::{ConfigExtension, ConfigOptions, ExtensionOptions};
-use datafusion::common::{DataFusionError, Result, config_err};
-use datafusion::config::ConfigEntry;
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::{DataFusionError, Result};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
+use crate::carried::carried_by_sessions;
 use crate::memory::{Account, Counting, OpenAccount};
 
 thread_local! {
@@ -154,29 +153,4 @@ impl<T> Drop for Counted<T> {
     }
 }
 
-/// Options of a session are how operators and functions find it.
-impl ConfigExtension for Stop {
-    const PREFIX: &'static str = "stop";
-}
-
-impl ExtensionOptions for Stop {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        config_err!("there is no option \"{}.{key}\"", Self::PREFIX)
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        vec![]
-    }
-}
+carried_by_sessions!(Stop, "stop");

@@ -7,16 +7,17 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, ListArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, FieldRef, Float64Type};
+use arrow::datatypes::{DataType, Float64Type};
 use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
 use datafusion::functions_aggregate::median::median_udaf;
 use datafusion::functions_aggregate::percentile_cont::percentile_cont_udaf;
-use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification, StateFieldsArgs};
+use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification};
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, Signature,
-    Volatility,
+    Accumulator, AggregateUDF, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
 };
 use datafusion::physical_expr::expressions::Literal;
+
+use crate::by_engine::by_engine;
 
 pub(super) fn median() -> AggregateUDF {
     AggregateUDF::new_from_impl(Median {
@@ -37,12 +38,10 @@ struct Median {
 }
 
 impl AggregateUDFImpl for Median {
+    by_engine!(engine: name return_type state_fields accumulator groups_accumulator_supported create_groups_accumulator documentation);
+
     fn as_any(&self) -> &dyn Any {
         self
-    }
-
-    fn name(&self) -> &str {
-        self.engine.name()
     }
 
     fn signature(&self) -> &Signature {
@@ -57,30 +56,6 @@ impl AggregateUDFImpl for Median {
             _ => return plan_err!("median takes one column"),
         })
     }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.engine.return_type(arg_types)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.engine.state_fields(args)
-    }
-
-    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.engine.accumulator(args)
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.engine.groups_accumulator_supported(args)
-    }
-
-    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
-        self.engine.create_groups_accumulator(args)
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.engine.documentation()
-    }
 }
 
 /// The engine's, which gathers the values; their percentile is calculated here.
@@ -90,28 +65,10 @@ struct PercentileCont {
 }
 
 impl AggregateUDFImpl for PercentileCont {
+    by_engine!(engine: name aliases signature return_type state_fields groups_accumulator_supported documentation);
+
     fn as_any(&self) -> &dyn Any {
         self
-    }
-
-    fn name(&self) -> &str {
-        self.engine.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.engine.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.engine.signature()
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.engine.return_type(arg_types)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.engine.state_fields(args)
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -122,10 +79,6 @@ impl AggregateUDFImpl for PercentileCont {
             Some(place) => Box::new(One { gathered, place, kind }),
             None => gathered,
         })
-    }
-
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.engine.groups_accumulator_supported(args)
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
@@ -144,10 +97,6 @@ impl AggregateUDFImpl for PercentileCont {
 
     fn supports_within_group_clause(&self) -> bool {
         true
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.engine.documentation()
     }
 }
 
@@ -247,6 +196,8 @@ struct Groups {
 }
 
 impl GroupsAccumulator for Groups {
+    by_engine!(gathered: state_groups merge_groups convert_to_state supports_convert_to_state size);
+
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -257,40 +208,10 @@ impl GroupsAccumulator for Groups {
         self.gathered.update_batch(values, group_indices, opt_filter, total_num_groups)
     }
 
-    fn merge_batch(
-        &mut self,
-        values: &[ArrayRef],
-        group_indices: &[usize],
-        opt_filter: Option<&BooleanArray>,
-        total_num_groups: usize,
-    ) -> Result<()> {
-        self.gathered.merge_batch(values, group_indices, opt_filter, total_num_groups)
-    }
-
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
         let states = self.gathered.state(emit_to)?;
         let [lists] = states.as_slice() else { return exec_err!("the values of a percentile are one list") };
         percentiles(lists.as_list::<i32>(), self.place, &self.kind)
-    }
-
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.gathered.state(emit_to)
-    }
-
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        opt_filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
-        self.gathered.convert_to_state(values, opt_filter)
-    }
-
-    fn supports_convert_to_state(&self) -> bool {
-        self.gathered.supports_convert_to_state()
-    }
-
-    fn size(&self) -> usize {
-        self.gathered.size()
     }
 }
 

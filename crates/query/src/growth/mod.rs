@@ -24,10 +24,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::config::{ConfigExtension, ConfigOptions, ExtensionOptions};
+use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{DataFusionError, Result, config_err, plan_err};
-use datafusion::config::ConfigEntry;
+use datafusion::common::{DataFusionError, Result, plan_err};
 use datafusion::logical_expr::expr::{Cast, ScalarFunction, TryCast};
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::simplify::{ExprSimplifyResult, SimplifyContext};
@@ -44,6 +43,7 @@ use datafusion::physical_plan::joins::{
 use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
+use crate::carried::carried_by_sessions;
 use crate::stop::Stop;
 
 use widths::{Rows, WidestRow};
@@ -272,31 +272,7 @@ fn is_wide(call: &ScalarFunction) -> bool {
     !counts.unwrap_or_default().iter().all(small)
 }
 
-impl ConfigExtension for Growth {
-    const PREFIX: &'static str = "growth";
-}
-
-impl ExtensionOptions for Growth {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn cloned(&self) -> Box<dyn ExtensionOptions> {
-        Box::new(self.clone())
-    }
-
-    fn set(&mut self, key: &str, _value: &str) -> Result<()> {
-        config_err!("there is no option \"{}.{key}\"", Self::PREFIX)
-    }
-
-    fn entries(&self) -> Vec<ConfigEntry> {
-        vec![]
-    }
-}
+carried_by_sessions!(Growth, "growth");
 
 /// Puts the guards in, before constants are calculated.
 #[derive(Debug)]

@@ -11,17 +11,15 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
-use arrow::datatypes::{DataType, FieldRef};
 use datafusion::common::{Result, ScalarValue};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
-use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, Expr, ReversedUDAF, SetMonotonicity,
-    Signature, WindowFunctionDefinition,
+    Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ReversedUDAF, WindowFunctionDefinition,
 };
 
+use crate::by_engine::by_engine;
 use crate::list_memory::ListMemory;
 
 /// Aggregates that keep some numbers or one value, however much they read.
@@ -117,44 +115,10 @@ impl Weighed {
 }
 
 impl AggregateUDFImpl for Weighed {
+    by_engine!(engine: name aliases signature coerce_types return_type return_field is_nullable default_value state_fields documentation set_monotonicity supports_null_handling_clause supports_within_group_clause order_sensitivity);
+
     fn as_any(&self) -> &dyn Any {
         self
-    }
-
-    fn name(&self) -> &str {
-        self.engine.name()
-    }
-
-    fn aliases(&self) -> &[String] {
-        self.engine.aliases()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.engine.signature()
-    }
-
-    fn coerce_types(&self, arg_types: &[DataType]) -> Result<Vec<DataType>> {
-        self.engine.coerce_types(arg_types)
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.engine.return_type(arg_types)
-    }
-
-    fn return_field(&self, arg_fields: &[FieldRef]) -> Result<FieldRef> {
-        self.engine.return_field(arg_fields)
-    }
-
-    fn is_nullable(&self) -> bool {
-        self.engine.is_nullable()
-    }
-
-    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
-        self.engine.default_value(data_type)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.engine.state_fields(args)
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -173,26 +137,6 @@ impl AggregateUDFImpl for Weighed {
             }
             other => other,
         }
-    }
-
-    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
-        self.engine.order_sensitivity()
-    }
-
-    fn supports_null_handling_clause(&self) -> bool {
-        self.engine.supports_null_handling_clause()
-    }
-
-    fn supports_within_group_clause(&self) -> bool {
-        self.engine.supports_within_group_clause()
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.engine.documentation()
-    }
-
-    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
-        self.engine.inner().set_monotonicity(data_type)
     }
 }
 

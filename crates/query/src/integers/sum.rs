@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray};
 use arrow::compute::sum_checked;
-use arrow::datatypes::{ArrowNumericType, DataType, FieldRef, Int64Type, UInt64Type};
+use arrow::datatypes::{ArrowNumericType, DataType, Int64Type, UInt64Type};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
-use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
+use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::{
-    Accumulator, AggregateUDF, AggregateUDFImpl, Documentation, EmitTo, GroupsAccumulator, ReversedUDAF,
-    SetMonotonicity, Signature,
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF,
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
+
+use crate::by_engine::by_engine;
 
 /// The function, by the name of the engine's.
 pub(crate) fn function() -> AggregateUDF {
@@ -36,24 +37,10 @@ fn overflow() -> datafusion::common::DataFusionError {
 }
 
 impl AggregateUDFImpl for Sum {
+    by_engine!(engine: name signature return_type state_fields groups_accumulator_supported documentation set_monotonicity);
+
     fn as_any(&self) -> &dyn Any {
         self
-    }
-
-    fn name(&self) -> &str {
-        self.engine.name()
-    }
-
-    fn signature(&self) -> &Signature {
-        self.engine.signature()
-    }
-
-    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
-        self.engine.return_type(arg_types)
-    }
-
-    fn state_fields(&self, args: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        self.engine.state_fields(args)
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -72,10 +59,6 @@ impl AggregateUDFImpl for Sum {
         })
     }
 
-    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
-        self.engine.groups_accumulator_supported(args)
-    }
-
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
         match args.return_field.data_type() {
             DataType::Int64 => Ok(totals::<Int64Type>(&DataType::Int64)),
@@ -90,14 +73,6 @@ impl AggregateUDFImpl for Sum {
 
     fn order_sensitivity(&self) -> AggregateOrderSensitivity {
         AggregateOrderSensitivity::Insensitive
-    }
-
-    fn documentation(&self) -> Option<&Documentation> {
-        self.engine.documentation()
-    }
-
-    fn set_monotonicity(&self, data_type: &DataType) -> SetMonotonicity {
-        self.engine.inner().set_monotonicity(data_type)
     }
 }
 
@@ -195,6 +170,8 @@ impl<A> Totals<A> {
 }
 
 impl<A: GroupsAccumulator> GroupsAccumulator for Totals<A> {
+    by_engine!(engine: evaluate_groups state_groups convert_to_state supports_convert_to_state size);
+
     fn update_batch(
         &mut self,
         values: &[ArrayRef],
@@ -215,29 +192,5 @@ impl<A: GroupsAccumulator> GroupsAccumulator for Totals<A> {
     ) -> Result<()> {
         self.engine.merge_batch(values, group_indices, opt_filter, total_num_groups)?;
         self.check()
-    }
-
-    fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {
-        self.engine.evaluate(emit_to)
-    }
-
-    fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
-        self.engine.state(emit_to)
-    }
-
-    fn convert_to_state(
-        &self,
-        values: &[ArrayRef],
-        opt_filter: Option<&BooleanArray>,
-    ) -> Result<Vec<ArrayRef>> {
-        self.engine.convert_to_state(values, opt_filter)
-    }
-
-    fn supports_convert_to_state(&self) -> bool {
-        self.engine.supports_convert_to_state()
-    }
-
-    fn size(&self) -> usize {
-        self.engine.size()
     }
 }
