@@ -1,107 +1,19 @@
-//! Errors as every door of this room tells them: a code from a closed list, one sentence, and a hint what to do.
+//! Errors as every door of this room tells them: a code from a closed list ([`ErrorCode`]), one sentence, and a hint what
+//! to do.
 //!
-//! Over HTTP the body is `{"error":{"code","message","hint"}}`; over GraphQL the code stands in `extensions.code`.
-//! Codes are promises: clients branch on them.
+//! Over HTTP the body is `{"error":{"code","message","hint"}}`; over GraphQL the code stands in `extensions.code`. What is
+//! wrong with us is logged with its causes, and told without them.
 
 use std::fmt;
 
 use axum::Json;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use seislake_model::{ErrorKind, TimestampError};
+use seislake_model::{Error, TimestampError};
 use seislake_query::shortened;
-use serde_json::json;
+use serde_json::{Value, json};
 
-/// Everything that can be wrong with a request or with us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorCode {
-    /// A parameter or field has a value that cannot be used.
-    InvalidArgument,
-    /// A parameter is not known.
-    UnknownParameter,
-    /// The GraphQL document cannot be parsed or does not fit the schema.
-    InvalidQuery,
-    /// More rows in one page than allowed.
-    PageTooLarge,
-    /// A GraphQL query nested deeper than allowed.
-    QueryTooDeep,
-    /// A GraphQL query that costs more than allowed.
-    QueryTooComplex,
-    /// No such object or path.
-    NotFound,
-    /// The path exists, the method does not.
-    MethodNotAllowed,
-    /// Somebody else changed it first.
-    Conflict,
-    /// The body did not come within the time allowed.
-    BodyTooSlow,
-    /// The body is larger than allowed.
-    BodyTooLarge,
-    /// The body's media type is not one we read.
-    UnsupportedMediaType,
-    /// The body was read, nothing in it could be used.
-    Unprocessable,
-    /// More requests at once than allowed, or a part is not ready: try again.
-    Unavailable,
-    /// The request took longer than allowed.
-    TimedOut,
-    /// Stored data are damaged.
-    Corrupt,
-    /// A bug of ours.
-    Internal,
-}
-
-impl ErrorCode {
-    /// The word that clients see.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidArgument => "INVALID_ARGUMENT",
-            Self::UnknownParameter => "UNKNOWN_PARAMETER",
-            Self::InvalidQuery => "INVALID_QUERY",
-            Self::PageTooLarge => "PAGE_TOO_LARGE",
-            Self::QueryTooDeep => "QUERY_TOO_DEEP",
-            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
-            Self::NotFound => "NOT_FOUND",
-            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
-            Self::Conflict => "CONFLICT",
-            Self::BodyTooSlow => "BODY_TOO_SLOW",
-            Self::BodyTooLarge => "BODY_TOO_LARGE",
-            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
-            Self::Unprocessable => "UNPROCESSABLE",
-            Self::Unavailable => "UNAVAILABLE",
-            Self::TimedOut => "TIMED_OUT",
-            Self::Corrupt => "CORRUPT",
-            Self::Internal => "INTERNAL",
-        }
-    }
-
-    /// The HTTP status that goes with it.
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::InvalidArgument
-            | Self::UnknownParameter
-            | Self::InvalidQuery
-            | Self::PageTooLarge
-            | Self::QueryTooDeep
-            | Self::QueryTooComplex => StatusCode::BAD_REQUEST,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict => StatusCode::CONFLICT,
-            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::Corrupt | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    /// Whether the same request may succeed later.
-    pub const fn retryable(self) -> bool {
-        matches!(self, Self::Unavailable | Self::TimedOut)
-    }
-}
+pub use crate::codes::ErrorCode;
 
 /// What went wrong, for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,9 +44,22 @@ impl ApiError {
 
     /// A failure of ours while doing `what`: the cause is logged, the caller learns what was attempted.
     pub fn internal(what: &str, cause: &dyn fmt::Display) -> Self {
+        Self::logged(ErrorCode::Internal, what, cause)
+    }
+
+    /// What another room reports, for a caller who wanted to do `what`: its sentence where the caller can do something about
+    /// it. Else it is logged with its causes, and the caller learns what was attempted: paths, statements and causes are not
+    /// for strangers.
+    pub fn of_room(what: &str, error: &Error) -> Self {
+        match ErrorCode::from(error.kind) {
+            code if code.hides_its_cause() => Self::logged(code, what, &error.chain()),
+            code => Self::new(code, &error.message),
+        }
+    }
+
+    fn logged(code: ErrorCode, what: &str, cause: &dyn fmt::Display) -> Self {
         tracing::error!(%cause, "could not {what}");
-        Self::new(ErrorCode::Internal, format!("could not {what}"))
-            .hint("the cause stands in the log of the server")
+        Self::new(code, format!("could not {what}")).hint("the cause stands in the log of the server")
     }
 
     /// Adds what to do about it.
@@ -144,30 +69,15 @@ impl ApiError {
         self
     }
 
-    /// What another room reports, for the caller: its sentence where the caller can do something about it. What is wrong
-    /// with us is logged with its causes, and the caller learns what was attempted: paths, statements and causes are not
-    /// for strangers.
-    pub fn of_room(kind: ErrorKind, what: &str, message: &str, cause: &dyn fmt::Display) -> Self {
-        match Self::code_of(kind) {
-            ErrorCode::Internal => Self::internal(what, cause),
-            code @ (ErrorCode::Corrupt | ErrorCode::Unavailable) => {
-                tracing::error!(%cause, "could not {what}");
-                Self::new(code, format!("could not {what}")).hint("the cause stands in the log of the server")
-            }
-            code => Self::new(code, message),
-        }
+    /// Message and hint, for doors that have one text.
+    pub(crate) fn sentence(&self) -> String {
+        let hint = self.hint.as_deref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        format!("{}{hint}", self.message)
     }
 
-    /// The code that fits what another room reports.
-    pub const fn code_of(kind: ErrorKind) -> ErrorCode {
-        match kind {
-            ErrorKind::Invalid => ErrorCode::InvalidArgument,
-            ErrorKind::NotFound => ErrorCode::NotFound,
-            ErrorKind::Conflict => ErrorCode::Conflict,
-            ErrorKind::Unavailable => ErrorCode::Unavailable,
-            ErrorKind::Corrupt => ErrorCode::Corrupt,
-            ErrorKind::Internal => ErrorCode::Internal,
-        }
+    /// As JSON: what stands under `error` in a body.
+    pub(crate) fn json(&self) -> Value {
+        json!({ "code": self.code.as_str(), "message": self.message, "hint": self.hint })
     }
 }
 
@@ -185,6 +95,12 @@ impl From<TimestampError> for ApiError {
     }
 }
 
+impl From<ApiError> for tonic::Status {
+    fn from(error: ApiError) -> Self {
+        Self::new(error.code.grpc(), error.sentence())
+    }
+}
+
 /// Tells a client when to come again, where that may help.
 pub(crate) fn retry_after(code: ErrorCode, headers: &mut HeaderMap) {
     if code.retryable() {
@@ -195,10 +111,7 @@ pub(crate) fn retry_after(code: ErrorCode, headers: &mut HeaderMap) {
 impl IntoResponse for ApiError {
     /// The answer holds the error itself too, for doors whose clients expect another form.
     fn into_response(self) -> Response {
-        let body = json!({"error": {
-            "code": self.code.as_str(), "message": self.message, "hint": self.hint,
-        }});
-        let mut response = (self.code.status(), Json(body)).into_response();
+        let mut response = (self.code.status(), Json(json!({ "error": self.json() }))).into_response();
         retry_after(self.code, response.headers_mut());
         response.extensions_mut().insert(self);
         response

@@ -38,17 +38,16 @@ use arrow_flight::{
 };
 use datafusion::catalog::SchemaProvider;
 use datafusion::datasource::TableType;
-use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use prost::Message;
-use seislake_model::ErrorKind;
-use seislake_query::{CATALOG_NAME, QueryError, Question, STATEMENT_BYTES_MAX, shortened};
+use seislake_query::{CATALOG_NAME, Question, STATEMENT_BYTES_MAX};
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status, Streaming};
 
 use description::{foreign_key_schema, primary_key_schema, sql_info, xdbc_types};
 
+use crate::error::{ApiError, ErrorCode};
 use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, TimeLimit};
 use crate::request::RequestContext;
 
@@ -87,7 +86,7 @@ impl FlightSql {
     /// Columns of the answer to `sql`.
     async fn plan(&self, sql: &str, asker: Asker) -> Result<SchemaRef, Status> {
         let planned = self.runtime.plan(asker, self.session.clone(), Question::new(sql)).await;
-        planned.map(|schema| nullable(&schema)).map_err(|failure| failure_status(&failure))
+        planned.map(|schema| nullable(&schema)).map_err(Status::from)
     }
 
     /// Flight info for `sql` with the ticket of `command`.
@@ -104,15 +103,14 @@ impl FlightSql {
     async fn execute(&self, sql: &str, asker: Asker) -> Answer<DoGet> {
         let time = TimeLimit::Whole(self.runtime.time_max());
         let answer = self.runtime.run(asker, self.session.clone(), Question::new(sql), time).await;
-        let batches = answer.map_err(|failure| failure_status(&failure))?;
+        let batches = answer.map_err(Status::from)?;
         let (schema, ending) = (nullable(&batches.schema()), batches.ending());
-        let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure_status(&failure))));
+        let batches = batches.map_err(|failure| FlightError::Tonic(Box::new(failure.into())));
         Ok(encode(schema, batches).map(|data| self.runtime.answer_in_parts(ending, data).boxed()))
     }
 
     async fn schemas(&self) -> Result<Vec<(String, Arc<dyn SchemaProvider>)>, Status> {
-        let catalog =
-            self.session.catalog(CATALOG_NAME).ok_or_else(|| Status::internal("the catalog is gone"))?;
+        let catalog = self.session.catalog(CATALOG_NAME).ok_or_else(|| failed(&"the catalog is gone"))?;
         let names = catalog.schema_names();
         Ok(names.into_iter().filter_map(|name| catalog.schema(&name).map(|schema| (name, schema))).collect())
     }
@@ -121,44 +119,41 @@ impl FlightSql {
         let mut builder = command.into_builder();
         for (schema_name, schema) in self.schemas().await? {
             for table_name in schema.table_names() {
-                let Some(table) = schema.table(&table_name).await.map_err(engine_status)? else {
+                let Some(table) = schema.table(&table_name).await.map_err(QueryFailure::from)? else {
                     continue;
                 };
                 let kind = if table.table_type() == TableType::View { "VIEW" } else { "TABLE" };
                 builder
                     .append(CATALOG_NAME, &schema_name, &table_name, kind, &table.schema())
-                    .map_err(|error| Status::internal(error.to_string()))?;
+                    .map_err(|error| failed(&error))?;
             }
         }
-        builder.build().map_err(|error| Status::internal(error.to_string()))
+        builder.build().map_err(|error| failed(&error))
     }
 }
 
-/// What an error of a statement means to a client.
-fn status(error: &QueryError) -> Status {
-    match error.kind {
-        ErrorKind::Invalid => Status::invalid_argument(&error.message),
-        ErrorKind::NotFound => Status::not_found(&error.message),
-        ErrorKind::Unavailable => Status::resource_exhausted(&error.message),
-        ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Internal => Status::internal(&error.message),
-    }
-}
-
-fn failure_status(failure: &QueryFailure) -> Status {
-    match failure {
-        QueryFailure::Engine(error) => status(error),
-        QueryFailure::TimedOut(_) => Status::deadline_exceeded(failure.to_string()),
-        QueryFailure::TooManyRows(_) => Status::out_of_range(failure.to_string()),
-        QueryFailure::Busy | QueryFailure::NoThreads => Status::unavailable(failure.to_string()),
-        QueryFailure::Stalled => Status::resource_exhausted(failure.to_string()),
-        QueryFailure::BrokenOff => Status::internal(failure.to_string()),
-    }
-}
-
+/// Why a client's statement has no (more) answer: in the words of the engine where the client can write it otherwise.
 impl From<QueryFailure> for Status {
     fn from(failure: QueryFailure) -> Self {
-        failure_status(&failure)
+        let code = ErrorCode::from(&failure);
+        let error = match &failure {
+            QueryFailure::Engine(error) if code.hides_its_cause() => {
+                ApiError::of_room("answer the statement", error)
+            }
+            _ => ApiError::new(code, failure.to_string()),
+        };
+        error.into()
     }
+}
+
+/// What this door does not do.
+fn not_done(message: &str) -> Status {
+    ApiError::new(ErrorCode::MethodNotAllowed, message).into()
+}
+
+/// A fault of ours.
+fn failed(error: &dyn std::fmt::Display) -> Status {
+    ApiError::internal("write the answer", error).into()
 }
 
 /// Who sends a request: its address.
@@ -166,10 +161,6 @@ fn asker<T>(request: &Request<T>) -> Asker {
     let context = request.extensions().get::<RequestContext>();
     let client = context.map(|context| context.client.to_string());
     Asker::new("flight", client.unwrap_or_default())
-}
-
-fn engine_status(error: DataFusionError) -> Status {
-    status(&QueryError::from(error))
 }
 
 /// Columns as this door tells them: whether one may be null is known better once a statement is optimized, and clients want
@@ -187,7 +178,7 @@ fn flight_info(
     let ticket = Ticket::new(ticket.as_any().encode_to_vec());
     let info = FlightInfo::new()
         .try_with_schema(schema)
-        .map_err(|error| Status::internal(error.to_string()))?
+        .map_err(|error| failed(&error))?
         .with_endpoint(FlightEndpoint::new().with_ticket(ticket))
         .with_descriptor(descriptor);
     Ok(Response::new(info))
@@ -197,12 +188,20 @@ fn encode(
     schema: SchemaRef,
     batches: impl Stream<Item = Result<RecordBatch, FlightError>> + Send + 'static,
 ) -> Response<DoGet> {
-    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(batches).map_err(Status::from);
+    let data = FlightDataEncoderBuilder::new().with_schema(schema).build(batches).map_err(of_encoder);
     Response::new(data.boxed())
 }
 
+/// What the encoder hands on is told already.
+fn of_encoder(error: FlightError) -> Status {
+    match error {
+        FlightError::Tonic(status) => *status,
+        other => failed(&other),
+    }
+}
+
 fn one_batch(batch: arrow_flight::error::Result<RecordBatch>) -> Answer<DoGet> {
-    let batch = batch.map_err(|error| Status::internal(error.to_string()))?;
+    let batch = batch.map_err(|error| failed(&error))?;
     Ok(encode(batch.schema(), stream::once(async { Ok(batch) })))
 }
 
@@ -212,7 +211,7 @@ fn empty(schema: SchemaRef) -> Answer<DoGet> {
 
 fn statement_text(handle: &[u8]) -> Result<&str, Status> {
     std::str::from_utf8(handle)
-        .map_err(|_| Status::invalid_argument("the statement handle is not of this server"))
+        .map_err(|_| ApiError::invalid("the statement handle is not of this server").into())
 }
 
 #[tonic::async_trait]
@@ -272,7 +271,7 @@ impl FlightSqlService for FlightSql {
         let schema = self.plan(&query.query, asker(&request)).await?;
         let IpcMessage(dataset_schema) = SchemaAsIpc::new(&schema, &IpcWriteOptions::default())
             .try_into()
-            .map_err(|error: arrow::error::ArrowError| Status::internal(error.to_string()))?;
+            .map_err(|error: arrow::error::ArrowError| failed(&error))?;
         Ok(ActionCreatePreparedStatementResult {
             prepared_statement_handle: query.query.into(),
             dataset_schema,
@@ -293,7 +292,7 @@ impl FlightSqlService for FlightSql {
         _query: ActionCreatePreparedSubstraitPlanRequest,
         _request: Request<Action>,
     ) -> Result<ActionCreatePreparedStatementResult, Status> {
-        Err(Status::unimplemented(NO_PLANS))
+        Err(not_done(NO_PLANS))
     }
 
     async fn do_action_begin_transaction(
@@ -301,7 +300,7 @@ impl FlightSqlService for FlightSql {
         _query: ActionBeginTransactionRequest,
         _request: Request<Action>,
     ) -> Result<ActionBeginTransactionResult, Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_action_end_transaction(
@@ -309,7 +308,7 @@ impl FlightSqlService for FlightSql {
         _query: ActionEndTransactionRequest,
         _request: Request<Action>,
     ) -> Result<(), Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_action_begin_savepoint(
@@ -317,7 +316,7 @@ impl FlightSqlService for FlightSql {
         _query: ActionBeginSavepointRequest,
         _request: Request<Action>,
     ) -> Result<ActionBeginSavepointResult, Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_action_end_savepoint(
@@ -325,7 +324,7 @@ impl FlightSqlService for FlightSql {
         _query: ActionEndSavepointRequest,
         _request: Request<Action>,
     ) -> Result<(), Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_action_cancel_query(
@@ -333,9 +332,7 @@ impl FlightSqlService for FlightSql {
         _query: ActionCancelQueryRequest,
         _request: Request<Action>,
     ) -> Result<ActionCancelQueryResult, Status> {
-        Err(Status::unimplemented(
-            "a statement ends when its client closes the stream; nothing else cancels it",
-        ))
+        Err(not_done("a statement ends when its client closes the stream; nothing else cancels it"))
     }
 
     async fn do_put_statement_update(
@@ -343,7 +340,7 @@ impl FlightSqlService for FlightSql {
         _ticket: CommandStatementUpdate,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_put_statement_ingest(
@@ -351,7 +348,7 @@ impl FlightSqlService for FlightSql {
         _ticket: CommandStatementIngest,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_put_prepared_statement_query(
@@ -359,7 +356,7 @@ impl FlightSqlService for FlightSql {
         _query: CommandPreparedStatementQuery,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<DoPutPreparedStatementResult, Status> {
-        Err(Status::unimplemented(NO_PARAMETERS))
+        Err(not_done(NO_PARAMETERS))
     }
 
     async fn do_put_prepared_statement_update(
@@ -367,7 +364,7 @@ impl FlightSqlService for FlightSql {
         _query: CommandPreparedStatementUpdate,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(Status::unimplemented(READS_ONLY))
+        Err(not_done(READS_ONLY))
     }
 
     async fn do_put_substrait_plan(
@@ -375,7 +372,7 @@ impl FlightSqlService for FlightSql {
         _query: CommandStatementSubstraitPlan,
         _request: Request<PeekableFlightDataStream>,
     ) -> Result<i64, Status> {
-        Err(Status::unimplemented(NO_PLANS))
+        Err(not_done(NO_PLANS))
     }
 
     async fn do_action_fallback(
@@ -384,7 +381,7 @@ impl FlightSqlService for FlightSql {
     ) -> Answer<<Self as FlightService>::DoActionStream> {
         match request.get_ref().r#type.as_str() {
             "CloseSession" => Ok(Response::new(stream::empty().boxed())),
-            other => Err(Status::unimplemented(shortened(&format!("the action \"{other}\" is not served")))),
+            other => Err(not_done(&format!("the action \"{other}\" is not served"))),
         }
     }
 
@@ -544,3 +541,6 @@ impl FlightSqlService for FlightSql {
 
     async fn register_sql_info(&self, _id: i32, _result: &SqlInfo) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,8 +15,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use iceberg::spec::TableMetadata;
 use iceberg::{Catalog, NamespaceIdent, TableIdent};
+use seislake_catalog::kind_of;
+use seislake_model::Error;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::codes::IcebergCode;
+use crate::error::{ApiError, ErrorCode};
 
 /// What `config` declares, and the router serves.
 pub const ENDPOINTS: [&str; 7] = [
@@ -55,68 +60,35 @@ pub fn router(catalog: Arc<dyn Catalog>, client_properties: BTreeMap<String, Str
 /// An error of the specification.
 #[derive(Debug)]
 struct RestError {
-    status: StatusCode,
-    kind: &'static str,
+    code: IcebergCode,
     message: String,
 }
 
 impl RestError {
     fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, kind: "BadRequestException", message: message.into() }
+        ApiError::invalid(message).into()
     }
 
     fn no_namespace(name: &str) -> Self {
-        let message = format!("namespace \"{name}\" does not exist");
-        Self { status: StatusCode::NOT_FOUND, kind: "NoSuchNamespaceException", message }
+        Self { code: IcebergCode::NO_NAMESPACE, message: format!("namespace \"{name}\" does not exist") }
     }
 
     fn no_table(ident: &TableIdent) -> Self {
-        let message = format!("table \"{ident}\" does not exist");
-        Self { status: StatusCode::NOT_FOUND, kind: "NoSuchTableException", message }
+        Self { code: IcebergCode::NO_TABLE, message: format!("table \"{ident}\" does not exist") }
+    }
+}
+
+impl From<ApiError> for RestError {
+    fn from(error: ApiError) -> Self {
+        Self { code: IcebergCode::of(error.code), message: error.sentence() }
     }
 }
 
 impl From<iceberg::Error> for RestError {
-    /// What is wrong with us is logged; the client learns that it is.
     fn from(error: iceberg::Error) -> Self {
-        use iceberg::ErrorKind as Kind;
-        let status = match error.kind() {
-            Kind::NamespaceNotFound | Kind::TableNotFound => StatusCode::NOT_FOUND,
-            Kind::NamespaceAlreadyExists | Kind::TableAlreadyExists | Kind::CatalogCommitConflicts => {
-                StatusCode::CONFLICT
-            }
-            Kind::PreconditionFailed | Kind::FeatureUnsupported => StatusCode::BAD_REQUEST,
-            _ if error.retryable() => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let kind = match error.kind() {
-            Kind::NamespaceNotFound => "NoSuchNamespaceException",
-            Kind::TableNotFound => "NoSuchTableException",
-            Kind::NamespaceAlreadyExists | Kind::TableAlreadyExists => "AlreadyExistsException",
-            Kind::CatalogCommitConflicts => "CommitFailedException",
-            Kind::FeatureUnsupported => "UnsupportedOperationException",
-            _ => kind_of(status),
-        };
-        if status.is_server_error() {
-            tracing::error!(%error, "the catalog failed");
-            let message = "the catalog could not be read; the cause stands in the log of the server";
-            return Self { status, kind, message: message.to_owned() };
-        }
-        Self { status, kind, message: error.message().to_owned() }
-    }
-}
-
-/// The type of an error that is known by its status alone.
-const fn kind_of(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        401 => "NotAuthorizedException",
-        403 => "ForbiddenException",
-        404 => "NotFoundException",
-        405 | 406 | 415 => "UnsupportedOperationException",
-        409 => "CommitFailedException",
-        503 | 504 => "ServiceUnavailableException",
-        500..=599 => "ServiceFailureException",
-        _ => "BadRequestException",
+        let code = IcebergCode::of_library(&error);
+        let error = Error::caused(kind_of(&error), error.message().to_owned(), error);
+        Self { code, ..ApiError::of_room("read the catalog", &error).into() }
     }
 }
 
@@ -126,14 +98,14 @@ pub(crate) struct IsOfTheSpecification;
 
 /// An error of another part of the house in the shape of the specification.
 pub(crate) fn error(status: StatusCode, message: &str) -> impl IntoResponse + use<> {
-    RestError { status, kind: kind_of(status), message: message.to_owned() }
+    RestError { code: IcebergCode::of_status(status), message: message.to_owned() }
 }
 
 impl IntoResponse for RestError {
     fn into_response(self) -> Response {
-        let body =
-            json!({ "error": { "message": self.message, "type": self.kind, "code": self.status.as_u16() } });
-        let mut response = (self.status, Json(body)).into_response();
+        let IcebergCode { status, kind } = self.code;
+        let body = json!({ "error": { "message": self.message, "type": kind, "code": status.as_u16() } });
+        let mut response = (status, Json(body)).into_response();
         response.extensions_mut().insert(IsOfTheSpecification);
         response
     }
@@ -143,15 +115,15 @@ async fn not_served(OriginalUri(uri): OriginalUri) -> Response {
     if let Some(redirect) = crate::http::without_slash(&uri) {
         return redirect;
     }
-    let message = "this endpoint is not served; see the endpoints of /v1/config".into();
-    RestError { status: StatusCode::NOT_FOUND, kind: "NotFoundException", message }.into_response()
+    RestError::from(ApiError::not_found("this endpoint is not served; see the endpoints of /v1/config"))
+        .into_response()
 }
 
 async fn no_such_method(method: axum::http::Method) -> RestError {
     let message = format!(
         "{method} is not served here: tables are read through this catalog, and written by Seislake alone"
     );
-    RestError { status: StatusCode::METHOD_NOT_ALLOWED, kind: "UnsupportedOperationException", message }
+    ApiError::new(ErrorCode::MethodNotAllowed, message).into()
 }
 
 /// What stands here, for people who open it in a browser.
@@ -270,14 +242,7 @@ fn entity_tag(location: &str, only_refs: bool) -> Result<HeaderValue, RestError>
 }
 
 fn metadata_json(metadata: &TableMetadata, only_refs: bool) -> Result<Value, RestError> {
-    let failed = |error: serde_json::Error| RestError {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        kind: "ServiceFailureException",
-        message: {
-            tracing::error!(%error, "the metadata of a table cannot be written as JSON");
-            "the table's metadata cannot be written as JSON".to_owned()
-        },
-    };
+    let failed = |error: serde_json::Error| ApiError::internal("write the metadata of a table", &error);
     let mut value = serde_json::to_value(metadata).map_err(failed)?;
     if only_refs {
         let named: Vec<Value> = value["refs"]

@@ -11,6 +11,7 @@
 #![warn(missing_docs)]
 
 mod body_watch;
+mod codes;
 pub mod door;
 mod doors;
 pub mod error;

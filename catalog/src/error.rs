@@ -61,6 +61,11 @@ pub(crate) trait Kind: StdError + Send + Sync + 'static {
     fn kind(&self) -> ErrorKind;
 }
 
+/// What the caller should do about an error of Iceberg's library, which may hold one of ours.
+pub fn kind_of(error: &iceberg::Error) -> ErrorKind {
+    Kind::kind(error)
+}
+
 /// A file that metadata name is damaged or gone, however deep below the store said so.
 fn of_store(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
     let lost = |error: &(dyn StdError + 'static)| error.is::<Damaged>() || names_no_object(error);

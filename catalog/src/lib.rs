@@ -35,7 +35,7 @@ mod tables;
 mod upkeep;
 
 pub use as_of::AsOf;
-pub use error::{Error, Result};
+pub use error::{Error, Result, kind_of};
 pub use lake::{Lake, LakeMetrics};
 pub use leases::SnapshotSet;
 pub use maintain::{CompactReport, CompactSettings, ExpireReport, ExpireSettings, OrphanReport};

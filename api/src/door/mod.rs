@@ -12,6 +12,7 @@
 mod activity;
 mod connections;
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +37,7 @@ use activity::{Activity, Counted, Sending};
 use connections::Connection;
 pub use connections::{Connections, Patience};
 
+use crate::error::{ApiError, ErrorCode};
 use crate::query_runtime::door_of;
 use crate::request::RequestContext;
 
@@ -127,21 +130,26 @@ fn builder(protocol: Protocol, patience: Patience) -> auto::Builder<TokioExecuto
 }
 
 /// The client went away before we looked.
-fn is_of_the_connection(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
+fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
 }
 
 /// Says that there is no place, as far as the client listens; nobody waits for it.
 async fn refuse(mut stream: TcpStream, protocol: Protocol) {
-    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n\
-        content-type: application/json\r\ncontent-length: 116\r\n\r\n\
-        {\"error\":{\"code\":\"UNAVAILABLE\",\"message\":\"too many connections of this client are in use\",\"hint\":\"try again later\"}}";
     if protocol == Protocol::Http {
-        let _ = tokio::time::timeout(ACCEPT_PAUSE, stream.write_all(ANSWER)).await;
+        let error = ApiError::new(ErrorCode::Unavailable, "too many connections of this client are in use")
+            .hint("try again later");
+        let body = json!({ "error": error.json() }).to_string();
+        let answer = format!(
+            "HTTP/1.1 {}\r\nretry-after: 1\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            error.code.status(),
+            body.len()
+        );
+        let _ = tokio::time::timeout(ACCEPT_PAUSE, stream.write_all(answer.as_bytes())).await;
     }
 }
 
@@ -198,7 +206,7 @@ async fn answer(
 ///
 /// # Errors
 /// Where the address cannot be had.
-pub async fn bind(address: &str) -> std::io::Result<(TcpListener, SocketAddr)> {
+pub async fn bind(address: &str) -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await?;
     let bound = listener.local_addr()?;
     Ok((listener, bound))

@@ -37,13 +37,9 @@ impl Request {
         format!("{}/fdsnws/{}/1/", self.base, self.service)
     }
 
-    /// The text of an error. More than may be given at once is 413, as the specification has it.
+    /// The text of an error.
     pub(super) fn refuse(&self, error: &ApiError) -> Response {
-        let status = match error.code {
-            ErrorCode::PageTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            code => code.status(),
-        };
-        let mut response = self.text(status, &error.message, error.hint.as_deref());
+        let mut response = self.text(error.code.fdsn_status(), &error.sentence());
         retry_after(error.code, response.headers_mut());
         response
     }
@@ -54,11 +50,9 @@ impl Request {
         format!("attachment; filename=\"fdsnws-{}_{time}.{extension}\"", self.service)
     }
 
-    /// The text of an error with a status of its own.
-    pub(super) fn text(&self, status: StatusCode, message: &str, hint: Option<&str>) -> Response {
-        let hint = hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
+    fn text(&self, status: StatusCode, sentence: &str) -> Response {
         let body = format!(
-            "Error {}: {}\n\n{message}{hint}\n\nUsage details are available from {}\n\nRequest:\n{}\n\n\
+            "Error {}: {}\n\n{sentence}\n\nUsage details are available from {}\n\nRequest:\n{}\n\n\
              Request Submitted:\n{}\n\nService Version:\n{SERVICE_VERSION}\n",
             status.as_u16(),
             status.canonical_reason().unwrap_or("Error"),
@@ -73,7 +67,7 @@ impl Request {
     pub(super) fn no_data(&self, no_data: NoData) -> Response {
         match no_data {
             NoData::NoContent => StatusCode::NO_CONTENT.into_response(),
-            NoData::NotFound => self.text(StatusCode::NOT_FOUND, "nothing matches the request", None),
+            NoData::NotFound => self.text(ErrorCode::NotFound.fdsn_status(), "nothing matches the request"),
         }
     }
 }

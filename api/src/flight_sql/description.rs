@@ -72,11 +72,11 @@ static XDBC_TYPES: LazyLock<Option<XdbcTypeInfoData>> = LazyLock::new(|| {
 });
 
 pub(super) fn sql_info() -> Result<&'static SqlInfoData, Status> {
-    SQL_INFO.as_ref().ok_or_else(|| Status::internal("server information could not be built"))
+    SQL_INFO.as_ref().ok_or_else(|| super::failed(&"server information could not be built"))
 }
 
 pub(super) fn xdbc_types() -> Result<&'static XdbcTypeInfoData, Status> {
-    XDBC_TYPES.as_ref().ok_or_else(|| Status::internal("type information could not be built"))
+    XDBC_TYPES.as_ref().ok_or_else(|| super::failed(&"type information could not be built"))
 }
 
 /// Columns of the key results, all empty here: Iceberg tables declare no keys to clients.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use super::Shared;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 
 pub(super) async fn live() -> Json<Value> {
     Json(json!({"status": "alive"}))
@@ -27,7 +27,7 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Response {
         }
     }
     let (status, word) =
-        if all_ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready") };
+        if all_ready { (StatusCode::OK, "ready") } else { (ErrorCode::Unavailable.status(), "not ready") };
     (status, Json(json!({"status": word, "parts": parts}))).into_response()
 }
 

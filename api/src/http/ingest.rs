@@ -252,10 +252,9 @@ fn answer(report: &IngestReport) -> Response {
         return (StatusCode::OK, Json(body)).into_response();
     }
     let reason = letters.first().map_or("it holds no records", |letter| letter.reason.as_str());
-    body["error"] = json!({
-        "code": ErrorCode::Unprocessable.as_str(),
-        "message": format!("nothing in the body could be used: {reason}"),
-        "hint": "seislake inspect says what is in a file",
-    });
-    (ErrorCode::Unprocessable.status(), Json(body)).into_response()
+    let message = format!("nothing in the body could be used: {reason}");
+    let error =
+        ApiError::new(ErrorCode::Unprocessable, message).hint("seislake inspect says what is in a file");
+    body["error"] = error.json();
+    (error.code.status(), Json(body)).into_response()
 }

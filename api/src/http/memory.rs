@@ -99,7 +99,7 @@ impl Room {
 }
 
 fn full(message: &str) -> ApiError {
-    ApiError::new(ErrorCode::Unavailable, message).hint("try again in a second, or send less at once")
+    ApiError::new(ErrorCode::MemoryTaken, message).hint("try again in a second, or send less at once")
 }
 
 impl Drop for Room {
@@ -163,7 +163,7 @@ impl HttpBody for Counted {
             let bytes = frame.as_ref().map_or(0, |frame| frame.data_ref().map_or(0, Bytes::len));
             Some(match self.room.grow(bytes as u64) {
                 Ok(()) => frame,
-                Err(error) => Err(Status::resource_exhausted(error.message)),
+                Err(error) => Err(error.into()),
             })
         })
     }
@@ -194,7 +194,7 @@ mod tests {
         for room in &mut greedy[..4] {
             room.grow(16 << 20).unwrap();
         }
-        assert_eq!(greedy[4].grow(16 << 20).unwrap_err().code, ErrorCode::Unavailable);
+        assert_eq!(greedy[4].grow(16 << 20).unwrap_err().code, ErrorCode::MemoryTaken);
         // A small body goes through, and others have what they need.
         greedy[4].grow(BYTES_FREE).unwrap();
         let mut others: Vec<Room> = (2..4).map(|number| memory.room(client(number))).collect();

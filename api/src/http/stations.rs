@@ -371,7 +371,7 @@ impl Posted {
         self.problems.truncate(PROBLEMS_LISTED);
         let error = ApiError::invalid(message);
         let body = json!({
-            "error": { "code": error.code.as_str(), "message": error.message, "hint": error.hint },
+            "error": error.json(),
             "problem_count": count,
             "problems": self.problems,
         });

@@ -26,7 +26,8 @@ use arrow::record_batch::RecordBatch;
 use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::{FutureExt, Stream, TryStreamExt};
-use seislake_query::{QueryError, Question};
+use seislake_model::Error;
+use seislake_query::{Question, of_engine};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -92,7 +93,7 @@ impl QueryLimits {
 pub enum QueryFailure {
     /// The statement is wrong, or asks for too much.
     #[error("{0}")]
-    Engine(QueryError),
+    Engine(Error),
     /// It was not done in time.
     #[error("the statement took longer than {} s (query.timeout_s)", .0.as_secs_f64())]
     TimedOut(Duration),
@@ -115,15 +116,15 @@ pub enum QueryFailure {
     BrokenOff,
 }
 
-impl From<QueryError> for QueryFailure {
-    fn from(error: QueryError) -> Self {
+impl From<Error> for QueryFailure {
+    fn from(error: Error) -> Self {
         Self::Engine(error)
     }
 }
 
 impl From<DataFusionError> for QueryFailure {
     fn from(error: DataFusionError) -> Self {
-        Self::Engine(QueryError::from(error))
+        Self::Engine(of_engine(error))
     }
 }
 

@@ -15,7 +15,7 @@ use seislake_tables::segments::{TABLE, names};
 
 use super::columns::{FromRow, Row, read};
 use super::selection::{Selection, add_conditions};
-use super::statement::{Conditions, failure, query_failure};
+use super::statement::{Conditions, query_failure};
 use crate::error::{ApiError, ErrorCode};
 
 /// One stored gapless piece.
@@ -80,7 +80,8 @@ pub(crate) async fn pieces(
     let mut conditions = Conditions::default();
     add_conditions(selections, &mut conditions);
     // Lakes of before lack the column until a writer opens them, and their past has it never.
-    let table = context.table_provider(at.table()).await.map_err(|error| failure(WHAT, &error))?;
+    let table = context.table_provider(at.table()).await;
+    let table = table.map_err(|error| query_failure(WHAT, &error.into()))?;
     let quality = match table.schema().column_with_name(names::quality) {
         Some(_) => names::quality.to_owned(),
         None => format!("CAST(NULL AS VARCHAR) AS {}", names::quality),

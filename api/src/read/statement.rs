@@ -1,11 +1,11 @@
 //! Builds the `WHERE` of a statement and runs it: values travel as parameters, never as text.
 
 use arrow::array::RecordBatch;
-use datafusion::common::{DataFusionError, ScalarValue};
+use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_model::{ErrorKind, Timestamp};
-use seislake_query::{BatchRows, QueryError, Question};
+use seislake_model::{Error, Timestamp};
+use seislake_query::{BatchRows, FoundBy, Question};
 
 use crate::error::{ApiError, ErrorCode};
 use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, QueryStream, TimeLimit};
@@ -121,48 +121,35 @@ fn any_of(mut clauses: Vec<String>) -> Option<String> {
 }
 
 /// Of a session without threads for statements: those of the task at hand.
-async fn here(context: &SessionContext, question: Question) -> Result<QueryStream, QueryError> {
+async fn here(context: &SessionContext, question: Question) -> Result<QueryStream, Error> {
     let plan = seislake_query::parse(context, question)?.plan().await?;
     Ok(QueryStream::here(plan.execute().await?))
 }
 
-/// What the caller should know when a statement has failed.
-pub(crate) fn query_failure(what: &str, problem: &QueryFailure) -> ApiError {
-    match problem {
-        QueryFailure::Engine(QueryError { source: Some(error), .. }) => failure(what, error),
-        QueryFailure::Engine(error) => ApiError::new(ApiError::code_of(error.kind), &error.message),
-        QueryFailure::TimedOut(limit) => {
-            let message = format!("reading {what} took longer than {} s", limit.as_secs_f64());
-            ApiError::new(ErrorCode::TimedOut, message)
-                .hint("ask for less: a shorter time range, a smaller area or page")
-        }
-        QueryFailure::Busy => ApiError::new(ErrorCode::Unavailable, "as many queries as allowed are waiting")
-            .hint("try again in a second"),
-        QueryFailure::TooManyRows(count) => {
-            let message = format!("{what}: there are more than {count} rows (query.row_count)");
-            ApiError::new(ErrorCode::PageTooLarge, message)
-                .hint("ask for less: a shorter time range, a smaller area or page")
-        }
-        QueryFailure::NoThreads | QueryFailure::Stalled => {
-            ApiError::new(ErrorCode::Unavailable, problem.to_string())
-        }
-        QueryFailure::BrokenOff => ApiError::internal(&format!("read {what}"), problem),
-    }
-}
-
-/// What the caller should know: an error of the lake says itself what to do, others are ours.
-pub(crate) fn failure(what: &str, error: &DataFusionError) -> ApiError {
-    match error.find_root() {
-        DataFusionError::External(cause) => match cause.downcast_ref::<seislake_catalog::Error>() {
-            Some(error) if error.kind != ErrorKind::Internal => {
-                ApiError::of_room(error.kind, &format!("read {what}"), &error.to_string(), error)
-            }
-            _ => ApiError::internal(&format!("read {what}"), error),
+/// What the caller should know when a statement of ours has failed.
+pub(crate) fn query_failure(what: &str, failure: &QueryFailure) -> ApiError {
+    const ASK_FOR_LESS: &str = "ask for less: a shorter time range, a smaller area or page";
+    let code = ErrorCode::from(failure);
+    match failure {
+        QueryFailure::Engine(error) => match FoundBy::of(error) {
+            FoundBy::Us | FoundBy::Table(_) => ApiError::of_room(&format!("read {what}"), error),
+            FoundBy::Memory => ApiError::new(code, format!("reading {what} needs more memory than there is"))
+                .hint("ask for less, or again when other queries have ended"),
+            // The statement is ours: what the engine finds wrong with it is no fault of the caller.
+            FoundBy::Engine => ApiError::internal(&format!("read {what}"), &error.chain()),
         },
-        DataFusionError::ResourcesExhausted(_) => {
-            ApiError::new(ErrorCode::Unavailable, format!("reading {what} needs more memory than there is"))
-                .hint("ask for less, or again when other queries have ended")
+        QueryFailure::TimedOut(limit) => {
+            ApiError::new(code, format!("reading {what} took longer than {} s", limit.as_secs_f64()))
+                .hint(ASK_FOR_LESS)
         }
-        _ => ApiError::internal(&format!("read {what}"), error),
+        QueryFailure::TooManyRows(count) => {
+            ApiError::new(code, format!("{what}: there are more than {count} rows (query.row_count)"))
+                .hint(ASK_FOR_LESS)
+        }
+        QueryFailure::Busy => {
+            ApiError::new(code, "as many queries as allowed are waiting").hint("try again in a second")
+        }
+        QueryFailure::NoThreads | QueryFailure::Stalled => ApiError::new(code, failure.to_string()),
+        QueryFailure::BrokenOff => ApiError::internal(&format!("read {what}"), failure),
     }
 }

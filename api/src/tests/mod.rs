@@ -52,10 +52,6 @@ pub(crate) fn table_rows<R: TableRow>(rows: Vec<R>) -> TableBatch {
     TableBatch::of(rows).unwrap()
 }
 
-fn refused(error: &seislake_catalog::Error) -> ApiError {
-    ApiError::new(ApiError::code_of(error.kind), error.to_string())
-}
-
 #[derive(Debug)]
 struct LakeSnapshots(Lake, seislake_catalog::SnapshotSet);
 
@@ -77,14 +73,18 @@ impl Sessions for LakeSessions {
             AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
             AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
         };
-        let set = self.0.pin(as_of).await.map_err(|error| refused(&error))?;
+        let set = self.0.pin(as_of).await.map_err(|error| ApiError::of_room("read the snapshots", &error))?;
         let context = seislake_query::session(self.0.provider_at(set.clone()), &SessionSettings::default())
             .map_err(|error| ApiError::internal("open a session", &error))?;
         Ok(Pinned { context, snapshots: Arc::new(LakeSnapshots(self.0.clone(), set)) })
     }
 
     async fn committed_at(&self, id: SnapshotId) -> Result<Option<Timestamp>, ApiError> {
-        let found = self.0.find_snapshot(id).await.map_err(|error| refused(&error))?;
+        let found = self
+            .0
+            .find_snapshot(id)
+            .await
+            .map_err(|error| ApiError::of_room("read the snapshots", &error))?;
         Ok(found.map(|found| found.committed_at))
     }
 }

@@ -6,7 +6,7 @@ use datafusion::catalog::MemoryCatalogProvider;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 
-use crate::{QueryError, SessionSettings, query, session};
+use crate::{SessionSettings, of_engine, query, session};
 
 /// A session without tables and with little memory.
 pub(crate) fn small_session() -> SessionContext {
@@ -22,7 +22,7 @@ pub(crate) async fn answer(sql: &str) -> Result<String, String> {
 /// As [`answer`], of a session with tables.
 pub(crate) async fn answer_of(context: &SessionContext, sql: &str) -> Result<String, String> {
     let batches = query(context, sql).await.map_err(|error| error.to_string())?;
-    let batches: Vec<_> = batches.try_collect().await.map_err(|error| QueryError::from(error).to_string())?;
+    let batches: Vec<_> = batches.try_collect().await.map_err(|error| of_engine(error).to_string())?;
     let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |row| (batch, row)));
     let text = |(batch, row): (&arrow::array::RecordBatch, usize)| {
         let cells = batch

@@ -14,9 +14,9 @@ use datafusion::sql::sqlparser::ast::{
     Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
     WildcardAdditionalOptions,
 };
-use seislake_model::ErrorKind;
+use seislake_model::Result;
 
-use crate::error::{QueryError, Result};
+use crate::error::refused;
 
 /// Refuses a statement that says something that would not be heard.
 ///
@@ -26,9 +26,7 @@ pub(crate) fn check(statement: &Statement, state: &SessionState) -> Result<()> {
     match statement {
         Statement::Statement(statement) => match statement.visit(&mut Clauses { state }) {
             ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(message) => {
-                Err(QueryError { kind: ErrorKind::Invalid, message, source: None })
-            }
+            ControlFlow::Break(message) => Err(refused(message)),
         },
         Statement::Explain(explain) => check(&explain.statement, state),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),

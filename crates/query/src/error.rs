@@ -1,29 +1,65 @@
-//! What is wrong with a question, in one sentence.
+//! What is wrong with a question, in one sentence: errors of the engine as errors of this house.
 
 use datafusion::error::DataFusionError;
-use seislake_model::ErrorKind;
+use seislake_model::{Error, ErrorKind, Result, causes};
 
-/// Result of this crate.
-pub type Result<T, E = QueryError> = std::result::Result<T, E>;
-
-/// A statement could not be planned or run.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct QueryError {
-    /// What to do about it.
-    pub kind: ErrorKind,
-    /// What is wrong, one sentence.
-    pub message: String,
-    /// The engine's error.
-    #[source]
-    pub source: Option<Box<DataFusionError>>,
+/// An error of the engine as one of this house, with it as its source. Where a table said what is wrong, in an error of this
+/// house, that is repeated.
+pub fn of_engine(error: DataFusionError) -> Error {
+    let (kind, message) = match of_a_table(&error) {
+        Some(said) => (said.kind, shortened(&said.message)),
+        None => (kind(&error), message(&error)),
+    };
+    Error::caused(kind, message, error)
 }
 
-impl From<DataFusionError> for QueryError {
-    fn from(error: DataFusionError) -> Self {
-        let kind = kind(&error);
-        Self { kind, message: message(&error), source: Some(Box::new(error)) }
+/// Hands errors of the engine on as errors of this house.
+pub(crate) trait OfEngine<T> {
+    /// See [`of_engine`].
+    fn of_engine(self) -> Result<T>;
+}
+
+impl<T> OfEngine<T> for Result<T, DataFusionError> {
+    fn of_engine(self) -> Result<T> {
+        self.map_err(of_engine)
     }
+}
+
+/// Who found that a statement is not answered.
+#[derive(Clone, Copy, Debug)]
+pub enum FoundBy<'a> {
+    /// We, before the engine saw it, or after it was done.
+    Us,
+    /// A table, whose room says so.
+    Table(&'a Error),
+    /// The memory of the session, which is taken.
+    Memory,
+    /// The engine.
+    Engine,
+}
+
+impl<'a> FoundBy<'a> {
+    /// Of an error of a statement.
+    pub fn of(error: &'a Error) -> Self {
+        let source = error.source.as_deref();
+        let engine = source.and_then(|source| source.downcast_ref::<DataFusionError>());
+        let Some(engine) = engine else { return Self::Us };
+        match (of_a_table(engine), engine.find_root()) {
+            (Some(said), _) => Self::Table(said),
+            (None, DataFusionError::ResourcesExhausted(_)) => Self::Memory,
+            (None, _) => Self::Engine,
+        }
+    }
+}
+
+/// What a room below the engine said of its table.
+fn of_a_table(error: &DataFusionError) -> Option<&Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// A statement that is wrong.
+pub(crate) fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Invalid, shortened(&message.into()))
 }
 
 fn kind(error: &DataFusionError) -> ErrorKind {
@@ -159,14 +195,47 @@ mod tests {
     #[test]
     fn a_sentence_is_short_whatever_it_repeats() {
         for said in ["x".repeat(90_000), format!("no \"{}\" here: ask otherwise", "é".repeat(5000))] {
-            let error = QueryError::from(DataFusionError::Execution(said.clone()));
+            let error = of_engine(DataFusionError::Execution(said.clone()));
             assert!(error.message.chars().count() <= MESSAGE_LETTERS_MAX, "{}", error.message.len());
         }
-        let error = QueryError::from(DataFusionError::Plan(format!(
-            "no \"{}\" here: ask otherwise",
-            "é".repeat(5000)
-        )));
+        let error =
+            of_engine(DataFusionError::Plan(format!("no \"{}\" here: ask otherwise", "é".repeat(5000))));
         assert!(error.message.starts_with("no \"éé") && error.message.ends_with("ask otherwise"), "{error}");
+    }
+
+    #[test]
+    fn what_a_table_says_is_repeated_and_not_sorted_anew() {
+        let lost = || {
+            Error::caused(ErrorKind::Corrupt, "the file \"a\" is not there", ParquetError::EOF("b".into()))
+        };
+        let away = || Error::new(ErrorKind::Unavailable, "cannot read table \"t\"");
+        let external = |error: Error| DataFusionError::External(Box::new(error));
+        for (error, said) in [
+            (external(away()), away()),
+            (external(lost()), lost()),
+            (
+                DataFusionError::ArrowError(Box::new(ArrowError::ExternalError(Box::new(lost()))), None),
+                lost(),
+            ),
+            (external(Error::caused(ErrorKind::Unavailable, away().message, external(lost()))), away()),
+        ] {
+            let error = of_engine(error.context("while it was read"));
+            assert_eq!((error.kind, &error.message), (said.kind, &said.message), "{error:?}");
+            assert!(
+                matches!(FoundBy::of(&error), FoundBy::Table(of) if of.message == said.message),
+                "{error:?}"
+            );
+            assert!(error.chain().contains("while it was read"), "{}", error.chain());
+        }
+    }
+
+    #[test]
+    fn who_found_what_is_wrong_is_known() {
+        let memory = of_engine(DataFusionError::ResourcesExhausted("no more".into()).context("a sort"));
+        assert!(matches!(FoundBy::of(&memory), FoundBy::Memory) && memory.kind == ErrorKind::Unavailable);
+        let plan = of_engine(DataFusionError::Plan("no such column".into()));
+        assert!(matches!(FoundBy::of(&plan), FoundBy::Engine) && plan.kind == ErrorKind::Invalid);
+        assert!(matches!(FoundBy::of(&refused("there is no statement")), FoundBy::Us));
     }
 
     #[test]
@@ -175,14 +244,14 @@ mod tests {
         let inner = DataFusionError::ArrowError(Box::new(ArrowError::CastError(said.to_owned())), None);
         let compute = ArrowError::ComputeError(format!("Error evaluating filter predicate: {inner:?}"));
         let error = DataFusionError::ParquetError(Box::new(ParquetError::External(Box::new(compute))));
-        let error = QueryError::from(error);
+        let error = of_engine(error);
         assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Invalid, said));
     }
 
     #[test]
     fn a_tree_of_the_engine_is_not_repeated() {
         let tree = "Argument #1 must be an INTEGER, got ScalarFunction(ScalarFunction { func: ScalarUDF { inner: Repeat }, args: [] })";
-        let error = QueryError::from(DataFusionError::Plan(tree.into()));
+        let error = of_engine(DataFusionError::Plan(tree.into()));
         assert_eq!(error.message, "Argument #1 must be an INTEGER, got an expression of another kind");
     }
 }

@@ -48,7 +48,7 @@ mod document;
 #[cfg(test)]
 mod slt;
 
-pub use error::{QueryError, Result, shortened};
+pub use error::{FoundBy, of_engine, shortened};
 pub use functions::{AGGREGATES, FUNCTIONS};
 pub use memory::CountingAllocator;
 pub use session::{CATALOG_NAME, SessionSettings, session};

@@ -9,10 +9,11 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::optimizer::{AnalyzerRule, OptimizerRule};
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use seislake_model::Result;
 
 use crate::cases::{KeepCases, KeepJoinCases};
 use crate::comparisons::CompareValues;
-use crate::error::Result;
+use crate::error::OfEngine;
 use crate::functions::{AGGREGATES, AGGREGATES_INSTEAD, FUNCTIONS, WINDOWS};
 use crate::growth::{self, Growth, GuardGrowth};
 use crate::integers::CheckIntegers;
@@ -82,7 +83,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let pool: Arc<dyn MemoryPool> = Arc::new(TrackConsumersPool::new(pool, REPORTED_CONSUMERS));
     let memory = SessionMemory::of_pool(settings.memory_bytes_max);
     config = config.with_option_extension(ListMemory { pool: Arc::clone(&pool), session: memory });
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc()?;
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().of_engine()?;
     // Before the engine gives types.
     let mut analyzer = planning::analyzer_rules();
     let before: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [

@@ -25,11 +25,11 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-use seislake_model::ErrorKind;
+use seislake_model::{Error, Result};
 
 use crate::deep_stack::{Deep, on_stack};
 use crate::dialect::Seislake;
-use crate::error::{QueryError, Result, shortened};
+use crate::error::{OfEngine, of_engine, refused};
 use crate::panics::Calls;
 
 /// A statement longer than this is refused.
@@ -93,7 +93,7 @@ impl Parsed {
         let levels = (1 + tokens.depth + tokens.openings + tokens.operators).min(NESTING_MAX);
         let bytes = BASE_BYTES + levels * PARSED_LEVEL_BYTES + tokens.operators * WALKED_LEVEL_BYTES;
         on_stack(bytes, || {
-            let mut statement = Calls::default().caught(|| one_statement(state, sql))??;
+            let mut statement = Calls::default().caught(|| one_statement(state, sql)).of_engine()??;
             cases::flatten(&mut statement);
             // Before it is shortened: the optimizer builds some of the chains again. Never less than for the text, whose
             // nested CASE may just have been flattened.
@@ -122,26 +122,22 @@ fn one_statement(state: &SessionState, sql: &str) -> Result<Statement> {
     }
 }
 
-fn refused(message: impl Into<String>) -> QueryError {
-    QueryError { kind: ErrorKind::Invalid, message: shortened(&message.into()), source: None }
-}
-
 /// The refusal of a statement that would change or set something.
-pub(crate) fn not_reading(statement: &str) -> QueryError {
+pub(crate) fn not_reading(statement: &str) -> Error {
     refused(format!("only reading statements (SELECT, EXPLAIN, SHOW) are allowed, not \"{statement}\""))
 }
 
-fn nested_too_deeply() -> QueryError {
+fn nested_too_deeply() -> Error {
     refused("the statement is nested too deeply: write it with fewer brackets, subqueries or operators")
 }
 
 /// The parser's own words for the limit are about itself.
-fn too_deep(error: DataFusionError) -> QueryError {
+fn too_deep(error: DataFusionError) -> Error {
     let text = error.to_string();
     if text.contains("RecursionLimitExceeded") || text.contains("recursion limit exceeded") {
         return nested_too_deeply();
     }
-    error.into()
+    of_engine(error)
 }
 
 /// What the tokens of a statement tell about its tree.

@@ -19,8 +19,9 @@ use arrow::array::RecordBatch;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
+use seislake_model::Error;
 
-use crate::QueryError;
+use crate::error::OfEngine;
 
 /// One record of a file, as text.
 struct Record {
@@ -51,8 +52,8 @@ fn records(text: &str) -> Vec<Record> {
     records
 }
 
-async fn rows(context: &SessionContext, sql: &str) -> Result<String, QueryError> {
-    let batches: Vec<RecordBatch> = crate::query(context, sql).await?.try_collect().await?;
+async fn rows(context: &SessionContext, sql: &str) -> Result<String, Error> {
+    let batches: Vec<RecordBatch> = crate::query(context, sql).await?.try_collect().await.of_engine()?;
     let options = FormatOptions::default().with_null("NULL");
     let mut text = String::new();
     for batch in &batches {

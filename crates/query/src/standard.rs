@@ -16,9 +16,9 @@ use datafusion::sql::sqlparser::ast::{
     SetExpr, Statement as SqlStatement, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
     WildcardAdditionalOptions, visit_expressions_mut,
 };
-use seislake_model::{ErrorKind, Timestamp};
+use seislake_model::{Result, Timestamp};
 
-use crate::error::{QueryError, Result};
+use crate::error::refused;
 use crate::merged_keys;
 use crate::recursion::name_first_rows;
 use crate::{named_windows, names};
@@ -47,10 +47,6 @@ pub(crate) fn settle(statement: &mut Statement) -> Result<()> {
         Statement::Explain(explain) => settle(&mut explain.statement),
         Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),
     }
-}
-
-fn refused(message: impl Into<String>) -> QueryError {
-    QueryError { kind: ErrorKind::Invalid, message: message.into(), source: None }
 }
 
 /// What stands around the expressions of a query.

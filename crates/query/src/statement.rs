@@ -19,10 +19,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 
-use seislake_model::ErrorKind;
+use seislake_model::{Error, ErrorKind, Result};
 
 use crate::deep_stack::{Deep, OnStack, StackStream, on_stack, trace_tasks};
-use crate::error::{QueryError, Result};
+use crate::error::{OfEngine, of_engine};
 use crate::growth::{Growth, Planning};
 use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::panics::{Calls, Caught};
@@ -133,7 +133,7 @@ impl Asked {
     /// The sentence says what is wrong with it.
     pub async fn plan(self) -> Result<Plan> {
         let calls = self.parsed.calls.clone();
-        Caught(calls, OnStack::new(self.stack_bytes(), planned(self).boxed()).boxed()).await?
+        Caught(calls, OnStack::new(self.stack_bytes(), planned(self).boxed()).boxed()).await.of_engine()?
     }
 }
 
@@ -141,23 +141,22 @@ async fn planned(asked: Asked) -> Result<Plan> {
     let Asked { state, parsed, values, batch_rows } = asked;
     let Parsed { statement, calls } = parsed;
     let bytes = statement.bytes;
-    let gone =
-        || QueryError { kind: ErrorKind::Internal, message: "the statement is gone".into(), source: None };
+    let gone = || Error::new(ErrorKind::Internal, "the statement is gone");
     let mut statement = statement.take().ok_or_else(gone)?;
     clauses::check(&statement, &state)?;
     standard::settle(&mut statement)?;
     time_literals::widen(&mut statement);
-    let mut plan = state.statement_to_plan(statement).await?;
+    let mut plan = state.statement_to_plan(statement).await.of_engine()?;
     if !values.is_empty() {
-        plan = plan.with_param_values(values)?;
+        plan = plan.with_param_values(values).of_engine()?;
     }
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reading.verify_plan(&plan).map_err(|error| {
-        let said = QueryError::from(error).message;
+        let said = of_engine(error).message;
         let statement = said.rsplit_once("not supported: ").map_or(said.as_str(), |(_, name)| name);
         not_reading(statement)
     })?;
-    let plan = names::numbered(plan)?;
+    let plan = names::numbered(plan).of_engine()?;
     Ok(Plan { state, plan: Deep::new(plan, bytes), batch_rows, calls })
 }
 
@@ -183,15 +182,13 @@ impl Plan {
     /// Its types do not fit together.
     pub fn schema(&self) -> Result<SchemaRef> {
         let bytes = self.plan.bytes;
-        self.calls.caught(|| on_stack(bytes, || self.settled_schema()))?
+        self.calls.caught(|| on_stack(bytes, || self.settled_schema())).of_engine()?
     }
 
     fn settled_schema(&self) -> Result<SchemaRef> {
-        let gone =
-            || QueryError { kind: ErrorKind::Internal, message: "the plan is gone".into(), source: None };
         let _planning = Planning::begin();
-        let optimized = self.state.optimize(self.plan.get().ok_or_else(gone)?)?;
-        refuse_what_is_left(&optimized)?;
+        let optimized = self.state.optimize(self.plan.get().ok_or_else(gone)?).of_engine()?;
+        refuse_what_is_left(&optimized).of_engine()?;
         Ok(SchemaRef::clone(optimized.schema().inner()))
     }
 
@@ -203,19 +200,22 @@ impl Plan {
         let bytes = self.plan.bytes;
         let calls = self.calls.clone();
         let started = OnStack::new(bytes, started(self).boxed()).boxed();
-        let stream = Caught(calls.clone(), started).await??;
+        let stream = Caught(calls.clone(), started).await.of_engine()??;
         Ok(Box::pin(StackStream::new(bytes, stream, calls)))
     }
 }
 
+fn gone() -> Error {
+    Error::new(ErrorKind::Internal, "the plan is gone")
+}
+
 async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
     let Plan { mut state, plan, batch_rows, .. } = plan;
-    let gone = || QueryError { kind: ErrorKind::Internal, message: "the plan is gone".into(), source: None };
     let planning = Planning::begin();
-    let optimized = state.optimize(plan.get().ok_or_else(gone)?)?;
+    let optimized = state.optimize(plan.get().ok_or_else(gone)?).of_engine()?;
     drop(planning);
-    refuse_what_is_left(&optimized)?;
-    if batch_rows == BatchRows::FewOfLists && reads_lists(&optimized)? {
+    refuse_what_is_left(&optimized).of_engine()?;
+    if batch_rows == BatchRows::FewOfLists && reads_lists(&optimized).of_engine()? {
         let execution = &mut state.config_mut().options_mut().execution;
         execution.batch_size = execution.batch_size.min(LIST_ROWS_MAX);
     }
@@ -224,13 +224,13 @@ async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
         None => None,
         Some(growth) => {
             let options = state.config_mut().options_mut();
-            let growth = growth.for_plan(&optimized, options.execution.batch_size)?;
+            let growth = growth.for_plan(&optimized, options.execution.batch_size).of_engine()?;
             options.execution.batch_size = growth.batch_rows();
             options.extensions.insert(growth.clone());
             Some(growth)
         }
     };
-    let batches = attempt(&mut state, &optimized).await?;
+    let batches = attempt(&mut state, &optimized).await.of_engine()?;
     let schema = batches.schema();
     let batches = settled(state, optimized, growth, batches);
     let batches = futures::stream::once(batches).try_flatten();

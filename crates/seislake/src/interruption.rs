@@ -10,6 +10,8 @@ use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::exit::Exit;
+
 /// How the operator asked the process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
@@ -17,16 +19,6 @@ pub(crate) enum Asked {
     Interrupt,
     /// SIGTERM.
     Terminate,
-}
-
-impl Asked {
-    /// Exit status of work that was cut short: 128 and the number of the signal.
-    pub(crate) fn status(self) -> u8 {
-        match self {
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
-        }
-    }
 }
 
 /// Work that the operator ended before it was done.
@@ -62,7 +54,7 @@ pub(crate) fn listen() -> watch::Receiver<Option<Asked>> {
             let first = next().await;
             sender.send_replace(Some(first));
             let again = next().await;
-            std::process::exit(i32::from(again.status()));
+            std::process::exit(Exit::Interrupted(again).status().into());
         });
         receiver
     };

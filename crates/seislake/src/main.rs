@@ -4,6 +4,7 @@ mod arguments;
 mod beside;
 mod command_line;
 mod commands;
+mod exit;
 mod ingest;
 mod interruption;
 mod server;
@@ -17,15 +18,12 @@ use mimalloc::MiMalloc;
 use seislake_query::CountingAllocator;
 
 use crate::command_line::CommandLine;
+use crate::exit::Exit;
 use crate::interruption::Interrupted;
 use crate::terminal::ReaderLeft;
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator<MiMalloc> = CountingAllocator(MiMalloc);
-
-/// Exit status of a failed command; 2 is a wrong command line. The help of the command line promises them.
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let command_line = match CommandLine::try_parse() {
@@ -33,20 +31,24 @@ fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            return if asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+            let exit = if asked { Exit::Done } else { Exit::Usage };
+            return exit.into();
         }
     };
     terminal::start_logging(command_line.log_level.as_deref());
-    match commands::run(command_line.command) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if ReaderLeft::ended(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+    let exit = match commands::run(command_line.command) {
+        Ok(()) => Exit::Done,
+        Err(error) if ReaderLeft::ended(&error) => Exit::Done,
+        Err(error) => match error.downcast_ref::<Interrupted>() {
+            Some(interrupted) => {
                 terminal::tell(&interrupted.to_string());
-                return ExitCode::from(interrupted.asked.status());
+                Exit::Interrupted(interrupted.asked)
             }
-            terminal::print_error(&error);
-            ExitCode::from(FAILED)
-        }
-    }
+            None => {
+                terminal::print_error(&error);
+                Exit::Failed
+            }
+        },
+    };
+    exit.into()
 }

@@ -212,10 +212,7 @@ fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: QueryRuntime) 
 
 /// What the catalog reports, for a caller who wanted to do `what`.
 fn of_catalog(what: &'static str) -> impl Fn(seislake_catalog::Error) -> ApiError {
-    move |error| {
-        let (kind, message) = (error.kind, error.to_string());
-        ApiError::of_room(kind, what, &message, &format!("{:#}", anyhow::Error::from(error)))
-    }
+    move |error| ApiError::of_room(what, &error)
 }
 
 /// The same for what has no kind.

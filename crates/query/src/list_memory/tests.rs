@@ -3,10 +3,11 @@ use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, MemorySchemaPr
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_model::ErrorKind;
+use seislake_model::{Error, ErrorKind};
 
 use super::*;
-use crate::{QueryError, SessionSettings};
+use crate::SessionSettings;
+use crate::error::OfEngine;
 
 const ROWS: usize = 40;
 const SAMPLES: usize = 10_000;
@@ -27,8 +28,8 @@ fn session(memory_bytes_max: usize) -> SessionContext {
     crate::session(Arc::new(catalog), &settings).unwrap()
 }
 
-async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
-    Ok(crate::query(context, sql).await?.try_collect().await?)
+async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, Error> {
+    crate::query(context, sql).await?.try_collect().await.of_engine()
 }
 
 #[tokio::test]

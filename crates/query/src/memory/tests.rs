@@ -6,9 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
+use seislake_model::Result;
 
 use super::*;
 use crate::asking::small_session;
+use crate::error::OfEngine;
 use crate::stop::Stop;
 use crate::{Question, parse};
 
@@ -228,12 +230,9 @@ fn no_statement_holds_much_more_than_its_session_may() {
         let answer = runtime.block_on(runtime.spawn(stop.counted(async move {
             let batches = parse(&context, question)?.plan().await?.execute().await?;
             // Read one after the other, as a door does.
-            batches
-                .try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows()) })
-                .await
-                .map_err(Into::into)
+            batches.try_fold(0, |rows, batch| async move { Ok(rows + batch.num_rows()) }).await.of_engine()
         })));
-        let answer: crate::Result<usize> = answer.unwrap();
+        let answer: Result<usize> = answer.unwrap();
         done.store(true, Ordering::Relaxed);
         let most = watch.join().unwrap();
         assert!(most < 256 << 20, "{} MB: {sql}: {answer:?}", most >> 20);

@@ -12,13 +12,12 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_model::{Continuity, Timestamp, Versions};
+use seislake_model::{Continuity, Result, Timestamp, Versions};
 use seislake_seismo::quality::{ChannelContinuity, Piece, Window};
 use seislake_tables::listed;
 use seislake_tables::segments::{TABLE, names};
 
 use super::{Wanted, gather, named, overlaps, version};
-use crate::error::Result;
 
 /// The rows of the day in which `day` lies, by source id. Channels without a sample on the day have none; rows of
 /// segments that are no time series are left out.

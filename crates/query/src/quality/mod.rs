@@ -24,15 +24,17 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result as DataFusionResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::execute_stream_partitioned;
 use datafusion::prelude::SessionContext;
+use seislake_model::Result;
 use seislake_seismo::quality::Window;
 use seislake_tables::segments;
 
-use crate::error::Result;
+use crate::error::OfEngine;
 
 /// Channels (or sensors) by id; `None`: all.
 pub type Wanted<'a> = Option<&'a BTreeSet<String>>;
@@ -64,6 +66,11 @@ fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
+/// All rows of a statement.
+async fn collected(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>> {
+    context.sql(sql).await.of_engine()?.collect().await.of_engine()
+}
+
 type Gathering<T> = Pin<Box<dyn Future<Output = DataFusionResult<T>> + Send>>;
 
 /// Runs a statement and gathers each partition of its result in a task of its own.
@@ -72,6 +79,14 @@ async fn gather<T: Send + 'static>(
     sql: &str,
     gathering: impl Fn(SendableRecordBatchStream) -> Gathering<T>,
 ) -> Result<Vec<T>> {
+    gathered(context, sql, gathering).await.of_engine()
+}
+
+async fn gathered<T: Send + 'static>(
+    context: &SessionContext,
+    sql: &str,
+    gathering: impl Fn(SendableRecordBatchStream) -> Gathering<T>,
+) -> DataFusionResult<Vec<T>> {
     let frame = context.sql(sql).await?;
     let task_context = std::sync::Arc::new(frame.task_ctx());
     let plan = frame.create_physical_plan().await?;

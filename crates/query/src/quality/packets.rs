@@ -13,13 +13,12 @@ use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_model::{Latency, SourceId, Timestamp, Timing};
+use seislake_model::{Latency, Result, SourceId, Timestamp, Timing};
 use seislake_seismo::quality::{self, Window};
 use seislake_tables::listed;
 use seislake_tables::packets::{TABLE, names};
 
-use super::{Wanted, gather, named};
-use crate::error::Result;
+use super::{Wanted, collected, gather, named};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const MICROS_PER_SECOND: f64 = 1e6;
@@ -47,7 +46,7 @@ impl Share {
 pub async fn latency(context: &SessionContext, day: Timestamp, wanted: Wanted<'_>) -> Result<Vec<Latency>> {
     let of_day = format!("{} AND {} IS NOT NULL{}", begins_on(day), names::arrival_time, named(wanted));
     let counting = format!("SELECT count(*) FROM {TABLE} WHERE {of_day}");
-    let counted = context.sql(&counting).await?.collect().await?;
+    let counted = collected(context, &counting).await?;
     let count = counted.first().map_or(0, |batch| batch.column(0).as_primitive::<Int64Type>().value(0));
     let columns = listed(&[names::source_id, names::start_ns, names::arrival_time, names::last_sample_time]);
     let sql = format!("SELECT {columns} FROM {TABLE} WHERE {of_day}");
@@ -119,7 +118,7 @@ pub async fn timing(context: &SessionContext, day: Timestamp, wanted: Wanted<'_>
         columns = listed(&[names::source_id, names::timing_quality])
     );
     let mut counts: BTreeMap<String, BTreeMap<Option<i32>, u64>> = BTreeMap::new();
-    for batch in context.sql(&sql).await?.collect().await? {
+    for batch in collected(context, &sql).await? {
         let names = batch.column(0).as_string::<i32>();
         let stated = batch.column(1).as_primitive::<Int32Type>();
         let numbers = batch.column(2).as_primitive::<Int64Type>();

@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use datafusion::prelude::SessionContext;
-use seislake_model::{ComponentRatios, SignalLevel, SourceId, Timestamp};
+use seislake_model::{ComponentRatios, Result, SignalLevel, SourceId, Timestamp};
 use seislake_seismo::quality::{
     BandEnergy, Components, DayGrid, Piece, RatioSettings, Window, component_ratios, signal_level,
 };
 use seislake_tables::listed;
 use seislake_tables::segments::{TABLE, names};
 
-use super::{Wanted, literal, overlaps, version};
-use crate::error::Result;
+use super::{Wanted, collected, literal, overlaps, version};
+use crate::error::OfEngine;
 
 /// What the samples of a sensor's day tell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,7 +38,7 @@ pub async fn instruments(
     let sql =
         format!("SELECT DISTINCT {} FROM {TABLE} WHERE {}", names::source_id, overlaps(Window::day_of(day)));
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for batch in context.sql(&sql).await?.collect().await? {
+    for batch in collected(context, &sql).await? {
         let names = batch.column(0).as_string::<i32>();
         for name in names.iter().flatten() {
             if let Ok(source_id) = name.parse::<SourceId>() {
@@ -81,7 +81,7 @@ pub async fn sensor(
             literal(channel),
             overlaps(window)
         );
-        let batches = context.sql(&sql).await?.collect().await?;
+        let batches = collected(context, &sql).await?;
         let (Some(grid), Ok(source_id)) =
             (grid(&batches, window, spare.take())?, channel.parse::<SourceId>())
         else {
@@ -128,7 +128,7 @@ fn grid(batches: &[RecordBatch], window: Window, spare: Option<DayGrid>) -> Resu
         let long = |column: usize| batch.column(column).as_primitive::<Int64Type>().values();
         let (starts, ends, numbers) = (long(0), long(1), long(3));
         let rates = batch.column(2).as_primitive::<Float64Type>().values();
-        for (row, rank) in version::ranks(batch)?.into_iter().enumerate() {
+        for (row, rank) in version::ranks(batch).of_engine()?.into_iter().enumerate() {
             let Some(rank) = rank else { continue };
             let number = u64::try_from(numbers[row]).unwrap_or(0);
             let Some(piece) = Piece::new(starts[row], ends[row], rates[row], number) else { continue };

@@ -3,14 +3,14 @@
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use datafusion::prelude::SessionContext;
-use seislake_model::{ComponentRatios, Continuity, ErrorKind, Latency, SignalLevel, Timestamp, Timing};
+use seislake_model::{
+    ComponentRatios, Continuity, Error, ErrorKind, Latency, Result, SignalLevel, Timestamp, Timing,
+};
 use seislake_tables::component_ratios::names::{instrument_id, start_time};
 use seislake_tables::continuity::names::source_id;
 use seislake_tables::{TableDef, TableRow, decode};
 
-use super::literal;
-use crate::QueryError;
-use crate::error::Result;
+use super::{collected, literal};
 
 /// What is stored of a stretch of time; rows by channel (or sensor), then time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -58,7 +58,7 @@ async fn rows<R: TableRow>(
 ) -> Result<Vec<R>> {
     let table = R::TABLE;
     let sql = format!("SELECT * FROM {table} WHERE {within}{condition} ORDER BY {key}, {start_time}");
-    decoded(&context.sql(&sql).await?.collect().await?)
+    decoded(&collected(context, &sql).await?)
 }
 
 /// ` AND (...)`: one of the expressions matches one of the patterns.
@@ -92,10 +92,9 @@ fn regular_expression(pattern: &str) -> String {
 /// The rows of a table. One that cannot be read is an error that names it, not a row less in a report.
 fn decoded<R: TableRow>(batches: &[RecordBatch]) -> Result<Vec<R>> {
     let table = R::TABLE;
-    let corrupt = |reason: String| QueryError {
-        kind: ErrorKind::Corrupt,
-        message: format!("table \"{table}\" holds rows that cannot be read: {reason}"),
-        source: None,
+    let corrupt = |reason: String| {
+        let message = format!("table \"{table}\" holds rows that cannot be read: {reason}");
+        Error::new(ErrorKind::Corrupt, message)
     };
     let mut rows = Vec::new();
     for batch in batches {

@@ -7,14 +7,15 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::error::Result as DataFusionResult;
 use datafusion::prelude::SessionContext;
+use seislake_model::Result;
 use seislake_mseed::Quality;
 use seislake_tables::segments::{TABLE, names};
 
-use crate::error::Result;
+use crate::error::OfEngine;
 
 /// The column as an expression: null where the table has none.
 pub(crate) async fn column(context: &SessionContext) -> Result<String> {
-    let table = context.table_provider(TABLE.full_name()).await?;
+    let table = context.table_provider(TABLE.full_name()).await.of_engine()?;
     Ok(match table.schema().column_with_name(names::quality) {
         Some(_) => names::quality.to_owned(),
         None => format!("CAST(NULL AS VARCHAR) AS {}", names::quality),

@@ -5,7 +5,7 @@ use futures::TryStreamExt;
 use seislake_model::ErrorKind;
 
 use super::*;
-use crate::{QueryError, query};
+use crate::{of_engine, query};
 
 fn empty_session() -> SessionContext {
     let catalog = MemoryCatalogProvider::new();
@@ -84,7 +84,7 @@ async fn a_statement_that_needs_too_much_memory_says_so() {
         Ok(stream) => stream.try_collect().await,
         Err(error) => panic!("{error}"),
     };
-    let error = QueryError::from(outcome.unwrap_err());
+    let error = of_engine(outcome.unwrap_err());
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
 }
 
