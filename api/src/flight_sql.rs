@@ -36,6 +36,7 @@ use arrow_flight::{
     Action, FlightDescriptor, FlightEndpoint, FlightInfo, HandshakeRequest, HandshakeResponse, IpcMessage,
     SchemaAsIpc, Ticket,
 };
+use axum::Router;
 use datafusion::catalog::SchemaProvider;
 use datafusion::datasource::TableType;
 use datafusion::prelude::SessionContext;
@@ -48,11 +49,12 @@ use tonic::{Request, Response, Status, Streaming};
 use description::{foreign_key_schema, primary_key_schema, sql_info, xdbc_types};
 
 use crate::error::{ApiError, ErrorCode};
+use crate::http::counted_bodies;
 use crate::query_runtime::{Asker, QueryFailure, QueryRuntime, TimeLimit};
 use crate::request::RequestContext;
 
 /// A message longer than this is refused: a statement, its command and its descriptor.
-pub const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
+const MESSAGE_BYTES_MAX: usize = 3 * STATEMENT_BYTES_MAX;
 
 /// What this door does not do, in words of ours: those of the generated service name its methods.
 const READS_ONLY: &str =
@@ -64,7 +66,7 @@ const NO_PLANS: &str = "Substrait plans are not taken at this door: send SQL";
 type Answer<T> = Result<Response<T>, Status>;
 type DoGet = <FlightSql as FlightService>::DoGetStream;
 
-/// The Flight SQL service over one DataFusion session; build the tonic service with [`FlightSql::service`].
+/// The Flight SQL service over one DataFusion session; [`FlightSql::router`] makes its routes.
 #[derive(Clone)]
 pub struct FlightSql {
     session: SessionContext,
@@ -78,9 +80,12 @@ impl std::fmt::Debug for FlightSql {
 }
 
 impl FlightSql {
-    /// Service over `session`, whose statements run on `runtime`.
-    pub fn service(session: SessionContext, runtime: QueryRuntime) -> FlightServiceServer<Self> {
-        FlightServiceServer::new(Self { session, runtime }).max_decoding_message_size(MESSAGE_BYTES_MAX)
+    /// Routes of the service over `session`, whose statements run on `runtime`; the memory of its messages is counted.
+    pub fn router(session: SessionContext, runtime: QueryRuntime) -> Router {
+        let service =
+            FlightServiceServer::new(Self { session, runtime }).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let router = tonic::service::Routes::new(service).prepare().into_axum_router();
+        counted_bodies(router, MESSAGE_BYTES_MAX)
     }
 
     /// Columns of the answer to `sql`.

@@ -30,13 +30,10 @@ pub mod state;
 pub use doors::{router, router_with};
 pub use error::{ApiError, ErrorCode};
 pub use fdsn::bulletin;
-pub use flight_sql::{FlightSql, MESSAGE_BYTES_MAX};
+pub use flight_sql::FlightSql;
 pub use graphql::{check_document, schema_sdl};
-pub use http::counted_bodies;
 pub use limits::HttpLimits;
-pub use query_runtime::{
-    Asker, HeldThreads, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit,
-};
+pub use query_runtime::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
 pub use records::{
     RecordBlock, RecordFormat, TextRecord, channels_of, records, text_in_format, text_records,
 };

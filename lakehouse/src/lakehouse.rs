@@ -78,7 +78,7 @@ impl Lakehouse {
             let error =
                 anyhow::Error::new(error).context(format!("cannot open the lake of \"{}\"", home.display()));
             match damaged {
-                true => anyhow::anyhow!("{}; {HOW_TO_MEND}", chain(&error)),
+                true => anyhow::anyhow!("{}; {HOW_TO_MEND}", sentence(&error)),
                 false => error,
             }
         })?;
@@ -217,15 +217,19 @@ pub fn lake_settings(home: &Path, settings: &Settings) -> anyhow::Result<LakeSet
     Ok(lake_settings)
 }
 
-/// Causes one after the other, each once.
-fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = if text.is_empty() { cause } else { format!("{text}: {cause}") };
+/// An error and its causes in one line; causes that repeat what is said already are left out.
+#[must_use]
+pub fn sentence(error: &anyhow::Error) -> String {
+    let (mut sentence, mut last) = (String::new(), String::new());
+    for cause in error.chain() {
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if sentence.contains(&text) || (!last.is_empty() && text.contains(&last)) {
+            continue;
         }
+        sentence = if sentence.is_empty() { text.clone() } else { format!("{sentence}: {text}") };
+        last = text;
     }
-    text
+    sentence
 }
 
 /// Where the warehouse of a home is. One outside the home stays with it (`warehouse.toml`), so that later commands find

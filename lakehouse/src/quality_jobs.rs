@@ -1,6 +1,7 @@
 //! The jobs that keep the tables of quality up: what changed in a source, its rows made anew, one commit.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -27,6 +28,15 @@ pub struct Done {
     pub days: usize,
     pub rows: usize,
     pub snapshot: Option<SnapshotId>,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.days {
+            0 => write!(f, "{:<26} nothing new", self.table),
+            days => write!(f, "{:<26} {days} days, {} rows made anew", self.table, self.rows),
+        }
+    }
 }
 
 /// Who is told how far the jobs have come.

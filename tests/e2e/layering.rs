@@ -20,21 +20,7 @@ const USES: [(&str, &[&str]); 14] = [
     ("api", &["model", "exchange", "query", "catalog", "mseed", "seismo", "tables"]),
     ("recordings", &[]),
     ("bench", &["model", "mseed", "seismo", "exchange", "query", "catalog", "tables", "lakehouse"]),
-    (
-        "binary",
-        &[
-            "model",
-            "mseed",
-            "seismo",
-            "exchange",
-            "query",
-            "streams",
-            "catalog",
-            "lakehouse",
-            "api",
-            "tables",
-        ],
-    ),
+    ("binary", &["model", "seismo", "exchange", "query", "streams", "catalog", "lakehouse", "api"]),
 ];
 
 /// Libraries that only these rooms may see.

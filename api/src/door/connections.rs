@@ -13,6 +13,9 @@ use crate::request::Client;
 /// Fewer bytes than this count as standing still.
 const BYTES_PER_S_MIN: f64 = 1024.0;
 
+/// The part of the descriptors that connections may have: one in this many.
+const DESCRIPTOR_SHARE: u64 = 2;
+
 /// How long a client may keep a connection waiting.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -44,6 +47,30 @@ impl Connections {
     /// As many places as said.
     pub fn new(count_max: usize, of_client_max: usize) -> Arc<Self> {
         Arc::new(Self { count_max, of_client_max, open: Mutex::default() })
+    }
+
+    /// So many places, and never so many that log and lake find no descriptors.
+    pub fn within_descriptors(count: u32, of_client: u32) -> Arc<Self> {
+        let places = match rlimit::increase_nofile_limit(u64::MAX) {
+            Ok(descriptors) => u64::from(count).min(descriptors / DESCRIPTOR_SHARE),
+            Err(error) => {
+                tracing::info!(
+                    %error,
+                    "the number of descriptors cannot be read; http.connections is taken as it is"
+                );
+                u64::from(count)
+            }
+        };
+        if places < u64::from(count) {
+            let (count, asked) = (places, count);
+            tracing::info!(
+                count,
+                asked,
+                "http.connections is lowered to half of the descriptors of this process"
+            );
+        }
+        let all = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        Self::new(all(places), all(of_client.into()))
     }
 
     /// Connections open now.

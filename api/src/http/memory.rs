@@ -132,7 +132,7 @@ impl AsRef<[u8]> for InRoom {
 
 /// `router`, a door of gRPC, with the messages that come to it counted while they come: at most a few of the largest size
 /// in all, and for each client.
-pub fn counted_bodies(router: Router, message_bytes_max: usize) -> Router {
+pub(crate) fn counted_bodies(router: Router, message_bytes_max: usize) -> Router {
     router.layer(from_fn_with_state(BodyMemory::new(message_bytes_max), counted))
 }
 

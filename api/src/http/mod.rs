@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 
 pub(crate) use assets::{Asset, asset_routes};
 pub(crate) use body::{Body, Reading};
-pub use memory::counted_bodies;
+pub(crate) use memory::counted_bodies;
 pub(crate) use parameters::{LATITUDES, LENGTHS, Parameters, Range, check_point, decode_query};
 pub(crate) use slash::without_slash;
 

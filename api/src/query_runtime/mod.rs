@@ -34,7 +34,7 @@ use tracing::Instrument;
 pub use asker::Asker;
 pub(crate) use asker::{door_of, in_its_name};
 pub use stream::{QueryStream, TimeLimit};
-pub use threads::HeldThreads;
+use threads::HeldThreads;
 
 pub(crate) use parts::Ending;
 use places::Places;
@@ -187,8 +187,29 @@ impl QueryRuntime {
         Ok(Self(shared))
     }
 
+    /// Whether statements can run, else why not.
+    ///
+    /// # Errors
+    /// One sentence for a probe, where all threads of a kind are held.
+    pub fn check(&self) -> Result<(), String> {
+        let exhausted = self.held_threads().into_iter().find(|held| held.exhausted);
+        exhausted.map_or(Ok(()), |held| {
+            Err(format!(
+                "no \"{}\" statement can run: {} threads are held by statements that cannot be stopped (restart the server)",
+                held.name, held.count
+            ))
+        })
+    }
+
+    /// What an operator should know although statements run.
+    pub fn note(&self) -> Option<String> {
+        let held: usize = self.held_threads().iter().map(|held| held.count).sum();
+        (held > 0)
+            .then(|| format!("{held} threads were replaced: statements that cannot be stopped go on in them"))
+    }
+
     /// Threads that statements do not give back, of each kind.
-    pub fn held_threads(&self) -> [HeldThreads; 2] {
+    pub(crate) fn held_threads(&self) -> [HeldThreads; 2] {
         [self.0.sql.threads.held(), self.0.doors.threads.held()]
     }
 

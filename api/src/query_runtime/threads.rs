@@ -59,13 +59,13 @@ struct State {
 
 /// Threads that statements do not give back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeldThreads {
+pub(crate) struct HeldThreads {
     /// What kind of threads.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// How many are held.
-    pub count: usize,
+    pub(crate) count: usize,
     /// No fresh ones are started any more: there are as many as allowed.
-    pub exhausted: bool,
+    pub(crate) exhausted: bool,
 }
 
 /// Threads that were started together.

@@ -44,6 +44,13 @@ pub struct EventDetail {
     pub amplitudes: Vec<Amplitude>,
 }
 
+impl EventDetail {
+    /// The one of its origins that the event prefers.
+    pub fn preferred_origin(&self) -> Option<&Origin> {
+        self.origins.iter().find(|origin| origin.origin_id == self.event.preferred_origin_id)
+    }
+}
+
 /// Writes a document.
 pub fn write(bulletin: &Bulletin) -> String {
     let mut xml = XmlWriter::new();

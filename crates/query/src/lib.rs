@@ -15,6 +15,7 @@ mod error;
 mod functions;
 mod growth;
 mod integers;
+pub mod layout;
 mod list_memory;
 mod marks;
 mod memory;

@@ -1,11 +1,10 @@
 //! The `seislake` binary: command line, configuration, wiring. It wires, it does not think.
 
 mod arguments;
-mod beside;
 mod command_line;
 mod commands;
+mod doors;
 mod exit;
-mod ingest;
 mod interruption;
 mod server;
 mod terminal;

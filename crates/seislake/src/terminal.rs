@@ -6,6 +6,8 @@ use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use seislake_lakehouse::sentence;
+use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged where nobody asks for more or less.
@@ -41,23 +43,9 @@ pub(crate) fn start_logging(level: Option<&str>) {
         .init();
 }
 
-/// One line: what was attempted and the chain of causes; causes that repeat what is said already are left out.
+/// One line: what was attempted and why it failed.
 pub(crate) fn print_error(error: &anyhow::Error) {
-    let mut message = String::new();
-    let mut last = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        let said = message.contains(&text) || (!last.is_empty() && text.contains(&last));
-        if said {
-            continue;
-        }
-        last.clone_from(&text);
-        if !message.is_empty() {
-            message.push_str(": ");
-        }
-        message.push_str(&text);
-    }
-    let _ = writeln!(io::stderr(), "error: {message}");
+    let _ = writeln!(io::stderr(), "error: {}", sentence(error));
 }
 
 /// Who read standard output has closed it, as `head` does: no error, but nothing more is to be written.
@@ -103,6 +91,11 @@ fn reader_left(error: io::Error) -> io::Error {
 pub(crate) fn print_result(text: &str) -> anyhow::Result<()> {
     let mut out = StandardOutput::new();
     Ok(out.write_all(text.as_bytes()).and_then(|()| out.flush())?)
+}
+
+/// Writes a result as one line of JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_result(&format!("{}\n", serde_json::to_string(value)?))
 }
 
 /// Columns of the terminal that shows standard output; `None` where it goes elsewhere.

@@ -5,9 +5,12 @@
 //! taken, both its events leave, and so on. Every pair is therefore the mutual best of what is left, and no event is
 //! in two pairs. Cost: `O(n log n)` plus the pairs within the time tolerance.
 
+mod text;
+
 use seislake_model::{CatalogueEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
+pub use self::text::line;
 use crate::geometry::distance_azimuth;
 
 /// How far apart two descriptions of the same earthquake may be.
@@ -312,6 +315,25 @@ mod tests {
         let common =
             keep_common(&mut reference, &mut catalogue, Some((at(500.0), at(600.0))), (None, None), 2.0);
         assert_eq!((common.from, reference.len(), catalogue.len()), (None, 0, 0));
+    }
+
+    #[test]
+    fn a_comparison_is_read_line_by_line() {
+        let reference = [event("a", 0.0, 0.0), event("b", 60.0, 0.0)];
+        let found = CatalogueEvent { magnitude: Some(1.25), ..event("x", 0.5, 0.0) };
+        let comparison = compare(&reference, &[found], CompareSettings::default());
+        let text = comparison.to_string();
+        assert_eq!(
+            text.lines().collect::<Vec<_>>(),
+            [
+                "matched 1 of 2 reference events (recall 50.0 %), 1 in the catalogue (precision 100.0 %)",
+                "  origin time  median 0.500 s, 90 % within 0.500 s",
+                "  epicentre    median 0.000 km, 90 % within 0.000 km",
+                "  depth        median 0.000 km, 90 % within 0.000 km",
+                "  missed  1970-01-01T00:01:00.000Z    0.0000    0.0000    10.0 km  M -",
+            ]
+        );
+        assert_eq!(comparison.pairs[0].to_string(), "+0.50 s, 0.00 km");
     }
 
     #[test]

@@ -50,6 +50,19 @@ pub struct Finding {
     pub remedy: String,
 }
 
+/// The findings for reading; `remedy` is the word before what a repair does or did.
+#[must_use]
+pub fn describe(findings: &[Finding], remedy: &str) -> String {
+    if findings.is_empty() {
+        return "nothing is damaged\n".to_owned();
+    }
+    let lines = findings.iter().map(|found| {
+        let Finding { part, object, damage, lost, remedy: done } = found;
+        format!("{part}: {object}\n  damage: {damage}\n  lost: {lost}\n  {remedy}: {done}\n")
+    });
+    lines.collect()
+}
+
 impl Finding {
     fn names_table(&self, table: &str) -> bool {
         self.says(&format!("table \"{table}\""))

@@ -5,7 +5,7 @@
 //! (`path_component`), and links below the root are not followed: nothing is written outside the root.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use chrono::DateTime;
 use seislake_model::{SourceId, path_component};
 use seislake_mseed::Record;
+use seislake_streams::replace::begin_file;
 
 use super::{partial_of, put_in_place};
 
@@ -78,18 +79,15 @@ impl Archive {
             refuse_links(&self.root, &path)?;
             let full = self.root.join(&path);
             let partial = partial_of(&full);
-            refuse_links(&self.root, partial.strip_prefix(&self.root).unwrap_or(&partial))?;
             if let Some(folder) = full.parent() {
                 self.make(folder).with_context(|| named(folder))?;
             }
-            let first = self.begun.insert(partial.clone(), full.clone()).is_none();
-            let mut options = OpenOptions::new();
-            if first {
-                options.write(true).create(true).truncate(true)
-            } else {
-                options.append(true)
+            let file = match self.begun.contains_key(&partial) {
+                true => File::options().append(true).open(&partial),
+                false => begin_file(&partial),
             };
-            let file = options.open(&partial).with_context(|| named(&full))?;
+            let file = file.with_context(|| named(&full))?;
+            self.begun.insert(partial, full);
             self.open = Some((path, BufWriter::new(file)));
         }
         let Some((path, file)) = &mut self.open else { return Ok(()) };
@@ -222,6 +220,10 @@ mod tests {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(elsewhere.join("file"), &file).unwrap();
         assert!(archive.append(path_of(&id, 1_199_145_600_000_000_000), b"record").is_err());
+        // A link that waits for the file under way is replaced, not followed.
+        let path = path_of(&id, 1_199_232_000_000_000_000);
+        std::os::unix::fs::symlink(elsewhere.join("partial"), partial_of(&root.join(&path))).unwrap();
+        archive.append(path, b"record").unwrap();
         drop(archive);
         assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     }

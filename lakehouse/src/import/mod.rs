@@ -2,30 +2,32 @@
 
 mod reasons;
 mod responses;
+mod stations;
+mod words;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use datafusion::arrow::array::AsArray;
-use futures::{StreamExt, TryStreamExt, stream};
-use seislake_model::{CatalogueEvent, ErrorKind, Inventory};
+use futures::{StreamExt, stream};
+use seislake_model::{CatalogueEvent, ErrorKind};
 use seislake_seismo::pick::PickSettings;
 use seislake_streams::gate::{IngestReport, Offer};
 use seislake_streams::runtime::Mark;
 use seislake_streams::source::files::{FileStream, Plan};
 use seislake_streams::source::sequence::FileSequence;
-use seislake_tables::{listed, segments};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use self::reasons::{declared_twice, overlaps, reasons, seams};
-use self::responses::unused_responses;
-pub use self::responses::{UnusedResponse, describe};
+pub use self::responses::UnusedResponse;
+use self::responses::{describe, unused_responses};
+pub use self::stations::{named_after_waveforms, read_inventory};
+pub use self::words::{describe_damage, nothing_read};
+use crate::Engine;
 use crate::home::Purpose;
 use crate::settings::Settings;
-use crate::{Engine, Lakehouse};
 
 /// Bytes of records handed to the gate at once.
 pub const BATCH_BYTES: usize = 8 << 20;
@@ -95,6 +97,7 @@ impl Report {
         self.accepted_records = ingested.accepted;
         self.accepted_samples = ingested.samples;
         self.duplicate_records = ingested.duplicates;
+        self.peak_memory_bytes = peak_memory_bytes();
         self.elapsed_s = elapsed.as_secs_f64();
         self.samples_per_s = self.accepted_samples as f64 / self.elapsed_s;
         for (name, table) in [
@@ -129,6 +132,14 @@ impl Report {
     }
 }
 
+/// Largest resident memory of this process so far.
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// What a home held before an import.
 #[derive(Debug)]
 pub struct Before {
@@ -157,6 +168,36 @@ impl Before {
     }
 }
 
+/// Messages between the stages of an engine, counted from a moment on.
+#[derive(Debug)]
+pub struct Backlog<'a> {
+    engine: &'a Engine,
+    /// Messages that were done before.
+    done_before: u64,
+}
+
+impl<'a> Backlog<'a> {
+    /// From now on.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub fn of(engine: &'a Engine) -> anyhow::Result<Self> {
+        let (done_before, _) = Self { engine, done_before: 0 }.count()?;
+        Ok(Self { engine, done_before })
+    }
+
+    /// Messages that were done since, and those that wait.
+    ///
+    /// # Errors
+    /// A log that cannot be read.
+    pub fn count(&self) -> anyhow::Result<(u64, u64)> {
+        let lags = self.engine.pipeline.lags()?;
+        let done: u64 = lags.iter().map(|lag| lag.next).sum();
+        let waiting = lags.iter().map(|lag| lag.end.saturating_sub(lag.next)).sum();
+        Ok((done.saturating_sub(self.done_before), waiting))
+    }
+}
+
 /// Why the work failed: where the pipeline has stopped, its own cause, not that somebody waited for it in vain.
 pub async fn cause(engine: &Engine, error: anyhow::Error) -> anyhow::Error {
     let stopped = |error: &seislake_streams::Error| error.kind == ErrorKind::Unavailable;
@@ -164,32 +205,6 @@ pub async fn cause(engine: &Engine, error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     tokio::time::timeout(CAUSE_WITHIN, engine.pipeline.failed()).await.map_or(error, Into::into)
-}
-
-/// Gives stations that are listed without a network those of the waveforms at hand: of the files to be imported, and of
-/// the home. Those that neither know are left out.
-///
-/// `networks` are those of the files, by station code. Returns the stations, and the codes that are left out.
-///
-/// # Errors
-/// A lake that cannot be read.
-pub async fn named_after_waveforms(
-    mut stations: Inventory,
-    mut networks: BTreeMap<String, BTreeSet<String>>,
-    lakehouse: &Lakehouse,
-) -> anyhow::Result<(Inventory, Vec<String>)> {
-    let columns = listed(&[segments::names::station, segments::names::network]);
-    let sql = format!("SELECT DISTINCT {columns} FROM {}", segments::TABLE);
-    let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
-    while let Some(batch) = batches.try_next().await? {
-        let (codes, names) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
-        for (code, network) in codes.iter().flatten().zip(names.iter().flatten()) {
-            networks.entry(code.to_owned()).or_default().insert(network.to_owned());
-        }
-    }
-    let unknown = stations
-        .name_networks(|code| networks.get(code).into_iter().flatten().cloned().collect::<Vec<String>>());
-    Ok((stations, unknown))
 }
 
 /// Reads on a thread of its own, checks the next records while the last ones are appended: files, gate and stages work

@@ -76,7 +76,7 @@ fn problem(inventory: &Inventory, source_id: &SourceId, time: Timestamp, rate_hz
 }
 
 /// One line for each reason.
-pub fn describe(unused: &[UnusedResponse]) -> String {
+pub(super) fn describe(unused: &[UnusedResponse]) -> String {
     let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for UnusedResponse { source_id, reason } in unused {
         by_reason.entry(reason).or_default().push(source_id);

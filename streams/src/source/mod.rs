@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod files;
+pub mod inspect;
 pub mod packed;
 mod reader;
 pub mod regular;

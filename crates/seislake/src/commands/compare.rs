@@ -3,19 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use seislake_lakehouse::reference::{Answer, compare_with, read_reference};
 use seislake_model::Timestamp;
-use std::fmt::Write;
-
-use anyhow::{Context, bail};
-use seislake_model::CatalogueEvent;
-use seislake_seismo::compare::{Common, CompareSettings, Comparison, Distribution, compare, keep_common};
-use seislake_streams::source::packed::documents;
-use serde::Serialize;
+use seislake_seismo::compare::CompareSettings;
 
 use crate::arguments::HomeArgs;
-use crate::terminal::{print_result, tell};
-use seislake_lakehouse::Lakehouse;
-use seislake_lakehouse::settings::Settings;
+use crate::terminal::{print_json, print_result, tell};
 
 #[derive(Debug, Args)]
 #[command(
@@ -45,113 +38,19 @@ pub(crate) struct CompareArgs {
 }
 
 pub(crate) async fn run(args: CompareArgs) -> anyhow::Result<()> {
-    let settings = Settings::load(args.home.config.as_deref())?;
-    let name = args.reference.display().to_string();
-    let mut found = documents(&args.reference).with_context(|| format!("cannot read \"{name}\""))?;
-    let bytes = match (found.pop(), found.pop()) {
-        (Some((_, bytes)), None) => bytes,
-        _ => bail!("\"{name}\" is an archive of no or several files; give one catalogue"),
-    };
-    let reference = seislake_exchange::catalogue_text::read_catalogue(&name, &bytes)
-        .with_context(|| format!("cannot read a catalogue from \"{name}\""))?;
+    let reference = read_reference(&args.reference)?;
     for problem in &reference.problems {
-        tell(&format!("{name}, line {}: {}", problem.line, problem.reason));
+        tell(&format!("{}, line {}: {}", args.reference.display(), problem.line, problem.reason));
     }
-    let within = |event: &CatalogueEvent| {
-        args.from.is_none_or(|from| event.origin_time >= from)
-            && args.to.is_none_or(|to| event.origin_time < to)
-    };
-    let told = (args.from, args.to);
-    let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
-    let mut catalogue = lakehouse.catalogue().await?;
-    catalogue.retain(|event| within(event));
-    let mut reference: Vec<CatalogueEvent> = reference.value.into_iter().filter(within).collect();
+    let lakehouse = args.home.open_for_reading().await?;
     let tolerances = CompareSettings {
         time_tolerance_s: args.time_tolerance_s,
         distance_tolerance_km: args.distance_tolerance_km,
     };
-    let recorded = lakehouse.recorded_time().await?;
-    let common = keep_common(&mut reference, &mut catalogue, recorded, told, args.time_tolerance_s);
-    let comparison = compare(&reference, &catalogue, tolerances);
+    let answer = compare_with(&lakehouse, reference.value, (args.from, args.to), tolerances).await?;
     if args.json {
-        let answer = Answer { common, comparison };
-        return print_result(&format!("{}\n", serde_json::to_string(&answer)?));
+        return print_json(&answer);
     }
-    print_result(&format!("{}{}", describe_common(&common), describe(&comparison)))
-}
-
-/// What `--json` prints.
-#[derive(Debug, Serialize)]
-struct Answer {
-    /// Which time was compared.
-    common: Common,
-    #[serde(flatten)]
-    comparison: Comparison,
-}
-
-/// The time that was compared, and what of both catalogues was not.
-fn describe_common(common: &Common) -> String {
-    let mut text = match (common.from, common.to) {
-        (Some(from), Some(to)) => format!("compared from {from} to {to}, the time that both cover\n"),
-        _ => "there is no time that both the recordings of this home and the reference cover\n".to_owned(),
-    };
-    let outside = (common.reference_outside, common.catalogue_outside);
-    if outside != (0, 0) {
-        let _ = writeln!(
-            text,
-            "not compared: {} events of the reference and {} of the catalogue outside that time",
-            outside.0, outside.1
-        );
-    }
-    if common.reference_other > 0 {
-        let count = common.reference_other;
-        let _ = writeln!(
-            text,
-            "not compared: {count} events of the reference that are said to be no earthquakes, or were rejected"
-        );
-    }
-    text
-}
-
-/// The comparison for reading.
-pub(crate) fn describe(comparison: &Comparison) -> String {
-    let mut text = String::new();
-    let percent =
-        |share: Option<f64>| share.map_or("-".to_owned(), |share| format!("{:.1} %", share * 100.0));
-    let _ = writeln!(
-        text,
-        "matched {} of {} reference events (recall {}), {} in the catalogue (precision {})",
-        comparison.matched,
-        comparison.reference_count,
-        percent(comparison.recall),
-        comparison.catalogue_count,
-        percent(comparison.precision)
-    );
-    for (name, unit, distribution) in [
-        ("origin time", "s", &comparison.origin_time_s),
-        ("epicentre", "km", &comparison.epicentre_km),
-        ("depth", "km", &comparison.depth_km),
-        ("magnitude", "", &comparison.magnitude),
-    ] {
-        let Distribution { median: Some(median), p90: Some(p90), .. } = distribution else { continue };
-        let _ = writeln!(text, "  {name:<12} median {median:.3} {unit}, 90 % within {p90:.3} {unit}");
-    }
-    for (title, events) in [("missed", &comparison.missed), ("extra", &comparison.extra)] {
-        for event in events {
-            let _ = writeln!(text, "  {title:<7} {}", line(event));
-        }
-    }
-    text
-}
-
-/// One event on one line.
-pub(crate) fn line(event: &CatalogueEvent) -> String {
-    format!(
-        "{}  {:8.4} {:9.4}  {:>6} km  {}",
-        event.origin_time,
-        event.latitude,
-        event.longitude,
-        event.depth_km.map_or("-".into(), |depth| format!("{depth:.1}")),
-        event.magnitude.map_or("M -".into(), |magnitude| format!("M {magnitude:.1}")),
-    )
+    let Answer { common, comparison } = answer;
+    print_result(&format!("{common}{comparison}"))
 }

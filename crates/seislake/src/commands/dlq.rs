@@ -1,8 +1,7 @@
 //! `seislake dlq list|show`: what could not be used, and why.
 
 use clap::{Args, Subcommand};
-use seislake_tables::dead_letters::{TABLE, names};
-use seislake_tables::listed;
+use seislake_lakehouse::dead_letters;
 
 use crate::arguments::HomeArgs;
 use crate::commands::query::{self, QueryArgs, QueryFormat};
@@ -41,23 +40,8 @@ pub(crate) enum DlqAction {
 
 pub(crate) async fn run(args: DlqArgs) -> anyhow::Result<()> {
     let (home, json, sql) = match args.action {
-        DlqAction::List { home, json } => {
-            let columns = listed(&[names::stage, names::reason]);
-            let sql = format!(
-                "SELECT {columns}, count(*) AS letters FROM {TABLE} GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
-            );
-            (home, json, sql)
-        }
-        DlqAction::Show { home, limit, json } => {
-            let columns =
-                [names::topic, names::partition, names::offset, names::stage, names::origin, names::reason];
-            let sql = format!(
-                "SELECT {} FROM {TABLE} ORDER BY {} DESC LIMIT {limit}",
-                listed(&columns),
-                listed(&[names::offset])
-            );
-            (home, json, sql)
-        }
+        DlqAction::List { home, json } => (home, json, dead_letters::count_by_reason()),
+        DlqAction::Show { home, limit, json } => (home, json, dead_letters::newest(limit)),
     };
     let format = if json { QueryFormat::Json } else { QueryFormat::Table };
     query::run(QueryArgs { home, format, vertical: false, timeout_s: None, sql }).await

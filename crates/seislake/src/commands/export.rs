@@ -3,33 +3,28 @@
 //! Waveforms come from the tables, sample for sample, beside a running server too; the original records (`raw`), and the
 //! texts of log channels, from the warehouse where they are kept there, else from the log.
 
-mod originals;
-mod output;
-
-use std::path::PathBuf;
-
-use clap::{Args, ValueEnum};
-use seislake_model::Timestamp;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use futures::{Stream, TryStreamExt};
+use clap::{Args, ValueEnum};
+use futures::TryStreamExt;
 use indicatif::{HumanBytes, ProgressBar};
-use output::{Content, Output, is_begun_beside};
-use seislake_api::{ApiError, RecordBlock, RecordFormat};
+use seislake_api::{RecordFormat, channels_of, records, text_in_format, text_records};
 use seislake_exchange::catalogue_text::{GeoJsonMetadata, write_csv, write_geojson};
-use seislake_exchange::quakeml::{self, Bulletin};
-use seislake_exchange::stationxml;
-use seislake_model::{Clock, SourceId};
+use seislake_exchange::{quakeml, stationxml};
+use seislake_lakehouse::Lakehouse;
+use seislake_lakehouse::clock::SystemClock;
+use seislake_lakehouse::export::{LostOriginals, Output, Selection, is_begun_beside, sds, write_records};
+use seislake_lakehouse::originals::Originals;
+use seislake_model::{Clock, SourceId, Timestamp};
 
 use crate::arguments::HomeArgs;
+use crate::doors::place_of;
 use crate::interruption::{DROPPED_WITHIN, aside_or_interrupted};
-use crate::server::SystemClock;
-use crate::terminal::{tell, written_progress};
-use seislake_lakehouse::Lakehouse;
-use seislake_lakehouse::export::sds;
-use seislake_lakehouse::settings::Settings;
+use crate::terminal::{StandardOutput, tell, written_progress};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportFormat {
@@ -76,10 +71,16 @@ pub(crate) struct ExportArgs {
     pub(crate) output: Option<PathBuf>,
 }
 
+impl ExportArgs {
+    /// Where it goes, unless that is standard output.
+    fn file(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+}
+
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
-    let is_begun_beside = is_begun_beside(args.output.as_deref());
-    let (left, patience) = match &args.output {
-        Some(path) if is_begun_beside => {
+    let (left, patience) = match args.file() {
+        Some(path) if is_begun_beside(path) => {
             // A file takes what is written to it: the one under way is removed then.
             (format!("what was begun was removed, \"{}\" is as it was before", path.display()), Duration::MAX)
         }
@@ -120,20 +121,115 @@ impl Written {
 }
 
 async fn export(args: &ExportArgs) -> anyhow::Result<()> {
-    let settings = Settings::load(args.home.config.as_deref())?;
-    let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
+    let lakehouse = args.home.open_for_reading().await?;
     match args.format {
-        ExportFormat::Sds => archive(args, &lakehouse).await,
-        ExportFormat::Mseed => one_file(args, &lakehouse, RecordFormat::MiniSeed2).await,
-        ExportFormat::Mseed3 => one_file(args, &lakehouse, RecordFormat::MiniSeed3).await,
-        ExportFormat::Raw => raw(args, &lakehouse).await,
+        ExportFormat::Sds => {
+            let folder = args.output.as_deref().context("--format sds needs --output DIRECTORY")?;
+            let mut archive = sds::Archive::new(folder);
+            let put = |source_id: &SourceId, record: &[u8]| archive.put(source_id, record);
+            let written = waveforms(args, &lakehouse, RecordFormat::MiniSeed2, put).await?;
+            let file_count = archive.finish()?;
+            written.tell(args, &format!("{file_count} files with {} records", written.record_count));
+            Ok(())
+        }
+        ExportFormat::Mseed => one_file(args, &lakehouse, Some(RecordFormat::MiniSeed2)).await,
+        ExportFormat::Mseed3 => one_file(args, &lakehouse, Some(RecordFormat::MiniSeed3)).await,
+        ExportFormat::Raw => one_file(args, &lakehouse, None).await,
         ExportFormat::Stationxml | ExportFormat::Quakeml | ExportFormat::Csv | ExportFormat::Geojson => {
-            let mut out = Output::open(args.output.as_deref(), Content::Text)?;
+            let mut out = args.file().map_or_else(|| Ok(Output::to(StandardOutput::new())), Output::open)?;
             let text = document(args, &lakehouse).await?;
             out.write_all(text.as_bytes()).context("cannot write the export")?;
             out.finish()
         }
     }
+}
+
+/// Records in a format, or as they came; one after the other.
+async fn one_file(
+    args: &ExportArgs,
+    lakehouse: &Lakehouse,
+    format: Option<RecordFormat>,
+) -> anyhow::Result<()> {
+    let mut out = match args.file() {
+        Some(path) => Output::open(path)?,
+        None if io::stdout().is_terminal() => {
+            bail!("records are not for a terminal: give --output FILE, or write them into a file or program")
+        }
+        None => Output::to(StandardOutput::new()),
+    };
+    let mut put = |record: &[u8]| out.write_all(record).context("cannot write the export");
+    let written = match format {
+        Some(format) => waveforms(args, lakehouse, format, |_, record| put(record)).await?,
+        None => originals(args, lakehouse, put).await?,
+    };
+    // An export that found nothing is an error: a misspelt source would go unnoticed.
+    if written.record_count == 0 {
+        let source = args.source.as_ref().map_or_else(String::new, |source| format!(" of \"{source}\""));
+        let time = if args.from.or(args.to).is_some() { " in this time" } else { "" };
+        bail!("the home holds no records{source}{time}; the export is empty")
+    }
+    out.finish()?;
+    written.tell(args, &format!("{} records", written.record_count));
+    Ok(())
+}
+
+async fn originals(
+    args: &ExportArgs,
+    lakehouse: &Lakehouse,
+    mut put: impl FnMut(&[u8]) -> anyhow::Result<()> + Send,
+) -> anyhow::Result<Written> {
+    let mut written = Written::new();
+    let write = |record: &[u8]| {
+        written.add(record);
+        put(record)
+    };
+    let takes = channels_of(args.source.as_deref())?;
+    let selection = Selection { from: args.from, to: args.to, source: args.source.as_deref() };
+    let originals = Originals::of_home(lakehouse, &args.home.home);
+    let LostOriginals { count, first } = write_records(lakehouse, originals, selection, takes, write).await?;
+    if let Some(error) = first {
+        tell(&format!("{count} original records are not in this export, the first: {error:#}"));
+    }
+    Ok(written)
+}
+
+/// Records made of the samples of the tables, at one snapshot; then the text records of log channels, as they came where
+/// they are of the generation asked for, else packed anew. Texts that cannot be reached, because a running server holds
+/// the log or they are damaged, are left out, and the operator is told. `--from` is included, `--to` is not.
+async fn waveforms(
+    args: &ExportArgs,
+    lakehouse: &Lakehouse,
+    format: RecordFormat,
+    mut put: impl FnMut(&SourceId, &[u8]) -> anyhow::Result<()> + Send,
+) -> anyhow::Result<Written> {
+    let mut written = Written::new();
+    let mut write = |source_id: &SourceId, record: &[u8]| {
+        written.add(record);
+        put(source_id, record)
+    };
+    let (source, window) = (args.source.as_deref(), (args.from, args.to));
+    let session = lakehouse.pinned_session().await?;
+    let mut blocks = pin!(records(session, None, source, window, format).await?);
+    while let Some(block) = blocks.try_next().await? {
+        block.records.iter().try_for_each(|record| write(&block.source_id, record))?;
+    }
+    let session = lakehouse.session()?;
+    let mut texts = pin!(text_records(&session, source, window).await?);
+    let (mut originals, mut lost) =
+        (Originals::of_home(lakehouse, &args.home.home), LostOriginals::default());
+    while let Some(found) = texts.try_next().await? {
+        for text in found {
+            let read = originals.read_of(&text.source_id, place_of(&text)).await;
+            match read.map_err(Into::into).and_then(|original| Ok(text_in_format(&original, format)?)) {
+                Ok(records) => records.iter().try_for_each(|record| write(&text.source_id, record))?,
+                Err(error) => lost.add(error),
+            }
+        }
+    }
+    if let Some(error) = lost.first {
+        tell(&format!("{} text records of log channels are not in this export: {error:#}", lost.count));
+    }
+    Ok(written)
 }
 
 /// Stations or events.
@@ -149,108 +245,22 @@ async fn document(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<St
         }
         return Ok(stationxml::write(&inventory, stationxml::Level::Response, SystemClock.now()));
     }
-    let bulletin = bulletin(args, lakehouse).await?;
+    // `--from` is included, `--to` is not.
+    let last = args.to.map(|to| to.add_nanos(-1));
+    let bulletin = seislake_api::bulletin(&lakehouse.pinned_session().await?, args.from, last).await?;
     Ok(match args.format {
         ExportFormat::Csv => {
             write_csv(&bulletin.events.into_iter().map(|detail| detail.event).collect::<Vec<_>>())
         }
         ExportFormat::Geojson => {
-            let events: Vec<_> = bulletin
-                .events
-                .iter()
-                .map(|detail| {
-                    let preferred = &detail.event.preferred_origin_id;
-                    (&detail.event, detail.origins.iter().find(|origin| origin.origin_id == *preferred))
-                })
-                .collect();
+            let events = bulletin.events.iter().map(|detail| (&detail.event, detail.preferred_origin()));
             let metadata = GeoJsonMetadata {
                 generated_at: SystemClock.now(),
                 url: String::new(),
                 title: "Seislake events".to_owned(),
             };
-            write_geojson(&events, &metadata)
+            write_geojson(&events.collect::<Vec<_>>(), &metadata)
         }
         _ => quakeml::write(&bulletin),
     })
-}
-
-async fn archive(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<()> {
-    let folder = args.output.as_deref().context("--format sds needs --output DIRECTORY")?;
-    let (mut archive, mut written) = (sds::Archive::new(folder), Written::new());
-    let mut blocks = std::pin::pin!(waveforms(args, lakehouse, RecordFormat::MiniSeed2).await?);
-    while let Some(block) = blocks.try_next().await? {
-        for record in &block.records {
-            archive.put(&block.source_id, record)?;
-            written.add(record);
-        }
-    }
-    let write = |source_id: &SourceId, record: &[u8]| {
-        written.add(record);
-        archive.put(source_id, record)
-    };
-    originals::texts(args, lakehouse, RecordFormat::MiniSeed2, write).await?;
-    let file_count = archive.finish()?;
-    written.tell(args, &format!("{file_count} files with {} records", written.record_count));
-    Ok(())
-}
-
-async fn raw(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<()> {
-    let (mut out, mut written) = (Output::open(args.output.as_deref(), Content::Binary)?, Written::new());
-    let write = |record: &[u8]| {
-        written.add(record);
-        out.write_all(record).context("cannot write the export")
-    };
-    originals::records(args, lakehouse, write).await?;
-    refuse_nothing(args, written.record_count)?;
-    out.finish()?;
-    written.tell(args, &format!("{} records", written.record_count));
-    Ok(())
-}
-
-/// `--from` is included, `--to` is not.
-async fn bulletin(args: &ExportArgs, lakehouse: &Lakehouse) -> anyhow::Result<Bulletin> {
-    let last = args.to.map(|to| to.add_nanos(-1));
-    Ok(seislake_api::bulletin(&lakehouse.pinned_session().await?, args.from, last).await?)
-}
-
-/// Records made of the samples of the tables, at one snapshot. `--from` is included, `--to` is not.
-async fn waveforms<'a>(
-    args: &'a ExportArgs,
-    lakehouse: &'a Lakehouse,
-    format: RecordFormat,
-) -> anyhow::Result<impl Stream<Item = Result<RecordBlock, ApiError>> + Send + use<'a>> {
-    let session = lakehouse.pinned_session().await?;
-    let window = (args.from, args.to);
-    Ok(seislake_api::records(session, None, args.source.as_deref(), window, format).await?)
-}
-
-/// The samples, then the texts.
-async fn one_file(args: &ExportArgs, lakehouse: &Lakehouse, format: RecordFormat) -> anyhow::Result<()> {
-    let (mut out, mut written) = (Output::open(args.output.as_deref(), Content::Binary)?, Written::new());
-    let mut blocks = std::pin::pin!(waveforms(args, lakehouse, format).await?);
-    while let Some(block) = blocks.try_next().await? {
-        for record in &block.records {
-            written.add(record);
-            out.write_all(record).context("cannot write the export")?;
-        }
-    }
-    let write = |_: &SourceId, record: &[u8]| {
-        written.add(record);
-        out.write_all(record).context("cannot write the export")
-    };
-    originals::texts(args, lakehouse, format, write).await?;
-    refuse_nothing(args, written.record_count)?;
-    out.finish()?;
-    written.tell(args, &format!("{} records", written.record_count));
-    Ok(())
-}
-
-/// An export that found nothing is an error: a misspelt source would go unnoticed.
-fn refuse_nothing(args: &ExportArgs, record_count: usize) -> anyhow::Result<()> {
-    if record_count > 0 {
-        return Ok(());
-    }
-    let source = args.source.as_ref().map_or_else(String::new, |source| format!(" of \"{source}\""));
-    let time = if args.from.or(args.to).is_some() { " in this time" } else { "" };
-    bail!("the home holds no records{source}{time}; the export is empty")
 }

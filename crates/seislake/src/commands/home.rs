@@ -2,7 +2,6 @@
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use seislake_lakehouse::Settings;
 use seislake_lakehouse::damage::{self, Finding};
 
 use crate::arguments::HomeArgs;
@@ -33,7 +32,7 @@ pub(crate) enum DamageAction {
 }
 
 pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
-    let settings = Settings::load(args.home.config.as_deref())?;
+    let settings = args.home.settings()?;
     let path = &args.home.home;
     if !path.is_dir() {
         bail!("there is no home \"{}\"", path.display());
@@ -69,19 +68,13 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
 }
 
 fn text(findings: &[Finding], action: DamageAction, json: bool) -> anyhow::Result<String> {
-    if json {
-        return Ok(format!("{}\n", serde_json::to_string(findings)?));
-    }
-    if findings.is_empty() {
-        return Ok("nothing is damaged\n".to_owned());
-    }
-    let verb = match action {
+    let when = match action {
         DamageAction::Check => "repair",
         DamageAction::Repair => "mended",
     };
-    let lines = findings.iter().map(|found| {
-        let Finding { part, object, damage, lost, remedy } = found;
-        format!("{part}: {object}\n  damage: {damage}\n  lost: {lost}\n  {verb}: {remedy}\n")
-    });
-    Ok(lines.collect())
+    if json {
+        Ok(format!("{}\n", serde_json::to_string(findings)?))
+    } else {
+        Ok(damage::describe(findings, when))
+    }
 }

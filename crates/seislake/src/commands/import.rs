@@ -6,29 +6,25 @@
 //! A run that is killed is continued by running it again: the gate knows what the log holds. Each phase has a bar of its
 //! own: headers by bytes, records by bytes, stages by messages, and the last commits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum};
-use seislake_exchange::known_formats::{Format, HEAD_BYTES, recognise};
-use seislake_exchange::{ElevationUnit, read_stations};
-use seislake_model::Inventory;
-use seislake_streams::runtime::Lag;
-use seislake_streams::source::files::{DamagedFile, FileSettings, Plan, Progress, plan};
-use seislake_streams::source::packed::{documents, members};
+use seislake_exchange::ElevationUnit;
+use seislake_exchange::known_formats::recognise;
+use seislake_lakehouse::engine::{Engine, Workload};
+use seislake_lakehouse::home::{Home, Purpose};
+use seislake_lakehouse::import::{self, Backlog, Before, Report};
+use seislake_lakehouse::velocity_model;
+use seislake_streams::source::files::{FileSettings, Plan, Progress, plan};
 
 use crate::arguments::HomeArgs;
 use crate::interruption::{
     self, DROPPED_WITHIN, Interrupted, aside_or_interrupted, asked_to_stop, or_interrupted,
 };
-use crate::terminal::{bytes_progress, messages_progress, print_result, spinner, tell};
-use seislake_lakehouse::engine::{Engine, Workload};
-use seislake_lakehouse::home::{Home, Purpose};
-use seislake_lakehouse::import::{self, Before, Report};
-use seislake_lakehouse::settings::Settings;
-use seislake_lakehouse::velocity_model;
+use crate::terminal::{bytes_progress, messages_progress, print_json, print_result, spinner, tell};
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ElevationUnitArg {
@@ -88,8 +84,6 @@ fn parse_shard(text: &str) -> Result<(u32, u32), String> {
 
 /// How often the bar of the stages moves.
 const LAGS_EVERY: Duration = Duration::from_millis(250);
-/// Damaged files that are named; the others are counted.
-const DAMAGED_FILES_NAMED: usize = 10;
 
 /// What is said of an import that was cut short while it looked at what it was given.
 const BEFORE_A_RECORD: &str = "the import was interrupted before it read a record";
@@ -97,10 +91,16 @@ const BEFORE_A_RECORD: &str = "the import was interrupted before it read a recor
 pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     interruption::listen();
     let begin = std::time::Instant::now();
-    let settings = Settings::load(args.home.config.as_deref())?;
+    let settings = args.home.settings()?;
     let args = Arc::new(args);
     let named = Arc::clone(&args);
-    let inventory = async move { read_inventory(&named) };
+    let inventory = async move {
+        let unit = named.elevation_unit.map(|unit| match unit {
+            ElevationUnitArg::M => ElevationUnit::Metres,
+            ElevationUnitArg::Km => ElevationUnit::Kilometres,
+        });
+        import::read_inventory(&named.stations, unit, named.network.as_deref(), tell)
+    };
     let mut stations = aside_or_interrupted(inventory, DROPPED_WITHIN, BEFORE_A_RECORD.to_owned()).await?;
     for path in &args.paths {
         if !path.exists() {
@@ -136,14 +136,17 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         }
         let planned = scan(args.paths.clone(), file_settings).await?;
         if let Some(stations) = nameless {
-            engine.add_stations(named_after_waveforms(stations, &planned, &engine).await?).await?;
+            let (networks, lakehouse) = (planned.networks.clone(), &engine.lakehouse);
+            engine
+                .add_stations(import::named_after_waveforms(stations, networks, lakehouse, tell).await?)
+                .await?;
         }
         anyhow::Ok((engine, planned))
     };
     let (engine, planned) = or_interrupted(begun, || BEFORE_A_RECORD.to_owned()).await?;
-    let nothing_read = nothing_read(&planned, &args);
+    let nothing_read = if args.paths.is_empty() { None } else { import::nothing_read(&planned) };
     let before = Before::of(&engine, purpose, changes).await?;
-    warn_of_damage(&planned.damaged_files, &args);
+    import::describe_damage(&planned.damaged_files, &args.home.home).iter().for_each(|line| tell(line));
     let mut report = Report::of(&planned);
     // New stations or a new model end no stream: a live one goes on.
     let has_records = planned.record_count > 0;
@@ -172,14 +175,9 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         }
     };
     engine.stop().await?;
-    report.peak_memory_bytes = peak_memory_bytes();
     report.complete(&engine, &settings, &before, ingested, begin.elapsed()).await?;
     engine.close().await;
-    if args.json {
-        print_result(&format!("{}\n", serde_json::to_string(&report)?))?;
-    } else {
-        print_result(&describe(&report))?;
-    }
+    if args.json { print_json(&report) } else { print_result(&report.to_string()) }?;
     nothing_read.map_or(Ok(()), Err)
 }
 
@@ -187,16 +185,12 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
 async fn finish(engine: &Engine, has_records: bool) -> anyhow::Result<()> {
     let bar = messages_progress();
     bar.set_message("finding events");
-    // Messages that were done before this phase are none of its own.
-    let passed = |lags: &[Lag]| lags.iter().map(|lag| lag.next).sum::<u64>();
-    let before = passed(&engine.pipeline.lags()?);
+    let backlog = Backlog::of(engine)?;
     let show = async {
         let mut ticks = tokio::time::interval(LAGS_EVERY);
         loop {
             ticks.tick().await;
-            let Ok(lags) = engine.pipeline.lags() else { continue };
-            let waiting: u64 = lags.iter().map(|lag| lag.end.saturating_sub(lag.next)).sum();
-            let done = passed(&lags).saturating_sub(before);
+            let Ok((done, waiting)) = backlog.count() else { continue };
             bar.set_length(done + waiting);
             bar.set_position(done);
             if waiting == 0 {
@@ -214,83 +208,6 @@ async fn finish(engine: &Engine, has_records: bool) -> anyhow::Result<()> {
     }
 }
 
-/// Why an import that was given paths read no record at all; `None` where it did.
-fn nothing_read(planned: &Plan, args: &ImportArgs) -> Option<anyhow::Error> {
-    if planned.record_count > 0 || args.paths.is_empty() {
-        return None;
-    }
-    let reason = match planned.damaged_files.first() {
-        Some(file) => format!("the first of {} files: {}", planned.damaged_files.len(), file.reason),
-        None => match planned.skipped_files.first() {
-            Some(path) => match recognised(path) {
-                Some(format) => format!("\"{}\": {format}", path.display()),
-                None => format!("{} files hold none", planned.skipped_files.len()),
-            },
-            None => "there are no files".to_owned(),
-        },
-    };
-    Some(anyhow!("no miniSEED record was found: {reason}"))
-}
-
-/// What a file is, by its first bytes.
-fn recognised(path: &Path) -> Option<Format> {
-    recognise(&members(path).ok()?.first()?.head(HEAD_BYTES))
-}
-
-/// Gives stations without a network those of the waveforms; the operator is told which are left out.
-async fn named_after_waveforms(
-    stations: Inventory,
-    planned: &Plan,
-    engine: &Engine,
-) -> anyhow::Result<Inventory> {
-    let (stations, unknown) =
-        import::named_after_waveforms(stations, planned.networks.clone(), &engine.lakehouse).await?;
-    let listed: Vec<String> = unknown.iter().take(STATIONS_NAMED).cloned().collect();
-    let more = if unknown.len() > listed.len() { ", …" } else { "" };
-    let words = "listed without a network code, and no waveform at hand names it: say --network CODE";
-    if stations.stations.is_empty() && stations.channels.is_empty() {
-        bail!("none of the stations can be used: {}{more} are {words}", listed.join(", "));
-    }
-    if !unknown.is_empty() {
-        let (count, codes) = (unknown.len(), listed.join(", "));
-        tell(&format!("{count} stations are left out ({codes}{more}): {words}"));
-    }
-    Ok(stations)
-}
-
-/// Stations that are named in a message; the others are counted.
-const STATIONS_NAMED: usize = 10;
-/// Problems of a station file that are told; the others are counted.
-const PROBLEMS_TOLD: usize = 20;
-
-/// All station files, merged.
-fn read_inventory(args: &ImportArgs) -> anyhow::Result<Inventory> {
-    let unit = args.elevation_unit.map(|unit| match unit {
-        ElevationUnitArg::M => ElevationUnit::Metres,
-        ElevationUnitArg::Km => ElevationUnit::Kilometres,
-    });
-    let mut inventory = Inventory::default();
-    for path in &args.stations {
-        let named = || format!("cannot read \"{}\"", path.display());
-        for (name, bytes) in documents(path).with_context(named)? {
-            let read = read_stations(&bytes, unit)
-                .with_context(|| format!("cannot read stations from \"{name}\""))?;
-            for problem in read.problems.iter().take(PROBLEMS_TOLD) {
-                tell(&format!("{name}, line {}: {}", problem.line, problem.reason));
-            }
-            let hidden = read.problems.len().saturating_sub(PROBLEMS_TOLD);
-            if hidden > 0 {
-                tell(&format!("{name}: {hidden} more problems"));
-            }
-            inventory.merge(read.value);
-        }
-    }
-    if let Some(network) = &args.network {
-        inventory.name_networks(|_| vec![network.clone()]);
-    }
-    Ok(inventory)
-}
-
 async fn scan(paths: Vec<PathBuf>, settings: FileSettings) -> anyhow::Result<Plan> {
     let bar = bytes_progress(0);
     bar.set_message("scanning headers");
@@ -304,60 +221,4 @@ async fn scan(paths: Vec<PathBuf>, settings: FileSettings) -> anyhow::Result<Pla
     .await?;
     bar.finish_and_clear();
     Ok(planned?)
-}
-
-/// Names the first damaged files and says where the rest stands.
-fn warn_of_damage(files: &[DamagedFile], args: &ImportArgs) {
-    for file in files.iter().take(DAMAGED_FILES_NAMED) {
-        let DamagedFile { name, record_count, problem_count, reason } = file;
-        tell(&match record_count {
-            0 => format!("\"{name}\" cannot be used: {reason}"),
-            _ => format!(
-                "\"{name}\" is damaged: good records {record_count}, problems {problem_count}, first: {reason}"
-            ),
-        });
-    }
-    let hidden = files.len().saturating_sub(DAMAGED_FILES_NAMED);
-    if !files.is_empty() {
-        let more = if hidden > 0 { format!("{hidden} more files are damaged; ") } else { String::new() };
-        let home = args.home.home.display();
-        tell(&format!("{more}`seislake dlq list --home {home}` counts what could not be used, and why"));
-    }
-}
-
-/// Largest resident memory of this process so far.
-fn peak_memory_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
-}
-
-fn describe(report: &Report) -> String {
-    let count = |name| report.rows.get(name).copied().unwrap_or(0);
-    let mut text = format!(
-        "{} files with {} records ({} could not be used, {} without records passed over) in {:.1} s\n\
-         {} records with {} samples added ({:.2} M samples/s), {} were there already, {} new dead letters\n\
-         the home holds {} packets, {} picks, {} events, {} dead letters\n",
-        report.files,
-        report.records,
-        report.refused_files,
-        report.skipped_files,
-        report.elapsed_s,
-        report.accepted_records,
-        report.accepted_samples,
-        report.samples_per_s / 1e6,
-        report.duplicate_records,
-        report.new_dead_letters,
-        count("packets"),
-        count("picks"),
-        count("events"),
-        count("dead_letters"),
-    );
-    for reason in &report.reasons {
-        text.push_str(reason);
-        text.push('\n');
-    }
-    text.push_str(&import::describe(&report.unused_responses));
-    text
 }

@@ -19,51 +19,38 @@ use std::future::Future;
 use anyhow::Context;
 use clap::Subcommand;
 
-use self::compare::CompareArgs;
-use self::config::ConfigArgs;
-use self::demo::DemoArgs;
-use self::dlq::DlqArgs;
-use self::export::ExportArgs;
-use self::home::DamageArgs;
-use self::import::ImportArgs;
-use self::inspect::InspectArgs;
-use self::maintain::MaintainArgs;
-use self::pages::{CompletionsArgs, ManArgs};
-use self::quality::QualityArgs;
-use self::query::QueryArgs;
-use self::serve::ServeArgs;
 use crate::interruption::{self, DROPPED_WITHIN, aside_or_interrupted, or_interrupted};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The whole system on a synthetic network, in one process.
-    Demo(DemoArgs),
+    Demo(demo::DemoArgs),
     /// Serve GraphQL, REST, FDSN, Iceberg REST and Flight SQL, and process what is ingested.
-    Serve(ServeArgs),
+    Serve(serve::ServeArgs),
     /// Import miniSEED files through the whole path; idempotent and resumable.
-    Import(ImportArgs),
+    Import(import::ImportArgs),
     /// What is in miniSEED or SEED files, and what is wrong with them.
-    Inspect(InspectArgs),
+    Inspect(inspect::InspectArgs),
     /// Ask the tables in SQL.
-    Query(QueryArgs),
+    Query(query::QueryArgs),
     /// Set the catalogue against a reference catalogue.
-    Compare(CompareArgs),
+    Compare(compare::CompareArgs),
     /// Write events, stations or waveforms in an exchange format.
-    Export(ExportArgs),
+    Export(export::ExportArgs),
     /// Dead letters: what could not be used, and why.
-    Dlq(DlqArgs),
+    Dlq(dlq::DlqArgs),
     /// Keep tables in shape: compact files, let old snapshots go, delete orphans.
-    Maintain(MaintainArgs),
+    Maintain(maintain::MaintainArgs),
     /// What of a home is damaged, and mending it.
-    Home(DamageArgs),
+    Home(home::DamageArgs),
     /// Quality of the recordings: continuity, latency, component ratios, levels, timing.
-    Quality(QualityArgs),
+    Quality(quality::QualityArgs),
     /// Show or check the configuration.
-    Config(ConfigArgs),
+    Config(config::ConfigArgs),
     /// What a shell needs to complete this command line.
-    Completions(CompletionsArgs),
+    Completions(pages::CompletionsArgs),
     /// The man pages: one of the whole and one of each command.
-    Man(ManArgs),
+    Man(pages::ManArgs),
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {

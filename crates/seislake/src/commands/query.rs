@@ -1,8 +1,5 @@
 //! `seislake query`: one SELECT over the tables of a home, beside a running server too.
 
-mod layout;
-
-use std::borrow::Cow;
 use std::io::{BufWriter, IsTerminal, Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,20 +7,18 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::csv::WriterBuilder;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::ipc::writer::StreamWriter;
 use datafusion::arrow::json;
 use datafusion::arrow::json::writer::JsonArray;
 use futures::TryStreamExt;
 use seislake_api::{Asker, QueryFailure, QueryLimits, QueryRuntime, QueryStream, TimeLimit};
-use seislake_query::Question;
+use seislake_query::{Question, layout};
 
 use crate::arguments::HomeArgs;
 use crate::server::query_limits;
 use crate::terminal::{StandardOutput, print_result, result_columns, tell};
 use seislake_lakehouse::Lakehouse;
-use seislake_lakehouse::settings::Settings;
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum QueryFormat {
@@ -70,6 +65,8 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 /// Where no --timeout-s is given: a year, which is never.
 const NO_LIMIT: Duration = Duration::from_secs(365 * 86_400);
 
+const CANNOT_BE_SHOWN: &str = "a column of this result cannot be shown";
+
 /// A statement on standard input may be so long.
 const STATEMENT_BYTES_MAX: u64 = 16 << 20;
 
@@ -77,7 +74,7 @@ pub(crate) async fn run(mut args: QueryArgs) -> anyhow::Result<()> {
     if args.sql == "-" {
         args.sql = statement_of_input()?;
     }
-    let settings = Settings::load(args.home.config.as_deref())?;
+    let settings = args.home.settings()?;
     let lakehouse = Lakehouse::open_for_reading(&args.home.home, &settings).await?;
     let limit = args.timeout_s.map_or(NO_LIMIT, Duration::from_secs_f64);
     let runtime = QueryRuntime::start(QueryLimits { time_max: limit, ..query_limits(&settings)? })?;
@@ -101,18 +98,12 @@ async fn print(stream: QueryStream, args: &QueryArgs) -> anyhow::Result<()> {
             print_for_reading(args, &schema, &all)
         }
         QueryFormat::Csv => {
-            let header: Vec<_> = schema.fields().iter().map(|field| csv_cell(field.name())).collect();
-            print_result(&format!("{}\n", header.join(",")))?;
+            print_result(&layout::csv_header(&schema))?;
             while let Some(batch) = batches.try_next().await? {
-                let mut bytes = Vec::new();
-                WriterBuilder::new()
-                    .with_header(false)
-                    .build(&mut bytes)
-                    .write(&flatten_lists(&batch)?)
-                    .context(
-                        "a column of this result cannot be written as CSV; use --format json or arrow",
-                    )?;
-                print_result(std::str::from_utf8(&bytes)?)?;
+                let rows = layout::csv_rows(&batch).context(
+                    "a column of this result cannot be written as CSV; use --format json or arrow",
+                )?;
+                print_result(std::str::from_utf8(&rows)?)?;
             }
             Ok(())
         }
@@ -158,10 +149,10 @@ fn statement_of_input() -> anyhow::Result<String> {
 
 fn print_for_reading(args: &QueryArgs, schema: &SchemaRef, batches: &[RecordBatch]) -> anyhow::Result<()> {
     if args.vertical {
-        return print_result(&layout::vertical(schema, batches)?);
+        return print_result(&layout::vertical(schema, batches).context(CANNOT_BE_SHOWN)?);
     }
     let width = result_columns();
-    print_result(&layout::table(schema, batches, width)?)?;
+    print_result(&layout::table(schema, batches, width).context(CANNOT_BE_SHOWN)?)?;
     if width.is_some_and(|width| !layout::fits(schema, width)) {
         tell("too many columns for this terminal: --vertical shows one value a line");
     }
@@ -176,36 +167,4 @@ fn sentence(failure: &QueryFailure, limit_s: f64) -> anyhow::Error {
         }
         other => anyhow::anyhow!("{other}"),
     }
-}
-
-/// Names of computed columns, such as `max(a, b)`, may hold commas and quotes.
-fn csv_cell(text: &str) -> Cow<'_, str> {
-    if text.contains([',', '"', '\n', '\r']) {
-        return format!("\"{}\"", text.replace('"', "\"\"")).into();
-    }
-    text.into()
-}
-
-/// CSV has no lists: list columns become their JSON-like text.
-fn flatten_lists(batch: &RecordBatch) -> anyhow::Result<RecordBatch> {
-    use datafusion::arrow::array::{ArrayRef, StringArray};
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
-    use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-
-    let options = FormatOptions::default();
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(batch.num_columns());
-    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        if !field.data_type().is_nested() {
-            fields.push(Arc::clone(field));
-            columns.push(Arc::clone(column));
-            continue;
-        }
-        let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
-        let text =
-            (0..column.len()).map(|row| (!column.is_null(row)).then(|| formatter.value(row).to_string()));
-        columns.push(Arc::new(text.collect::<StringArray>()));
-        fields.push(Arc::new(Field::new(field.name(), DataType::Utf8, true)));
-    }
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }

@@ -9,7 +9,6 @@ use crate::server::{Server, install_metrics, serve_until_stopped};
 use crate::terminal::tell;
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
-use seislake_lakehouse::settings::Settings;
 use seislake_lakehouse::velocity_model;
 
 #[derive(Debug, Args)]
@@ -29,7 +28,7 @@ pub(crate) struct ServeArgs {
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     interruption::listen();
-    let mut settings = Settings::load(args.home.config.as_deref())?;
+    let mut settings = args.home.settings()?;
     settings.set_addresses(args.http, args.flight)?;
     let home = Home::open(&args.home.home)?;
     home.remove_addresses();

@@ -2,17 +2,14 @@
 
 mod report;
 
-use std::fmt::Write;
-
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
-use seislake_lakehouse::quality_jobs::{self, Done, Progress};
-use seislake_lakehouse::{Lakehouse, Settings};
+use seislake_lakehouse::quality_jobs::{self, Progress};
 
 use self::report::QualityReportArgs;
 use crate::arguments::HomeArgs;
 use crate::interruption::{self, or_interrupted};
-use crate::terminal::{days_progress, print_result};
+use crate::terminal::{days_progress, print_json, print_result};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example: seislake quality update && seislake quality report --output ./quality")]
@@ -43,9 +40,8 @@ pub(crate) async fn run(args: QualityArgs) -> anyhow::Result<()> {
     interruption::listen();
     match args.action {
         QualityAction::Update { home, json } => {
-            let settings = Settings::load(home.config.as_deref())?;
             // The jobs are the only writers of their tables, and a commit is a compare and swap: no lock of the home.
-            let lakehouse = Lakehouse::open_beside(&home.home, &settings).await?;
+            let lakehouse = home.open_beside().await?;
             let session = lakehouse.session()?;
             let bar = Days(days_progress());
             let work = async { anyhow::Ok(quality_jobs::run(lakehouse.lake(), &session, &bar).await) };
@@ -55,7 +51,11 @@ pub(crate) async fn run(args: QualityArgs) -> anyhow::Result<()> {
                     .to_owned()
             })
             .await?;
-            print_result(&describe(&done, json)?)?;
+            if json {
+                print_json(&done)?;
+            } else {
+                print_result(&done.iter().map(|done| format!("{done}\n")).collect::<String>())?;
+            }
             failures.told()
         }
         QualityAction::Report(args) => {
@@ -82,19 +82,4 @@ impl Progress for Days {
     fn end(&self) {
         self.0.finish_and_clear();
     }
-}
-
-/// One line a table, or JSON.
-fn describe(done: &[Done], json: bool) -> anyhow::Result<String> {
-    if json {
-        return Ok(format!("{}\n", serde_json::to_string(done)?));
-    }
-    let mut text = String::new();
-    for job in done {
-        let _ = match job.days {
-            0 => writeln!(text, "{:<26} nothing new", job.table),
-            days => writeln!(text, "{:<26} {days} days, {} rows made anew", job.table, job.rows),
-        };
-    }
-    Ok(text)
 }

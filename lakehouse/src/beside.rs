@@ -7,20 +7,21 @@ use seislake_model::Clock;
 use seislake_streams::gate::{Gate, LiveSettings};
 use tokio::task::JoinHandle;
 
-use crate::server::SystemClock;
-use seislake_lakehouse::engine::Engine;
-use seislake_lakehouse::settings::Settings;
-use seislake_lakehouse::upkeep;
+use crate::clock::SystemClock;
+use crate::engine::Engine;
+use crate::settings::Settings;
+use crate::upkeep;
 
 /// How often live records are punctuated.
 const FOLLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The tasks; they end when they are stopped.
 #[derive(Debug)]
-pub(crate) struct Beside(Vec<JoinHandle<()>>);
+pub struct Beside(Vec<JoinHandle<()>>);
 
 impl Beside {
-    pub(crate) fn start(engine: &Engine, settings: &Settings) -> Self {
+    #[must_use]
+    pub fn start(engine: &Engine, settings: &Settings) -> Self {
         let follow = follow(Arc::clone(&engine.gate), Engine::live_settings(settings));
         let mut tasks = vec![tokio::spawn(follow)];
         if settings.upkeep.any() {
@@ -30,7 +31,7 @@ impl Beside {
         Self(tasks)
     }
 
-    pub(crate) async fn stop(self) {
+    pub async fn stop(self) {
         for task in self.0 {
             task.abort();
             // Either it was aborted or it ended: both are an end.
