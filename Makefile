@@ -7,9 +7,10 @@ CARGO ?= cargo
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
 
-check: ## format and lints
+check: ## format, lints and documentation
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --quiet
 
 test: ## all Rust tests
 	@command -v cargo-nextest > /dev/null || $(CARGO) install --locked cargo-nextest
@@ -36,8 +37,8 @@ bless: ## rewrite generated documents and golden files
 	BLESS=1 $(CARGO) nextest run --workspace
 
 demo: ## the whole system on a synthetic network
-	$(CARGO) run --release -- demo
+	$(CARGO) run --profile quick -- demo
 
 bench: ## numbers beside their peers
-	$(CARGO) build --release --bin seislake --bin seislake-bench
-	$(CARGO) run --release -p seislake-bench -- main
+	$(CARGO) build --release
+	$(CARGO) run --profile quick -p seislake-bench -- main --binary "$${CARGO_TARGET_DIR:-target}/release/seislake"

@@ -41,7 +41,7 @@ fn sources(manifest: &Path) -> String {
 }
 
 /// The files below a folder.
-fn files(folder: PathBuf) -> BTreeMap<PathBuf, String> {
+pub(crate) fn files(folder: PathBuf) -> BTreeMap<PathBuf, String> {
     let mut folders = vec![folder];
     let mut files = BTreeMap::new();
     while let Some(folder) = folders.pop() {

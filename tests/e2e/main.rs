@@ -5,6 +5,7 @@
 mod archive;
 mod bad_input;
 mod crash;
+mod dependencies;
 mod export;
 mod iceland;
 mod import;
