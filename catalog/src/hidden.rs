@@ -15,7 +15,7 @@ use object_store::path::Path;
 use seislake_model::Offsets;
 
 use crate::error::{Damage, Doing, Result};
-use crate::lake::{Hidden, Lake};
+use crate::lake::{HiddenStates, Lake};
 use crate::own;
 use crate::sink::offsets;
 use crate::sql_catalog::require_own;
@@ -147,8 +147,8 @@ fn rows(metadata: &TableMetadata) -> u64 {
 
 impl Lake {
     /// Looks once for states that the catalog does not know of, and warns of them.
-    pub(crate) async fn look_for_hidden(&self) -> Result<Hidden> {
-        let mut hidden = Hidden::new();
+    pub(crate) async fn look_for_hidden(&self) -> Result<HiddenStates> {
+        let mut hidden = HiddenStates::new();
         let warehouse = &self.catalog().warehouse().unremembered();
         for ident in self.definitions().iter().map(|table| table.ident()) {
             let current = self.load(&ident).await?;

@@ -14,7 +14,7 @@ use seislake_tables::{SortBy, TableDef, TableRow, channels, decode_checked, enco
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::rows::fitted;
-use crate::sink::{Change, Replaced, commit, write_files};
+use crate::sink::{Change, Replacement, commit, write_files};
 
 /// Attempts against other processes that add stations at the same time, and the pause after a lost one, times its number.
 const ATTEMPTS_MAX: u32 = 20;
@@ -91,7 +91,8 @@ impl Lake {
         let after = in_order(table, concat_batches(&table.arrow_schema(), &after).doing(what)?)?;
         let files = write_files(self, table, &[after]).await?;
         let none = Offsets::default();
-        let change = Change { table, files, replaced: Replaced::Everything(of), covered: &none, seen: &none };
+        let change =
+            Change { table, files, replaced: Replacement::Everything(of), covered: &none, seen: &none };
         commit(self, change).await.map(drop)
     }
 

@@ -19,7 +19,7 @@ use crate::settings::{LakeSettings, RetentionSettings, WriteSettings};
 use crate::sql_catalog::SharedCatalog;
 
 /// Newest states that were hidden when a lake was opened.
-pub(crate) type Hidden = BTreeMap<TableIdent, Table>;
+pub(crate) type HiddenStates = BTreeMap<TableIdent, Table>;
 
 /// An open lake; cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ struct Inner {
     /// Names of the tables when they were last listed.
     names: RwLock<Arc<[TableIdent]>>,
     /// What the catalog did not know of when the lake was opened.
-    hidden: OnceLock<Hidden>,
+    hidden: OnceLock<HiddenStates>,
 }
 
 #[derive(Debug, Default)]
@@ -162,7 +162,7 @@ impl Lake {
     }
 
     /// What was found when the lake was opened.
-    pub(crate) fn set_hidden(&self, hidden: Hidden) {
+    pub(crate) fn set_hidden(&self, hidden: HiddenStates) {
         self.inner.hidden.get_or_init(|| hidden);
     }
 

@@ -25,9 +25,9 @@ const READING_MAX: Duration = Duration::from_secs(3600);
 
 /// One state of all tables, held while it is read; cheap to clone.
 #[derive(Clone)]
-pub struct SnapshotSet(Arc<Held>);
+pub struct SnapshotSet(Arc<LeasedSet>);
 
-struct Held {
+struct LeasedSet {
     tables: BTreeMap<TableIdent, (Table, At)>,
     lease: Lease,
 }
@@ -51,7 +51,7 @@ impl At {
 
 /// What is kept of a set for cursors: names, not the metadata of all tables.
 #[derive(Debug)]
-struct Kept {
+struct CursorState {
     until: Instant,
     snapshots: BTreeMap<TableIdent, SnapshotId>,
     _lease: Lease,
@@ -65,7 +65,7 @@ impl fmt::Debug for SnapshotSet {
 
 impl SnapshotSet {
     pub(crate) fn new(tables: BTreeMap<TableIdent, (Table, At)>, lease: Lease) -> Self {
-        Self(Arc::new(Held { tables, lease }))
+        Self(Arc::new(LeasedSet { tables, lease }))
     }
 
     /// The snapshot of `table` (`bulletin.events`) in this state; `None` where it has none yet.
@@ -114,7 +114,7 @@ struct State {
     /// Since when which snapshots are read.
     held: HashMap<u64, (Instant, HashSet<SnapshotId>)>,
     /// What cursors may still ask for, the oldest first.
-    kept: VecDeque<Kept>,
+    kept: VecDeque<CursorState>,
 }
 
 impl Leases {
@@ -153,7 +153,7 @@ impl Leases {
         if state.kept.len() >= KEPT_MAX {
             gone.extend(state.kept.pop_front());
         }
-        state.kept.push_back(Kept { until: Instant::now() + time, snapshots, _lease: lease });
+        state.kept.push_back(CursorState { until: Instant::now() + time, snapshots, _lease: lease });
         drop(state);
         drop(gone);
     }
@@ -172,7 +172,7 @@ impl Leases {
 impl State {
     /// Takes out what was kept long enough; to be dropped outside the lock.
     #[must_use]
-    fn take_over(&mut self) -> Vec<Kept> {
+    fn take_over(&mut self) -> Vec<CursorState> {
         let now = Instant::now();
         let (over, kept) = self.kept.drain(..).partition::<Vec<_>, _>(|kept| kept.until <= now);
         self.kept = kept.into();

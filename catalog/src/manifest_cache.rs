@@ -20,11 +20,11 @@ const CACHED_LISTS_MAX: usize = 256;
 /// Manifests read so far.
 #[derive(Debug, Default)]
 pub(crate) struct ManifestCache {
-    cached: Mutex<Cached>,
+    cached: Mutex<CacheEntry>,
 }
 
 #[derive(Debug, Default)]
-struct Cached {
+struct CacheEntry {
     lists: HashMap<String, Arc<Vec<ManifestFile>>>,
     manifests: HashMap<String, Arc<Vec<DataFile>>>,
     file_count: usize,
@@ -77,14 +77,14 @@ impl ManifestCache {
         let files: Arc<Vec<DataFile>> = Arc::new(alive.map(|entry| entry.data_file().clone()).collect());
         let mut cached = self.lock();
         if cached.file_count > CACHED_FILES_MAX {
-            *cached = Cached::default();
+            *cached = CacheEntry::default();
         }
         cached.file_count += files.len();
         cached.manifests.insert(path.clone(), Arc::clone(&files));
         Ok(files)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Cached> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, CacheEntry> {
         self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -12,7 +12,7 @@ use seislake_model::ErrorKind;
 use seislake_tables::TableDef;
 
 use crate::error::{Doing, Error, Result};
-use crate::lake::{Hidden, Lake};
+use crate::lake::{HiddenStates, Lake};
 use crate::originals::ORIGINALS_FOLDER;
 use crate::settings::LakeSettings;
 use crate::sql_catalog::SqlCatalog;
@@ -44,8 +44,11 @@ impl Lake {
         let lake = Self::of(Arc::new(catalog), settings);
         if !read_only {
             // A lake that was just made, in a place without files, hides nothing.
-            let hidden =
-                if lake.create_missing().await? { Hidden::new() } else { lake.look_for_hidden().await? };
+            let hidden = if lake.create_missing().await? {
+                HiddenStates::new()
+            } else {
+                lake.look_for_hidden().await?
+            };
             lake.set_hidden(hidden);
         }
         lake.tables().await?;

@@ -29,7 +29,7 @@ use crate::lake::Lake;
 use crate::maintain::conform;
 use crate::own::OwnColumns;
 use crate::settings::LakeSettings;
-use crate::sink::{Change, Replaced, commit, offsets, write_files};
+use crate::sink::{Change, Replacement, commit, offsets, write_files};
 use crate::sql_catalog::{Pointers, damage_of, made_here, other_than};
 use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
@@ -101,10 +101,10 @@ struct Doctor<'a> {
 }
 
 /// Tables that a catalog names, with the locations of their metadata, one of which may be missing.
-type Known = Vec<(TableIdent, Option<String>)>;
+type TablePointers = Vec<(TableIdent, Option<String>)>;
 
 /// A table in the state in which it will be used.
-struct Sound {
+struct SoundTable {
     table: Table,
     /// It is not the one that the catalog points to.
     moved: bool,
@@ -172,7 +172,7 @@ impl<'a> Doctor<'a> {
     }
 
     /// A home that was moved or copied is not damaged, and nothing of it can be mended: every file would be told as lost.
-    async fn require_own(&self, known: Option<&Known>) -> Result<()> {
+    async fn require_own(&self, known: Option<&TablePointers>) -> Result<()> {
         let mut named = known.into_iter().flatten();
         if let Some((ident, location)) = named.find_map(|(ident, location)| Some((ident, location.as_ref()?)))
         {
@@ -221,7 +221,7 @@ impl<'a> Doctor<'a> {
     }
 
     /// The tables that the catalog knows, with the locations of their metadata; `None` where it is damaged.
-    async fn pointers(&mut self) -> Result<Option<Known>> {
+    async fn pointers(&mut self) -> Result<Option<TablePointers>> {
         const REMEDY: &str =
             "it is made anew from the newest metadata file of each table; the old file is kept";
         let catalog = self.settings.catalog.clone();
@@ -259,7 +259,7 @@ impl<'a> Doctor<'a> {
         ident: &TableIdent,
         row: Option<Option<String>>,
         catalog_sound: bool,
-    ) -> Result<Option<Sound>> {
+    ) -> Result<Option<SoundTable>> {
         let mut damage = None;
         let named = row.is_some();
         match &row {
@@ -321,23 +321,23 @@ impl<'a> Doctor<'a> {
                 }
             }
         }
-        Ok(found.map(|table| Sound { table, moved: true }))
+        Ok(found.map(|table| SoundTable { table, moved: true }))
     }
 
     /// The table as it is, or the newer state that its files hold and the catalog does not know of.
-    async fn forward(&mut self, ident: &TableIdent, table: Table) -> Result<Sound> {
+    async fn forward(&mut self, ident: &TableIdent, table: Table) -> Result<SoundTable> {
         let pointer = table.metadata_location().unwrap_or_default().to_owned();
         let files = metadata_files(&self.warehouse, ident).await?;
         let Some(newest) = newer(&self.warehouse, ident, &files, &pointer).await? else {
-            return Ok(Sound { table, moved: false });
+            return Ok(SoundTable { table, moved: false });
         };
         let Some(hidden) = hides(newest.metadata(), table.metadata()) else {
-            return Ok(Sound { table, moved: false });
+            return Ok(SoundTable { table, moved: false });
         };
         // A commit may be under way: then the pointer is there by now.
         let now = Pointers::open(&self.settings.catalog, true).await?.location(ident).await?;
         if now.as_ref() != Some(&pointer) {
-            return Ok(Sound { table, moved: false });
+            return Ok(SoundTable { table, moved: false });
         }
         let damage = format!(
             "the catalog points to an older state (\"{pointer}\"): it was put back, or a commit broke off"
@@ -345,12 +345,12 @@ impl<'a> Doctor<'a> {
         let lost = format!("hidden: {hidden} of table \"{ident}\"");
         let file = newest.metadata_location().unwrap_or_default().to_owned();
         self.find(file, damage, lost, "the catalog goes forward to that file");
-        Ok(Sound { table: newest, moved: true })
+        Ok(SoundTable { table: newest, moved: true })
     }
 
     /// A table that a sound catalog does not name: one of ours was never made, or its row is lost. Somebody may have dropped
     /// one of his own.
-    async fn unnamed(&mut self, ident: &TableIdent) -> Result<Option<Sound>> {
+    async fn unnamed(&mut self, ident: &TableIdent) -> Result<Option<SoundTable>> {
         let files = metadata_files(&self.warehouse, ident).await?;
         let Some(table) = newest_with_rows(&self.warehouse, ident, &files).await? else { return Ok(None) };
         let damage = format!("the catalog does not name table \"{ident}\"");
@@ -360,7 +360,7 @@ impl<'a> Doctor<'a> {
             "hidden: all its rows",
             "the catalog names it again, at its newest metadata file",
         );
-        Ok(Some(Sound { table, moved: true }))
+        Ok(Some(SoundTable { table, moved: true }))
     }
 
     async fn open(&self, ident: &TableIdent, location: &str) -> Result<Table> {
@@ -368,7 +368,7 @@ impl<'a> Doctor<'a> {
     }
 
     /// Writes the pointers of the states found.
-    async fn point_to(&mut self, sound: &[Sound], rebuilt: bool) -> Result<()> {
+    async fn point_to(&mut self, sound: &[SoundTable], rebuilt: bool) -> Result<()> {
         match rebuilt {
             true => self.put_aside()?,
             false => self.back_up()?,
@@ -472,7 +472,7 @@ impl<'a> Doctor<'a> {
         if let (Some(lake), Some(definition)) = (lake, definition) {
             let paths = damaged.iter().map(|(file, _)| file.file_path().to_owned()).collect();
             let none = Offsets::default();
-            let replaced = Replaced::Files { paths, operation: Operation::Overwrite };
+            let replaced = Replacement::Files { paths, operation: Operation::Overwrite };
             let change = Change { table: definition, files, replaced, covered: &none, seen: &none };
             commit(&lake, change).await?;
         }

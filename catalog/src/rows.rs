@@ -16,7 +16,7 @@ use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::maintain::conform;
 use crate::own::OwnColumns;
-use crate::sink::{Change, Replaced, commit, offsets, write_files};
+use crate::sink::{Change, Replacement, commit, offsets, write_files};
 use crate::tables::IcebergTable;
 
 impl Lake {
@@ -40,7 +40,7 @@ impl Lake {
         let rows = rows.iter().map(|batch| fitted(table, batch)).collect::<Result<Vec<_>>>()?;
         let files = write_files(self, table, &rows).await?;
         let none = Offsets::default();
-        let change = Change { table, files, replaced: Replaced::Nothing, covered: &none, seen: &none };
+        let change = Change { table, files, replaced: Replacement::Nothing, covered: &none, seen: &none };
         commit(self, change).await.map(drop)
     }
 
@@ -90,7 +90,7 @@ impl Lake {
             return Ok(0);
         }
         let none = Offsets::default();
-        let replaced = Replaced::Files { paths, operation: Operation::Overwrite };
+        let replaced = Replacement::Files { paths, operation: Operation::Overwrite };
         commit(self, Change { table, files, replaced, covered: &none, seen: &none }).await?;
         Ok(dropped)
     }

@@ -25,7 +25,7 @@ use seislake_tables::{TableBatch, TableDef};
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::own;
-use crate::sink::{Change, Replaced, commit, offsets, write_files};
+use crate::sink::{Change, Replacement, commit, offsets, write_files};
 use crate::tables::IcebergTable;
 
 const DAY_NS: i64 = 86_400_000_000_000;
@@ -234,7 +234,7 @@ impl Upkeep {
         let change = Change {
             table: self.table,
             files: self.added,
-            replaced: Replaced::Files { paths: self.removed, operation: Operation::Overwrite },
+            replaced: Replacement::Files { paths: self.removed, operation: Operation::Overwrite },
             covered: &self.covered,
             seen: &self.seen,
         };

@@ -81,14 +81,14 @@ const BULK_COMMIT_ROWS: usize = 1_000_000;
 const BULK_BLOCK_RECORDS: u64 = 1 << 16;
 
 /// The log of a home and what is opened with it.
-struct Opened {
+struct OpenLog {
     log: Arc<Log>,
     sinks: BTreeMap<String, Box<dyn Sink>>,
     checkpoints: CheckpointStore,
     gate: Gate,
 }
 
-impl Opened {
+impl OpenLog {
     async fn of(
         home: &Home,
         settings: &Settings,
@@ -123,7 +123,7 @@ impl Opened {
 /// Opens the log and the state of a home as a start does, which makes again what is lost of them, and closes them.
 pub async fn mend_log(home: &Home, settings: &Settings) -> anyhow::Result<()> {
     let lakehouse = Lakehouse::open(home, settings).await?;
-    Opened::of(home, settings, &lakehouse, Workload::Bulk).await.map(drop)
+    OpenLog::of(home, settings, &lakehouse, Workload::Bulk).await.map(drop)
 }
 
 impl Engine {
@@ -138,8 +138,8 @@ impl Engine {
     ) -> anyhow::Result<Self> {
         let lakehouse = Lakehouse::open(home, settings).await?;
         let lake = lakehouse.lake();
-        let opened = Opened::of(home, settings, &lakehouse, workload).await?;
-        let Opened { log, sinks, checkpoints, gate } = opened;
+        let opened = OpenLog::of(home, settings, &lakehouse, workload).await?;
+        let OpenLog { log, sinks, checkpoints, gate } = opened;
         let gate = Arc::new(gate);
         let listener = earth.is_some().then(|| Arc::clone(&gate));
         let home_stations = Arc::new(HomeStations::new(lake.clone(), listener));

@@ -21,7 +21,7 @@ use seislake_streams::replace::replace;
 use serde::{Deserialize, Serialize};
 
 use crate::{HOW_TO_MEND, PLACE_FILE, WAREHOUSE_FOLDER};
-pub use state_files::{Strange, Way, put_aside, refuse_strange_to_readers, strange};
+pub use state_files::{StrangeEntry, Way, put_aside, refuse_strange_to_readers, strange};
 use state_files::{mend_lock, mend_strange};
 pub use table_states::{Older, TableStates};
 

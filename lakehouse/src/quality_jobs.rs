@@ -7,7 +7,7 @@ use datafusion::prelude::SessionContext;
 use futures::{StreamExt, TryStreamExt, stream};
 use seislake_catalog::{Channels, Lake, Upkeep};
 use seislake_model::{ErrorKind, SnapshotId, Timestamp};
-use seislake_query::quality::{self, SensorDay, Wanted};
+use seislake_query::quality::{self, Selection, SensorDay};
 use seislake_seismo::quality::RatioSettings;
 use seislake_tables::TableBatch;
 use serde::Serialize;
@@ -87,7 +87,7 @@ impl Job {
         self,
         context: &SessionContext,
         day: Timestamp,
-        wanted: Wanted<'_>,
+        wanted: Selection<'_>,
     ) -> anyhow::Result<Vec<TableBatch>> {
         Ok(match self {
             Self::Continuity => vec![TableBatch::of(quality::continuity(context, day, wanted).await?)?],
@@ -203,7 +203,7 @@ fn touched<'a>(upkeeps: impl Iterator<Item = &'a Upkeep>) -> BTreeMap<Timestamp,
 async fn sensors(
     context: &SessionContext,
     day: Timestamp,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
 ) -> anyhow::Result<Vec<SensorDay>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let instruments = quality::instruments(context, day, wanted).await?;

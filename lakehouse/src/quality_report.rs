@@ -10,7 +10,7 @@ use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_exchange::{quality_plots, quality_text};
 use seislake_model::{Continuity, Timestamp};
-use seislake_query::quality::{Stored, stored};
+use seislake_query::quality::{Content, stored};
 use seislake_tables::continuity;
 
 use crate::Lakehouse;
@@ -34,7 +34,7 @@ pub struct Scope {
 pub struct QualityReport {
     pub from: Timestamp,
     pub to: Timestamp,
-    rows: Stored,
+    rows: Content,
 }
 
 impl QualityReport {

@@ -30,7 +30,7 @@ use serde::Serialize;
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
 use crate::own::OwnColumns;
-use crate::sink::{Change, DataFileWriter, Replaced, commit, gathered_rows, sorted, writer_properties};
+use crate::sink::{Change, DataFileWriter, Replacement, commit, gathered_rows, sorted, writer_properties};
 use crate::tables::IcebergTable;
 
 /// Compressed rows sorted in memory at a time, for each file that is being written.
@@ -116,7 +116,7 @@ impl Lake {
             report.bytes_after += written.iter().map(DataFile::file_size_in_bytes).sum::<u64>();
             report.rows_after += written.iter().map(DataFile::record_count).sum::<u64>();
             let none = Offsets::default();
-            let replaced = Replaced::Files { paths, operation: Operation::Replace };
+            let replaced = Replacement::Files { paths, operation: Operation::Replace };
             commit(self, Change { table, files: written, replaced, covered: &none, seen: &none }).await?;
         }
         Ok(report)

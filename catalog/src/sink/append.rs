@@ -13,7 +13,7 @@ use iceberg::{TableRequirement, TableUpdate};
 use seislake_model::{ErrorKind, Offset, Offsets, SnapshotId};
 use seislake_tables::TableDef;
 
-use super::manifests::{FileTotals, Kept, Removal};
+use super::manifests::{FileTotals, KeptManifests, Removal};
 use super::{OFFSET_PROPERTY, manifests, offsets, retention};
 use crate::error::{Doing, Error, Result};
 use crate::lake::Lake;
@@ -27,7 +27,7 @@ pub(crate) struct Change<'a> {
     pub(crate) table: &'static TableDef,
     pub(crate) files: Vec<DataFile>,
     /// What the files take the place of.
-    pub(crate) replaced: Replaced,
+    pub(crate) replaced: Replacement,
     /// Next offsets that the rows cover.
     pub(crate) covered: &'a Offsets,
     /// Offsets at which the rows begin.
@@ -44,7 +44,7 @@ pub(super) enum Leftovers {
 }
 
 /// The files of the table that a commit takes out.
-pub(crate) enum Replaced {
+pub(crate) enum Replacement {
     /// None: rows are added.
     Nothing,
     /// All: the table has new contents, made from those of this snapshot (`None`: from an empty table). Where it is
@@ -59,7 +59,7 @@ pub(crate) enum Replaced {
     },
 }
 
-impl Replaced {
+impl Replacement {
     fn operation(&self) -> Operation {
         match self {
             Self::Nothing => Operation::Append,
@@ -70,14 +70,14 @@ impl Replaced {
 }
 
 /// How a commit ended; holds the snapshot that is current then.
-pub(crate) enum Committed {
+pub(crate) enum CommitOutcome {
     /// By this commit.
     Now(Option<SnapshotId>),
     /// The table covered these offsets before: the rows were dropped.
     Before(Option<SnapshotId>),
 }
 
-impl Committed {
+impl CommitOutcome {
     /// The snapshot that is current afterwards.
     pub(crate) fn snapshot(&self) -> Option<SnapshotId> {
         match self {
@@ -117,12 +117,16 @@ fn coverage(have: &Offsets, seen: &Offsets, covered: &Offsets) -> Coverage {
 }
 
 /// Commits a change; tries again when somebody else commits meanwhile.
-pub(crate) async fn commit(lake: &Lake, change: Change<'_>) -> Result<Committed> {
+pub(crate) async fn commit(lake: &Lake, change: Change<'_>) -> Result<CommitOutcome> {
     commit_again(lake, change, Leftovers::Delete).await
 }
 
 /// The same for a change that may have been committed before.
-pub(super) async fn commit_again(lake: &Lake, change: Change<'_>, leftovers: Leftovers) -> Result<Committed> {
+pub(super) async fn commit_again(
+    lake: &Lake,
+    change: Change<'_>,
+    leftovers: Leftovers,
+) -> Result<CommitOutcome> {
     let committer = lake.committer(change.table);
     let _turn = committer.lock().await;
     let mut attempt =
@@ -148,7 +152,7 @@ struct Attempt<'a> {
 }
 
 /// Files that one attempt wrote, and the snapshot made of them.
-struct Produced {
+struct CommitAttempt {
     snapshot: Snapshot,
     /// To be deleted if the attempt loses.
     files: Vec<String>,
@@ -156,7 +160,7 @@ struct Produced {
 
 impl Attempt<'_> {
     /// `None` where somebody else committed first.
-    async fn run(&mut self) -> Result<Option<Committed>> {
+    async fn run(&mut self) -> Result<Option<CommitOutcome>> {
         let (lake, change) = (self.lake, self.change);
         let base = lake.load(&change.table.ident()).await?;
         let metadata = base.metadata();
@@ -164,14 +168,14 @@ impl Attempt<'_> {
             Coverage::Behind => {}
             Coverage::Covered => {
                 self.discard().await;
-                return Ok(Some(Committed::Before(metadata.current_snapshot_id())));
+                return Ok(Some(CommitOutcome::Before(metadata.current_snapshot_id())));
             }
             Coverage::Moved { topic, partition, found, expected } => {
                 self.discard().await;
                 return Err(rival(change.table, &topic, partition, found, expected));
             }
         }
-        if let Replaced::Everything(of) = change.replaced
+        if let Replacement::Everything(of) = change.replaced
             && of != metadata.current_snapshot_id()
         {
             self.discard().await;
@@ -180,9 +184,9 @@ impl Attempt<'_> {
         }
         let offset_updates = offset_properties(metadata, change.covered);
         let nothing_to_replace = match &change.replaced {
-            Replaced::Nothing => true,
-            Replaced::Everything(_) => metadata.current_snapshot().is_none(),
-            Replaced::Files { paths, .. } => paths.is_empty(),
+            Replacement::Nothing => true,
+            Replacement::Everything(_) => metadata.current_snapshot().is_none(),
+            Replacement::Files { paths, .. } => paths.is_empty(),
         };
         if change.files.is_empty() && nothing_to_replace {
             return self.move_offsets(&base, offset_updates).await;
@@ -221,7 +225,7 @@ impl Attempt<'_> {
             Ok(_) => {
                 lake.catalog().delete_quietly(expired_lists).await;
                 self.count();
-                Ok(Some(Committed::Now(Some(self.snapshot_id))))
+                Ok(Some(CommitOutcome::Now(Some(self.snapshot_id))))
             }
             // Only a lost race tells for sure that the files are not in use.
             Err(error) if error.kind == ErrorKind::Conflict => {
@@ -248,8 +252,8 @@ impl Attempt<'_> {
         &self,
         base: &Table,
         updates: HashMap<String, String>,
-    ) -> Result<Option<Committed>> {
-        let done = Some(Committed::Now(base.metadata().current_snapshot_id()));
+    ) -> Result<Option<CommitOutcome>> {
+        let done = Some(CommitOutcome::Now(base.metadata().current_snapshot_id()));
         if updates.is_empty() {
             return Ok(done);
         }
@@ -261,7 +265,7 @@ impl Attempt<'_> {
         }
     }
 
-    async fn produce(&mut self, base: &Table, offsets: &HashMap<String, String>) -> Result<Produced> {
+    async fn produce(&mut self, base: &Table, offsets: &HashMap<String, String>) -> Result<CommitAttempt> {
         let (lake, change, snapshot_id) = (self.lake, self.change, self.snapshot_id);
         let what = || format!("write a snapshot of table \"{}\"", change.table.full_name());
         let metadata = base.metadata();
@@ -269,10 +273,10 @@ impl Attempt<'_> {
             self.added = Some(manifests::added(base, snapshot_id, &change.files).await?);
         }
         let before = manifests::current(base).await?;
-        let Kept { manifests: mut kept, mut files, gone } = match &change.replaced {
-            Replaced::Nothing => manifests::merged(lake, base, snapshot_id, before).await?,
-            Replaced::Everything(_) => manifests::without(base, snapshot_id, before, Removal::All).await?,
-            Replaced::Files { paths, .. } => {
+        let KeptManifests { manifests: mut kept, mut files, gone } = match &change.replaced {
+            Replacement::Nothing => manifests::merged(lake, base, snapshot_id, before).await?,
+            Replacement::Everything(_) => manifests::without(base, snapshot_id, before, Removal::All).await?,
+            Replacement::Files { paths, .. } => {
                 manifests::without(base, snapshot_id, before, Removal::Paths(paths)).await?
             }
         };
@@ -296,7 +300,7 @@ impl Attempt<'_> {
             .with_schema_id(metadata.current_schema_id())
             .with_summary(summary(metadata, change, gone, offsets))
             .build();
-        Ok(Produced { snapshot, files })
+        Ok(CommitAttempt { snapshot, files })
     }
 
     fn count(&self) {

@@ -18,7 +18,7 @@ const MERGED_BYTES: i64 = 4 << 20;
 
 /// The manifests that a new snapshot keeps, and what making them meant.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct KeptManifests {
     pub(super) manifests: Vec<ManifestFile>,
     /// Files written on the way.
     pub(super) files: Vec<String>,
@@ -109,9 +109,9 @@ pub(super) async fn without(
     snapshot_id: SnapshotId,
     before: Vec<ManifestFile>,
     removal: Removal<'_>,
-) -> Result<Kept> {
+) -> Result<KeptManifests> {
     let what = || format!("rewrite manifests of table \"{}\"", base.identifier());
-    let mut kept = Kept::default();
+    let mut kept = KeptManifests::default();
     for manifest in before {
         let loaded = own::entries(base, &manifest).await?;
         let mut alive = loaded.entries().iter().filter(|entry| entry.is_alive());
@@ -150,15 +150,15 @@ pub(super) async fn merged(
     base: &Table,
     snapshot_id: SnapshotId,
     before: Vec<ManifestFile>,
-) -> Result<Kept> {
+) -> Result<KeptManifests> {
     if before.len() < lake.write_settings().manifests_max {
-        return Ok(Kept { manifests: before, ..Kept::default() });
+        return Ok(KeptManifests { manifests: before, ..KeptManifests::default() });
     }
     let what = || format!("merge manifests of table \"{}\"", base.identifier());
     let (small, large): (Vec<_>, Vec<_>) = before.into_iter().partition(|manifest| {
         manifest.content == ManifestContentType::Data && manifest.manifest_length < MERGED_BYTES
     });
-    let mut kept = Kept { manifests: large, ..Kept::default() };
+    let mut kept = KeptManifests { manifests: large, ..KeptManifests::default() };
     let specs: BTreeSet<i32> = small.iter().map(|manifest| manifest.partition_spec_id).collect();
     for spec_id in specs {
         let mut writer = writer(base, snapshot_id, spec_id).await?;
@@ -171,7 +171,7 @@ pub(super) async fn merged(
     Ok(kept)
 }
 
-impl Kept {
+impl KeptManifests {
     fn written(&mut self, manifest: ManifestFile) {
         self.files.push(manifest.manifest_path.clone());
         self.manifests.push(manifest);

@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::lake::Lake;
 use crate::tables::IcebergTable;
 
-pub(crate) use append::{Change, Committed, Replaced, commit};
+pub(crate) use append::{Change, CommitOutcome, Replacement, commit};
 use append::{Leftovers, commit_again};
 pub(crate) use files::{DataFileWriter, gathered_rows, sorted, write as write_files, writer_properties};
 pub(crate) use retention::expired;
@@ -158,7 +158,7 @@ impl TableSink {
         let change = Change {
             table: self.table,
             files: self.files.clone(),
-            replaced: Replaced::Nothing,
+            replaced: Replacement::Nothing,
             covered,
             seen: &seen,
         };
@@ -170,7 +170,7 @@ impl TableSink {
             self.leftovers = Leftovers::Delete;
         }
         let committed = committed?;
-        if let Committed::Before(_) = committed {
+        if let CommitOutcome::Before(_) = committed {
             tracing::info!(table = %self.table.full_name(), "offsets were committed before: rows dropped");
         }
         let mut seen = self.seen();

@@ -20,7 +20,7 @@ use object_store::{
     Result,
 };
 
-use super::checksums::{self, Damage, Sealed, TRAILER_BYTES};
+use super::checksums::{self, Damage, FileSums, TRAILER_BYTES};
 use super::leads_nowhere;
 use crate::damaged::Damaged;
 
@@ -60,7 +60,7 @@ pub(super) struct CheckedStore {
     inner: Arc<dyn ObjectStore>,
     /// Of a local warehouse: a pipe in the place of a file would be read for ever.
     directory: Option<PathBuf>,
-    known: Mutex<Known>,
+    known: Mutex<SumCache>,
     damages: Mutex<BTreeMap<String, Wrong>>,
     /// Whether what is found is remembered.
     remembers: bool,
@@ -76,8 +76,8 @@ struct Wrong {
 
 /// Sums of Parquet files looked at, whose contents never change; `None` for those without.
 #[derive(Default)]
-struct Known {
-    files: HashMap<Path, Option<(Arc<Sealed>, ObjectMeta)>>,
+struct SumCache {
+    files: HashMap<Path, Option<(Arc<FileSums>, ObjectMeta)>>,
     sum_count: usize,
 }
 
@@ -181,12 +181,12 @@ impl CheckedStore {
         object_store::Error::Generic { store: STORE, source }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, SumCache> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The sums of a Parquet file.
-    async fn sealed(&self, path: &Path) -> Result<Option<(Arc<Sealed>, ObjectMeta)>> {
+    async fn sealed(&self, path: &Path) -> Result<Option<(Arc<FileSums>, ObjectMeta)>> {
         if let Some(known) = self.lock().files.get(path) {
             return Ok(known.clone());
         }
@@ -197,7 +197,7 @@ impl CheckedStore {
         let found = self.parse(path, &meta, tail).await?;
         let mut known = self.lock();
         if known.sum_count > SUMS_MAX {
-            *known = Known::default();
+            *known = SumCache::default();
         }
         known.sum_count += found.as_ref().map_or(1, |sealed| sealed.count());
         let found = found.map(|sealed| (Arc::new(sealed), meta));
@@ -205,7 +205,7 @@ impl CheckedStore {
         Ok(found)
     }
 
-    async fn parse(&self, path: &Path, meta: &ObjectMeta, tail: Bytes) -> Result<Option<Sealed>> {
+    async fn parse(&self, path: &Path, meta: &ObjectMeta, tail: Bytes) -> Result<Option<FileSums>> {
         let refuse = |damage| self.damaged(path, damage);
         let footer = checksums::footer_start(meta.size, &tail).map_err(refuse)?;
         let tail = self.tail_from(path, meta.size, tail, footer.saturating_sub(TRAILER_BYTES)).await?;
@@ -214,7 +214,7 @@ impl CheckedStore {
         };
         let tail = self.tail_from(path, meta.size, tail, section).await?;
         let tail = tail.slice(tail.len().saturating_sub((meta.size - section) as usize)..);
-        Sealed::parse(meta.size, footer, &tail).map(Some).map_err(refuse)
+        FileSums::parse(meta.size, footer, &tail).map(Some).map_err(refuse)
     }
 
     /// The last bytes of a file from `from` on or earlier.
@@ -229,7 +229,7 @@ impl CheckedStore {
     async fn checked_ranges(
         &self,
         path: &Path,
-        sealed: &Sealed,
+        sealed: &FileSums,
         ranges: &[Range<u64>],
     ) -> Result<Vec<Bytes>> {
         let around: Vec<Range<u64>> = ranges.iter().map(|range| sealed.around(range)).collect();

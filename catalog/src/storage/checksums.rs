@@ -134,7 +134,7 @@ pub(super) fn section_start(size: u64, footer: u64, tail: &[u8]) -> Result<Optio
 
 /// The sums of a Parquet file.
 #[derive(Debug)]
-pub(super) struct Sealed {
+pub(super) struct FileSums {
     size: u64,
     /// Bytes that the sums cover: everything before them.
     covered: u64,
@@ -143,7 +143,7 @@ pub(super) struct Sealed {
     sums: Vec<u32>,
 }
 
-impl Sealed {
+impl FileSums {
     /// Reads and checks the sums. `tail` are the bytes from the section on.
     pub(super) fn parse(size: u64, footer: u64, tail: &[u8]) -> Result<Self, Damage> {
         let covered = size - tail.len() as u64;
@@ -184,7 +184,7 @@ impl Sealed {
         start..end
     }
 
-    /// Compares the bytes from `start` on with the sums; both ends as [`Sealed::around`] makes them.
+    /// Compares the bytes from `start` on with the sums; both ends as [`FileSums::around`] makes them.
     pub(super) fn check(&self, start: u64, bytes: &[u8]) -> Result<(), Damage> {
         let end = start + bytes.len() as u64;
         let mut first = start;
@@ -320,7 +320,7 @@ mod tests {
         let size = file.len() as u64;
         let footer = footer_start(size, file)?;
         let Some(section) = section_start(size, footer, file)? else { return Ok(false) };
-        let sums = Sealed::parse(size, footer, &file[section as usize..])?;
+        let sums = FileSums::parse(size, footer, &file[section as usize..])?;
         sums.check(0, file).map(|()| true)
     }
 
@@ -346,7 +346,7 @@ mod tests {
         let footer = footer_start(size, &file).unwrap();
         let section = section_start(size, footer, &file).unwrap().unwrap();
         assert_eq!(section, 50_000);
-        let sums = Sealed::parse(size, footer, &file[section as usize..]).unwrap();
+        let sums = FileSums::parse(size, footer, &file[section as usize..]).unwrap();
         assert_eq!(sums.around(&(20_000..20_001)), 16_384..32_768);
         assert_eq!(sums.around(&(49_000..49_999)), 32_768..50_000, "the last block is shorter");
         assert_eq!(sums.around(&(size - 8..size)), footer..size);

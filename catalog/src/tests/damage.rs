@@ -113,7 +113,7 @@ async fn a_damaged_file_that_no_snapshot_names_any_more_is_forgotten() {
     frame.collect().await.unwrap_err();
     let none = Offsets::default();
     let loaded = lake.load(&segments.ident()).await.unwrap();
-    let replaced = crate::sink::Replaced::Everything(loaded.metadata().current_snapshot_id());
+    let replaced = crate::sink::Replacement::Everything(loaded.metadata().current_snapshot_id());
     let change =
         crate::sink::Change { table: segments, files: Vec::new(), replaced, covered: &none, seen: &none };
     crate::sink::commit(&lake, change).await.unwrap();

@@ -146,12 +146,12 @@ pub struct Begins<'a> {
     channels: HashMap<(&'a str, &'a str), Vec<Timestamp>>,
     /// Epochs of stations.
     stations: HashMap<(&'a str, &'a str), Vec<&'a Station>>,
-    networks: HashMap<&'a str, Said>,
+    networks: HashMap<&'a str, BeginStatement>,
 }
 
 /// What is said of the begin of a network.
 #[derive(Clone, Copy, Debug, Default)]
-struct Said {
+struct BeginStatement {
     /// Some document states one.
     is_stated: bool,
     /// The one that is held.
@@ -162,7 +162,7 @@ impl<'a> Begins<'a> {
     /// Those of a whole inventory: what is asked of it must not decide when something began.
     pub fn of(inventory: &'a Inventory) -> Self {
         let (mut channels, mut stations) = (HashMap::new(), HashMap::<_, Vec<&Station>>::new());
-        let mut networks = HashMap::<&str, Said>::new();
+        let mut networks = HashMap::<&str, BeginStatement>::new();
         let mut last: Option<&Arc<str>> = None;
         for station in &inventory.stations {
             let key = (station.network.as_str(), station.station.as_str());
@@ -213,7 +213,7 @@ impl<'a> Begins<'a> {
         within.min().or_else(|| self.network(id.network()).held)
     }
 
-    fn network(&self, code: &str) -> Said {
+    fn network(&self, code: &str) -> BeginStatement {
         self.networks.get(code).copied().unwrap_or_default()
     }
 

@@ -20,7 +20,7 @@ const PROBLEMS_MAX: usize = 10_000;
 
 /// What has been read so far.
 #[derive(Debug, Default)]
-pub(crate) struct Gathered {
+pub(crate) struct Collection {
     stations: Epochs<Station>,
     channels: Epochs<Channel>,
     problems: Vec<Problem>,
@@ -38,7 +38,7 @@ impl<T> Default for Epochs<T> {
     }
 }
 
-impl Gathered {
+impl Collection {
     /// Takes a station, or refuses it by name.
     pub(crate) fn station(&mut self, line: u64, station: Station) {
         match station.check() {

@@ -15,7 +15,7 @@ use seislake_model::{Channel, Inventory, Response, SourceId, Station};
 
 pub use write::write;
 
-use crate::gathered::Gathered;
+use crate::gathered::Collection;
 use crate::stationxml::{Sensitivity, of_sensitivity};
 use crate::table::{Column, Row, Table, something_usable};
 use crate::{
@@ -135,7 +135,7 @@ pub fn read(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventor
     }
     let table = Table::read(FORMAT, bytes, &KNOWN)?;
     let columns = Columns::find(&table, unit)?;
-    let mut gathered = Gathered::default();
+    let mut gathered = Collection::default();
     // Stations that rows of channels speak of: rows of their own come first, whatever the order.
     let mut of_channels = Vec::new();
     let mut named = HashSet::new();
@@ -148,8 +148,8 @@ pub fn read(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventor
             }
         };
         match station {
-            Placed::OfChannel(station) => of_channels.push((row.line, station)),
-            Placed::Own(station) => {
+            StationPlace::OfChannel(station) => of_channels.push((row.line, station)),
+            StationPlace::Own(station) => {
                 named.insert((station.network.clone(), station.station.clone()));
                 gathered.station(row.line, station);
             }
@@ -172,7 +172,7 @@ pub fn read(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventor
 }
 
 /// A station, and where its place comes from.
-enum Placed {
+enum StationPlace {
     /// A row of its own.
     Own(Station),
     /// The row of one of its channels.
@@ -280,7 +280,7 @@ impl Columns {
         Ok(parts)
     }
 
-    fn read(&self, row: &Row, gathered: &mut Gathered) -> Result<Placed, Problem> {
+    fn read(&self, row: &Row, gathered: &mut Collection) -> Result<StationPlace, Problem> {
         let codes = self.codes(row)?;
         let (latitude, longitude) = row.place(Some(self.latitude), Some(self.longitude))?;
         let elevation_m = match self.elevation {
@@ -312,7 +312,7 @@ impl Columns {
         if !has_channel {
             let mut station = station;
             keep_far_dates(&mut station, said);
-            return Ok(Placed::Own(station));
+            return Ok(StationPlace::Own(station));
         }
         let Codes { network, station: code, location, channel } = codes;
         let source_id = SourceId::from_codes(&network, &code, &location, &channel);
@@ -337,11 +337,11 @@ impl Columns {
         channel.check().map_err(|error| row.problem(error.to_string()))?;
         keep_far_dates_of_channel(&mut channel, said);
         gathered.channel(row.line, channel);
-        Ok(Placed::OfChannel(station))
+        Ok(StationPlace::OfChannel(station))
     }
 
     /// The overall sensitivity, where the row states all of it.
-    fn response(&self, row: &Row, gathered: &mut Gathered) -> Result<ResponseParts, Problem> {
+    fn response(&self, row: &Row, gathered: &mut Collection) -> Result<ResponseParts, Problem> {
         let value = row.optional_number(self.scale, "scale")?;
         let frequency_hz = row.optional_number(self.scale_frequency, "frequency of the scale")?;
         let units = row.cell(self.scale_units);
@@ -395,7 +395,7 @@ fn is_gtsrce(text: &str) -> bool {
 /// NonLinLoc station statements: `GTSRCE label LATLON latitude longitude depth_km elevation_km`.
 fn read_gtsrce(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
     let text = xml::decode(bytes);
-    let mut gathered = Gathered::default();
+    let mut gathered = Collection::default();
     let mut rows = 0;
     for (line, text) in (1..).zip(text.lines()) {
         let mut words = text.split_whitespace();

@@ -35,7 +35,7 @@ pub use stages::response_stages;
 pub use write::{Document, write, write_document};
 pub(crate) use write::{original_of_channel, original_of_station};
 
-use crate::gathered::Gathered;
+use crate::gathered::Collection;
 use crate::xml::{Element, Token, XmlReader, decode};
 use crate::{Parsed, ReadError, epoch_end, epoch_start, excerpt};
 
@@ -139,7 +139,7 @@ impl Network {
 #[derive(Default)]
 struct Parts {
     network: Network,
-    gathered: Gathered,
+    gathered: Collection,
     /// Each response once: the channels of an instrument share it.
     responses: HashSet<Arc<str>>,
 }

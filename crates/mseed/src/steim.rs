@@ -100,7 +100,7 @@ fn first_word(frame: usize) -> usize {
 
 /// What became of the frames of a record.
 #[derive(Debug, PartialEq, Eq)]
-struct Summed {
+struct FrameSum {
     /// Samples written.
     count: usize,
     /// The frame it ended in.
@@ -116,7 +116,7 @@ fn sum_frames(
     order: ByteOrder,
     before: i32,
     slots: &mut [i32],
-) -> Summed {
+) -> FrameSum {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the only condition of the callee is a processor with AVX2, and the line above has asked it.
@@ -133,7 +133,7 @@ fn sum_frames_plain(
     order: ByteOrder,
     before: i32,
     slots: &mut [i32],
-) -> Summed {
+) -> FrameSum {
     match order {
         ByteOrder::Big => sum_ordered::<true>(frames, layouts, before, slots),
         ByteOrder::Little => sum_ordered::<false>(frames, layouts, before, slots),
@@ -146,7 +146,7 @@ fn sum_ordered<const BIG: bool>(
     layouts: &[Layout; 16],
     before: i32,
     slots: &mut [i32],
-) -> Summed {
+) -> FrameSum {
     let read = |bytes: [u8; 4]| if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) };
     let mut last = before;
     let mut count = 0;
@@ -160,7 +160,7 @@ fn sum_ordered<const BIG: bool>(
             codes <<= 2;
             if layout.undefined {
                 // Behind the last sample nothing matters.
-                return Summed { count, frame, undefined: count < slots.len() };
+                return FrameSum { count, frame, undefined: count < slots.len() };
             }
             let sums = running_sums(layout.differences(value), last);
             last = sums[LANES - 1];
@@ -170,12 +170,12 @@ fn sum_ordered<const BIG: bool>(
             } else {
                 count += put_last(sums, layout.count, slots.get_mut(count..).unwrap_or_default());
                 if count == slots.len() {
-                    return Summed { count, frame, undefined: false };
+                    return FrameSum { count, frame, undefined: false };
                 }
             }
         }
     }
-    Summed { count, frame: frames.len(), undefined: false }
+    FrameSum { count, frame: frames.len(), undefined: false }
 }
 
 /// Puts the first `count` samples of a word into the last few slots, as far as they go; their number.

@@ -29,7 +29,7 @@ use datafusion::optimizer::AnalyzerRule;
 static CALLS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
     [Operator::Plus, Operator::Minus, Operator::Multiply].map(|operator| {
         let signature = Signature::any(2, Volatility::Immutable);
-        Arc::new(ScalarUDF::new_from_impl(Checked { operator, signature }))
+        Arc::new(ScalarUDF::new_from_impl(CheckedOperator { operator, signature }))
     })
 });
 
@@ -94,12 +94,12 @@ fn call_of(operator: Operator) -> Option<&'static Arc<ScalarUDF>> {
 
 /// An operator of whole numbers of one type, which ends the statement where its value does not fit the type.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Checked {
+struct CheckedOperator {
     operator: Operator,
     signature: Signature,
 }
 
-impl ScalarUDFImpl for Checked {
+impl ScalarUDFImpl for CheckedOperator {
     fn as_any(&self) -> &dyn Any {
         self
     }

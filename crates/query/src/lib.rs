@@ -54,6 +54,6 @@ pub use functions::{AGGREGATES, FUNCTIONS};
 pub use memory::CountingAllocator;
 pub use session::{CATALOG_NAME, SessionSettings, session};
 pub use shape::STATEMENT_BYTES_MAX;
-pub use statement::{Asked, BatchRows, Plan, Question, parse, plan, query};
+pub use statement::{BatchRows, Plan, Question, StatementText, parse, plan, query};
 pub use stop::Stop;
 pub use table_functions::{TABLE_FUNCTIONS, TableFunction};

@@ -29,19 +29,19 @@ impl Mark {
             // A constant would be put in its place, which is never null.
             Self::MayBeNull => Volatility::Volatile,
         };
-        let function = Marked { mark: self, signature: Signature::any(1, volatility) };
+        let function = MarkRule { mark: self, signature: Signature::any(1, volatility) };
         let function = Arc::new(ScalarUDF::new_from_impl(function));
         Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![expression]))
     }
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Marked {
+struct MarkRule {
     mark: Mark,
     signature: Signature,
 }
 
-impl ScalarUDFImpl for Marked {
+impl ScalarUDFImpl for MarkRule {
     fn as_any(&self) -> &dyn Any {
         self
     }

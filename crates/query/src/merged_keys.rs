@@ -66,7 +66,7 @@ fn in_body(body: &mut SetExpr, order_by: Option<&mut OrderBy>) -> Result<(), &'s
 }
 
 /// A column of both sides of a join, as an expression.
-struct Merged {
+struct MergedColumn {
     column: Ident,
     value: Expr,
 }
@@ -121,7 +121,7 @@ fn name_of(item: &SelectItem) -> Option<&Ident> {
 
 /// Puts merged columns in the place of their names, but for those in subqueries, which have tables of their own.
 struct Names<'a> {
-    merged: &'a [Merged],
+    merged: &'a [MergedColumn],
     depth: usize,
 }
 
@@ -166,7 +166,7 @@ struct Table {
 /// Writes a list of joins with ON, if rows of one of them may have no partner on the left.
 fn in_joins(
     joins: &mut TableWithJoins,
-    merged: &mut Vec<Merged>,
+    merged: &mut Vec<MergedColumn>,
     tables: &mut Vec<Table>,
 ) -> Result<(), &'static str> {
     if !joins.joins.iter().any(|join| keeps_right(join) && !is_on(join)) {
@@ -179,7 +179,7 @@ fn in_joins(
         }
         return Ok(());
     }
-    let mut here: Vec<Merged> = vec![];
+    let mut here: Vec<MergedColumn> = vec![];
     let mut named = vec![Table { name: name_of_table(&joins.relation).ok_or(NAMELESS)?, merged: vec![] }];
     for join in &mut joins.joins {
         let mut right = Table { name: name_of_table(&join.relation).ok_or(NAMELESS)?, merged: vec![] };
@@ -219,7 +219,7 @@ fn in_joins(
                         Side::Neither => return Err(UNCLEAR),
                     };
                     right.merged.push(column.clone());
-                    let merged = Merged { column: column.clone(), value };
+                    let merged = MergedColumn { column: column.clone(), value };
                     match known.and_then(|index| here.get_mut(index)) {
                         Some(known) => *known = merged,
                         None => here.push(merged),
@@ -318,7 +318,11 @@ fn parsed(sql: &str) -> Result<Expr, &'static str> {
 }
 
 /// `*` as the merged columns and those of each table without them.
-fn write_wildcards(select: &mut Select, merged: &[Merged], tables: &[Table]) -> Result<(), &'static str> {
+fn write_wildcards(
+    select: &mut Select,
+    merged: &[MergedColumn],
+    tables: &[Table],
+) -> Result<(), &'static str> {
     let mut items = Vec::with_capacity(select.projection.len());
     for item in std::mem::take(&mut select.projection) {
         let options = match item {

@@ -72,12 +72,12 @@ const CASE_SIZE: usize = 8;
 
 /// A syntax tree and the stack that its statement needs.
 #[derive(Debug)]
-pub(crate) struct Parsed {
+pub(crate) struct Syntax {
     pub(crate) statement: Deep<Statement>,
     pub(crate) calls: Calls,
 }
 
-impl Parsed {
+impl Syntax {
     /// Parses one statement and measures it.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ use crate::error::{OfEngine, of_engine};
 use crate::growth::{Growth, Planning};
 use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::panics::{Calls, Caught};
-use crate::shape::{Parsed, not_reading};
+use crate::shape::{Syntax, not_reading};
 use crate::stop::Stop;
 use crate::subqueries::refuse_what_is_left;
 use crate::{clauses, names, standard, time_literals};
@@ -87,14 +87,14 @@ impl Question {
 }
 
 /// A statement that was read.
-pub struct Asked {
+pub struct StatementText {
     state: SessionState,
-    parsed: Parsed,
+    parsed: Syntax,
     values: Vec<ScalarValue>,
     batch_rows: BatchRows,
 }
 
-impl fmt::Debug for Asked {
+impl fmt::Debug for StatementText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Asked").field("stack_bytes", &self.stack_bytes()).finish_non_exhaustive()
     }
@@ -104,7 +104,7 @@ impl fmt::Debug for Asked {
 ///
 /// # Errors
 /// The sentence says what is wrong with it.
-pub fn parse(context: &SessionContext, question: Question) -> Result<Asked> {
+pub fn parse(context: &SessionContext, question: Question) -> Result<StatementText> {
     trace_tasks();
     let mut state = context.state();
     let extensions = &mut state.config_mut().options_mut().extensions;
@@ -112,11 +112,11 @@ pub fn parse(context: &SessionContext, question: Question) -> Result<Asked> {
         question.stop.account().open(&memory.session);
     }
     extensions.insert(question.stop);
-    let parsed = Parsed::read(&state, &question.sql)?;
-    Ok(Asked { state, parsed, values: question.values, batch_rows: question.batch_rows })
+    let parsed = Syntax::read(&state, &question.sql)?;
+    Ok(StatementText { state, parsed, values: question.values, batch_rows: question.batch_rows })
 }
 
-impl Asked {
+impl StatementText {
     /// Stack that planning and running it may take.
     pub(crate) const fn stack_bytes(&self) -> usize {
         self.parsed.statement.bytes
@@ -137,9 +137,9 @@ impl Asked {
     }
 }
 
-async fn planned(asked: Asked) -> Result<Plan> {
-    let Asked { state, parsed, values, batch_rows } = asked;
-    let Parsed { statement, calls } = parsed;
+async fn planned(asked: StatementText) -> Result<Plan> {
+    let StatementText { state, parsed, values, batch_rows } = asked;
+    let Syntax { statement, calls } = parsed;
     let bytes = statement.bytes;
     let gone = || Error::new(ErrorKind::Internal, "the statement is gone");
     let mut statement = statement.take().ok_or_else(gone)?;

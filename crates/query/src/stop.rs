@@ -81,7 +81,7 @@ impl Stop {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'static {
-        Counted { work: Some(work.boxed()), stop: self.clone() }
+        CountedStream { work: Some(work.boxed()), stop: self.clone() }
     }
 
     /// That of the statement which this thread works on.
@@ -89,10 +89,10 @@ impl Stop {
         AT_WORK.with_borrow(Clone::clone)
     }
 
-    fn enter(&self) -> Entered {
+    fn enter(&self) -> Entry {
         self.thread_count.fetch_add(1, Ordering::Relaxed);
         let counting = self.counting();
-        Entered { before: AT_WORK.replace(Some(self.clone())), stop: self.clone(), _counting: counting }
+        Entry { before: AT_WORK.replace(Some(self.clone())), stop: self.clone(), _counting: counting }
     }
 
     /// That of the statement whose options these are; one that nobody raises for sessions without.
@@ -117,25 +117,25 @@ impl Stop {
 }
 
 /// While it lives, this thread works on a statement.
-struct Entered {
+struct Entry {
     before: Option<Stop>,
     stop: Stop,
     _counting: Counting,
 }
 
-impl Drop for Entered {
+impl Drop for Entry {
     fn drop(&mut self) {
         AT_WORK.set(self.before.take());
         self.stop.thread_count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-struct Counted<T> {
+struct CountedStream<T> {
     work: Option<BoxFuture<'static, T>>,
     stop: Stop,
 }
 
-impl<T> Future for Counted<T> {
+impl<T> Future for CountedStream<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
@@ -145,7 +145,7 @@ impl<T> Future for Counted<T> {
     }
 }
 
-impl<T> Drop for Counted<T> {
+impl<T> Drop for CountedStream<T> {
     fn drop(&mut self) {
         // Plans and batches may take long to drop, too.
         let _entered = self.stop.enter();

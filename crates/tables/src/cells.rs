@@ -15,7 +15,7 @@ use crate::{Column, ColumnType, Need, TableRow};
 
 /// Rows of a batch, and those that nothing can be made of.
 #[derive(Clone, Debug)]
-pub struct Decoded<R> {
+pub struct Decoding<R> {
     /// The rows, in their order.
     pub rows: Vec<R>,
     /// The others, in their order.
@@ -34,7 +34,7 @@ pub struct Unreadable {
 /// A cell that no row can have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("column \"{column}\" {reason}")]
-pub struct Unfit {
+pub struct CellError {
     pub(crate) column: &'static str,
     pub(crate) reason: String,
 }
@@ -43,7 +43,7 @@ pub struct Unfit {
 ///
 /// # Errors
 /// A column that is missing though it is required, or of a type that does not become the table's.
-pub fn decode<R: TableRow>(batch: &RecordBatch) -> Result<Decoded<R>, ArrowError> {
+pub fn decode<R: TableRow>(batch: &RecordBatch) -> Result<Decoding<R>, ArrowError> {
     decode_checked(batch, |_| Ok(()))
 }
 
@@ -54,9 +54,9 @@ pub fn decode<R: TableRow>(batch: &RecordBatch) -> Result<Decoded<R>, ArrowError
 pub fn decode_checked<R: TableRow>(
     batch: &RecordBatch,
     check: impl Fn(&R) -> Result<(), String>,
-) -> Result<Decoded<R>, ArrowError> {
+) -> Result<Decoding<R>, ArrowError> {
     let cells = Cells::of(R::TABLE.columns, batch)?;
-    let mut decoded = Decoded { rows: Vec::with_capacity(batch.num_rows()), unreadable: Vec::new() };
+    let mut decoded = Decoding { rows: Vec::with_capacity(batch.num_rows()), unreadable: Vec::new() };
     for index in 0..batch.num_rows() {
         let row = R::row(&mut cells.row(index)).map_err(|unfit| unfit.to_string());
         match row.and_then(|row| check(&row).map(|()| row)) {
@@ -168,9 +168,9 @@ impl<'a> Cell<'a> {
     }
 
     /// That no row can have this cell.
-    pub(crate) fn unfit(self, reason: &str) -> Unfit {
+    pub(crate) fn unfit(self, reason: &str) -> CellError {
         let column = self.cells.columns.get(self.column).map_or("", |(column, _)| column.name);
-        Unfit { column, reason: reason.to_owned() }
+        CellError { column, reason: reason.to_owned() }
     }
 
     /// Whether there is no value.
@@ -228,7 +228,7 @@ impl<'a> Cell<'a> {
     ///
     /// # Errors
     /// Elements of another type.
-    pub(crate) fn list<T: ArrowPrimitiveType>(self) -> Result<Vec<T::Native>, Unfit> {
+    pub(crate) fn list<T: ArrowPrimitiveType>(self) -> Result<Vec<T::Native>, CellError> {
         let Values::Lists(lists) = self.values() else { return Ok(Vec::new()) };
         let elements = lists.value(self.row);
         let elements = elements.as_primitive_opt::<T>();

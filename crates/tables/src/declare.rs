@@ -54,7 +54,7 @@ macro_rules! columns {
                 ]
             }
 
-            fn row(cells: &mut $crate::Row<'_>) -> Result<Self, $crate::Unfit> {
+            fn row(cells: &mut $crate::Row<'_>) -> Result<Self, $crate::CellError> {
                 $($crate::columns!(@read cells, $name, $kind, [$($written)?], [$($array)?]);)+
                 Ok($read)
             }

@@ -18,7 +18,7 @@ use seislake_model::{
 };
 
 use crate::ColumnType;
-use crate::cells::{Cell, Unfit};
+use crate::cells::{Cell, CellError};
 use crate::schema::{UTC, element_field};
 
 /// A value that a cell of a column of type `K` holds.
@@ -27,23 +27,23 @@ pub trait FromCell<K>: Sized {
     ///
     /// # Errors
     /// A cell that holds none.
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit>;
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError>;
 
     /// The value of a cell that may be null.
     ///
     /// # Errors
     /// A cell that holds none.
-    fn from_any(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_any(cell: Cell<'_>) -> Result<Self, CellError> {
         if cell.is_null() { Err(cell.unfit("is null")) } else { Self::from_cell(cell) }
     }
 }
 
 impl<K, T: FromCell<K>> FromCell<K> for Option<T> {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         T::from_cell(cell).map(Some)
     }
 
-    fn from_any(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_any(cell: Cell<'_>) -> Result<Self, CellError> {
         if cell.is_null() { Ok(None) } else { Self::from_cell(cell) }
     }
 }
@@ -66,7 +66,7 @@ macro_rules! kinds {
                 ///
                 /// # Errors
                 /// A cell that holds none.
-                pub fn value<T: FromCell<Self>>(cell: Cell<'_>) -> Result<T, Unfit> {
+                pub fn value<T: FromCell<Self>>(cell: Cell<'_>) -> Result<T, CellError> {
                     T::from_any(cell)
                 }
             }
@@ -136,7 +136,7 @@ macro_rules! texts {
             }
 
             impl FromCell<Text> for $kind {
-                fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+                fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
                     Ok($read(cell))
                 }
             }
@@ -163,7 +163,7 @@ impl AsText for SourceId {
 }
 
 impl FromCell<Text> for SourceId {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         let text = cell.text();
         text.parse()
             .map_err(|_| cell.unfit(&format!("holds \"{}\", no source identifier", text.escape_debug())))
@@ -181,7 +181,7 @@ macro_rules! words {
             }
 
             impl FromCell<Text> for $kind {
-                fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+                fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
                     let words = [$($kind::$word),+];
                     words.into_iter().find(|word| word.as_str() == cell.text()).ok_or_else(|| {
                         cell.unfit(&format!("holds the unknown word \"{}\"", cell.text().escape_debug()))
@@ -240,14 +240,14 @@ macro_rules! integers {
             }
 
             impl FromCell<Int> for $type {
-                fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+                fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
                     let integer = cell.integer();
                     Self::try_from(integer).map_err(|_| cell.unfit(&format!("is {integer}, out of its range")))
                 }
             }
 
             impl FromCell<Long> for $type {
-                fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+                fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
                     FromCell::<Int>::from_cell(cell)
                 }
             }
@@ -297,7 +297,7 @@ impl AsFloat for f64 {
 }
 
 impl FromCell<Double> for f64 {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         Ok(cell.float())
     }
 }
@@ -334,13 +334,13 @@ impl AsTime for Timestamp {
 }
 
 impl FromCell<Time> for Timestamp {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         Ok(cell.time())
     }
 }
 
 impl FromCell<Nanos> for Timestamp {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         Ok(Self::from_nanos(cell.integer()))
     }
 }
@@ -361,7 +361,7 @@ impl Nanos {
 }
 
 impl FromCell<Binary> for Vec<u8> {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         Ok(cell.bytes().to_vec())
     }
 }
@@ -374,7 +374,7 @@ impl Binary {
 }
 
 impl<const N: usize> FromCell<Hex> for [u8; N] {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         let unfit = || cell.unfit(&format!("is no {N} bytes in hexadecimal"));
         let digits = cell.text().as_bytes();
         let mut bytes = [0; N];
@@ -409,7 +409,7 @@ impl Hex {
 }
 
 impl FromCell<Json> for Response {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         serde_json::from_str(cell.text()).map_err(|error| cell.unfit(&format!("cannot be read: {error}")))
     }
 }
@@ -425,7 +425,7 @@ impl Json {
 }
 
 impl FromCell<IntList> for Vec<i32> {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         cell.list::<Int32Type>()
     }
 }
@@ -456,7 +456,7 @@ impl IntList {
 }
 
 impl FromCell<NanosList> for Vec<Timestamp> {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         Ok(cell.list::<Int64Type>()?.into_iter().map(Timestamp::from_nanos).collect())
     }
 }
@@ -475,7 +475,7 @@ impl NanosList {
 }
 
 impl FromCell<DoubleList> for Vec<f64> {
-    fn from_cell(cell: Cell<'_>) -> Result<Self, Unfit> {
+    fn from_cell(cell: Cell<'_>) -> Result<Self, CellError> {
         cell.list::<Float64Type>()
     }
 }

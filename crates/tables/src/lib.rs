@@ -41,7 +41,7 @@ pub use arrow;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 
-pub use cells::{Cell, Decoded, Row, Unfit, Unreadable, decode, decode_checked};
+pub use cells::{Cell, CellError, Decoding, Row, Unreadable, decode, decode_checked};
 pub use port::Sink;
 pub use schema::{FIELD_ID_KEY, element_field};
 
@@ -226,7 +226,7 @@ pub trait TableRow: Sized + Send + Sync {
     ///
     /// # Errors
     /// The first cell that no row can have.
-    fn row(cells: &mut Row<'_>) -> Result<Self, Unfit>;
+    fn row(cells: &mut Row<'_>) -> Result<Self, CellError>;
 
     /// `rows` as batches of the table. Long lists stay where they are in memory, in batches of their own.
     ///

@@ -19,7 +19,7 @@ use seislake_streams::topology;
 use seislake_streams::{StateFound, put_state_aside, state_of};
 use serde::Serialize;
 
-use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, Strange, TableStates, Way, table_states};
+use crate::home::{self, Home, Older, PURPOSE_FILE, Purpose, StrangeEntry, TableStates, Way, table_states};
 use crate::settings::Settings;
 use crate::{Lakehouse, PLACE_FILE, engine, lake_settings, velocity_model};
 
@@ -140,7 +140,7 @@ impl<'a> Told<'a> {
 /// A home that is mended but for the records that are lost, and was not given out of hand yet.
 #[derive(Debug)]
 pub struct Repaired {
-    lost: rows::Lost,
+    lost: rows::LostRecords,
     whole: Home,
     shares: Vec<Home>,
 }
@@ -180,7 +180,7 @@ async fn mend(path: &Path, settings: &Settings, told: &mut Told<'_>) -> anyhow::
     }
     examine(path, settings, Action::Repair, told).await?;
     mend_logs(&whole, &shares, settings).await?;
-    let mut lost = rows::Lost::default();
+    let mut lost = rows::LostRecords::default();
     if path.join(home::CATALOG_FILE).exists() {
         let lakehouse = Lakehouse::open(&whole, settings).await?;
         of_states(&TableStates::read(path)?, &lakehouse, told).await?;
@@ -235,9 +235,9 @@ async fn of_rows(
     path: &Path,
     lakehouse: &Lakehouse,
     action: Action,
-) -> anyhow::Result<(Vec<Finding>, rows::Lost)> {
+) -> anyhow::Result<(Vec<Finding>, rows::LostRecords)> {
     let mut findings = rows::doubled(lakehouse, action).await?;
-    let mut lost = rows::Lost::default();
+    let mut lost = rows::LostRecords::default();
     let places: Vec<PathBuf> = home::listed_shares(path)?.into_iter().chain([path.to_owned()]).collect();
     for place in &places {
         findings.extend(rows::missing(place, lakehouse, action, &mut lost).await?);
@@ -247,7 +247,7 @@ async fn of_rows(
     Ok((findings, lost))
 }
 
-fn of_strange(found: &Strange) -> Finding {
+fn of_strange(found: &StrangeEntry) -> Finding {
     let name = found.path.file_name().unwrap_or_default().to_string_lossy();
     let lost = match &*name {
         _ if found.way == Way::Cut => "nothing",

@@ -26,7 +26,7 @@ use seislake_streams::topology;
 
 /// Something that is no file of a home, in the place of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strange {
+pub struct StrangeEntry {
     pub path: PathBuf,
     /// What it is.
     pub damage: String,
@@ -95,7 +95,7 @@ const OF_READERS: [&str; 5] =
     [WAREHOUSE_FOLDER, CATALOG_FILE, "catalog.sqlite-wal", "catalog.sqlite-shm", PLACE_FILE];
 
 /// Everything strange in a home and its shares, but for the warehouse.
-pub fn strange(home: &Path) -> Vec<Strange> {
+pub fn strange(home: &Path) -> Vec<StrangeEntry> {
     let mut found = of_entries(home);
     for share in super::shares(home) {
         found.extend(of_place(&share));
@@ -110,7 +110,7 @@ pub fn strange(home: &Path) -> Vec<Strange> {
 /// Something else that is strange, with what to do.
 pub(super) fn mend_strange(place: &Path) -> anyhow::Result<()> {
     // The catalog is written by others too, who may be making it longer: a repair cuts it.
-    let is_of_catalog = |found: &Strange| {
+    let is_of_catalog = |found: &StrangeEntry| {
         found.path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(CATALOG_FILE))
     };
     let mut found = of_place(place);
@@ -133,11 +133,11 @@ pub(super) fn mend_lock(place: &Path) -> anyhow::Result<()> {
 /// Refuses a home in which something strange lies that those who read tables open, and says what to do. How long a catalog
 /// claims to be says nothing: SQLite knows its own length.
 pub fn refuse_strange_to_readers(home: &Path) -> anyhow::Result<()> {
-    let found: Vec<Strange> = entry_of(home, |name| OF_READERS.contains(&name)).collect();
+    let found: Vec<StrangeEntry> = entry_of(home, |name| OF_READERS.contains(&name)).collect();
     refuse(found.iter().filter(|found| found.way != Way::Cut))
 }
 
-fn refuse<'a>(found: impl IntoIterator<Item = &'a Strange>) -> anyhow::Result<()> {
+fn refuse<'a>(found: impl IntoIterator<Item = &'a StrangeEntry>) -> anyhow::Result<()> {
     let Some(first) = found.into_iter().next() else { return Ok(()) };
     let way = match first.way {
         Way::Right => "give this user the right to read and write it",
@@ -146,7 +146,7 @@ fn refuse<'a>(found: impl IntoIterator<Item = &'a Strange>) -> anyhow::Result<()
     bail!("cannot open \"{}\": {}; {way}", first.path.display(), first.damage)
 }
 
-fn mend(found: &Strange) -> anyhow::Result<()> {
+fn mend(found: &StrangeEntry) -> anyhow::Result<()> {
     let (file, damage) = (found.path.display(), &found.damage);
     match found.way {
         Way::Cut => tracing::warn!(%file, damage, "a file of the home is cut to what it holds"),
@@ -159,7 +159,7 @@ fn mend(found: &Strange) -> anyhow::Result<()> {
 }
 
 /// Puts what is strange out of the way, or cuts it.
-pub fn put_aside(found: &Strange) -> anyhow::Result<()> {
+pub fn put_aside(found: &StrangeEntry) -> anyhow::Result<()> {
     let named = || format!("cannot put \"{}\" aside", found.path.display());
     if found.way == Way::Cut {
         return cut(&found.path).with_context(|| format!("cannot cut \"{}\"", found.path.display()));
@@ -182,23 +182,23 @@ fn cut(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-fn of_place(place: &Path) -> Vec<Strange> {
+fn of_place(place: &Path) -> Vec<StrangeEntry> {
     let mut found = of_entries(place);
     found.extend(of_log(&place.join("log")));
     found
 }
 
-fn of_entries(place: &Path) -> Vec<Strange> {
+fn of_entries(place: &Path) -> Vec<StrangeEntry> {
     entry_of(place, |_| true).collect()
 }
 
-fn entry_of(place: &Path, is_asked: impl Fn(&str) -> bool) -> impl Iterator<Item = Strange> {
+fn entry_of(place: &Path, is_asked: impl Fn(&str) -> bool) -> impl Iterator<Item = StrangeEntry> {
     let asked = HOME.iter().filter(move |(name, ..)| is_asked(name));
     asked.filter_map(move |(name, must, way)| look(&place.join(name), *must, *way))
 }
 
 /// Topics, their partitions and segments.
-fn of_log(log: &Path) -> Vec<Strange> {
+fn of_log(log: &Path) -> Vec<StrangeEntry> {
     let mut found = Vec::new();
     // Those of stages of a configuration are known by what lies in them.
     let is_topic = |(path, name): &(PathBuf, String)| {
@@ -221,7 +221,7 @@ fn of_log(log: &Path) -> Vec<Strange> {
     found
 }
 
-fn of_partition(file: &Path, name: &str) -> Option<Strange> {
+fn of_partition(file: &Path, name: &str) -> Option<StrangeEntry> {
     match name {
         "gaps.json" | "gaps.json.new" => look(file, Place::SmallFile, Way::MadeAgain),
         _ if name.ends_with(".log") || name.ends_with(".log.new") => look(file, Place::File, Way::MadeAgain),
@@ -245,8 +245,8 @@ fn entries(folder: &Path) -> Vec<(PathBuf, String)> {
 }
 
 /// What is strange in a place; `way` is what is done about another thing than what must lie there.
-fn look(path: &Path, must: Place, way: Way) -> Option<Strange> {
-    let strange = |damage: String, way| Some(Strange { path: path.to_owned(), damage, way });
+fn look(path: &Path, must: Place, way: Way) -> Option<StrangeEntry> {
+    let strange = |damage: String, way| Some(StrangeEntry { path: path.to_owned(), damage, way });
     match path.symlink_metadata() {
         Ok(_) => {}
         Err(error) if leads_nowhere(&error) => return None,

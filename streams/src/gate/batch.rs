@@ -2,7 +2,7 @@
 
 use seislake_model::{DeadLetter, Offset, RecordPosition, Timestamp};
 
-use super::check::Checked;
+use super::check::Verdict;
 use super::seen::{Entries, Lookup, Seen, SeenState, StationEntry};
 use super::{IngestReport, NOTHING_PROMISED, Refusal, STAGE};
 use crate::Error;
@@ -26,7 +26,7 @@ pub(super) struct Batch {
 pub(super) fn sort_out(
     seen: &mut Seen,
     unannounced: &[Announcement],
-    checked: Vec<Checked>,
+    checked: Vec<Verdict>,
     letters_base: Offset,
     letters_topic: &str,
 ) -> Result<Batch, Error> {
@@ -45,7 +45,7 @@ pub(super) fn sort_out(
     }
     for one in checked {
         match one {
-            Checked::Record { key, partition, record, sample_count, last_sample_time } => {
+            Verdict::Record { key, partition, record, sample_count, last_sample_time } => {
                 if !lookup.is_new_record(&key)? {
                     batch.report.duplicates += 1;
                     continue;
@@ -60,7 +60,7 @@ pub(super) fn sort_out(
                 batch.report.accepted += 1;
                 batch.report.samples += sample_count;
             }
-            Checked::Refused { key, refusal, .. } => {
+            Verdict::Refused { key, refusal, .. } => {
                 if !lookup.is_new_letter(&key)? {
                     continue;
                 }
@@ -69,19 +69,19 @@ pub(super) fn sort_out(
                 batch.entries.letters.push(key);
                 batch.report.dead_letters += 1;
             }
-            Checked::Watermark(watermark) => {
+            Verdict::Watermark(watermark) => {
                 if batch.state.open() {
                     for partition in 0..batch.raw.len() {
                         batch.punctuate(partition, watermark)?;
                     }
                 }
             }
-            Checked::PartitionWatermark { partition, watermark } => {
+            Verdict::PartitionWatermark { partition, watermark } => {
                 if batch.state.open() {
                     batch.punctuate(partition, watermark)?;
                 }
             }
-            Checked::Cut { partition } => batch.cut(partition)?,
+            Verdict::Cut { partition } => batch.cut(partition)?,
         }
     }
     Ok(batch)

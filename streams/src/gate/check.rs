@@ -13,7 +13,7 @@ use crate::topic::NewRecord;
 
 /// An offer that was looked at.
 #[derive(Debug)]
-pub(super) enum Checked {
+pub(super) enum Verdict {
     Record {
         key: RecordKey,
         partition: u32,
@@ -39,14 +39,14 @@ pub(super) enum Checked {
 }
 
 /// Looks at all offers; keeps their order.
-pub(super) fn check(offers: Vec<Offer>, partitions: u32) -> Vec<Checked> {
+pub(super) fn check(offers: Vec<Offer>, partitions: u32) -> Vec<Verdict> {
     offers
         .into_par_iter()
         .enumerate()
         .map_init(Checker::default, |checker, (index, offer)| match offer {
             Offer::Record(incoming) => checker.check(index, incoming, partitions),
             Offer::Refused(refusal) => [Some(refused(index, refusal)), None],
-            Offer::Watermark(watermark) => [Some(Checked::Watermark(watermark)), None],
+            Offer::Watermark(watermark) => [Some(Verdict::Watermark(watermark)), None],
         })
         .flatten_iter()
         .flatten()
@@ -83,7 +83,7 @@ impl Source {
 
 impl Checker {
     /// The record or the reason why not; both, where it is kept although something is odd about it.
-    fn check(&mut self, offer: usize, incoming: Incoming, partitions: u32) -> [Option<Checked>; 2] {
+    fn check(&mut self, offer: usize, incoming: Incoming, partitions: u32) -> [Option<Verdict>; 2] {
         let refuse = |reason: String| {
             let (bytes, origin) = (incoming.bytes.clone(), incoming.origin.clone());
             Some(refused(offer, Refusal { bytes, reason, origin }))
@@ -115,7 +115,7 @@ impl Checker {
                 return [refuse(format!("samples cannot be decoded: {error} ({})", place())), None];
             }
         };
-        let record = Checked::Record {
+        let record = Verdict::Record {
             key: key_of(source_id.as_str(), header.start_ns, &incoming.bytes),
             partition,
             record: NewRecord {
@@ -130,9 +130,9 @@ impl Checker {
     }
 }
 
-fn refused(offer: usize, refusal: Refusal) -> Checked {
+fn refused(offer: usize, refusal: Refusal) -> Verdict {
     let kept = &refusal.bytes[..refusal.bytes.len().min(LETTER_BYTES_MAX)];
-    Checked::Refused { offer, key: letter_key(&refusal.reason, kept), refusal }
+    Verdict::Refused { offer, key: letter_key(&refusal.reason, kept), refusal }
 }
 
 /// What identifies a record of the log.

@@ -39,7 +39,7 @@ use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, punctuation, watermark_of};
 use crate::topic::{Log, NewRecord, Record, Topic, in_appends};
 use batch::{Batch, sort_out};
-use check::{Checked, check};
+use check::{Verdict, check};
 use seen::{Entries, PartitionState, Seen, StationEntry};
 
 pub use live::LiveSettings;
@@ -156,13 +156,13 @@ pub(crate) fn partition_of_station(key: &str, partitions: u32) -> u32 {
 
 /// Offers that were decoded and hashed.
 #[derive(Debug)]
-pub struct CheckedOffers(Vec<Checked>);
+pub struct CheckedOffers(Vec<Verdict>);
 
 impl CheckedOffers {
     /// What is refused of them, in their order.
     pub fn refused(&self) -> Vec<Refused> {
         let refused = self.0.iter().filter_map(|checked| match checked {
-            Checked::Refused { offer, refusal, .. } => {
+            Verdict::Refused { offer, refusal, .. } => {
                 Some(Refused { offer: *offer, reason: refusal.reason.clone() })
             }
             _ => None,
@@ -175,22 +175,22 @@ impl CheckedOffers {
 /// its end when the caller stops waiting for it: the log and the index must not part ways.
 #[derive(Debug)]
 pub struct Gate {
-    shared: Arc<Shared>,
+    shared: Arc<GateState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct GateState {
     raw: Arc<dyn Topic>,
     letters: Arc<dyn Topic>,
     /// The home; `None`: the index is kept in memory.
     directory: Option<PathBuf>,
     /// Asked for the records that the log has lost.
     archived: Option<Arc<dyn ArchivedRecords>>,
-    known: Mutex<Known>,
+    known: Mutex<GateKnowledge>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct GateKnowledge {
     /// `None` after a failure: the next call opens it.
     seen: Option<Seen>,
     /// How it is opened: the first time as at every start.
@@ -229,8 +229,9 @@ impl Gate {
         let letters = log.topic(&dead_letter_topic(WAVEFORMS_RAW), 1 + raw_partitions)?;
         let live = live::LiveTimes::new(raw_partitions as usize);
         let directory = directory.map(Path::to_owned);
-        let known = Mutex::new(Known { seen: None, verify: Verify::AT_START, unannounced: Vec::new(), live });
-        let shared = Shared { raw, letters, directory, archived, known };
+        let known =
+            Mutex::new(GateKnowledge { seen: None, verify: Verify::AT_START, unannounced: Vec::new(), live });
+        let shared = GateState { raw, letters, directory, archived, known };
         {
             let mut known = shared.known.lock().await;
             if let IndexSource::Log = index {
@@ -314,7 +315,7 @@ impl Gate {
             shared.ready(&mut known).await?;
             let open = known.with_seen(|seen| Ok(seen.state().open())).await?;
             if open {
-                shared.take(&mut known, vec![Checked::Watermark(Watermark::MAX)]).await?;
+                shared.take(&mut known, vec![Verdict::Watermark(Watermark::MAX)]).await?;
             }
             shared.ready(&mut known).await?;
             known.with_seen(Seen::sync).await?;
@@ -331,15 +332,15 @@ impl Gate {
         let followed = async move {
             let mut known = shared.known.lock().await;
             let due = known.live.due(now, &settings).into_iter();
-            let due = due.map(|(partition, watermark)| Checked::PartitionWatermark { partition, watermark });
-            let cuts = (0..shared.raw.partitions() as usize).map(|partition| Checked::Cut { partition });
+            let due = due.map(|(partition, watermark)| Verdict::PartitionWatermark { partition, watermark });
+            let cuts = (0..shared.raw.partitions() as usize).map(|partition| Verdict::Cut { partition });
             shared.take(&mut known, due.chain(cuts).collect()).await.map(drop)
         };
         tokio::spawn(followed).await.map_err(Error::task)?
     }
 }
 
-impl Known {
+impl GateKnowledge {
     /// Works on the index on a thread that may block. What fails closes it.
     async fn with_seen<T: Send + 'static>(
         &mut self,
@@ -359,9 +360,9 @@ impl Known {
     }
 }
 
-impl Shared {
+impl GateState {
     /// Opens the index, if it is not, and brings it up to the log.
-    async fn ready(&self, known: &mut Known) -> Result<(), Error> {
+    async fn ready(&self, known: &mut GateKnowledge) -> Result<(), Error> {
         if known.seen.is_some() {
             return Ok(());
         }
@@ -388,7 +389,7 @@ impl Shared {
     }
 
     /// Brings the index up to the log. A half of that is of no use: a failure closes it.
-    async fn bring_up(&self, known: &mut Known) -> Result<(), Error> {
+    async fn bring_up(&self, known: &mut GateKnowledge) -> Result<(), Error> {
         let mut done = self.catch_up(known).await;
         if done.is_ok() {
             done = self.complete_session(known).await;
@@ -402,7 +403,7 @@ impl Shared {
         done
     }
 
-    async fn take(&self, known: &mut Known, checked: Vec<Checked>) -> Result<IngestReport, Error> {
+    async fn take(&self, known: &mut GateKnowledge, checked: Vec<Verdict>) -> Result<IngestReport, Error> {
         self.ready(known).await?;
         let (letters_base, letters_topic) = (self.letters.end_offset(0)?, self.letters.name().to_owned());
         let told = known.unannounced.clone();
@@ -458,7 +459,7 @@ impl Shared {
     }
 
     /// Reads what the log holds beyond the index of things seen.
-    async fn catch_up(&self, known: &mut Known) -> Result<(), Error> {
+    async fn catch_up(&self, known: &mut GateKnowledge) -> Result<(), Error> {
         for partition in 0..self.raw.partitions() {
             let index = partition as usize;
             let mut next = known.with_seen(move |seen| Ok(seen.state().partitions[index].covered)).await?;
@@ -519,7 +520,7 @@ impl Shared {
     }
 
     /// Ends the session in the partitions that a crash kept from hearing of its end.
-    async fn complete_session(&self, known: &mut Known) -> Result<(), Error> {
+    async fn complete_session(&self, known: &mut GateKnowledge) -> Result<(), Error> {
         let mut state = known.with_seen(|seen| Ok(seen.state().clone())).await?;
         let most = state.partitions.iter().map(|partition| partition.sessions).max().unwrap_or(0);
         for (partition, kept) in state.partitions.iter_mut().enumerate() {

@@ -158,12 +158,12 @@ pub(super) struct Seen {
     /// State of what is written.
     state: SeenState,
     /// What the log holds and the index not yet.
-    held: Option<Held>,
+    held: Option<PartitionIndex>,
     writes_since_sync: u32,
 }
 
 #[derive(Debug)]
-struct Held {
+struct PartitionIndex {
     entries: Entries,
     state: SeenState,
 }
@@ -242,7 +242,7 @@ impl Seen {
     /// log takes the next records.
     pub(super) fn hold(&mut self, entries: Entries, state: SeenState) -> Result<(), Error> {
         self.write_held()?;
-        self.held = Some(Held { entries, state });
+        self.held = Some(PartitionIndex { entries, state });
         Ok(())
     }
 
@@ -255,7 +255,7 @@ impl Seen {
 
     /// Writes what is held; on disk only after [`Seen::sync`].
     pub(super) fn write_held(&mut self) -> Result<(), Error> {
-        let Some(Held { mut entries, state }) = self.held.take() else { return Ok(()) };
+        let Some(PartitionIndex { mut entries, state }) = self.held.take() else { return Ok(()) };
         entries.records.sort_unstable_by_key(|key| key.bucket);
         let Entries { records, letters, stations } = &entries;
         if records.is_empty() && letters.is_empty() && stations.is_empty() && state == self.state {

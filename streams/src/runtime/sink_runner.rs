@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::{Patience, RetrySettings};
-use super::stage_runner::{APPEND_BYTES, Held, append, last_letter_in};
+use super::stage_runner::{APPEND_BYTES, LastOutput, append, last_letter_in};
 use super::tabulate::{Block, BlockEnd, RawObject, Tabulate};
 use crate::Error;
 use crate::error::Cause;
@@ -85,7 +85,7 @@ struct Input {
     table: Option<Box<dyn Tabulate>>,
     letters: Option<Arc<dyn Topic>>,
     /// Last dead letter that an earlier life appended, or this one; looked up when there is one to append.
-    letters_held: Option<Held>,
+    letters_held: Option<LastOutput>,
     read_next: Offset,
     /// `read_next` for others to see.
     progress: watch::Sender<Offset>,
@@ -386,7 +386,7 @@ async fn refuse(
     partition: u32,
     letters: Vec<DeadLetter>,
     end: Offset,
-    known: &mut Option<Held>,
+    known: &mut Option<LastOutput>,
     patience: &Patience,
 ) -> Result<(), Error> {
     let (Some(first), Some(last)) = (letters.first(), letters.last()) else { return Ok(()) };

@@ -58,7 +58,7 @@ pub trait Stage: Sized + Send + 'static {
 
 /// A record to append with the place it was derived from.
 #[derive(Debug)]
-pub(super) struct Derived {
+pub(super) struct Derivation {
     pub(super) offset: Offset,
     pub(super) index: u32,
     pub(super) record: NewRecord,
@@ -73,8 +73,8 @@ pub struct Output {
     offset: Offset,
     message_index: u32,
     letter_index: u32,
-    pub(super) messages: Vec<Derived>,
-    pub(super) letters: Vec<Derived>,
+    pub(super) messages: Vec<Derivation>,
+    pub(super) letters: Vec<Derivation>,
 }
 
 impl Output {
@@ -119,7 +119,7 @@ impl Output {
                 return self.refuse(Bytes::from(said), format!("cannot be said: {}", error.chain()));
             }
         };
-        self.messages.push(Derived { offset: self.offset, index: self.message_index, record });
+        self.messages.push(Derivation { offset: self.offset, index: self.message_index, record });
         self.message_index += 1;
         Ok(())
     }
@@ -143,7 +143,7 @@ impl Output {
             record: bytes.slice(..bytes.len().min(LETTER_BYTES_MAX)).to_vec(),
         };
         let record = letter_record(&letter)?;
-        self.letters.push(Derived { offset: self.offset, index: self.letter_index, record });
+        self.letters.push(Derivation { offset: self.offset, index: self.letter_index, record });
         self.letter_index += 1;
         metrics::counter!("seislake_dead_letters_total", "stage" => self.stage).increment(1);
         Ok(())

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::checkpoint::{Checkpoint, CheckpointStore};
 use super::retry::{Health, Patience, RetrySettings};
-use super::stage::{Derived, Output, Stage};
+use super::stage::{Derivation, Output, Stage};
 use crate::Error;
 use crate::database::panic_text;
 use crate::error::Cause;
@@ -84,21 +84,21 @@ fn checkpoint_key(StageWiring { stage, kind, input, partition, .. }: &StageWirin
 }
 
 /// Last output already in a log: (input offset, index).
-pub(super) type Held = Option<(Offset, u32)>;
+pub(super) type LastOutput = Option<(Offset, u32)>;
 
 /// What an earlier life of the stage said after the checkpoint, and from where the logs were searched for it.
 #[derive(Clone, Copy, Debug)]
-struct HeldOutputs {
-    output: Held,
+struct LastOutputs {
+    output: LastOutput,
     output_scan: Offset,
-    letter: Held,
+    letter: LastOutput,
     letter_scan: Offset,
 }
 
-impl HeldOutputs {
+impl LastOutputs {
     /// The first input from which nothing was said yet.
     fn replayed_until(&self, input_next: Offset) -> Offset {
-        let behind = |held: Held| held.map_or(0, |(offset, _)| offset + 1);
+        let behind = |held: LastOutput| held.map_or(0, |(offset, _)| offset + 1);
         input_next.max(behind(self.output)).max(behind(self.letter))
     }
 }
@@ -146,7 +146,7 @@ pub struct StageRunner<S: Stage> {
     checkpoints: CheckpointStore,
     key: String,
     next: Offset,
-    held: HeldOutputs,
+    held: LastOutputs,
     /// Records at which the stage failed, and how: they are passed over.
     failed: BTreeMap<Offset, String>,
     records_since_checkpoint: u64,
@@ -166,7 +166,7 @@ impl<S: Stage> StageRunner<S> {
     ) -> Result<Self, Error> {
         let key = checkpoint_key(&wiring);
         let restored = restore::<S>(config, &wiring, &checkpoints, &key).await?;
-        let Restored { stage, held, next, upcoming, in_force } = restored;
+        let Restoration { stage, held, next, upcoming, in_force } = restored;
         let base_revision = stage.base_revision();
         Ok(Self {
             config: config.clone(),
@@ -373,7 +373,7 @@ impl<S: Stage> StageRunner<S> {
             Error::caused(ErrorKind::Internal, format!("encode checkpoint \"{}\"", self.key), e)
         })?));
         // While the replay has not yet passed what was said before, the next life must find it again.
-        let passed = |held: Held| held.is_none_or(|(offset, _)| offset < self.next);
+        let passed = |held: LastOutput| held.is_none_or(|(offset, _)| offset < self.next);
         let output_end = self.wiring.output.end_offset(0)?;
         let letters_end = self.wiring.letters.end_offset(1 + self.wiring.partition)?;
         let checkpoint = Checkpoint {
@@ -398,9 +398,9 @@ impl<S: Stage> StageRunner<S> {
 }
 
 /// A stage as its last checkpoint has it.
-struct Restored<S: Stage> {
+struct Restoration<S: Stage> {
     stage: S,
-    held: HeldOutputs,
+    held: LastOutputs,
     next: Offset,
     /// See [`StageRunner`].
     upcoming: Option<(Offset, S::Config)>,
@@ -414,7 +414,7 @@ async fn restore<S: Stage>(
     wiring: &StageWiring,
     checkpoints: &CheckpointStore,
     key: &str,
-) -> Result<Restored<S>, Error> {
+) -> Result<Restoration<S>, Error> {
     let end = wiring.input.end_offset(wiring.partition)?;
     let mut checkpoint = checkpoints.load(key)?.unwrap_or_default();
     let versions = S::STATE_VERSION_MIN..=S::STATE_VERSION;
@@ -461,15 +461,15 @@ async fn restore<S: Stage>(
         checkpoints.save(key, &checkpoint, None)?;
     }
     let start = wiring.input.watermarks(wiring.partition)?.start;
-    Ok(Restored { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
+    Ok(Restoration { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
 }
 
 async fn held_outputs<S: Stage>(
     wiring: &StageWiring,
     checkpoint: &Checkpoint,
     end: Offset,
-) -> Result<HeldOutputs, Error> {
-    Ok(HeldOutputs {
+) -> Result<LastOutputs, Error> {
+    Ok(LastOutputs {
         output: last_output(wiring.stage, wiring, checkpoint.output_next, end).await?,
         output_scan: checkpoint.output_next,
         letter: last_letter(wiring.stage, wiring, checkpoint.letters_next, end).await?,
@@ -490,8 +490,8 @@ fn read_state<S: Stage>(config: &S::Config, state: &[u8], base: Option<&[u8]>) -
 async fn append_new(
     topic: &dyn Topic,
     partition: u32,
-    derived: Vec<Derived>,
-    held: Held,
+    derived: Vec<Derivation>,
+    held: LastOutput,
     patience: &Patience,
 ) -> Result<(), Error> {
     let new = derived.into_iter().filter(|one| Some((one.offset, one.index)) > held);
@@ -520,7 +520,12 @@ pub(super) async fn append(
 }
 
 /// Last output of the stage in its output topic. What claims to come from behind the `end` of the input does not.
-async fn last_output(stage: &str, wiring: &StageWiring, from: Offset, end: Offset) -> Result<Held, Error> {
+async fn last_output(
+    stage: &str,
+    wiring: &StageWiring,
+    from: Offset,
+    end: Offset,
+) -> Result<LastOutput, Error> {
     let (topic, partition) = (wiring.input.name(), wiring.partition);
     last_of(&*wiring.output, 0, from, |record| {
         let source = Envelope::of(record).ok()?.source;
@@ -538,7 +543,7 @@ pub(super) async fn last_letter_in(
     stage: &str,
     from: Offset,
     end: Offset,
-) -> Result<Held, Error> {
+) -> Result<LastOutput, Error> {
     last_of(letters, letters_partition, from, |record| {
         let letter = letter_of(record).ok()?;
         let ours = letter.stage == stage && letter.position.offset < end;
@@ -547,7 +552,12 @@ pub(super) async fn last_letter_in(
     .await
 }
 
-async fn last_letter(stage: &str, wiring: &StageWiring, from: Offset, end: Offset) -> Result<Held, Error> {
+async fn last_letter(
+    stage: &str,
+    wiring: &StageWiring,
+    from: Offset,
+    end: Offset,
+) -> Result<LastOutput, Error> {
     last_letter_in(&*wiring.letters, 1 + wiring.partition, stage, from, end).await
 }
 
@@ -555,8 +565,8 @@ async fn last_of(
     topic: &dyn Topic,
     partition: u32,
     from: Offset,
-    place: impl Fn(&Record) -> Held + Send,
-) -> Result<Held, Error> {
+    place: impl Fn(&Record) -> LastOutput + Send,
+) -> Result<LastOutput, Error> {
     let watermarks = topic.watermarks(partition)?;
     let mut from = from.max(watermarks.start);
     let mut held = None;

@@ -122,9 +122,14 @@ impl RawTable {
 
     /// Originals by station and day, `raw/NETWORK/STATION/YYYY/MM/DD/PARTITION-OFFSET.mseed`; the packets learn where
     /// they lie. A block made again makes the same objects.
-    fn objects(&self, store: &dyn RawStore, parsed: &[Parsed<'_>], packets: &mut [Packet]) -> Vec<RawObject> {
+    fn objects(
+        &self,
+        store: &dyn RawStore,
+        parsed: &[RecordHeader<'_>],
+        packets: &mut [Packet],
+    ) -> Vec<RawObject> {
         let mut objects = BTreeMap::<String, RawObject>::new();
-        for (Parsed { record, source_id, .. }, packet) in parsed.iter().zip(packets) {
+        for (RecordHeader { record, source_id, .. }, packet) in parsed.iter().zip(packets) {
             let day: String = packet.start_time.to_string().chars().take(10).collect();
             let (network, station) =
                 (path_component(source_id.network()), path_component(source_id.station()));
@@ -154,7 +159,7 @@ impl RawTable {
         &self,
         record: &'a Record,
         last: &mut Option<SourceId>,
-    ) -> Result<Parsed<'a>, Box<DeadLetter>> {
+    ) -> Result<RecordHeader<'a>, Box<DeadLetter>> {
         if is_control(record) {
             return Err(self.refused(record, "a control record that cannot be read".to_owned()));
         }
@@ -171,11 +176,11 @@ impl RawTable {
             }
         };
         check_times(&header).map_err(|reason| self.refused(record, reason))?;
-        Ok(Parsed { record, header, source_id })
+        Ok(RecordHeader { record, header, source_id })
     }
 
-    fn packet(&self, parsed: &Parsed<'_>) -> Packet {
-        let Parsed { record, header, source_id } = parsed;
+    fn packet(&self, parsed: &RecordHeader<'_>) -> Packet {
+        let RecordHeader { record, header, source_id } = parsed;
         // The gate lets only records pass whose samples can all be decoded.
         let sample_count = header.encoding.sample_type().map_or(0, |_| header.sample_count);
         Packet {
@@ -199,15 +204,15 @@ impl RawTable {
     /// The records of one source as gapless segments, by start: what follows on the grid of a segment (see [`Run`]) in
     /// the same quality is decoded into the same buffer. Overlapping records stay apart. Records that cannot be decoded
     /// come back as letters.
-    fn segments(&self, mut pieces: Vec<&Parsed<'_>>) -> (Vec<Segment>, Vec<DeadLetter>) {
+    fn segments(&self, mut pieces: Vec<&RecordHeader<'_>>) -> (Vec<Segment>, Vec<DeadLetter>) {
         let mut letters = Vec::new();
         // Versions of the same time come one behind the other, so that each makes long segments.
-        let version = |piece: &Parsed<'_>| piece.header.quality.publication_version();
+        let version = |piece: &RecordHeader<'_>| piece.header.quality.publication_version();
         pieces.sort_by_key(|piece| (version(piece), piece.header.start_ns, piece.record.offset));
         let mut segments: Vec<Segment> = Vec::new();
         let mut run: Option<Run> = None;
         let mut left: usize = pieces.iter().map(|piece| piece.header.sample_count as usize).sum();
-        for Parsed { record, header, source_id } in pieces {
+        for RecordHeader { record, header, source_id } in pieces {
             let Some(kind) = header.encoding.sample_type() else { continue };
             left = left.saturating_sub(header.sample_count as usize);
             let Some(base) = time_base(header) else { continue };
@@ -265,7 +270,7 @@ fn is_sound_control(record: &Record) -> bool {
 }
 
 /// A raw record and what its header says.
-struct Parsed<'a> {
+struct RecordHeader<'a> {
     record: &'a Record,
     header: seislake_mseed::Record<'a>,
     source_id: SourceId,
@@ -297,7 +302,7 @@ impl Tabulate for RawTable {
         self.open_bytes = 0;
         let Some(last) = records.last() else { return Ok(None) };
         let next = last.offset + 1;
-        let (mut parsed, mut letters): (Vec<Parsed<'_>>, Vec<DeadLetter>) = records
+        let (mut parsed, mut letters): (Vec<RecordHeader<'_>>, Vec<DeadLetter>) = records
             .par_iter()
             .filter(|record| !record.is_lost() && !is_sound_control(record))
             .map_init(|| None, |last, record| self.parse(record, last))
@@ -305,11 +310,11 @@ impl Tabulate for RawTable {
                 Ok(parsed) => Either::Left(parsed),
                 Err(letter) => Either::Right(*letter),
             });
-        let mut by_source = BTreeMap::<&SourceId, Vec<&Parsed<'_>>>::new();
+        let mut by_source = BTreeMap::<&SourceId, Vec<&RecordHeader<'_>>>::new();
         for parsed in &parsed {
             by_source.entry(&parsed.source_id).or_default().push(parsed);
         }
-        let by_source: Vec<Vec<&Parsed<'_>>> = by_source.into_values().collect();
+        let by_source: Vec<Vec<&RecordHeader<'_>>> = by_source.into_values().collect();
         let made: Vec<(Vec<Segment>, Vec<DeadLetter>)> =
             by_source.into_par_iter().map(|pieces| self.segments(pieces)).collect();
         let mut segments = Vec::new();

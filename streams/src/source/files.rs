@@ -20,7 +20,7 @@ use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Record, Scanned};
 
 use super::packed::{Member, members};
-use super::reader::{Cursor, Found, HELD_BYTES_MAX, read_at, scan};
+use super::reader::{Cursor, HELD_BYTES_MAX, RecordPlace, read_at, scan};
 use super::sequence::FileSequence;
 use super::walk::{Candidate, walk};
 use crate::Error;
@@ -328,7 +328,7 @@ impl Plan {
 }
 
 /// A record and the file it is in.
-type Placed = (Found, Option<Arc<str>>);
+type RecordInFile = (RecordPlace, Option<Arc<str>>);
 
 /// The merged stream; see [`Plan::stream`]. Reading blocks: call it from a thread that may.
 #[derive(Debug)]
@@ -337,7 +337,7 @@ pub struct FileStream {
     waiting: std::iter::Peekable<std::vec::IntoIter<PlannedFile>>,
     open: Vec<Option<(Cursor, Arc<str>)>>,
     /// The next record of each open file, with the file's index.
-    heads: BinaryHeap<Reverse<(Found, usize)>>,
+    heads: BinaryHeap<Reverse<(RecordPlace, usize)>>,
     chunk_bytes: usize,
     settings: FileSettings,
     watermark: Option<Timestamp>,
@@ -373,8 +373,8 @@ impl FileStream {
 
     /// All records of the earliest start, in the order of their bytes: a file's own order among them does not count. Of
     /// more than memory may hold, as many as it may: they are in order among themselves.
-    fn take_together(&mut self) -> Result<Option<Vec<Placed>>, Error> {
-        let mut together: Vec<Placed> = Vec::new();
+    fn take_together(&mut self) -> Result<Option<Vec<RecordInFile>>, Error> {
+        let mut together: Vec<RecordInFile> = Vec::new();
         let mut byte_count = 0;
         while byte_count < self.settings.merge_bytes_max {
             self.open_due_files()?;

@@ -49,14 +49,14 @@ enum Inside {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct ZipMember {
     header_at: u64,
-    is_deflated: Deflated,
+    is_deflated: Deflate,
     packed_bytes: u64,
     bytes: u64,
     crc: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deflated {
+enum Deflate {
     Yes,
     No,
 }
@@ -113,7 +113,7 @@ impl Member {
     ///
     /// # Errors
     /// Where the file cannot be opened, or is no longer what it was.
-    pub fn open(&self) -> io::Result<Unpacked> {
+    pub fn open(&self) -> io::Result<MemberReader> {
         let mut file = open_file(&self.path)?;
         let reader: Box<dyn Read + Send> = match self.inside {
             Inside::Plain => Box::new(file),
@@ -129,14 +129,14 @@ impl Member {
                 let packed = BufReader::new(file.take(member.packed_bytes));
                 let (bytes, crc) = (member.bytes, member.crc);
                 match member.is_deflated {
-                    Deflated::Yes => {
-                        Box::new(Checked::new(flate2::bufread::DeflateDecoder::new(packed), bytes, crc))
+                    Deflate::Yes => {
+                        Box::new(ZipReader::new(flate2::bufread::DeflateDecoder::new(packed), bytes, crc))
                     }
-                    Deflated::No => Box::new(Checked::new(packed, bytes, crc)),
+                    Deflate::No => Box::new(ZipReader::new(packed, bytes, crc)),
                 }
             }
         };
-        Ok(Unpacked { reader, left: self.bytes_max })
+        Ok(MemberReader { reader, left: self.bytes_max })
     }
 
     /// How many bytes it says that it has; 0 where it does not say.
@@ -160,18 +160,18 @@ impl Member {
 }
 
 /// What comes out of a [`Member`], with its bound.
-pub struct Unpacked {
+pub struct MemberReader {
     reader: Box<dyn Read + Send>,
     left: u64,
 }
 
-impl fmt::Debug for Unpacked {
+impl fmt::Debug for MemberReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Unpacked").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
-impl Read for Unpacked {
+impl Read for MemberReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
@@ -185,20 +185,20 @@ impl Read for Unpacked {
 }
 
 /// A member of a zip archive, whose length and checksum stand in its list.
-struct Checked<R> {
+struct ZipReader<R> {
     reader: flate2::CrcReader<io::Take<R>>,
     bytes: u64,
     crc: u32,
 }
 
-impl<R: Read> Checked<R> {
+impl<R: Read> ZipReader<R> {
     fn new(reader: R, bytes: u64, crc: u32) -> Self {
         // One byte more than there should be tells that there is more.
         Self { reader: flate2::CrcReader::new(reader.take(bytes.saturating_add(1))), bytes, crc }
     }
 }
 
-impl<R: Read> Read for Checked<R> {
+impl<R: Read> Read for ZipReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         if count == 0 && !buffer.is_empty() {
@@ -299,8 +299,8 @@ fn zip_member(entry: &[u8]) -> io::Result<ZipMember> {
         return Err(damaged("the zip archive is encrypted: unpack it first"));
     }
     let is_deflated = match short(entry, 10) {
-        0 => Deflated::No,
-        8 => Deflated::Yes,
+        0 => Deflate::No,
+        8 => Deflate::Yes,
         method => {
             return Err(damaged(&format!("the zip archive is packed by method {method}: unpack it first")));
         }

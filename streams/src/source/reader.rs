@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use seislake_mseed::{ChunkEnd, ScanState, Scanned, Scanner};
 
-use super::packed::{Member, Unpacked};
+use super::packed::{Member, MemberReader};
 use super::regular::open_file;
 
 /// Reads `member` in chunks of `chunk_bytes` and shows everything found in it, with the bytes of the chunk it lies in.
@@ -58,7 +58,7 @@ fn read_full(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
 }
 
 /// Fills `bytes` from a stream as far as it goes.
-fn read_stream(stream: &mut Unpacked, bytes: &mut [u8]) -> io::Result<usize> {
+fn read_stream(stream: &mut MemberReader, bytes: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match stream.read(rest) {
@@ -76,7 +76,7 @@ fn read_stream(stream: &mut Unpacked, bytes: &mut [u8]) -> io::Result<usize> {
 #[derive(Debug)]
 enum Origin {
     Plain { path: PathBuf, file_bytes: u64 },
-    Packed(Unpacked),
+    Packed(MemberReader),
 }
 
 /// Chunks of a file, each beginning with what the scanner left of the one before.
@@ -145,7 +145,7 @@ pub(super) const HELD_BYTES_MAX: u64 = 256 << 20;
 
 /// One record of a file and when it starts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct RecordPlace {
     pub(super) start_ns: i64,
     pub(super) bytes: Bytes,
 }
@@ -154,17 +154,17 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) enum Cursor {
     /// The file is in that order: read on.
-    Sorted { chunks: Chunked },
+    Sorted { chunks: ChunkReader },
     /// It is not: its index is, and records are fetched one by one.
     Indexed { file: File, index: VecDeque<Place> },
     /// Nor is it plain: all its records are held. [`HELD_BYTES_MAX`] bounds them.
-    Held { records: VecDeque<Found> },
+    Held { records: VecDeque<RecordPlace> },
 }
 
 #[derive(Debug)]
-pub(super) struct Chunked {
+pub(super) struct ChunkReader {
     chunks: Chunks,
-    ready: VecDeque<Found>,
+    ready: VecDeque<RecordPlace>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,7 +178,7 @@ impl Cursor {
     /// The records as they stand in the file.
     pub(super) fn in_file_order(member: &Member, chunk_bytes: usize) -> io::Result<Self> {
         let chunks = Chunks::open(member, chunk_bytes)?;
-        Ok(Self::Sorted { chunks: Chunked { chunks, ready: VecDeque::new() } })
+        Ok(Self::Sorted { chunks: ChunkReader { chunks, ready: VecDeque::new() } })
     }
 
     /// Opens a file of which the scan has said whether its records are in order.
@@ -191,7 +191,7 @@ impl Cursor {
             scan(member, chunk_bytes, |scanned| {
                 if let Scanned::Record { record, .. } = scanned {
                     let bytes = Bytes::copy_from_slice(record.bytes());
-                    records.push(Found { start_ns: record.start_ns, bytes });
+                    records.push(RecordPlace { start_ns: record.start_ns, bytes });
                 }
             })?;
             records.sort_by_key(|found| found.start_ns);
@@ -209,7 +209,7 @@ impl Cursor {
     }
 
     /// The next record.
-    pub(super) fn next(&mut self) -> io::Result<Option<Found>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<RecordPlace>> {
         match self {
             Self::Sorted { chunks } => chunks.next(),
             Self::Held { records } => Ok(records.pop_front()),
@@ -218,14 +218,14 @@ impl Cursor {
                 let mut bytes = BytesMut::zeroed(place.length as usize);
                 let count = read_full(file, &mut bytes, place.offset)?;
                 bytes.truncate(count);
-                Ok(Some(Found { start_ns: place.start_ns, bytes: bytes.freeze() }))
+                Ok(Some(RecordPlace { start_ns: place.start_ns, bytes: bytes.freeze() }))
             }
         }
     }
 }
 
-impl Chunked {
-    fn next(&mut self) -> io::Result<Option<Found>> {
+impl ChunkReader {
+    fn next(&mut self) -> io::Result<Option<RecordPlace>> {
         loop {
             if let Some(found) = self.ready.pop_front() {
                 return Ok(Some(found));
@@ -235,7 +235,7 @@ impl Chunked {
             for scanned in &mut scanner {
                 if let Scanned::Record { record, .. } = scanned {
                     let bytes = chunk.slice_ref(record.bytes());
-                    self.ready.push_back(Found { start_ns: record.start_ns, bytes });
+                    self.ready.push_back(RecordPlace { start_ns: record.start_ns, bytes });
                 }
             }
             let consumed = scanner.consumed();

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use seislake_model::{Coordinates, ErrorKind, Inventory, Response, SourceId, Timestamp};
 use seislake_mseed::Samples;
 use seislake_seismo::associate::AssociateSettings;
-use seislake_seismo::pick::{PickOutput, PickSettings, Piece, StationPicker, StationPickerState, Taken};
+use seislake_seismo::pick::{
+    PickOutput, PickSettings, Piece, PieceOutcome, StationPicker, StationPickerState,
+};
 use seislake_tables::{TableBatch, picks};
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -58,9 +60,9 @@ pub struct PickState {
 /// Of this version a sequence, of the one before, whose stations came from elsewhere, the map of the pickers alone.
 impl<'de> Deserialize<'de> for PickState {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Stored;
+        struct PickStateVisitor;
 
-        impl<'de> Visitor<'de> for Stored {
+        impl<'de> Visitor<'de> for PickStateVisitor {
             type Value = PickState;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -83,7 +85,7 @@ impl<'de> Deserialize<'de> for PickState {
             }
         }
 
-        deserializer.deserialize_any(Stored)
+        deserializer.deserialize_any(PickStateVisitor)
     }
 }
 
@@ -270,14 +272,14 @@ impl PickStage {
         let key = source_id.station_key();
         let picker = self.pickers.entry(key).or_insert_with(|| StationPicker::new(settings));
         match picker.push(piece, response) {
-            Taken::Picked | Taken::LeftAlone => Ok(()),
-            Taken::Refused => {
+            PieceOutcome::Picked | PieceOutcome::LeftAlone => Ok(()),
+            PieceOutcome::Refused => {
                 let reason = format!(
                     "channel \"{source_id}\" is not picked: its station has too many channels, or it too many versions"
                 );
                 out.reject(record, reason)
             }
-            Taken::RefusedBefore => {
+            PieceOutcome::RefusedBefore => {
                 metrics::counter!("seislake_records_not_picked_total").increment(1);
                 Ok(())
             }

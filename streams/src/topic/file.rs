@@ -19,8 +19,8 @@ use super::batch::{BatchPlace, HEADER_BYTES};
 use super::recent::{Append, Recent};
 use super::segment::{Segment, file_name, misplaced};
 use super::{
-    Appended, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end, check_append,
-    no_partition, push_lost, wait_beyond,
+    AppendPlace, Durability, LogSettings, NewRecord, Record, Topic, Watermarks, batch, beyond_end,
+    check_append, no_partition, push_lost, wait_beyond,
 };
 use crate::error::Cause;
 use crate::replace::replace;
@@ -237,7 +237,7 @@ impl Topic for FileTopic {
         self.partitions.len() as u32
     }
 
-    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<Appended, Error> {
+    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<AppendPlace, Error> {
         check_append(&self.name, &records)?;
         let partition = Arc::clone(self.partition(partition)?);
         tokio::task::spawn_blocking(move || partition.append(&records)).await.map_err(Error::task)?
@@ -324,12 +324,12 @@ impl Partition {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).first().map_or(0, Segment::base)
     }
 
-    fn append(&self, records: &[NewRecord]) -> Result<Appended, Error> {
+    fn append(&self, records: &[NewRecord]) -> Result<AppendPlace, Error> {
         let durable = self.settings.durability == Durability::EveryAppend;
         let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let base = *self.end.borrow();
         if records.is_empty() {
-            return Ok(Appended { base, next: base, durable });
+            return Ok(AppendPlace { base, next: base, durable });
         }
         let encoded = Bytes::from(batch::encode(self.place, base, records));
         self.roll(base)?;
@@ -349,7 +349,7 @@ impl Partition {
         self.recent().add(self.number, header, encoded.slice(HEADER_BYTES..));
         let next = header.next();
         self.end.send_replace(next);
-        Ok(Appended { base, next, durable })
+        Ok(AppendPlace { base, next, durable })
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {

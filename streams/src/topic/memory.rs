@@ -8,7 +8,7 @@ use seislake_model::Offset;
 use tokio::sync::watch;
 
 use super::{
-    Appended, NewRecord, Record, Topic, Watermarks, beyond_end, check_append, no_partition, wait_beyond,
+    AppendPlace, NewRecord, Record, Topic, Watermarks, beyond_end, check_append, no_partition, wait_beyond,
 };
 use crate::Error;
 
@@ -47,7 +47,7 @@ impl Topic for MemoryTopic {
         self.partitions.len() as u32
     }
 
-    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<Appended, Error> {
+    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<AppendPlace, Error> {
         check_append(&self.name, &records)?;
         let partition = self.partition(partition)?;
         let mut kept = partition.records.write().unwrap_or_else(PoisonError::into_inner);
@@ -60,7 +60,7 @@ impl Topic for MemoryTopic {
         }));
         let next = kept.len() as Offset;
         partition.end.send_replace(next);
-        Ok(Appended { base, next, durable: false })
+        Ok(AppendPlace { base, next, durable: false })
     }
 
     async fn read(

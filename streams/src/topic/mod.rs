@@ -90,7 +90,7 @@ fn push_lost(records: &mut Vec<Record>, from: Offset, to: Offset) -> usize {
 
 /// Where an append went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
+pub struct AppendPlace {
     /// Offset of its first record.
     pub base: Offset,
     /// Offset after its last record.
@@ -117,9 +117,9 @@ pub trait Topic: Debug + Send + Sync {
     /// Number of partitions.
     fn partitions(&self) -> u32;
 
-    /// Appends all records or none; returns when they are as durable as [`Appended::durable`] says.
+    /// Appends all records or none; returns when they are as durable as [`AppendPlace::durable`] says.
     /// An empty list appends nothing. Refuses more than [`APPEND_BYTES_MAX`].
-    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<Appended, Error>;
+    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<AppendPlace, Error>;
 
     /// Records contiguous from `from`: whole appends until `bytes_max` is reached, at least one record where there is
     /// any. Waits up to `wait` for the first; an empty list means that none came.

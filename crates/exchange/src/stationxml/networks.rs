@@ -26,7 +26,7 @@ pub(crate) struct NetworkGroup {
 }
 
 /// One thing said of a network.
-struct Said {
+struct Statement {
     /// `None`: nothing was said, or not when it begins.
     start: Option<Timestamp>,
     /// `None`: open.
@@ -49,12 +49,12 @@ pub(crate) fn group_networks<'a>(stations: impl Iterator<Item = &'a Station>) ->
     }
     let mut groups = Vec::new();
     for (code, originals) in codes {
-        let mut said: Vec<Said> =
-            originals.into_iter().map(|(text, stations)| Said::of(text, stations)).collect();
+        let mut said: Vec<Statement> =
+            originals.into_iter().map(|(text, stations)| Statement::of(text, stations)).collect();
         said.sort_by_key(|said| said.start);
         let known_from = said.partition_point(|said| said.start.is_none());
         let known = said.split_off(known_from);
-        let mut epochs: Vec<Said> = Vec::new();
+        let mut epochs: Vec<Statement> = Vec::new();
         for next in known {
             match epochs.last_mut() {
                 Some(last) if last.end.is_none_or(|end| next.start.is_some_and(|start| start < end)) => {
@@ -75,7 +75,7 @@ pub(crate) fn group_networks<'a>(stations: impl Iterator<Item = &'a Station>) ->
     groups
 }
 
-impl Said {
+impl Statement {
     fn of(text: Option<Arc<str>>, stations: Vec<usize>) -> Self {
         let element = text.as_deref().and_then(element_of);
         let summary = element.as_ref().map(summary_of).unwrap_or_default();

@@ -15,7 +15,7 @@ use std::arch::x86_64::{
 };
 
 use super::layout::{self, LANES, Layout};
-use super::{Frame, Summed, first_word, put_last};
+use super::{Frame, FrameSum, first_word, put_last};
 use crate::bytes::ByteOrder;
 
 #[target_feature(enable = "avx2")]
@@ -25,7 +25,7 @@ pub(super) fn sum_frames(
     order: ByteOrder,
     before: i32,
     slots: &mut [i32],
-) -> Summed {
+) -> FrameSum {
     let mut last = _mm256_set1_epi32(before);
     let mut count = 0;
     for (frame, bytes) in frames.iter().enumerate() {
@@ -37,7 +37,7 @@ pub(super) fn sum_frames(
             codes <<= 2;
             if layout.undefined {
                 // Behind the last sample nothing matters.
-                return Summed { count, frame, undefined: count < slots.len() };
+                return FrameSum { count, frame, undefined: count < slots.len() };
             }
             let sums = running_sums(differences(layout, *value));
             let samples = _mm256_add_epi32(sums, last);
@@ -49,12 +49,12 @@ pub(super) fn sum_frames(
                 count +=
                     put_last(unpacked(samples), layout.count, slots.get_mut(count..).unwrap_or_default());
                 if count == slots.len() {
-                    return Summed { count, frame, undefined: false };
+                    return FrameSum { count, frame, undefined: false };
                 }
             }
         }
     }
-    Summed { count, frame: frames.len(), undefined: false }
+    FrameSum { count, frame: frames.len(), undefined: false }
 }
 
 #[target_feature(enable = "avx2")]

@@ -310,18 +310,18 @@ impl AnalyzerRule for GuardGrowth {
 
 /// `function` with a guard, where it grows and has none.
 pub(crate) fn guarded(function: &Arc<ScalarUDF>) -> Option<ScalarUDF> {
-    let bare = !function.inner().as_any().is::<Guarded>();
+    let bare = !function.inner().as_any().is::<GuardedFunction>();
     (bare && is_guarded(function.name()))
-        .then(|| ScalarUDF::new_from_impl(Guarded { inner: Arc::clone(function) }))
+        .then(|| ScalarUDF::new_from_impl(GuardedFunction { inner: Arc::clone(function) }))
 }
 
 /// `function` without what the engine says of its order, which fails where an argument may lie outside of its domain: windows
 /// ordered by `sqrt(x)` would be planned and then refused.
 pub(crate) fn unordered(function: &Arc<ScalarUDF>) -> Arc<ScalarUDF> {
-    if function.inner().as_any().is::<Guarded>() {
+    if function.inner().as_any().is::<GuardedFunction>() {
         return Arc::clone(function);
     }
-    Arc::new(ScalarUDF::new_from_impl(Guarded { inner: Arc::clone(function) }))
+    Arc::new(ScalarUDF::new_from_impl(GuardedFunction { inner: Arc::clone(function) }))
 }
 
 fn is_guarded(name: &str) -> bool {
@@ -400,11 +400,11 @@ fn check_type_name(name: &str) -> Result<()> {
 
 /// A function whose result is measured before it is made.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Guarded {
+struct GuardedFunction {
     inner: Arc<ScalarUDF>,
 }
 
-impl ScalarUDFImpl for Guarded {
+impl ScalarUDFImpl for GuardedFunction {
     fn as_any(&self) -> &dyn Any {
         self
     }

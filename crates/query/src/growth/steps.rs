@@ -173,7 +173,7 @@ fn measured_like(mut like: Like, pattern: Pattern, whole: fn(Like) -> Expr) -> T
 /// A short pattern that is written out: it stays as it is, for tables read less where they see such a condition.
 fn is_cheap(searched: &Expr, pattern: &Expr, kind: Pattern) -> bool {
     let already =
-        matches!(searched, Expr::ScalarFunction(call) if call.func.inner().as_any().is::<Searched>());
+        matches!(searched, Expr::ScalarFunction(call) if call.func.inner().as_any().is::<SearchText>());
     let written = match pattern {
         Expr::Cast(Cast { expr, .. }) => expr.as_ref(),
         other => other,
@@ -188,7 +188,7 @@ fn is_cheap(searched: &Expr, pattern: &Expr, kind: Pattern) -> bool {
 }
 
 fn text(searched: Expr, pattern: Expr, kind: Pattern) -> Expr {
-    let function = Searched { kind, signature: Signature::variadic_any(Volatility::Immutable) };
+    let function = SearchText { kind, signature: Signature::variadic_any(Volatility::Immutable) };
     let function = Arc::new(ScalarUDF::new_from_impl(function));
     Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![searched, pattern]))
 }
@@ -210,12 +210,12 @@ impl Pattern {
 
 /// Its first argument, once it has been measured against the second, the pattern that is searched in it.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Searched {
+struct SearchText {
     kind: Pattern,
     signature: Signature,
 }
 
-impl ScalarUDFImpl for Searched {
+impl ScalarUDFImpl for SearchText {
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -26,19 +26,19 @@ pub(super) fn measured(
     let lists = unnest.list_column_indices().iter();
     let lists = lists.map(|list| (list.index_in_input_schema, list.depth)).collect();
     let input = Arc::clone(unnest.input());
-    let measured = watched(input, Measured { lists, growth: Growth::of(options) });
+    let measured = watched(input, UnnestGuard { lists, growth: Growth::of(options) });
     node.with_new_children(vec![measured])
 }
 
 /// Refuses batches of which too much would be made.
 #[derive(Clone, Debug)]
-struct Measured {
+struct UnnestGuard {
     /// Columns with lists, and how many levels down their elements are.
     lists: Arc<[(usize, usize)]>,
     growth: Growth,
 }
 
-impl Watch for Measured {
+impl Watch for UnnestGuard {
     const NAME: &'static str = "MeasuredExec";
 
     fn execute(

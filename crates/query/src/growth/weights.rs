@@ -73,40 +73,40 @@ pub(super) fn weighed(expression: Expr, options: &ConfigOptions) -> Expr {
     let memory = options.extensions.get::<ListMemory>();
     if let (WindowFunctionDefinition::AggregateUDF(function), Some(memory)) = (&window.fun, memory)
         && (window.params.distinct || !SMALL.contains(&function.name()))
-        && !function.inner().as_any().is::<Weighed>()
+        && !function.inner().as_any().is::<WeightCall>()
     {
-        let weighed = Weighed { engine: Arc::clone(function), pool: Arc::clone(&memory.pool) };
+        let weighed = WeightCall { engine: Arc::clone(function), pool: Arc::clone(&memory.pool) };
         window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(weighed)));
     }
     Expr::WindowFunction(window)
 }
 
-struct Weighed {
+struct WeightCall {
     engine: Arc<AggregateUDF>,
     pool: Arc<dyn MemoryPool>,
 }
 
-impl fmt::Debug for Weighed {
+impl fmt::Debug for WeightCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Weighed").field("engine", &self.engine).finish_non_exhaustive()
     }
 }
 
-impl PartialEq for Weighed {
+impl PartialEq for WeightCall {
     fn eq(&self, other: &Self) -> bool {
         self.engine == other.engine
     }
 }
 
-impl Eq for Weighed {}
+impl Eq for WeightCall {}
 
-impl Hash for Weighed {
+impl Hash for WeightCall {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.engine.hash(state);
     }
 }
 
-impl Weighed {
+impl WeightCall {
     fn weighing(&self, gathered: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
         let consumer = MemoryConsumer::new(format!("{} over a window", self.engine.name()));
         let taken = consumer.register(&self.pool);
@@ -114,7 +114,7 @@ impl Weighed {
     }
 }
 
-impl AggregateUDFImpl for Weighed {
+impl AggregateUDFImpl for WeightCall {
     by_engine!(engine: name aliases signature coerce_types return_type return_field is_nullable default_value state_fields documentation set_monotonicity supports_null_handling_clause supports_within_group_clause order_sensitivity);
 
     fn as_any(&self) -> &dyn Any {

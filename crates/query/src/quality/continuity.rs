@@ -17,14 +17,14 @@ use seislake_seismo::quality::{ChannelContinuity, Piece, Window};
 use seislake_tables::listed;
 use seislake_tables::segments::{TABLE, names};
 
-use super::{Wanted, gather, named, overlaps, version};
+use super::{Selection, gather, named, overlaps, version};
 
 /// The rows of the day in which `day` lies, by source id. Channels without a sample on the day have none; rows of
 /// segments that are no time series are left out.
 pub async fn continuity(
     context: &SessionContext,
     day: Timestamp,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
 ) -> Result<Vec<Continuity>> {
     let window = Window::day_of(day);
     let quality = version::column(context).await?;
@@ -116,7 +116,7 @@ async fn channels(
 fn add(
     batch: &RecordBatch,
     window: Window,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
     channels: &mut Channels,
     current: &mut Option<(Key, ChannelContinuity)>,
 ) -> DataFusionResult<()> {

@@ -18,7 +18,7 @@ pub(crate) mod version;
 pub use continuity::continuity;
 pub use packets::{latency, timing};
 pub use sensor::{SensorDay, instruments, sensor};
-pub use stored::{Stored, stored};
+pub use stored::{Content, stored};
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -37,7 +37,7 @@ use seislake_tables::segments;
 use crate::error::OfEngine;
 
 /// Channels (or sensors) by id; `None`: all.
-pub type Wanted<'a> = Option<&'a BTreeSet<String>>;
+pub type Selection<'a> = Option<&'a BTreeSet<String>>;
 
 /// More names than this are sorted out row by row and not named in the statement.
 const NAMED_MAX: usize = 200;
@@ -51,7 +51,7 @@ fn overlaps(window: Window) -> String {
 }
 
 /// ` AND source_id IN (...)` where few channels are wanted.
-fn named(wanted: Wanted<'_>) -> String {
+fn named(wanted: Selection<'_>) -> String {
     match wanted {
         Some(names) if !names.is_empty() && names.len() <= NAMED_MAX => {
             let names: Vec<String> = names.iter().map(|name| literal(name)).collect();

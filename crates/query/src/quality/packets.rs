@@ -18,7 +18,7 @@ use seislake_seismo::quality::{self, Window};
 use seislake_tables::listed;
 use seislake_tables::packets::{TABLE, names};
 
-use super::{Wanted, collected, gather, named};
+use super::{Selection, collected, gather, named};
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const MICROS_PER_SECOND: f64 = 1e6;
@@ -43,7 +43,11 @@ impl Share {
 
 /// Latencies of the live packets (those with an arrival time) that begin on the day in which `day` lies, by channel
 /// and hour.
-pub async fn latency(context: &SessionContext, day: Timestamp, wanted: Wanted<'_>) -> Result<Vec<Latency>> {
+pub async fn latency(
+    context: &SessionContext,
+    day: Timestamp,
+    wanted: Selection<'_>,
+) -> Result<Vec<Latency>> {
     let of_day = format!("{} AND {} IS NOT NULL{}", begins_on(day), names::arrival_time, named(wanted));
     let counting = format!("SELECT count(*) FROM {TABLE} WHERE {of_day}");
     let counted = collected(context, &counting).await?;
@@ -110,7 +114,7 @@ async fn latencies(mut batches: SendableRecordBatchStream, share: Share) -> Data
 }
 
 /// Timing quality that the records of the day state, by channel; none where no record of a channel states one.
-pub async fn timing(context: &SessionContext, day: Timestamp, wanted: Wanted<'_>) -> Result<Vec<Timing>> {
+pub async fn timing(context: &SessionContext, day: Timestamp, wanted: Selection<'_>) -> Result<Vec<Timing>> {
     let sql = format!(
         "SELECT {columns}, count(*) FROM {TABLE} WHERE {}{} GROUP BY {columns}",
         begins_on(day),

@@ -16,7 +16,7 @@ use seislake_seismo::quality::{
 use seislake_tables::listed;
 use seislake_tables::segments::{TABLE, names};
 
-use super::{Wanted, collected, literal, overlaps, version};
+use super::{Selection, collected, literal, overlaps, version};
 use crate::error::OfEngine;
 
 /// What the samples of a sensor's day tell.
@@ -33,7 +33,7 @@ pub struct SensorDay {
 pub async fn instruments(
     context: &SessionContext,
     day: Timestamp,
-    wanted: Wanted<'_>,
+    wanted: Selection<'_>,
 ) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let sql =
         format!("SELECT DISTINCT {} FROM {TABLE} WHERE {}", names::source_id, overlaps(Window::day_of(day)));

@@ -14,7 +14,7 @@ use super::{collected, literal};
 
 /// What is stored of a stretch of time; rows by channel (or sensor), then time.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Stored {
+pub struct Content {
     /// `quality.continuity`
     pub continuity: Vec<Continuity>,
     /// `quality.latency`
@@ -34,14 +34,14 @@ pub async fn stored(
     from: Timestamp,
     to: Timestamp,
     patterns: &[String],
-) -> Result<Stored> {
+) -> Result<Content> {
     let [from, to] = [from, to].map(|time| format!("to_timestamp_micros({})", time.micros()));
     let within = format!("{start_time} >= {from} AND {start_time} < {to}");
     let channels = matching(patterns, &[source_id]);
     // A sensor matches where one of its components does.
     let codes = ["Z", "N", "E", "1", "2"].map(|code| format!("concat({instrument_id}, '_{code}')"));
     let sensors = matching(patterns, &codes.each_ref().map(String::as_str));
-    Ok(Stored {
+    Ok(Content {
         continuity: rows(context, &within, &channels, source_id).await?,
         latency: rows(context, &within, &channels, source_id).await?,
         component_ratios: rows(context, &within, &sensors, instrument_id).await?,

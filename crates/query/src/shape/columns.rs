@@ -39,15 +39,15 @@ const GROUPED_EXPRESSIONS_MAX: u64 = 65_536;
 type Columns = Vec<(String, u64)>;
 
 /// The table expressions that are known at a place.
-struct Known<'a> {
+struct Scope<'a> {
     own: HashMap<String, Rc<Columns>>,
-    around: Option<&'a Known<'a>>,
-    walked: &'a Walked,
+    around: Option<&'a Scope<'a>>,
+    walked: &'a StatementWalk,
 }
 
 /// What was seen of the whole statement so far.
 #[derive(Default)]
-struct Walked {
+struct StatementWalk {
     /// Columns of all queries.
     column_count: Cell<usize>,
     /// The queries, by where they stand.
@@ -56,7 +56,7 @@ struct Walked {
     expressions: RefCell<HashMap<String, Rc<Columns>>>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> Scope<'a> {
     fn within(around: &'a Self) -> Self {
         Self { own: HashMap::new(), around: Some(around), walked: around.walked }
     }
@@ -99,7 +99,7 @@ pub(super) enum TooLarge {
 /// # Errors
 /// See [`TooLarge`].
 pub(super) fn check(statement: &Statement) -> Result<(), TooLarge> {
-    let walked = Walked::default();
+    let walked = StatementWalk::default();
     match Visit::visit(statement, &mut EveryQuery(&walked)) {
         ControlFlow::Break(too_large) => Err(too_large),
         ControlFlow::Continue(()) => Ok(()),
@@ -107,7 +107,7 @@ pub(super) fn check(statement: &Statement) -> Result<(), TooLarge> {
 }
 
 /// Looks at the queries that no other has led to: those in expressions, after the ones around them.
-struct EveryQuery<'a>(&'a Walked);
+struct EveryQuery<'a>(&'a StatementWalk);
 
 impl Visitor for EveryQuery<'_> {
     type Break = TooLarge;
@@ -116,7 +116,7 @@ impl Visitor for EveryQuery<'_> {
         if self.0.queries.borrow().contains(&std::ptr::from_ref(query)) {
             return ControlFlow::Continue(());
         }
-        let known = Known { own: HashMap::new(), around: None, walked: self.0 };
+        let known = Scope { own: HashMap::new(), around: None, walked: self.0 };
         match of_query(query, &known) {
             Ok(_) => ControlFlow::Continue(()),
             Err(too_large) => ControlFlow::Break(too_large),
@@ -124,9 +124,9 @@ impl Visitor for EveryQuery<'_> {
     }
 }
 
-fn of_query(query: &Query, known: &Known<'_>) -> Result<Columns, TooLarge> {
+fn of_query(query: &Query, known: &Scope<'_>) -> Result<Columns, TooLarge> {
     known.walked.queries.borrow_mut().insert(std::ptr::from_ref(query));
-    let mut known = Known::within(known);
+    let mut known = Scope::within(known);
     for table in query.with.iter().flat_map(|with| &with.cte_tables) {
         let mut columns = of_query(&table.query, &known)?;
         rename(&mut columns, table.alias.columns.iter().map(|column| column.name.value.as_str()));
@@ -180,7 +180,7 @@ fn rename<'a>(columns: &mut Columns, names: impl Iterator<Item = &'a str>) {
     }
 }
 
-fn of_select(select: &Select, known: &Known<'_>) -> Result<Columns, TooLarge> {
+fn of_select(select: &Select, known: &Scope<'_>) -> Result<Columns, TooLarge> {
     check_groupings(&select.group_by)?;
     let mut given = Columns::new();
     for table in &select.from {
@@ -246,7 +246,7 @@ fn check_groupings(group_by: &GroupByExpr) -> Result<(), TooLarge> {
     Ok(())
 }
 
-fn of_tables(table: &TableWithJoins, known: &Known<'_>, columns: &mut Columns) -> Result<(), TooLarge> {
+fn of_tables(table: &TableWithJoins, known: &Scope<'_>, columns: &mut Columns) -> Result<(), TooLarge> {
     for factor in std::iter::once(&table.relation).chain(table.joins.iter().map(|join| &join.relation)) {
         let (mut found, alias) = match factor {
             TableFactor::Derived { subquery, alias, .. } => (of_query(subquery, known)?, alias),

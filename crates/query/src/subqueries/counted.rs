@@ -13,16 +13,16 @@ use crate::by_engine::by_engine;
 
 pub(super) fn of(engine: Arc<AggregateUDF>) -> Arc<AggregateUDF> {
     let name = format!("rows of {}", engine.name());
-    Arc::new(AggregateUDF::new_from_impl(Counted { name, engine }))
+    Arc::new(AggregateUDF::new_from_impl(CountQuery { name, engine }))
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Counted {
+struct CountQuery {
     name: String,
     engine: Arc<AggregateUDF>,
 }
 
-impl AggregateUDFImpl for Counted {
+impl AggregateUDFImpl for CountQuery {
     by_engine!(engine: signature coerce_types return_type state_fields accumulator groups_accumulator_supported create_groups_accumulator set_monotonicity);
 
     fn as_any(&self) -> &dyn Any {

@@ -12,11 +12,11 @@ use datafusion::logical_expr::{
 use super::Place;
 use super::calls::Call;
 use super::parts::{case, check_copied, column_of, has_subquery, keeps_first_row, row_count, with_plan};
-use super::scalar::Ungrouped;
+use super::scalar::WholeAggregate;
 
 pub(super) fn existence(exists: &Exists, schema: &DFSchema, place: Place) -> Result<Option<Expr>> {
     let Exists { subquery, negated } = exists;
-    if let Some(ungrouped) = Ungrouped::of(&subquery.subquery)? {
+    if let Some(ungrouped) = WholeAggregate::of(&subquery.subquery)? {
         return Ok(Some(match (ungrouped.condition(subquery, schema)?, negated) {
             (None, negated) => lit(!negated),
             (Some(condition), false) => Expr::IsTrue(Box::new(condition)),
@@ -53,7 +53,7 @@ pub(super) fn of_one_row(member: &InSubquery, schema: &DFSchema) -> Result<Optio
     if subquery.outer_ref_columns.is_empty() || !is_one_column {
         return Ok(None);
     }
-    let Some(ungrouped) = Ungrouped::of(&subquery.subquery)? else { return Ok(None) };
+    let Some(ungrouped) = WholeAggregate::of(&subquery.subquery)? else { return Ok(None) };
     let Some(value) = ungrouped.columns.first() else { return Ok(None) };
     let compared = expr.as_ref().clone().eq(ungrouped.outside(value, subquery, schema)?);
     let compared = match ungrouped.condition(subquery, schema)? {

@@ -24,7 +24,7 @@ pub(super) fn scalar(subquery: &Subquery, schema: &DFSchema) -> Result<Option<Ex
     if subquery.outer_ref_columns.is_empty() {
         return if gives_one_row(&subquery.subquery) { Ok(None) } else { only_row(subquery).map(Some) };
     }
-    match Ungrouped::of(&subquery.subquery)? {
+    match WholeAggregate::of(&subquery.subquery)? {
         Some(ungrouped) => ungrouped.value(subquery, schema).map(Some),
         None => match first_row(subquery)? {
             Some(first) => Ok(Some(first)),
@@ -90,7 +90,7 @@ fn gives_one_row(plan: &LogicalPlan) -> bool {
 }
 
 /// A subquery of an aggregate without groups, which has a row even of nothing.
-pub(super) struct Ungrouped {
+pub(super) struct WholeAggregate {
     aggregate: Aggregate,
     /// Its columns, written with those of the aggregate.
     pub(super) columns: Vec<Expr>,
@@ -98,7 +98,7 @@ pub(super) struct Ungrouped {
     having: Option<Expr>,
 }
 
-impl Ungrouped {
+impl WholeAggregate {
     pub(super) fn of(plan: &LogicalPlan) -> Result<Option<Self>> {
         Ok(match plan {
             LogicalPlan::Aggregate(aggregate) if aggregate.group_expr.is_empty() => {

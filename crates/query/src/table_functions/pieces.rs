@@ -35,7 +35,7 @@ impl Piece {
 
 /// Samples of a segment that may be kept, and the version they are of.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Offered {
+pub(super) struct Candidate {
     pub(super) base: TimeBase,
     /// Indexes of the first sample and of the one behind the last.
     pub(super) samples: (u64, u64),
@@ -66,8 +66,8 @@ impl Merger {
     }
 
     /// What is kept of the samples offered, which come in order of their start. `None`: nothing.
-    pub(super) fn push(&mut self, offered: Offered) -> Option<Piece> {
-        let Offered { base, samples: (begin, end), version } = offered;
+    pub(super) fn push(&mut self, offered: Candidate) -> Option<Piece> {
+        let Candidate { base, samples: (begin, end), version } = offered;
         let mut first = begin.max(base.first_at_or_after(self.window_ns.start));
         if let Some(last) = self.last {
             // Where rates differ, the shorter period tells what is the same sample.
@@ -122,8 +122,8 @@ mod tests {
         }
     }
 
-    fn whole(base: TimeBase) -> Offered {
-        Offered { base, samples: (0, base.sample_count()), version: 2 }
+    fn whole(base: TimeBase) -> Candidate {
+        Candidate { base, samples: (0, base.sample_count()), version: 2 }
     }
 
     /// Pieces as (start in ms, first, count, joint) of segments (start in ms, count) at 10 Hz.
@@ -167,7 +167,7 @@ mod tests {
     fn versions_never_make_one_run() {
         let mut merger = Merger::new(0..i64::MAX);
         let mut joint = |start_ns, version| {
-            let offered = Offered { version, ..whole(segment(start_ns, 10.0, 10)) };
+            let offered = Candidate { version, ..whole(segment(start_ns, 10.0, 10)) };
             merger.push(offered).map(|piece| piece.joint)
         };
         assert_eq!(joint(0, 2), Some(Breaks));

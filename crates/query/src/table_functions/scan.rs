@@ -30,7 +30,7 @@ use datafusion::scalar::ScalarValue;
 use seislake_model::{SourceId, TimeBase, Versions};
 use seislake_tables::segments::{TABLE, names};
 
-use super::pieces::{Merger, Offered, Piece};
+use super::pieces::{Candidate, Merger, Piece};
 use super::sources::Pattern;
 use crate::quality::version::ranks;
 
@@ -164,7 +164,7 @@ pub(super) struct Scan {
     /// Where the part being read begins: what starts before it can be handed on.
     ahead_from_ns: i64,
     /// What shows of the segments read, by begin, in the order in which it came.
-    held: BTreeMap<(i64, u64), (Offered, ArrayRef)>,
+    held: BTreeMap<(i64, u64), (Candidate, ArrayRef)>,
     held_count: u64,
     ready: VecDeque<Waveform>,
     versions: Versions,
@@ -236,7 +236,7 @@ impl Scan {
             // Without a rate, or with one of centuries, it is no time series.
             let Some(base) = TimeBase::new(start_ns, end_ns, rate_hz, samples.len() as u64) else { continue };
             for part in self.versions.visible(version, &base) {
-                let offered = Offered { base, samples: part, version };
+                let offered = Candidate { base, samples: part, version };
                 let begin_ns = base.sample_time_ns(part.0);
                 self.held.insert((begin_ns, self.held_count), (offered, Arc::clone(&samples)));
                 self.held_count += 1;

@@ -25,7 +25,7 @@ const KM_PER_DEGREE_LEAST: f64 = 110.5;
 
 /// An event found in a window.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
+pub(super) struct WindowEvent {
     /// After the begin of the window.
     pub(super) time_s: f64,
     pub(super) latitude: f64,
@@ -55,7 +55,7 @@ pub(super) fn refine(
     pool: &PickPool,
     (cell, votes): (&Cell, &[Vote]),
     time_s: f64,
-) -> Option<Found> {
+) -> Option<WindowEvent> {
     let frame = LocalFrame::new(cell.latitude, cell.longitude);
     let centre = Hypocentre { km: [0.0, 0.0, cell.depth_km], time_s, ..Hypocentre::default() };
     let voters: Vec<Near<'_>> =
@@ -185,7 +185,7 @@ fn found(
     frame: &LocalFrame,
     source: Hypocentre,
     heard: &[Heard],
-) -> Found {
+) -> WindowEvent {
     let mut members: Vec<u32> = heard.iter().flat_map(|entry| entry.picks).flatten().collect();
     members.sort_unstable();
     let mut echoes = Vec::new();
@@ -203,7 +203,7 @@ fn found(
     let nearest = &heard[..heard.len().min(settings.voting_stations)];
     let near_evidence = evidence(settings, pool, source, nearest);
     let (latitude, longitude) = frame.to_degrees(source.km[0], source.km[1]);
-    Found {
+    WindowEvent {
         time_s: source.time_s,
         latitude,
         longitude,

@@ -31,11 +31,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::geometry::{LocalFrame, SurfacePoint};
 use crate::travel_time::TravelTime;
-use hypocentre::Found;
+use hypocentre::WindowEvent;
 use octree::{Octree, Site, TravelTables};
 use pool::WindowPick;
 pub use settings::AssociateSettings;
-use window::{Declared, WindowSearch};
+use window::{Declaration, WindowSearch};
 
 /// A station that moves less than this stays where it was: sensors of one site share its travel times.
 const MOVED_KM: f64 = 1.1;
@@ -326,7 +326,7 @@ impl Associator {
                 time_s: pick.pick_time.seconds_since(begin),
             })
         });
-        let earlier = self.declared.iter().map(|event| Declared {
+        let earlier = self.declared.iter().map(|event| Declaration {
             time_s: event.origin_time.seconds_since(begin),
             latitude: event.latitude,
             longitude: event.longitude,
@@ -413,7 +413,7 @@ impl Associator {
     }
 
     /// Takes the picks of an event out and makes its association.
-    fn declare(&mut self, begin: Timestamp, keys: &[PickKey], event: Found) -> Association {
+    fn declare(&mut self, begin: Timestamp, keys: &[PickKey], event: WindowEvent) -> Association {
         for index in event.echoes {
             self.picks.remove(&keys[index as usize]);
         }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Range;
 
-use super::hypocentre::{Found, refine};
+use super::hypocentre::{WindowEvent, refine};
 use super::octree::{Cell, Octree, Site};
 use super::pool::{PickPool, WindowPick};
 use super::settings::AssociateSettings;
@@ -20,7 +20,7 @@ const EVIDENCE_SCALE: f32 = 64.0;
 
 /// An event that has been declared already.
 #[derive(Clone, Debug)]
-pub(super) struct Declared {
+pub(super) struct Declaration {
     /// After the begin of the window.
     pub(super) time_s: f64,
     pub(super) latitude: f64,
@@ -46,7 +46,7 @@ enum Entry {
     /// A cell and the peak it had.
     Cell(u32, Peak),
     /// An event and the leaf it was found from.
-    Event(Found, u32),
+    Event(WindowEvent, u32),
 }
 
 /// Cells still to be looked at and events found but not yet declared, the one with most evidence first; among equals
@@ -55,7 +55,7 @@ enum Entry {
 #[derive(Debug, Default)]
 struct Queue {
     cells: BinaryHeap<(i32, Reverse<u32>, Peak)>,
-    events: BTreeMap<(i32, Reverse<u32>), Found>,
+    events: BTreeMap<(i32, Reverse<u32>), WindowEvent>,
     in_window: BTreeSet<u32>,
 }
 
@@ -67,7 +67,7 @@ impl Queue {
         }
     }
 
-    fn hold(&mut self, event: Found, cell: u32, peak: Peak) {
+    fn hold(&mut self, event: WindowEvent, cell: u32, peak: Peak) {
         if peak.in_window {
             self.in_window.insert(cell);
         }
@@ -107,7 +107,7 @@ pub(super) struct WindowSearch<'a> {
     sites: &'a [Site],
     pool: PickPool,
     /// Declared before and now.
-    declared: Vec<Declared>,
+    declared: Vec<Declaration>,
     /// Peaks that came to nothing, by leaf.
     spent: BTreeMap<u32, Vec<(usize, usize)>>,
     steps: Vec<[i32; 2]>,
@@ -124,7 +124,7 @@ impl<'a> WindowSearch<'a> {
         tree: &'a Octree,
         sites: &'a [Site],
         picks: Vec<WindowPick>,
-        earlier: Vec<Declared>,
+        earlier: Vec<Declaration>,
         lookahead_s: f64,
     ) -> Self {
         let extent_s = settings.event_interval_s + settings.window_s + lookahead_s;
@@ -144,8 +144,8 @@ impl<'a> WindowSearch<'a> {
     }
 
     /// Events with origins in the window, and those behind it that beat them, the best first.
-    pub(super) fn run(mut self) -> Vec<Found> {
-        let mut found: Vec<Found> = Vec::new();
+    pub(super) fn run(mut self) -> Vec<WindowEvent> {
+        let mut found: Vec<WindowEvent> = Vec::new();
         let mut queue = Queue::default();
         for index in 0..self.tree.root_count as u32 {
             self.visit(&mut queue, index);
@@ -196,7 +196,7 @@ impl<'a> WindowSearch<'a> {
         found
     }
 
-    fn try_leaf(&self, index: u32, peak: Peak) -> Option<Found> {
+    fn try_leaf(&self, index: u32, peak: Peak) -> Option<WindowEvent> {
         let cell = &self.tree.cells[index as usize];
         let time_s = (peak.bin as f64 + 0.5) * BIN_S - self.settings.event_interval_s;
         refine(self.settings, self.sites, &self.pool, (cell, self.tree.votes(cell)), time_s)
@@ -280,7 +280,7 @@ impl<'a> WindowSearch<'a> {
     }
 
     /// Is this an event that has been declared already, seen once more by the same stations?
-    fn repeats(&self, event: &Found) -> bool {
+    fn repeats(&self, event: &WindowEvent) -> bool {
         self.declared.iter().any(|other| {
             (other.time_s - event.time_s).abs() < self.settings.event_interval_s
                 && event.members.iter().any(|pick| other.sites.contains(&self.pool.pick(*pick).site))
@@ -289,12 +289,12 @@ impl<'a> WindowSearch<'a> {
         })
     }
 
-    fn declare(&mut self, found: &mut Vec<Found>, event: Found) {
+    fn declare(&mut self, found: &mut Vec<WindowEvent>, event: WindowEvent) {
         self.changes += 1;
         for index in event.members.iter().chain(&event.echoes) {
             self.pool.take(*index);
         }
-        self.declared.push(Declared {
+        self.declared.push(Declaration {
             time_s: event.time_s,
             latitude: event.latitude,
             longitude: event.longitude,
@@ -304,7 +304,7 @@ impl<'a> WindowSearch<'a> {
     }
 
     /// Picks that only see a declared event once more belong to no other.
-    fn absorb(&mut self, event: &Found) {
+    fn absorb(&mut self, event: &WindowEvent) {
         self.changes += 1;
         for index in event.members.iter().chain(&event.echoes) {
             self.pool.take(*index);

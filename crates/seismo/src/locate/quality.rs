@@ -17,7 +17,7 @@ const TIME_SAMPLES_MAX: usize = 200;
 
 /// A pick as judged by the hypocentre.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Judged {
+pub(super) struct PickQuality {
     /// Observed minus calculated.
     pub(super) residual_s: f64,
     /// 0 to 1.
@@ -30,7 +30,7 @@ pub(super) struct Fit {
     /// Origin time, seconds since the first pick.
     pub(super) origin_s: f64,
     /// Of the observations, in their order.
-    pub(super) judged: Vec<Judged>,
+    pub(super) judged: Vec<PickQuality>,
     /// Weighted.
     pub(super) rms_s: f64,
     /// Standard deviation of the origin time for a fixed hypocentre.
@@ -59,10 +59,10 @@ impl Fit {
                 break;
             }
         }
-        let judged: Vec<Judged> = single_s
+        let judged: Vec<PickQuality> = single_s
             .iter()
             .zip(&weights)
-            .map(|(single, weight)| Judged { residual_s: single - origin_s, weight: *weight })
+            .map(|(single, weight)| PickQuality { residual_s: single - origin_s, weight: *weight })
             .collect();
         let (mut squares, mut total, mut information) = (0.0, 0.0, 0.0);
         for (judged, error_s) in judged.iter().zip(&errors_s).filter(|(judged, _)| judged.weight > 0.0) {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PickSettings;
 use super::amplitude::Seconds;
-use super::lane::{Found, Lane};
+use super::lane::{Lane, LaneFinding};
 
 /// Runs at the same time: the present one and some of backfill.
 const LANE_COUNT_MAX: usize = 4;
@@ -30,9 +30,9 @@ pub(super) struct Span {
 /// Time whose samples were picked in sessions that have ended: the same samples in other records say nothing new. Disjoint,
 /// in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Decided(Vec<Span>);
+pub(super) struct PastSessions(Vec<Span>);
 
-impl Decided {
+impl PastSessions {
     /// Adds what a channel saw in a session.
     pub(super) fn add(&mut self, channel: &Channel) {
         for span in &channel.spans {
@@ -89,9 +89,9 @@ impl Channel {
         &mut self,
         settings: &PickSettings,
         run: Run<'_>,
-        decided: &Decided,
+        decided: &PastSessions,
         response: Option<&Response>,
-        found: &mut Vec<Found>,
+        found: &mut Vec<LaneFinding>,
     ) {
         let tolerance_s = TIME_TOLERANCE / run.rate_hz;
         for (start, end) in self.uncovered(run, decided, tolerance_s) {
@@ -105,7 +105,7 @@ impl Channel {
     }
 
     /// The parts of a run (as ranges of samples) that neither an earlier piece covered nor an earlier session.
-    fn uncovered(&self, run: Run<'_>, decided: &Decided, tolerance_s: f64) -> Vec<(usize, usize)> {
+    fn uncovered(&self, run: Run<'_>, decided: &PastSessions, tolerance_s: f64) -> Vec<(usize, usize)> {
         let count = run.samples.len();
         // First sample due at or after a moment, half a sample of slack.
         let sample_at = |time: Timestamp| {
@@ -168,7 +168,7 @@ impl Channel {
         run: Run<'_>,
         tolerance_s: f64,
         response: Option<&Response>,
-        found: &mut Vec<Found>,
+        found: &mut Vec<LaneFinding>,
     ) {
         let same_rate = |lane: &Lane| (lane.rate_hz / run.rate_hz - 1.0).abs() < RATE_TOLERANCE;
         let continues =
@@ -184,7 +184,7 @@ impl Channel {
     }
 
     /// Adds a lane: in place of the present one where it comes later, else beside it.
-    fn open(&mut self, lane: Lane, found: &mut Vec<Found>) -> usize {
+    fn open(&mut self, lane: Lane, found: &mut Vec<LaneFinding>) -> usize {
         let latest = (0..self.lanes.len()).max_by_key(|place| self.lanes[*place].next_time());
         if let Some(place) = latest.filter(|place| self.lanes[*place].next_time() <= lane.next_time()) {
             self.lanes[place].finish(found);
@@ -202,7 +202,7 @@ impl Channel {
     }
 
     /// Nothing before `watermark` follows: detections at the end of a run need not wait for more samples.
-    pub(super) fn finish_before(&mut self, watermark: Timestamp, found: &mut Vec<Found>) {
+    pub(super) fn finish_before(&mut self, watermark: Timestamp, found: &mut Vec<LaneFinding>) {
         for lane in &mut self.lanes {
             let slack_s = TIME_TOLERANCE * lane.interval_s();
             if watermark.seconds_since(lane.next_time()) > slack_s {
@@ -212,11 +212,11 @@ impl Channel {
     }
 
     /// Keeps what a lane found out about energies and amplitudes; onsets are the station's.
-    pub(super) fn keep(&mut self, found: &Found) {
+    pub(super) fn keep(&mut self, found: &LaneFinding) {
         match *found {
-            Found::Onset { .. } => {}
-            Found::Energy { bin, energy } => self.energies.add(bin, energy),
-            Found::Amplitude(part) => self.seconds.add(part),
+            LaneFinding::Onset { .. } => {}
+            LaneFinding::Energy { bin, energy } => self.energies.add(bin, energy),
+            LaneFinding::Amplitude(part) => self.seconds.add(part),
         }
     }
 }
@@ -324,10 +324,10 @@ mod tests {
 
     #[test]
     fn sessions_that_touch_are_one_and_the_shortest_gap_goes_first() {
-        let mut decided = Decided::default();
+        let mut decided = PastSessions::default();
         decided.add(&saw(&[(0.0, 10.0), (20.0, 30.0)]));
         decided.add(&saw(&[(10.05, 15.0), (-5.0, -2.0)]));
-        let seconds = |decided: &Decided| -> Vec<(f64, f64)> {
+        let seconds = |decided: &PastSessions| -> Vec<(f64, f64)> {
             decided
                 .0
                 .iter()

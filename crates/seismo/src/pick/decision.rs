@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::PickSettings;
 use super::channel::Channel;
 use super::lane::{BIN_NANOS, Detector};
-use super::onset::Refined;
+use super::onset::WindowOnset;
 use super::station::{PickOutput, horizontal, vertical};
 use super::versions::Versions;
 use crate::signal::exact;
@@ -96,7 +96,7 @@ impl Candidate {
         (source_id, version): (&SourceId, u8),
         detector: Detector,
         time: Timestamp,
-        refined: Refined,
+        refined: WindowOnset,
     ) -> Self {
         Self {
             source_id: source_id.clone(),
@@ -527,7 +527,7 @@ mod tests {
 
     fn candidate(detector: Detector, snr: f64, rise_up: f64) -> Candidate {
         let source_id = SourceId::from_nslc("XX", "ABC", "", "HHN");
-        let refined = Refined {
+        let refined = WindowOnset {
             index: 0,
             uncertainty_s: 0.1,
             snr,

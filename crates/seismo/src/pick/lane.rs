@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::amplitude::Second;
 use super::narrowness::Comparison;
-use super::onset::{OnsetFilters, Refined, SETTLE_S, Search, refine};
+use super::onset::{OnsetFilters, SETTLE_S, Search, WindowOnset, refine};
 use super::{FilterPicker, PickSettings};
 use crate::signal::exact::{self, ExactList};
 use crate::signal::{Band, SectionFilter, WoodAnderson, butterworth};
@@ -50,9 +50,9 @@ pub(super) enum Detector {
 
 /// What a lane hands up.
 #[derive(Clone, Debug)]
-pub(super) enum Found {
+pub(super) enum LaneFinding {
     /// An onset.
-    Onset { detector: Detector, time: Timestamp, refined: Refined },
+    Onset { detector: Detector, time: Timestamp, refined: WindowOnset },
     /// Mean energy of a bin, counts².
     Energy { bin: i64, energy: f64 },
     /// Wood-Anderson displacement of a bin, as a part of its second.
@@ -215,7 +215,7 @@ impl Lane {
     }
 
     /// Takes samples (finite) that follow the last ones without a gap.
-    pub(super) fn push(&mut self, samples: &[f64], found: &mut Vec<Found>) {
+    pub(super) fn push(&mut self, samples: &[f64], found: &mut Vec<LaneFinding>) {
         let Some(first) = samples.first() else { return };
         if self.count == 0 {
             self.level = *first;
@@ -275,7 +275,7 @@ impl Lane {
     }
 
     /// Goes through a filtered portion from one end of a bin or detection that is ready to the next.
-    fn sort_into_bins(&mut self, samples: &[f64], found: &mut Vec<Found>) {
+    fn sort_into_bins(&mut self, samples: &[f64], found: &mut Vec<LaneFinding>) {
         let begin = self.count;
         let end = begin + samples.len() as u64;
         while self.count < end {
@@ -331,15 +331,15 @@ impl Lane {
         (self.anchor_index as i64 + samples as i64).max(self.count as i64 + 1) as u64
     }
 
-    fn close_bin(&mut self, found: &mut Vec<Found>) {
+    fn close_bin(&mut self, found: &mut Vec<LaneFinding>) {
         if self.bin.number.rem_euclid(BINS_A_SECOND) == 0 {
             self.settle();
         }
         let bin = &self.bin;
         let energy = bin.energy / f64::from(bin.count.max(1));
-        found.push(Found::Energy { bin: bin.number, energy });
+        found.push(LaneFinding::Energy { bin: bin.number, energy });
         if self.wood_anderson.is_some() {
-            found.push(Found::Amplitude(Second {
+            found.push(LaneFinding::Amplitude(Second {
                 number: bin.number.div_euclid(BINS_A_SECOND),
                 peak_mm: bin.peak_mm as f32,
                 square_sum: bin.square_sum as f32,
@@ -396,7 +396,7 @@ impl Lane {
     }
 
     /// Refines the pending detections that are ready at sample `now`; the ring holds what comes before `end`.
-    fn complete(&mut self, found: &mut Vec<Found>, now: u64, end: u64) {
+    fn complete(&mut self, found: &mut Vec<LaneFinding>, now: u64, end: u64) {
         if self.pending.iter().all(|pending| pending.ready_at > now) {
             return;
         }
@@ -410,14 +410,14 @@ impl Lane {
     }
 
     /// The run has ended: what is pending has to do with the samples there are.
-    pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
+    pub(super) fn finish(&mut self, found: &mut Vec<LaneFinding>) {
         if self.bin.count > 0 {
             self.close_bin(found);
         }
         self.complete(found, u64::MAX, self.count);
     }
 
-    fn refine(&mut self, pending: &Pending, end: u64) -> Option<Found> {
+    fn refine(&mut self, pending: &Pending, end: u64) -> Option<LaneFinding> {
         let rate_hz = self.rate_hz;
         let search = match pending.detector {
             Detector::Trigger => TRIGGER_SEARCH,
@@ -435,7 +435,7 @@ impl Lane {
         let mut refined = refine(&window, detection, rate_hz, search, filters)?;
         refined.rise_factor = self.rise_factor();
         let time = self.time_of(begin + refined.index as u64);
-        Some(Found::Onset { detector: pending.detector, time, refined })
+        Some(LaneFinding::Onset { detector: pending.detector, time, refined })
     }
 }
 

@@ -30,7 +30,7 @@ pub use aic::{Split, aic, split};
 pub use filter_picker::{FilterPicker, FilterPickerSettings, Trigger};
 pub use settings::PickSettings;
 pub use station::{
-    PickOutput, Piece, StationPicker, StationPickerState, Taken, horizontal as is_horizontal,
+    PickOutput, Piece, PieceOutcome, StationPicker, StationPickerState, horizontal as is_horizontal,
     picked_for_p as is_vertical,
 };
 

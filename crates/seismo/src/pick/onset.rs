@@ -11,7 +11,7 @@ use crate::signal::{Band, OnePoleHighPass, SectionFilter, butterworth};
 
 /// An onset in a window of samples.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Refined {
+pub(super) struct WindowOnset {
     /// Sample of the window at which the phase arrives.
     pub(super) index: usize,
     /// One standard deviation.
@@ -61,7 +61,7 @@ pub(super) fn refine(
     rate_hz: f64,
     search: Search,
     filters: &OnsetFilters,
-) -> Option<Refined> {
+) -> Option<WindowOnset> {
     let counts = |seconds: f64| (seconds * rate_hz).round() as usize;
     let begin = detection.saturating_sub(counts(search.before_s));
     let end = (detection + counts(search.after_s)).min(raw.len());
@@ -137,13 +137,13 @@ impl Break {
         if self.snr_factor > 1.0 { self.snr.powf(1.0 / self.snr_factor) } else { self.snr }
     }
 
-    fn refined(&self, filtered: &[f64], rate_hz: f64) -> Refined {
+    fn refined(&self, filtered: &[f64], rate_hz: f64) -> WindowOnset {
         let uncertainty_s = uncertainty(self.minimum.sigma_samples() / rate_hz, self.snr, rate_hz);
         let onset = if uncertainty_s <= IMPULSIVE_UNCERTAINTY_S { Onset::Impulsive } else { Onset::Emergent };
         let motion_count = ((FIRST_MOTION_S * rate_hz).round() as usize).max(3);
         let polarity = first_motion(filtered, self.index, motion_count, self.noise);
         let (index, snr, snr_factor) = (self.index, self.snr, self.snr_factor);
-        Refined { index, uncertainty_s, snr, snr_factor, rise_factor: 1.0, polarity, onset }
+        WindowOnset { index, uncertainty_s, snr, snr_factor, rise_factor: 1.0, polarity, onset }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::PickSettings;
 use super::channel::{Channel, Run};
 use super::decision::{Candidate, Decisions};
-use super::lane::{BIN_NANOS, Found};
+use super::lane::{BIN_NANOS, LaneFinding};
 use super::versions::Versions;
 
 /// Samples of one channel as they come: gapless but for NaN.
@@ -39,7 +39,7 @@ pub struct PickOutput {
 
 /// What became of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub enum PieceOutcome {
     /// It was picked.
     Picked,
     /// It is none of ours: no seismometer, a rate of other things, no samples.
@@ -100,11 +100,11 @@ impl StationPicker {
     /// more than half a sample starts its filters anew, older pieces that fill a gap are picked on their own.
     /// `response` is that of the channel at that time, where known; it makes Wood-Anderson amplitudes of horizontals.
     /// Channels that are no seismometers and rates outside 10 to 2000 Hz are left alone.
-    pub fn push(&mut self, piece: Piece<'_>, response: Option<&Response>) -> Taken {
+    pub fn push(&mut self, piece: Piece<'_>, response: Option<&Response>) -> PieceOutcome {
         let rate_hz = piece.sample_rate_hz;
         let usable = (RATE_MIN_HZ..=RATE_MAX_HZ).contains(&rate_hz) && seismometer(piece.source_id);
         if !usable || piece.samples.is_empty() {
-            return Taken::LeftAlone;
+            return PieceOutcome::LeftAlone;
         }
         let StationPickerState { channels, decisions, refused } = &mut self.state;
         if !channels.contains_key(piece.source_id) && channels.len() < CHANNEL_COUNT_MAX {
@@ -126,7 +126,7 @@ impl StationPicker {
             }
         }
         keep(piece.source_id, piece.version, channel, decisions, &found);
-        Taken::Picked
+        PieceOutcome::Picked
     }
 
     /// Nothing older than `watermark` will follow: gives everything now decided. [`Timestamp::MAX`] ends the stream:
@@ -164,12 +164,12 @@ impl StationPicker {
     }
 }
 
-fn refuse(refused: &mut BTreeSet<SourceId>, source_id: &SourceId) -> Taken {
+fn refuse(refused: &mut BTreeSet<SourceId>, source_id: &SourceId) -> PieceOutcome {
     if refused.contains(source_id) || refused.len() >= REFUSED_COUNT_MAX {
-        return Taken::RefusedBefore;
+        return PieceOutcome::RefusedBefore;
     }
     refused.insert(source_id.clone());
-    Taken::Refused
+    PieceOutcome::Refused
 }
 
 fn keep(
@@ -177,11 +177,11 @@ fn keep(
     version: u8,
     channel: &mut Channel,
     decisions: &mut Decisions,
-    found: &[Found],
+    found: &[LaneFinding],
 ) {
     for one in found {
         channel.keep(one);
-        if let Found::Onset { detector, time, refined } = *one {
+        if let LaneFinding::Onset { detector, time, refined } = *one {
             decisions.add(Candidate::new((source_id, version), detector, time, refined));
         }
     }

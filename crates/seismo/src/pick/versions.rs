@@ -7,7 +7,7 @@
 use seislake_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::channel::{Channel, Decided};
+use super::channel::{Channel, PastSessions};
 
 /// Versions of one channel at a time; further ones are left alone.
 const VERSION_COUNT_MAX: usize = 4;
@@ -18,12 +18,12 @@ pub(super) struct Versions {
     channels: Vec<(u8, Channel)>,
     /// Of all versions: one that comes when a session has decided a moment says nothing about it any more.
     #[serde(default)]
-    decided: Decided,
+    decided: PastSessions,
 }
 
 impl Versions {
     /// The channel of a version, made where it is new, and what earlier sessions decided; `None` where there are too many.
-    pub(super) fn channel_mut(&mut self, version: u8) -> Option<(&mut Channel, &Decided)> {
+    pub(super) fn channel_mut(&mut self, version: u8) -> Option<(&mut Channel, &PastSessions)> {
         let place = self.channels.partition_point(|(known, _)| *known > version);
         if self.channels.get(place).is_none_or(|(known, _)| *known != version) {
             if self.channels.len() >= VERSION_COUNT_MAX {

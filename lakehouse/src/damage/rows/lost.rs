@@ -24,7 +24,7 @@ use seislake_tables::listed;
 use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
-use super::{Finding, KnownOffsets, Missing, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, Told};
+use super::{Finding, KnownOffsets, MissingRows, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, Told};
 use crate::Lakehouse;
 
 /// Bytes of originals of which segments are made at once.
@@ -32,7 +32,7 @@ const ORIGINAL_BYTES_MAX: usize = 32 << 20;
 
 /// Records of which nothing but a row of `waveform.packets` is left.
 #[derive(Debug, Default)]
-pub(in super::super) struct Lost {
+pub(in super::super) struct LostRecords {
     topics: Vec<LostOfTopic>,
     /// By network and station.
     told: BTreeMap<(String, String), Told>,
@@ -46,7 +46,7 @@ struct LostOfTopic {
     offsets: KnownOffsets,
 }
 
-impl Lost {
+impl LostRecords {
     pub(in super::super) fn is_empty(&self) -> bool {
         self.topics.is_empty()
     }
@@ -105,7 +105,7 @@ fn position(partition: i32, offset: i64) -> Option<(u32, u64)> {
     (offset < OFFSETS_MAX).then_some((partition, offset))
 }
 
-impl Missing<'_> {
+impl MissingRows<'_> {
     /// Looks for records that neither a segment (`spans`) nor the log holds.
     pub(super) async fn without_samples(
         &mut self,
@@ -183,7 +183,7 @@ impl Missing<'_> {
     }
 }
 
-impl Lost {
+impl LostRecords {
     fn record_count(&self) -> usize {
         self.told.values().map(|told| told.row_count).sum()
     }

@@ -34,7 +34,7 @@ use tokio::runtime::Handle;
 use super::{Action, Finding};
 use crate::{Lakehouse, home};
 
-pub(super) use lost::Lost;
+pub(super) use lost::LostRecords;
 
 pub(super) const PACKETS: &str = "waveform.packets";
 const SEGMENTS: &str = "waveform.segments";
@@ -112,9 +112,9 @@ pub(super) async fn missing(
     place: &Path,
     lakehouse: &Lakehouse,
     action: Action,
-    lost: &mut Lost,
+    lost: &mut LostRecords,
 ) -> anyhow::Result<Vec<Finding>> {
-    let mut missing = Missing {
+    let mut missing = MissingRows {
         lakehouse,
         not_made: lakehouse.missing_tables().await?,
         action,
@@ -247,7 +247,7 @@ impl Told {
     }
 }
 
-struct Missing<'a> {
+struct MissingRows<'a> {
     lakehouse: &'a Lakehouse,
     /// Tables of which no row can be missing: of a home whose making was cut off, or that is older than they are.
     not_made: Vec<String>,
@@ -256,10 +256,10 @@ struct Missing<'a> {
     /// To be put back, by table.
     rows: BTreeMap<String, Vec<RecordBatch>>,
     row_bytes: usize,
-    lost: &'a mut Lost,
+    lost: &'a mut LostRecords,
 }
 
-impl Missing<'_> {
+impl MissingRows<'_> {
     fn is_not_made(&self, table: &str) -> bool {
         self.not_made.iter().any(|name| name == table)
     }

@@ -22,7 +22,7 @@ use crate::earth::Earth;
 use crate::gate::Gate;
 use crate::message::{ASSOCIATIONS, PHASE_PICKS, PROPOSALS, REVISIONS, dead_letter_topic};
 use crate::runtime::{CheckpointStore, PipelineSettings};
-use crate::topic::{Appended, Durability, Log, LogSettings, NewRecord, Record, Topic, Watermarks};
+use crate::topic::{AppendPlace, Durability, Log, LogSettings, NewRecord, Record, Topic, Watermarks};
 use crate::topology::StageSpec;
 
 /// A topic that takes fuel before and after every append.
@@ -42,7 +42,7 @@ impl Topic for Fuelled {
         self.topic.partitions()
     }
 
-    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<Appended, Error> {
+    async fn append(&self, partition: u32, records: Vec<NewRecord>) -> Result<AppendPlace, Error> {
         self.fuel.step().await;
         let appended = self.topic.append(partition, records).await;
         self.fuel.step().await;

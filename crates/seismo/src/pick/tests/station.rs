@@ -3,7 +3,7 @@
 use seislake_model::{AmplitudeTrace, Phase, Pick, Polarity, SourceId, Timestamp};
 
 use super::invariance::{Noise, RATE_HZ, channel, response, station};
-use crate::pick::{PickSettings, Piece, StationPicker, Taken};
+use crate::pick::{PickSettings, Piece, PieceOutcome, StationPicker};
 
 fn start() -> Timestamp {
     "2020-01-01T00:00:00Z".parse().unwrap()
@@ -335,14 +335,17 @@ fn channels_beyond_the_limit_are_refused_aloud_once() {
         )
     };
     for index in 0..48 {
-        assert_eq!(push(index, 2), Taken::Picked);
+        assert_eq!(push(index, 2), PieceOutcome::Picked);
     }
     assert_eq!(
         (push(48, 2), push(48, 2), push(49, 2)),
-        (Taken::Refused, Taken::RefusedBefore, Taken::Refused)
+        (PieceOutcome::Refused, PieceOutcome::RefusedBefore, PieceOutcome::Refused)
     );
-    assert_eq!((push(0, 1), push(0, 3), push(0, 4)), (Taken::Picked, Taken::Picked, Taken::Picked));
-    assert_eq!((push(0, 5), push(0, 5)), (Taken::Refused, Taken::RefusedBefore));
+    assert_eq!(
+        (push(0, 1), push(0, 3), push(0, 4)),
+        (PieceOutcome::Picked, PieceOutcome::Picked, PieceOutcome::Picked)
+    );
+    assert_eq!((push(0, 5), push(0, 5)), (PieceOutcome::Refused, PieceOutcome::RefusedBefore));
 }
 
 /// The amplitude traces of three components, with an oscillation of the ground (counts, Hz) below everything.
