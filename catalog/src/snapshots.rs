@@ -65,13 +65,10 @@ impl Lake {
     /// A table that cannot be read.
     pub async fn commit_numbers(&self) -> Result<BTreeMap<String, i64>> {
         let mut numbers = BTreeMap::new();
-        for table in self.definitions() {
-            let loaded = match self.load(&table.ident()).await {
-                // A lake that is opened for reading may be older than the table.
-                Err(error) if error.kind == ErrorKind::NotFound => continue,
-                loaded => loaded?,
-            };
-            numbers.insert(table.full_name(), loaded.metadata().last_sequence_number());
+        // Those of stages that are configured no more, too.
+        for ident in self.tables().await? {
+            let loaded = self.load(&ident).await?;
+            numbers.insert(ident.to_string(), loaded.metadata().last_sequence_number());
         }
         Ok(numbers)
     }

@@ -11,6 +11,7 @@ mod iceland;
 mod import;
 mod layering;
 mod own_stages;
+mod pages;
 mod quality;
 mod seislake;
 mod serve;

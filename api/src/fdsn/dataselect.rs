@@ -2,7 +2,7 @@
 //!
 //! The answer is planned from metadata, so that 204 and 413 are known before the first byte; then records are packed
 //! and sent as the client takes them, and behind them the text records of log channels as they came. Windows are cut at sample precision, both ends included. What the records say
-//! (window, order, text channels) stands in [`crate::records`].
+//! (window, order, text channels) stands in [`mod@crate::records`].
 //!
 //! `quality=D`, `R` and `Q` choose data of that letter; `B` (best) and `M` take the best version there is at each moment,
 //! never two of the same time, and the records keep the letter they came with. Data that StationXML says are not open

@@ -432,7 +432,7 @@ async fn restore<S: Stage>(
         );
         checkpoint = Checkpoint::default();
     }
-    let mut held = held_outputs::<S>(wiring, &checkpoint, end).await?;
+    let mut held = held_outputs(wiring, &checkpoint, end).await?;
     let replayed = held.replayed_until(checkpoint.input_next);
     let (mut first, mut upcoming) = match former_config::<S>(wiring.stage, config, &checkpoint) {
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
@@ -449,7 +449,7 @@ async fn restore<S: Stage>(
             let error = error.chain();
             tracing::warn!(stage = wiring.stage, error, "a checkpoint cannot be read: replaying the input");
             checkpoint = Checkpoint::default();
-            held = held_outputs::<S>(wiring, &checkpoint, end).await?;
+            held = held_outputs(wiring, &checkpoint, end).await?;
             (first, upcoming) = (config.clone(), None);
             S::init(&first)?
         }
@@ -464,7 +464,7 @@ async fn restore<S: Stage>(
     Ok(Restoration { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
 }
 
-async fn held_outputs<S: Stage>(
+async fn held_outputs(
     wiring: &StageWiring,
     checkpoint: &Checkpoint,
     end: Offset,

@@ -43,19 +43,3 @@ pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
         .and_then(|()| clap_mangen::generate_to(CommandLine::command(), folder))
         .with_context(|| format!("cannot write man pages to \"{}\"", folder.display()))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_is_a_page_for_each_command() {
-        let folder = tempfile::tempdir().unwrap();
-        man(&ManArgs { output: Some(folder.path().to_owned()) }).unwrap();
-        let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
-        assert!(page("seislake.1").contains("A lakehouse for seismic networks"));
-        for command in CommandLine::command().get_subcommands() {
-            assert!(page(&format!("seislake-{}.1", command.get_name())).contains("seislake"));
-        }
-    }
-}
