@@ -15,24 +15,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use datafusion::prelude::SessionContext;
 use metrics_exporter_prometheus::PrometheusHandle;
+pub use seislake_catalog::AsOf;
 use seislake_model::{Clock, Inventory, SnapshotId, Timestamp};
 use serde::Serialize;
 
 use crate::error::ApiError;
 use crate::query_runtime::QueryRuntime;
 use crate::records::TextRecord;
-
-/// Which state of the lake to read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AsOf {
-    /// The newest.
-    #[default]
-    Latest,
-    /// The table that has this snapshot is read there; the others as they were when it was committed or later.
-    Snapshot(SnapshotId),
-    /// Every table as it was at this moment.
-    Time(Timestamp),
-}
 
 /// One state of the lake: what a request asks it, it asks of the same snapshots of all tables.
 #[derive(Clone)]
@@ -61,7 +50,8 @@ pub trait Snapshots: Debug + Send + Sync {
 /// Opens sessions on the lake.
 #[async_trait]
 pub trait Sessions: Debug + Send + Sync {
-    /// The lake as of `as_of`, the same for all statements. An unknown snapshot is `NOT_FOUND`.
+    /// The lake as of `as_of`, the same for all statements: of a snapshot the table that has it there, the others as they
+    /// were when it was committed or later. An unknown snapshot is `NOT_FOUND`.
     async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError>;
 
     /// A session of [`Sessions::pin`].

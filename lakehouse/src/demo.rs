@@ -194,6 +194,17 @@ impl Folder {
     pub fn is_temporary(&self) -> bool {
         self.is_temporary
     }
+
+    /// What becomes of it, in a sentence.
+    #[must_use]
+    pub fn fate(&self) -> String {
+        let path = self.path.display();
+        if self.is_temporary {
+            format!("the temporary home \"{path}\" is deleted; --home DIR keeps one")
+        } else {
+            format!("the home \"{path}\" stays: seislake serve --home {path}")
+        }
+    }
 }
 
 impl Drop for Folder {

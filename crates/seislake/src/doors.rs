@@ -46,11 +46,6 @@ fn of_catalog(what: &'static str) -> impl Fn(seislake_catalog::Error) -> ApiErro
     move |error| ApiError::of_room(what, &error)
 }
 
-/// The same for what has no kind.
-fn internal(what: &'static str) -> impl Fn(anyhow::Error) -> ApiError {
-    move |error| ApiError::internal(what, &format!("{error:#}"))
-}
-
 /// Sessions whose statements run on threads of their own.
 #[derive(Debug)]
 struct LakeSessions {
@@ -77,14 +72,10 @@ impl Snapshots for LakeSnapshots {
 #[async_trait]
 impl Sessions for LakeSessions {
     async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError> {
-        let as_of = match as_of {
-            AsOf::Latest => seislake_catalog::AsOf::Latest,
-            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
-            AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
-        };
         let lake = self.lakehouse.lake().clone();
         let set = lake.pin(as_of).await.map_err(of_catalog("read the snapshots"))?;
-        let session = self.lakehouse.session_at(set.clone()).map_err(internal("open a session"))?;
+        let failed = |error: anyhow::Error| ApiError::internal("open a session", &format!("{error:#}"));
+        let session = self.lakehouse.session_at(set.clone()).map_err(failed)?;
         let context = self.queries.attach(&session);
         Ok(Pinned { context, snapshots: Arc::new(LakeSnapshots { lake, set }) })
     }
@@ -127,7 +118,7 @@ impl Originals for EngineOriginals {
     async fn original(&self, record: &TextRecord) -> Result<Option<Bytes>, ApiError> {
         let mut originals = originals::Originals::of_engine(&self.lakehouse, Arc::clone(&self.raw));
         let found = originals.find(&record.source_id, place_of(record)).await;
-        found.map_err(|error| internal("read the original record")(error.into()))
+        found.map_err(|error| ApiError::internal("read the original record", &error.chain()))
     }
 }
 

@@ -79,7 +79,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     }
     let server = Server::start(&demo.engine, &settings, metrics).await?;
     demo.live(server, &settings).await?;
-    tell(&fate(&demo.folder));
+    tell(&demo.folder.fate());
     Ok(())
 }
 
@@ -102,13 +102,13 @@ impl Demo {
             comparison = self.stream_through() => comparison?,
             asked = asked_to_stop() => {
                 self.engine.stop().await?;
-                let sentence = format!("the demo was interrupted; {}", fate(&self.folder));
+                let sentence = format!("the demo was interrupted; {}", self.folder.fate());
                 return Err(Interrupted::new(asked, sentence).into());
             }
         };
         self.engine.stop().await?;
         let reported = self.report(&comparison);
-        tell(&fate(&self.folder));
+        tell(&self.folder.fate());
         reported
     }
 
@@ -178,16 +178,6 @@ impl Demo {
             print_result(&comparison.to_string())?;
         }
         demo::check_bar(comparison)
-    }
-}
-
-/// What becomes of the home.
-fn fate(folder: &Folder) -> String {
-    let path = folder.path().display();
-    if folder.is_temporary() {
-        format!("the temporary home \"{path}\" is deleted; --home DIR keeps one")
-    } else {
-        format!("the home \"{path}\" stays: seislake serve --home {path}")
     }
 }
 

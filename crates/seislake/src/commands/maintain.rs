@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
+use seislake_catalog::{CompactSettings, ExpireSettings, RetentionSettings};
 use seislake_lakehouse::maintenance::Maintenance;
 use seislake_lakehouse::upkeep::{self, Failures};
 
@@ -115,12 +115,14 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
             (common, Maintenance::DeleteOrphans { age_min, dry_run }, "deleting orphans")
         }
     };
-    let (lake, tables) = open(&common).await?;
+    let lakehouse = common.home.open_beside().await?;
+    let lake = lakehouse.lake();
+    let tables = if common.table.is_empty() { lake.table_names() } else { common.table };
     let (mut reports, mut failures) = (Vec::new(), Failures::default());
     let bar = tables_progress(tables.len() as u64);
     for table in tables {
         bar.set_message(format!("{doing}: {table}"));
-        reports.extend(maintenance.of(&lake, &table, &mut failures).await);
+        reports.extend(maintenance.of(lake, &table, &mut failures).await);
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -134,10 +136,4 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
         print_result(&text)?;
     }
     failures.told()
-}
-
-async fn open(args: &MaintainCommonArgs) -> anyhow::Result<(Lake, Vec<String>)> {
-    let lakehouse = args.home.open_beside().await?;
-    let tables = if args.table.is_empty() { lakehouse.lake().table_names() } else { args.table.clone() };
-    Ok((lakehouse.lake().clone(), tables))
 }
