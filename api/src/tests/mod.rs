@@ -68,11 +68,6 @@ impl Snapshots for LakeSnapshots {
 #[async_trait]
 impl Sessions for LakeSessions {
     async fn pin(&self, as_of: AsOf) -> Result<Pinned, ApiError> {
-        let as_of = match as_of {
-            AsOf::Latest => seislake_catalog::AsOf::Latest,
-            AsOf::Time(time) => seislake_catalog::AsOf::Time(time),
-            AsOf::Snapshot(id) => seislake_catalog::AsOf::Snapshot(id),
-        };
         let set = self.0.pin(as_of).await.map_err(|error| ApiError::of_room("read the snapshots", &error))?;
         let context = seislake_query::session(self.0.provider_at(set.clone()), &SessionSettings::default())
             .map_err(|error| ApiError::internal("open a session", &error))?;
