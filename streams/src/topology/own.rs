@@ -1,7 +1,7 @@
 //! Stages of a configuration: ones of ours under names of their own, with settings, input or output of their own.
 //!
 //! What they say and the rows of it stay apart: stage `quiet` of kind `pick` speaks on `quiet.phase_picks`, and its rows are
-//! in `quiet.picks`. One that is told to speak on the topic of its kind replaces that, tables included.
+//! in `quiet.picks`. None speaks on a topic of ours: in a home that holds records it would say all of them again.
 
 use seislake_model::ErrorKind;
 use seislake_tables::{TABLES, TableDef};
@@ -68,27 +68,26 @@ impl OwnStage {
         }
         let base = of_kind.output.rsplit('.').next().unwrap_or(of_kind.output);
         let output = output.clone().unwrap_or_else(|| format!("{name}.{base}"));
-        let replaces = output == of_kind.output;
-        if let Some(other) = STAGES.iter().find(|stage| stage.output == output && !replaces) {
+        if let Some(other) = STAGES.iter().find(|stage| stage.output == output) {
             let other = other.name;
             return Err(invalid(format!(
-                "its output \"{output}\" is that of the stage \"{other}\", which says something else"
+                "its output \"{output}\" is that of the stage \"{other}\": taking the place of a stage of ours is not \
+                 possible yet, a home would hold its rows twice"
             )));
         }
         if output == WAVEFORMS_RAW {
             return Err(invalid(format!("no stage speaks on \"{output}\": records come there")));
         }
         let name: &'static str = String::leak(name.clone());
-        let tables = if replaces { of_kind.tables } else { own_tables(name, of_kind) };
         Ok(Box::leak(Box::new(StageSpec {
             name,
             kind: of_kind.name,
             input: input.clone().map_or(of_kind.input, |input| String::leak(input)),
             output: String::leak(output),
-            tables,
-            group: if replaces { of_kind.group } else { name },
+            tables: own_tables(name, of_kind),
+            group: name,
             settings: of_kind.settings,
-            feed: if replaces { of_kind.feed } else { Feed::Hidden },
+            feed: Feed::Hidden,
             says: of_kind.says,
             rows: of_kind.rows,
             start: of_kind.start,
@@ -134,21 +133,6 @@ mod tests {
     }
 
     #[test]
-    fn one_replaces_its_kind_where_it_speaks_on_its_topic() {
-        let other = own("other", "pick", None, Some("waveforms.phase_picks")).spec().unwrap();
-        assert_eq!(other.tables[0].full_name(), "bulletin.picks");
-        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let topology = Topology::of(&names(&["associate", "other"]), vec![other]).unwrap();
-        assert_eq!(
-            topology.stages().iter().map(|stage| stage.name).collect::<Vec<_>>(),
-            ["other", "associate"]
-        );
-        assert!(topology.own_tables().is_empty());
-        let both = Topology::of(&names(&["pick", "other"]), vec![other]).unwrap_err().to_string();
-        assert!(both.contains("on which another stage speaks too"), "{both}");
-    }
-
-    #[test]
     fn a_path_beside_ours_is_ordered_by_what_feeds_what() {
         let path = [
             own("far_associate", "associate", Some("far_pick.phase_picks"), Some("far.associations")),
@@ -184,9 +168,10 @@ mod tests {
         for topic in ["picks", "a.b.c", "../picks", "a.b@1", "a.", ".b", "quiet.phase_picks.dlq"] {
             assert!(error(own("quiet", "pick", None, Some(topic))).contains("is no topic"), "{topic}");
         }
-        assert!(
-            error(own("quiet", "pick", None, Some("bulletin.revisions"))).contains("says something else")
-        );
+        for topic in ["waveforms.phase_picks", "bulletin.proposals", "bulletin.revisions"] {
+            let said = error(own("quiet", "pick", None, Some(topic)));
+            assert!(said.contains("taking the place of a stage of ours is not possible yet"), "{said}");
+        }
         assert!(error(own("quiet", "pick", None, Some("waveforms.raw"))).contains("records come there"));
     }
 
