@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use seislake_mseed::{Scanned, Scanner};
+use seislake_mseed::{ScanItem, Scanner};
 
-const RUNS: u32 = 7;
+const RUNS: usize = 7;
 
 const PYMSEED: &str = include_str!("peers/pymseed.py");
 const LIBMSEED: &str = include_str!("peers/libmseed.py");
@@ -19,7 +19,7 @@ pub(crate) fn samples_per_s(bytes: &[u8]) -> anyhow::Result<f64> {
         samples.clear();
         let begin = Instant::now();
         for scanned in Scanner::new(bytes) {
-            if let Scanned::Record { record, .. } = scanned {
+            if let ScanItem::Record { record, .. } = scanned {
                 record.append_int32(&mut samples)?;
             }
         }
@@ -30,25 +30,25 @@ pub(crate) fn samples_per_s(bytes: &[u8]) -> anyhow::Result<f64> {
 
 /// pymseed, record by record in Python.
 pub(crate) fn pymseed_samples_per_s(file: &Path, python: &str) -> Option<f64> {
-    peer(PYMSEED, file, python)
+    peer(PYMSEED, file, RUNS, python)
 }
 
 /// The C library inside pymseed, called without Python in the loop.
 pub(crate) fn libmseed_samples_per_s(file: &Path, python: &str) -> Option<f64> {
-    peer(LIBMSEED, file, python)
+    peer(LIBMSEED, file, RUNS, python)
 }
 
 /// `obspy.read`.
 pub(crate) fn obspy_samples_per_s(file: &Path, python: &str) -> Option<f64> {
-    peer(OBSPY, file, python)
+    peer(OBSPY, file, RUNS, python)
 }
 
 /// A script that prints samples and seconds; `None` where it cannot run.
-fn peer(script: &str, file: &Path, python: &str) -> Option<f64> {
+pub(crate) fn peer(script: &str, path: &Path, runs: usize, python: &str) -> Option<f64> {
     let output = Command::new(python)
         .args(["-c", script])
-        .arg(file)
-        .arg(RUNS.to_string())
+        .arg(path)
+        .arg(runs.to_string())
         .stderr(Stdio::null())
         .output()
         .ok()?;

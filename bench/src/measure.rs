@@ -101,13 +101,13 @@ impl Drop for BenchFolder {
 }
 
 /// What an import in a process of its own came to.
-pub(crate) struct Imported {
+pub(crate) struct ImportCost {
     pub(crate) elapsed_s: f64,
     pub(crate) peak_memory_bytes: f64,
 }
 
 /// Imports in a child process, so that its peak memory is its own.
-pub(crate) fn import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
+pub(crate) fn import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<ImportCost> {
     let begin = Instant::now();
     let output = seislake()?
         .args(["import", "--json", "--home"])
@@ -124,7 +124,7 @@ pub(crate) fn import(home: &Path, options: &[String], records: &Path) -> anyhow:
     let report: serde_json::Value =
         serde_json::from_slice(&output.stdout).context("the import printed no report")?;
     let peak_memory_bytes = report["peak_memory_bytes"].as_f64().context("the report has no peak memory")?;
-    Ok(Imported { elapsed_s, peak_memory_bytes })
+    Ok(ImportCost { elapsed_s, peak_memory_bytes })
 }
 
 /// Runs of which the median counts.
@@ -138,7 +138,7 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 
 /// The median time of [`RUNS`] imports into fresh homes, and the largest peak memory. One run before them is not
 /// counted: it pays for memory that the machine hands out anew. The last home stays.
-pub(crate) fn median_import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<Imported> {
+pub(crate) fn median_import(home: &Path, options: &[String], records: &Path) -> anyhow::Result<ImportCost> {
     let mut elapsed_s = Vec::new();
     let mut peak_memory_bytes = 0_f64;
     for run in 0..=RUNS {
@@ -151,7 +151,7 @@ pub(crate) fn median_import(home: &Path, options: &[String], records: &Path) -> 
             peak_memory_bytes = peak_memory_bytes.max(imported.peak_memory_bytes);
         }
     }
-    Ok(Imported { elapsed_s: median(elapsed_s), peak_memory_bytes })
+    Ok(ImportCost { elapsed_s: median(elapsed_s), peak_memory_bytes })
 }
 
 /// Runs a command of the program that is measured to its end.

@@ -89,9 +89,9 @@ async fn by_sql(home: &Path, samples: usize) -> anyhow::Result<f64> {
 }
 
 /// A server that ends with the benchmark.
-struct Served(Child);
+struct ServerProcess(Child);
 
-impl Drop for Served {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -107,7 +107,7 @@ fn dataselect(home: &Path) -> anyhow::Result<(usize, f64)> {
         .stderr(Stdio::null())
         .spawn()
         .context("cannot start a server")?;
-    let _served = Served(child);
+    let _served = ServerProcess(child);
     let begin = Instant::now();
     let address = loop {
         let text = std::fs::read(home.join("run/addresses.json")).unwrap_or_default();

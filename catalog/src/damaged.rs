@@ -7,12 +7,12 @@ use object_store::path::Path;
 #[error(
     "the file \"{path}\" of the warehouse is damaged: {damage}; `seislake home check` tells what else is"
 )]
-pub(crate) struct Damaged {
+pub(crate) struct FileDamage {
     path: Path,
     damage: String,
 }
 
-impl Damaged {
+impl FileDamage {
     /// A file that is sound and of another table.
     pub(crate) fn of_another_table(path: Path, why: &str) -> Self {
         Self::new(path, format!("it is of another table: {why}"))

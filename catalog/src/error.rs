@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 pub use seislake_model::{Error, Result};
 use seislake_model::{ErrorKind, causes};
 
-use crate::damaged::Damaged;
+use crate::damaged::FileDamage;
 
 /// What an error of the lake says about what lies there.
 pub(crate) trait Damage: Sized {
@@ -18,7 +18,7 @@ pub(crate) trait Damage: Sized {
     /// The same error, where it is no damage.
     fn damage(self) -> Result<Self>;
     /// The file that was read and must not be used.
-    fn damaged_file(&self) -> Option<&Damaged>;
+    fn damaged_file(&self) -> Option<&FileDamage>;
     /// A file was not there: of a snapshot that somebody else let go meanwhile, or lost.
     fn misses_a_file(&self) -> bool;
 }
@@ -28,7 +28,7 @@ impl Damage for Error {
         let mut found_wrong = self.kind == ErrorKind::Corrupt;
         let mut failed_to_read = false;
         for cause in causes(self) {
-            if cause.is::<Damaged>() || names_no_object(cause) {
+            if cause.is::<FileDamage>() || names_no_object(cause) {
                 return true;
             }
             failed_to_read |= cause.is::<object_store::Error>();
@@ -47,7 +47,7 @@ impl Damage for Error {
         if self.is_damage() { Ok(self) } else { Err(self) }
     }
 
-    fn damaged_file(&self) -> Option<&Damaged> {
+    fn damaged_file(&self) -> Option<&FileDamage> {
         causes(self).find_map(|error| error.downcast_ref())
     }
 
@@ -68,7 +68,7 @@ pub fn kind_of(error: &iceberg::Error) -> ErrorKind {
 
 /// A file that metadata name is damaged or gone, however deep below the store said so.
 fn of_store(error: &(dyn StdError + 'static)) -> Option<ErrorKind> {
-    let lost = |error: &(dyn StdError + 'static)| error.is::<Damaged>() || names_no_object(error);
+    let lost = |error: &(dyn StdError + 'static)| error.is::<FileDamage>() || names_no_object(error);
     causes(error).any(lost).then_some(ErrorKind::Corrupt)
 }
 
@@ -78,7 +78,7 @@ fn lost_file(error: &(dyn StdError + 'static)) -> Option<String> {
         Some(object_store::Error::NotFound { path, .. }) => {
             Some(format!("the file \"{path}\" of the warehouse is not there"))
         }
-        _ => error.downcast_ref::<Damaged>().map(ToString::to_string),
+        _ => error.downcast_ref::<FileDamage>().map(ToString::to_string),
     })
 }
 
@@ -138,7 +138,7 @@ impl Kind for object_store::Error {
     }
 }
 
-impl Kind for Damaged {
+impl Kind for FileDamage {
     fn kind(&self) -> ErrorKind {
         ErrorKind::Corrupt
     }

@@ -12,7 +12,7 @@ use object_store::path::Path;
 use parquet::file::metadata::ParquetMetaData;
 use seislake_tables::TABLES;
 
-use crate::damaged::Damaged;
+use crate::damaged::FileDamage;
 use crate::error::{Doing, Result};
 use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
@@ -50,7 +50,7 @@ pub(crate) async fn entries(table: &Table, manifest: &ManifestFile) -> Result<Ma
 fn require_none(table: &Table, location: &str, why: Option<String>) -> Result<()> {
     let Some(why) = why else { return Ok(()) };
     let path = location.strip_prefix(base(table).unwrap_or_default()).unwrap_or(location);
-    Err(Damaged::of_another_table(Path::from(path), &why))
+    Err(FileDamage::of_another_table(Path::from(path), &why))
         .doing(|| format!("read table \"{}\"", table.identifier()))
 }
 
@@ -113,14 +113,14 @@ impl OwnColumns {
     }
 
     /// Refuses a data file with the columns of another table, which is remembered as damaged.
-    pub(crate) fn require(&self, path: &Path, file: &ParquetMetaData) -> std::result::Result<(), Damaged> {
+    pub(crate) fn require(&self, path: &Path, file: &ParquetMetaData) -> std::result::Result<(), FileDamage> {
         let fields = file.file_metadata().schema_descr().root_schema().get_fields();
         // Files of others may have no ids, and are then read by name.
         let fields = fields.iter().map(|field| field.get_basic_info()).filter(|field| field.has_id());
         let Some(why) = foreign(&self.names, fields.map(|field| (field.id(), field.name()))) else {
             return Ok(());
         };
-        let damaged = Damaged::of_another_table(path.clone(), &why);
+        let damaged = FileDamage::of_another_table(path.clone(), &why);
         self.warehouse.remember(&damaged);
         Err(damaged)
     }

@@ -50,7 +50,7 @@ impl Lake {
     /// # Errors
     /// Files that cannot be read or written.
     pub async fn drop_doubled_rows(&self, table: &str, key: &[&str]) -> Result<u64> {
-        let mut seen = Seen { keys: HashSet::new(), hashers: [RandomState::new(), RandomState::new()] };
+        let mut seen = KeySet { keys: HashSet::new(), hashers: [RandomState::new(), RandomState::new()] };
         self.keep_rows(table, |batch| seen.first_of(batch, key)).await
     }
 
@@ -128,12 +128,12 @@ fn no_column(name: &str) -> Error {
 }
 
 /// Keys met so far.
-struct Seen {
+struct KeySet {
     keys: HashSet<u128>,
     hashers: [RandomState; 2],
 }
 
-impl Seen {
+impl KeySet {
     /// Which rows of a batch are the first of their key.
     fn first_of(&mut self, batch: &RecordBatch, key: &[&str]) -> Result<BooleanArray> {
         let mut columns = Vec::with_capacity(key.len());

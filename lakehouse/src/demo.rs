@@ -13,7 +13,7 @@ use seislake_model::{CatalogueEvent, Event, Timestamp};
 use seislake_seismo::compare::{CompareSettings, Comparison, compare, line};
 use seislake_seismo::synthetic::{SyntheticNetwork, SyntheticSettings};
 use seislake_streams::earth::Earth;
-use seislake_streams::gate::{Incoming, Offer};
+use seislake_streams::gate::{Offer, ReceivedRecord};
 use seislake_streams::message::Watermark;
 use seislake_streams::runtime::FeedItem;
 use tokio::sync::broadcast::Receiver;
@@ -74,7 +74,7 @@ async fn offer(
     let origin: Arc<str> = "synthetic network".into();
     let record = |bytes: Vec<u8>| {
         let origin = Some(Arc::clone(&origin));
-        Offer::Record(Incoming { bytes: Bytes::from(bytes), arrival_time, origin })
+        Offer::Record(ReceivedRecord { bytes: Bytes::from(bytes), arrival_time, origin })
     };
     let mut offers: Vec<Offer> = records.into_iter().map(record).collect();
     offers.push(Offer::Watermark(Watermark(watermark)));

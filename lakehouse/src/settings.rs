@@ -208,10 +208,13 @@ impl Settings {
         for (name, value) in environment {
             match environment_table(&name, &value) {
                 Some(table) => overlay(&mut merged, table, &name, &mut problems),
-                None => problems.push(format!("{name}: expected {ENVIRONMENT_PREFIX}SECTION__KEY")),
+                None => problems.push(format!(
+                    "{name}: expected {ENVIRONMENT_PREFIX}SECTION__KEY, or {ENVIRONMENT_PREFIX}STAGE__NAME__KEY"
+                )),
             }
         }
-        let Stages { sections, specs, shown } = stages::take(&mut merged, &defaults, &mut problems);
+        let Stages { mut sections, specs, shown, refused } =
+            stages::take(&mut merged, &defaults, &mut problems);
         problems.extend(ranges::mend(&mut merged, &defaults));
         let general = match Value::Table(merged).try_into::<General>() {
             Ok(general) => general,
@@ -221,9 +224,17 @@ impl Settings {
             }
         };
         problems.extend(general.problems());
-        match Topology::of(&general.streams.stages, specs) {
-            Ok(topology) if problems.is_empty() => Ok(Self { general, of_stages: shown, sections, topology }),
+        // One that could not be made is told already.
+        let names = general.streams.stages.iter().filter(|name| !refused.contains(name)).cloned();
+        match Topology::of(&names.collect::<Vec<_>>(), specs) {
+            Ok(topology) if problems.is_empty() => {
+                for stage in topology.stages() {
+                    sections.replace(stage.log_name, stage.name);
+                }
+                Ok(Self { general, of_stages: shown, sections, topology })
+            }
             Ok(_) => Err(SettingsError(problems)),
+            Err(_) if !refused.is_empty() => Err(SettingsError(problems)),
             Err(error) => {
                 problems.push(format!("streams.stages: {error}"));
                 Err(SettingsError(problems))
@@ -333,9 +344,7 @@ fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<Stri
                     Some(value) => {
                         known.insert(key, value);
                     }
-                    None => {
-                        problems.push(format!("{origin}: {section}.{key} must be a {}", default.type_str()))
-                    }
+                    None => problems.push(format!("{origin}: {section}.{key} must be {}", a_type(default))),
                 },
             }
         }
@@ -361,14 +370,27 @@ fn fit(default: &Value, value: Value) -> Option<Value> {
 }
 
 fn environment_table(name: &str, value: &str) -> Option<Table> {
-    let (section, key) = name.strip_prefix(ENVIRONMENT_PREFIX)?.split_once("__")?;
+    let mut path: Vec<String> =
+        name.strip_prefix(ENVIRONMENT_PREFIX)?.split("__").map(str::to_lowercase).collect();
+    let depth_max = if path.first().is_some_and(|section| section == stages::OWN) { 3 } else { 2 };
+    if !(2..=depth_max).contains(&path.len()) {
+        return None;
+    }
     let value = format!("v = {value}")
         .parse::<Table>()
         .ok()
         .and_then(|mut table| table.remove("v"))
         .unwrap_or_else(|| Value::String(value.to_owned()));
-    let inner = Table::from_iter([(key.to_lowercase(), value)]);
-    Some(Table::from_iter([(section.to_lowercase(), Value::Table(inner))]))
+    let key = path.pop()?;
+    let inner = Table::from_iter([(key, value)]);
+    Some(path.into_iter().rfold(inner, |inner, name| Table::from_iter([(name, Value::Table(inner))])))
+}
+
+/// The type of a value, as a sentence has it.
+fn a_type(value: &Value) -> String {
+    let name = value.type_str();
+    let article = if name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {name}")
 }
 
 fn one_line(text: &str) -> String {

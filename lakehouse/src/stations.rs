@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use seislake_catalog::Lake;
 use seislake_model::{ErrorKind, Inventory};
+use seislake_streams::control::check_sizes;
 use seislake_streams::gate::Gate;
 use tokio::sync::Mutex;
 
@@ -32,9 +33,18 @@ impl HomeStations {
     /// Adds epochs; those of the same code and start are replaced. Records that come afterwards are picked with them.
     ///
     /// # Errors
-    /// Those of [`Lake::upsert_inventory`]. A log that cannot be written now hears of it before it takes its next records.
+    /// Those of [`Lake::upsert_inventory`] and [`check_sizes`]. A log that cannot be written now hears of it before it takes its next records.
     pub async fn add(&self, stations: Inventory) -> Result<(), seislake_model::Error> {
         let _turn = self.turn.lock().await;
+        let current = self.current();
+        let checked = tokio::task::spawn_blocking(move || {
+            let mut after = Inventory::clone(&current);
+            after.merge(stations.clone());
+            check_sizes(&after, &stations).map(|()| stations)
+        });
+        let stations = checked
+            .await
+            .map_err(|e| seislake_model::Error::caused(ErrorKind::Internal, "look at the stations", e))??;
         let after = Arc::new(self.lake.upsert_inventory(stations).await?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&after);
         let Some(gate) = &self.gate else { return Ok(()) };

@@ -6,7 +6,7 @@
 //! ```
 //! So a stage that needs places or responses is a function of its log: replayed, it knows of each record what it knew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use seislake_model::{Channel, Coordinates, ErrorKind, Inventory, SourceId, Station, Timestamp};
@@ -24,6 +24,8 @@ const VERSION: u32 = 1;
 
 /// Largest control record: thousands of epochs of a station.
 const STATION_BYTES_MAX: usize = 8 << 20;
+/// What stands around the epochs in it, at most.
+const ENVELOPE_BYTES_MAX: usize = 4096;
 
 /// All epochs of a station and its channels, as they are known from this record on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +119,28 @@ impl Announcement {
     }
 }
 
+/// Whether the log can tell of the stations of `additions`, as they are in `inventory`.
+///
+/// # Errors
+/// `Invalid`: one with more epochs than a record holds.
+pub fn check_sizes(inventory: &Inventory, additions: &Inventory) -> Result<(), Error> {
+    let touched: BTreeSet<String> = by_station(additions).into_keys().collect();
+    for (station, inventory) in by_station(inventory) {
+        if !touched.contains(&station) {
+            continue;
+        }
+        let bytes = to_json(&inventory)?.len();
+        if bytes > STATION_BYTES_MAX - ENVELOPE_BYTES_MAX {
+            let message = format!(
+                "the epochs of station \"{station}\" take {bytes} bytes with their responses: more than the {STATION_BYTES_MAX} \
+                 that the log holds of a station"
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+    }
+    Ok(())
+}
+
 /// The epochs of each station, without the documents they were read from.
 fn by_station(inventory: &Inventory) -> BTreeMap<String, Inventory> {
     let mut stations: BTreeMap<String, Inventory> = BTreeMap::new();
@@ -195,6 +219,20 @@ mod tests {
         assert_eq!((control.station.as_str(), control.inventory.channels[0].depth_m), ("XX_A", 1.0));
         let again = Announcement::all(&control.inventory).unwrap();
         assert_eq!(String::from_utf8_lossy(&again[0].value), OF_VERSION_1);
+    }
+
+    #[test]
+    fn a_station_of_more_epochs_than_a_record_holds_is_told() {
+        let control = station_of(&record_of(OF_VERSION_1.as_bytes())).unwrap().unwrap();
+        let mut many = control.inventory.clone();
+        many.channels = vec![many.channels[0].clone(); 30_000];
+        let error = check_sizes(&many, &control.inventory).unwrap_err().to_string();
+        assert!(error.contains("the epochs of station \"XX_A\" take"), "{error}");
+        let mut other = control.inventory.clone();
+        other.stations[0].station = "B".into();
+        other.channels.clear();
+        assert!(check_sizes(&many, &other).is_ok(), "only what comes is asked");
+        assert!(check_sizes(&control.inventory, &control.inventory).is_ok());
     }
 
     #[test]

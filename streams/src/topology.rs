@@ -25,8 +25,11 @@ use crate::stages::STAGES;
 
 /// A stage of the path.
 pub struct StageSpec {
-    /// Name in checkpoints, metrics, dead letters and settings.
+    /// Name in settings.
     pub name: &'static str,
+    /// Name that what it says, its checkpoints, dead letters and metrics bear: its own, or that of the stage which it
+    /// replaces.
+    pub log_name: &'static str,
     /// What it does: the name of the stage of [`STAGES`] that it is, its own there.
     pub kind: &'static str,
     /// Topic that it reads: `waveforms.raw`, or the output of a stage before it.
@@ -196,19 +199,35 @@ fn in_order(stages: Vec<&'static StageSpec>) -> Result<Vec<&'static StageSpec>, 
     Ok(ordered)
 }
 
-/// Whether each stage reads what is there before it, no two have one name, and rows are made of topics of one stage.
+/// Whether each stage reads what is there before it and of its kind, no two have one name, and rows are made of topics of
+/// one stage.
 pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
-    let mut filled = vec![WAVEFORMS_RAW];
-    for stage in stages {
-        if !filled.contains(&stage.input) {
+    // Topics, and the topic of ours that carries the same.
+    let mut filled = vec![(WAVEFORMS_RAW, WAVEFORMS_RAW)];
+    for (index, stage) in stages.iter().enumerate() {
+        let of_kind = STAGES.iter().find(|of_kind| of_kind.name == stage.kind).unwrap_or(stage);
+        let Some((_, carries)) = filled.iter().find(|(topic, _)| *topic == stage.input) else {
             let message = format!(
                 "stage \"{}\" reads the topic \"{}\", which no stage before it fills",
                 stage.name, stage.input
             );
             return Err(Error::new(ErrorKind::Invalid, message));
+        };
+        if *carries != of_kind.input {
+            let message = format!(
+                "stage \"{}\" of kind \"{}\" reads what \"{}\" carries, and \"{}\" carries something else",
+                stage.name, stage.kind, of_kind.input, stage.input
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
         }
-        if stages.iter().filter(|other| other.name == stage.name).count() > 1 {
-            let message = format!("two stages have the name \"{}\"", stage.name);
+        if let Some(other) = stages[..index].iter().find(|other| other.log_name == stage.log_name) {
+            let message = match other.name == stage.name {
+                true => format!("two stages have the name \"{}\"", stage.name),
+                false => format!(
+                    "stages \"{}\" and \"{}\" cannot both be \"{}\": leave one of them out",
+                    other.name, stage.name, stage.log_name
+                ),
+            };
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         let speak_there = |other: &&&StageSpec| other.output == stage.output && other.name != stage.name;
@@ -219,7 +238,7 @@ pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
             );
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        filled.push(stage.output);
+        filled.push((stage.output, of_kind.output));
         let listens = |other: &&StageSpec| other.input == PROPOSALS && other.output != PROPOSALS;
         if stage.output == PROPOSALS && !stages.iter().any(listens) {
             let message = format!(

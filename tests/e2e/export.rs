@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use seislake_mseed::{FormatVersion, PackSettings, Samples, Scanned, Scanner, TraceList, pack, pack_text};
+use seislake_mseed::{FormatVersion, PackSettings, Samples, ScanItem, Scanner, TraceList, pack, pack_text};
 
 use crate::seislake::{run, succeed, synthetic_archive, text};
 
@@ -27,7 +27,7 @@ fn traces(files: &[PathBuf]) -> BTreeMap<(String, i64), Samples> {
     for file in files {
         for scanned in Scanner::new(&std::fs::read(file).unwrap()) {
             match scanned {
-                Scanned::Record { record, .. } => list.add(&record, &record.decode().unwrap().samples),
+                ScanItem::Record { record, .. } => list.add(&record, &record.decode().unwrap().samples),
                 other => panic!("{}: {other:?}", file.display()),
             }
         }
@@ -79,7 +79,7 @@ fn texts(files: &[PathBuf]) -> (Vec<FormatVersion>, String) {
     let (mut versions, mut said) = (Vec::new(), String::new());
     for file in files {
         for scanned in Scanner::new(&std::fs::read(file).unwrap()) {
-            let Scanned::Record { record, .. } = scanned else { panic!("{}: {scanned:?}", file.display()) };
+            let ScanItem::Record { record, .. } = scanned else { panic!("{}: {scanned:?}", file.display()) };
             if let Some(text) = record.text() {
                 versions.push(record.format_version);
                 said.push_str(std::str::from_utf8(text).unwrap());

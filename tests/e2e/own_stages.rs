@@ -50,3 +50,66 @@ fn a_stage_that_nothing_feeds_is_told_before_anything_runs() {
     let said = fail(&["config", "check", "--config", text(&config)]);
     assert!(said.contains("reads the topic \"near.phase_picks\", which no stage before it fills"), "{said}");
 }
+
+const LOUD: &str = "[streams]\nstages = [\"loud\", \"associate\", \"locate\", \"magnitude\", \"event\"]\n\
+                    [stage.loud]\nreplaces = \"pick\"\n";
+
+#[test]
+fn a_stage_in_the_place_of_ours_goes_on_where_the_other_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let (records, stations) = synthetic_archive(folder.path(), 4);
+    let config = folder.path().join("loud.toml");
+    std::fs::write(&config, LOUD).unwrap();
+    let home = |name: &str| folder.path().join(name);
+    let mut files: Vec<_> = std::fs::read_dir(&records).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let (first, second) = files.split_at(files.len() / 2);
+    let import = |home: &std::path::Path, files: &[std::path::PathBuf], arguments: &[&str]| {
+        let begin = ["import", "--home", text(home), "--stations", text(&stations)];
+        let files = files.iter().map(|file| text(file)).collect::<Vec<_>>();
+        succeed(&[&begin[..], arguments, &["--"], &files].concat())
+    };
+    let loud = ["--config", text(&config)];
+    let (plain, replaced, alone) = (home("plain"), home("replaced"), home("alone"));
+    for (home, arguments) in [(&plain, [&[][..], &[]]), (&replaced, [&[], &loud]), (&alone, [&loud, &loud])] {
+        import(home, first, arguments[0]);
+        import(home, second, arguments[1]);
+        // Nothing new comes of what is there, whoever picks.
+        import(home, &files, &loud);
+    }
+    assert!(!tables(&plain)[0].1.is_empty());
+    assert_same_tables(&tables(&plain), &tables(&replaced));
+    assert_same_tables(&tables(&plain), &tables(&alone));
+    succeed(&["home", "check", "--home", text(&alone), "--config", text(&config)]);
+    succeed(&["home", "check", "--home", text(&alone)]);
+}
+
+#[test]
+fn a_path_of_ones_own_finds_events_of_its_own() {
+    const PATH: &str = "[streams]\nstages = [\"far\", \"far_associate\", \"far_locate\", \"far_magnitude\", \"far_event\"]\n\
+        [stage.far]\nkind = \"pick\"\n[stage.far_associate]\nkind = \"associate\"\ninput = \"far.phase_picks\"\n\
+        [stage.far_locate]\nkind = \"locate\"\ninput = \"far_associate.associations\"\n\
+        [stage.far_magnitude]\nkind = \"magnitude\"\ninput = \"far_locate.proposals\"\n\
+        [stage.far_event]\nkind = \"event\"\ninput = \"far_locate.proposals\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let (records, stations) = synthetic_archive(folder.path(), 4);
+    let (plain, far) = (folder.path().join("plain"), folder.path().join("far"));
+    let config = folder.path().join("far.toml");
+    std::fs::write(&config, PATH).unwrap();
+    let import = |home: &std::path::Path, arguments: &[&str]| {
+        let first = ["import", "--home", text(home), "--stations", text(&stations)];
+        succeed(&[&first[..], arguments, &["--", text(&records)]].concat())
+    };
+    import(&plain, &[]);
+    import(&far, &["--config", text(&config)]);
+    let events = |home, table: &str| {
+        query(
+            home,
+            &format!("SELECT origin_time, latitude, longitude, magnitude FROM {table} ORDER BY 1, 2, 3, 4"),
+        )
+    };
+    let found = events(&far, "far_event.events");
+    assert!(row_count(&found) > 0, "{found}");
+    assert_eq!(found, events(&plain, "bulletin.events"));
+    assert_eq!(row_count(&events(&far, "bulletin.events")), 0);
+}

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use seislake_mseed::{Scanned, Scanner};
+use seislake_mseed::{ScanItem, Scanner};
 
 use crate::seislake::{Server, query, row_count, succeed, synthetic_archive, text};
 
@@ -16,7 +16,7 @@ fn records(path: &std::path::Path) -> Vec<Vec<u8>> {
     for file in files {
         for scanned in Scanner::new(&std::fs::read(file).unwrap()) {
             match scanned {
-                Scanned::Record { record, .. } => found.push(record.bytes().to_vec()),
+                ScanItem::Record { record, .. } => found.push(record.bytes().to_vec()),
                 other => panic!("{other:?}"),
             }
         }

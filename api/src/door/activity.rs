@@ -10,17 +10,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::sync::DropGuard;
 
-use super::connections::{Connection, Doing};
+use super::connections::{Connection, RequestPhase};
 use crate::body_watch::{Next, Watch, WatchedBody};
 
 /// A stream whose bytes are counted. With it the connection gives its place back.
 #[derive(Debug)]
-pub(super) struct Counted {
+pub(super) struct MeteredStream {
     stream: TcpStream,
     connection: Arc<Connection>,
 }
 
-impl Counted {
+impl MeteredStream {
     pub(super) const fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
         Self { stream, connection }
     }
@@ -33,13 +33,13 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for MeteredStream {
     fn drop(&mut self) {
         self.connection.leave();
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for MeteredStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -52,7 +52,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for MeteredStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -91,7 +91,7 @@ pub(super) struct Activity(Arc<OfRequest>);
 #[derive(Debug)]
 struct OfRequest {
     connection: Arc<Connection>,
-    doing: Mutex<Doing>,
+    doing: Mutex<RequestPhase>,
 }
 
 impl Drop for OfRequest {
@@ -104,10 +104,13 @@ impl Activity {
     /// A request begins.
     pub(super) fn begin(connection: &Arc<Connection>) -> Self {
         connection.begin();
-        Self(Arc::new(OfRequest { connection: Arc::clone(connection), doing: Mutex::new(Doing::Working) }))
+        Self(Arc::new(OfRequest {
+            connection: Arc::clone(connection),
+            doing: Mutex::new(RequestPhase::Working),
+        }))
     }
 
-    fn set(&self, doing: Doing) {
+    fn set(&self, doing: RequestPhase) {
         let mut now = self.0.doing.lock().unwrap_or_else(PoisonError::into_inner);
         if *now != doing {
             self.0.connection.change(*now, doing);
@@ -133,8 +136,8 @@ pub(super) struct Receiving(Activity);
 impl Watch for Receiving {
     fn asked(&self, frame: Next) {
         self.0.set(match frame {
-            Next::Awaited => Doing::Receiving,
-            Next::Ready => Doing::Working,
+            Next::Awaited => RequestPhase::Receiving,
+            Next::Ready => RequestPhase::Working,
         });
     }
 }
@@ -149,8 +152,8 @@ pub(super) struct Sending {
 impl Watch for Sending {
     fn asked(&self, frame: Next) {
         self.activity.set(match frame {
-            Next::Awaited => Doing::Working,
-            Next::Ready => Doing::Sending,
+            Next::Awaited => RequestPhase::Working,
+            Next::Ready => RequestPhase::Sending,
         });
     }
 }

@@ -153,7 +153,7 @@ impl Open {
 
 /// Whom a connection waits for. Ordered by who goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Waiting {
+pub(super) enum AwaitedSide {
     /// For a request.
     Idle,
     /// For more of a body.
@@ -164,7 +164,7 @@ pub(super) enum Waiting {
 
 /// What a request does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Doing {
+pub(super) enum RequestPhase {
     /// We work on it.
     Working,
     /// It waits for its client.
@@ -242,7 +242,7 @@ impl Connection {
     }
 
     /// A request that did `doing` ends.
-    pub(super) fn end(&self, doing: Doing) {
+    pub(super) fn end(&self, doing: RequestPhase) {
         self.restart(|state| *state.count(doing) -= 1);
     }
 
@@ -254,14 +254,14 @@ impl Connection {
         state.window = (now, self.moved.load(Ordering::Relaxed));
     }
 
-    pub(super) fn change(&self, from: Doing, to: Doing) {
+    pub(super) fn change(&self, from: RequestPhase, to: RequestPhase) {
         let mut state = self.state();
         *state.count(from) -= 1;
         *state.count(to) += 1;
     }
 
     /// Since when it waits for its client, and for what; `None` while we work.
-    fn waits_since(&self) -> Option<(Waiting, Instant)> {
+    fn waits_since(&self) -> Option<(AwaitedSide, Instant)> {
         let state = self.state();
         state.waiting().map(|waiting| (waiting, state.since))
     }
@@ -277,9 +277,9 @@ impl Connection {
                 state.window = (now, moved);
                 return false;
             }
-            Some(Waiting::Idle) => self.patience.idle,
-            Some(Waiting::Receiving) => self.patience.receive,
-            Some(Waiting::Sending) => self.patience.send,
+            Some(AwaitedSide::Idle) => self.patience.idle,
+            Some(AwaitedSide::Receiving) => self.patience.receive,
+            Some(AwaitedSide::Sending) => self.patience.send,
         };
         if passed < allowed {
             return false;
@@ -291,19 +291,19 @@ impl Connection {
 }
 
 impl State {
-    const fn count(&mut self, doing: Doing) -> &mut usize {
+    const fn count(&mut self, doing: RequestPhase) -> &mut usize {
         match doing {
-            Doing::Working => &mut self.working,
-            Doing::Receiving => &mut self.receiving,
-            Doing::Sending => &mut self.sending,
+            RequestPhase::Working => &mut self.working,
+            RequestPhase::Receiving => &mut self.receiving,
+            RequestPhase::Sending => &mut self.sending,
         }
     }
 
-    const fn waiting(&self) -> Option<Waiting> {
+    const fn waiting(&self) -> Option<AwaitedSide> {
         match (self.working, self.receiving, self.sending) {
-            (0, 0, 0) => Some(Waiting::Idle),
-            (0, _, 0) => Some(Waiting::Receiving),
-            (0, _, _) => Some(Waiting::Sending),
+            (0, 0, 0) => Some(AwaitedSide::Idle),
+            (0, _, 0) => Some(AwaitedSide::Receiving),
+            (0, _, _) => Some(AwaitedSide::Sending),
             _ => None,
         }
     }

@@ -33,7 +33,7 @@ use tower::ServiceExt;
 use tracing::Instrument;
 
 use crate::body_watch::WatchedBody;
-use activity::{Activity, Counted, Sending};
+use activity::{Activity, MeteredStream, Sending};
 use connections::Connection;
 pub use connections::{Connections, Patience};
 
@@ -162,7 +162,7 @@ async fn serve_connection(
 ) {
     // Answers are written as a whole: waiting for more to send only makes them late.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Counted::new(stream, Arc::clone(&connection)));
+    let io = TokioIo::new(MeteredStream::new(stream, Arc::clone(&connection)));
     let of_request = Arc::clone(&connection);
     let service = tower::service_fn(move |request: axum::http::Request<Incoming>| {
         answer(router.clone(), protocol, Arc::clone(&of_request), request)

@@ -20,7 +20,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 
 use crate::error::ApiError;
-use crate::http::{Reading, Shared, cors, guard};
+use crate::http::{DocumentReaders, Shared, cors, guard};
 use crate::limits::HttpLimits;
 use crate::query_runtime::in_its_name;
 use crate::state::AppState;
@@ -34,7 +34,7 @@ pub fn router(state: AppState, limits: HttpLimits) -> Router {
 /// All doors over HTTP and `others` (Iceberg REST), behind the same limits.
 pub fn router_with(state: AppState, limits: HttpLimits, others: Router) -> Router {
     let guards = Arc::new(guard::Guards::new(&limits));
-    let shared = Shared { state: state.clone(), limits: limits.clone(), reading: Reading::default() };
+    let shared = Shared { state: state.clone(), limits: limits.clone(), reading: DocumentReaders::default() };
     let queries = state.queries.clone();
     let origins = cors::Origins::new(&limits.cors_origins);
     http::routes(shared.clone())

@@ -15,11 +15,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use seislake_model::{SourceId, Timestamp};
 
-use self::formats::{Method, Shown};
+use self::formats::{Method, RowFields};
 use self::spans::{Merge, Order, Span};
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
-use super::service::{Asked, Service};
+use super::service::{Service, ServiceRequest};
 use crate::error::ApiError;
 use crate::http::{LENGTHS, Parameters, Shared};
 use crate::read::{Interval, Piece, Restrictions, SegmentsAt, Selection, pieces, windows_of};
@@ -64,16 +64,16 @@ pub(super) fn routes() -> Router<Shared> {
 
 /// How rows are made and shown.
 #[derive(Clone, Debug)]
-struct Wanted {
+struct RowForm {
     /// Quality letters; all where empty.
     qualities: Vec<char>,
     merge: Merge,
     order: Order,
     limit: usize,
-    shown: Shown,
+    shown: RowFields,
 }
 
-impl Wanted {
+impl RowForm {
     fn new(method: Method, parameters: &Parameters) -> Result<Self, ApiError> {
         if let Some(quality) = words(parameters, "quality").find(|word| !QUALITIES.contains(word)) {
             let known = QUALITIES.join(", ");
@@ -120,7 +120,7 @@ impl Wanted {
         if limit == 0 {
             return Err(ApiError::invalid("limit: 0 asks for nothing"));
         }
-        let shown = Shown { method, quality: !merge.quality, sample_rate: !merge.sample_rate, updated };
+        let shown = RowFields { method, quality: !merge.quality, sample_rate: !merge.sample_rate, updated };
         Ok(Self { qualities, merge, order, limit, shown })
     }
 
@@ -147,10 +147,10 @@ async fn find(
     method: Method,
     shared: &Shared,
     request: &Request,
-    asked: Asked,
+    asked: ServiceRequest,
 ) -> Result<Response, ApiError> {
-    let Asked { parameters, mut selections } = asked;
-    let wanted = Wanted::new(method, &parameters)?;
+    let ServiceRequest { parameters, mut selections } = asked;
+    let wanted = RowForm::new(method, &parameters)?;
     let with_restricted = parameters::flag(&parameters, "includerestricted")?;
     let sessions = &shared.state.sessions;
     let Pinned { context, snapshots } = sessions.pin(AsOf::Latest).await?;

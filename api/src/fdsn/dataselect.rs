@@ -16,7 +16,7 @@ use futures::StreamExt;
 
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
-use super::service::{Asked, Service};
+use super::service::{Service, ServiceRequest};
 use crate::error::{ApiError, ErrorCode};
 use crate::http::{LENGTHS, Shared};
 use crate::read::SegmentsAt;
@@ -47,8 +47,8 @@ pub(super) fn routes() -> Router<Shared> {
         .merge(SERVICE.description())
 }
 
-async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
-    let Asked { parameters, selections } = asked;
+async fn find(shared: &Shared, request: &Request, asked: ServiceRequest) -> Result<Response, ApiError> {
+    let ServiceRequest { parameters, selections } = asked;
     let no_data = parameters::no_data(&parameters);
     let minimum_length_s = parameters.number("minimumlength")?.unwrap_or(0.0);
     let filter = RunFilter {

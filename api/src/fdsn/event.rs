@@ -118,9 +118,13 @@ async fn by_post(
     State(shared): State<Shared>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
+    RawQuery(query): RawQuery,
     body: Body,
 ) -> Response {
     let request = request(&shared, &uri, &headers);
+    if let Err(error) = parameters::refuse_in_address(query.as_deref()) {
+        return request.refuse(&error);
+    }
     let pairs = body.read(BODY_BYTES_MAX).await.and_then(|bytes| {
         parameters::decode_body(&String::from_utf8_lossy(&bytes), |line| {
             Err(ApiError::invalid(format!("\"{line}\" is not of the form name=value")))

@@ -7,7 +7,7 @@ use super::service::Service;
 use super::{availability, dataselect, event, station};
 
 /// A service as the document tells it: what its queries take and answer.
-struct Told {
+struct ServiceDoc {
     name: &'static str,
     version: &'static str,
     parameters: ParameterGroups,
@@ -30,13 +30,13 @@ fn of(
     version: &'static str,
     queries: &'static [(&'static str, &'static str)],
     media_types: &'static [&'static str],
-) -> Told {
+) -> ServiceDoc {
     let (name, parameters) = (service.name, service.parameters);
-    Told { name, version, parameters, queries, media_types, paths: &[], post: LINES }
+    ServiceDoc { name, version, parameters, queries, media_types, paths: &[], post: LINES }
 }
 
-fn services() -> [Told; 4] {
-    let event = Told {
+fn services() -> [ServiceDoc; 4] {
+    let event = ServiceDoc {
         name: "event",
         version: "1.2",
         parameters: event::PARAMETERS,
@@ -88,7 +88,7 @@ pub(crate) fn paths() -> Map<String, Value> {
     paths
 }
 
-impl Told {
+impl ServiceDoc {
     fn query(&self, summary: &str) -> Value {
         let description = format!("fdsnws-{} {}.", self.name, self.version);
         let mut get = operation(summary, &description, self.media_types);

@@ -146,6 +146,17 @@ pub(super) fn parse(pairs: Vec<(String, String)>, groups: ParameterGroups) -> Re
     Ok(parameters)
 }
 
+/// A POST has its parameters in the body: some in its address as well would be heard by nobody.
+pub(super) fn refuse_in_address(query: Option<&str>) -> Result<(), ApiError> {
+    match query {
+        None | Some("") => Ok(()),
+        Some(_) => {
+            Err(ApiError::invalid("the address of a POST has parameters: they are read in its body alone")
+                .hint("name=value, one a line, before lines of channels"))
+        }
+    }
+}
+
 /// Pairs of a POST body: `name=value`, one a line or joined by `&`; other lines are handed to `line`.
 pub(super) fn decode_body(
     body: &str,

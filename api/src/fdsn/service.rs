@@ -40,7 +40,7 @@ const LINES_MAX: usize = 50_000;
 
 /// A request whose parameters are known and whose codes and times could be read.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct ServiceRequest {
     pub(super) parameters: Parameters,
     /// The lines of a POST body, or the one selection that the parameters make.
     pub(super) selections: Vec<Selection>,
@@ -48,7 +48,7 @@ pub(super) struct Asked {
 
 /// Answers a request that could be read.
 pub(super) type Find =
-    for<'a> fn(&'a Shared, &'a Request, Asked) -> BoxFuture<'a, Result<Response, ApiError>>;
+    for<'a> fn(&'a Shared, &'a Request, ServiceRequest) -> BoxFuture<'a, Result<Response, ApiError>>;
 
 impl Service {
     /// A method by GET and POST.
@@ -63,9 +63,10 @@ impl Service {
         let by_post = move |State(shared): State<Shared>,
                             OriginalUri(uri): OriginalUri,
                             headers: HeaderMap,
+                            RawQuery(query): RawQuery,
                             body: Body| async move {
             let request = self.request(&shared, &uri, &headers);
-            answer(&shared, &request, self.asked_by_post(body).await, find).await
+            answer(&shared, &request, self.asked_by_post(query.as_deref(), body).await, find).await
         };
         Router::new().route(&format!("/fdsnws/{}/1/{name}", self.name), get(by_get).post(by_post))
     }
@@ -93,16 +94,17 @@ impl Service {
     }
 
     /// Reads a query string.
-    fn asked_by_get(&self, query: Option<&str>) -> Result<Asked, ApiError> {
+    fn asked_by_get(&self, query: Option<&str>) -> Result<ServiceRequest, ApiError> {
         self.asked(decode_query(query.unwrap_or("")), Vec::new())
     }
 
     /// Reads a body.
-    async fn asked_by_post(&self, body: Body) -> Result<Asked, ApiError> {
+    async fn asked_by_post(&self, query: Option<&str>, body: Body) -> Result<ServiceRequest, ApiError> {
+        parameters::refuse_in_address(query)?;
         self.asked_by_body(&body.read(BODY_BYTES_MAX).await?)
     }
 
-    fn asked_by_body(&self, bytes: &[u8]) -> Result<Asked, ApiError> {
+    fn asked_by_body(&self, bytes: &[u8]) -> Result<ServiceRequest, ApiError> {
         let mut lines = Vec::new();
         let pairs = parameters::decode_body(&String::from_utf8_lossy(bytes), |line| {
             lines.push(Selection::from_line(line)?);
@@ -143,14 +145,19 @@ impl Service {
         Ok(())
     }
 
-    fn asked(&self, pairs: Vec<(String, String)>, lines: Vec<Selection>) -> Result<Asked, ApiError> {
+    fn asked(&self, pairs: Vec<(String, String)>, lines: Vec<Selection>) -> Result<ServiceRequest, ApiError> {
         let parameters = parameters::parse(pairs, self.parameters)?;
         let selections = if lines.is_empty() { vec![selection(&parameters)?] } else { lines };
-        Ok(Asked { parameters, selections })
+        Ok(ServiceRequest { parameters, selections })
     }
 }
 
-async fn answer(shared: &Shared, request: &Request, asked: Result<Asked, ApiError>, find: Find) -> Response {
+async fn answer(
+    shared: &Shared,
+    request: &Request,
+    asked: Result<ServiceRequest, ApiError>,
+    find: Find,
+) -> Response {
     let answered = match asked {
         Ok(asked) => find(shared, request, asked).await,
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 
 use super::error::Request;
 use super::parameters::{self, Kind, Parameter};
-use super::service::{Asked, Service};
+use super::service::{Service, ServiceRequest};
 use crate::error::ApiError;
 use crate::http::{Parameters, Shared};
 use crate::read::{Area, Interval, Restrictions, SegmentsAt, Selection, Updates, extents, is_station_closed};
@@ -49,8 +49,8 @@ pub(super) fn routes() -> Router<Shared> {
         .merge(SERVICE.description())
 }
 
-async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Response, ApiError> {
-    let Asked { parameters, selections } = asked;
+async fn find(shared: &Shared, request: &Request, asked: ServiceRequest) -> Result<Response, ApiError> {
+    let ServiceRequest { parameters, selections } = asked;
     let level: Level = parameters.text("level").unwrap_or("station").parse().map_err(ApiError::invalid)?;
     let text = parameters.text("format") == Some("text");
     if text && level == Level::Response {
@@ -61,7 +61,7 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
     let context = tokio::sync::OnceCell::new();
     let lake = || context.get_or_try_init(|| shared.state.sessions.session(AsOf::Latest));
     let begins = Begins::of(&inventory);
-    let chosen = Chosen {
+    let chosen = EpochFilter {
         begins: &begins,
         times: EpochTimes::from_parameters(&parameters)?,
         areas: parameters::areas(&parameters)?,
@@ -77,7 +77,7 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
             None => None,
         },
         with_data: match parameters::flag(&parameters, "matchtimeseries")? {
-            true => Some(Held::of(lake().await?, &selections).await?),
+            true => Some(DataExtents::of(lake().await?, &selections).await?),
             false => None,
         },
         level,
@@ -93,7 +93,7 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
         return Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response());
     }
     let held = match parameters::flag(&parameters, "includeavailability")? {
-        true => Some(Held::of(lake().await?, &chosen.at_any_time()).await?),
+        true => Some(DataExtents::of(lake().await?, &chosen.at_any_time()).await?),
         false => None,
     };
     let availability = |channel: &Channel| held.as_ref().and_then(|held| held.within(channel));
@@ -108,9 +108,9 @@ async fn find(shared: &Shared, request: &Request, asked: Asked) -> Result<Respon
 
 /// First and last sample that the lake holds of each channel.
 #[derive(Debug)]
-struct Held(HashMap<SourceId, (Timestamp, Timestamp)>);
+struct DataExtents(HashMap<SourceId, (Timestamp, Timestamp)>);
 
-impl Held {
+impl DataExtents {
     async fn of(context: &SessionContext, selections: &[Selection]) -> Result<Self, ApiError> {
         Ok(Self(extents(context, &SegmentsAt::snapshot(None), selections).await?))
     }
@@ -151,7 +151,7 @@ impl EpochTimes {
 
 /// Which epochs pass.
 #[derive(Debug)]
-struct Chosen<'a> {
+struct EpochFilter<'a> {
     /// When epochs begin that do not say it: they are chosen by the dates that they are written with.
     begins: &'a Begins<'a>,
     selections: Vec<Selection>,
@@ -162,11 +162,11 @@ struct Chosen<'a> {
     /// Only those that changed.
     updates: Option<Updates>,
     /// Only channels with data.
-    with_data: Option<Held>,
+    with_data: Option<DataExtents>,
     level: Level,
 }
 
-impl Chosen<'_> {
+impl EpochFilter<'_> {
     fn at_any_time(&self) -> Vec<Selection> {
         let open = |selection: &Selection| Selection { window: Interval::default(), ..selection.clone() };
         self.selections.iter().map(open).collect()

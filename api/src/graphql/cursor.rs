@@ -75,14 +75,14 @@ pub(super) struct PageInfo {
 pub(super) fn page_info<T>(
     rows: &mut Vec<T>,
     limit: usize,
-    continued: Continued,
+    continued: PageStart,
     cursor: impl Fn(&T) -> String,
 ) -> PageInfo {
     let has_next_page = rows.len() > limit;
     rows.truncate(limit);
     PageInfo {
         has_next_page,
-        has_previous_page: continued == Continued::Yes,
+        has_previous_page: continued == PageStart::Yes,
         start_cursor: rows.first().map(&cursor),
         end_cursor: rows.last().map(&cursor),
     }
@@ -90,7 +90,7 @@ pub(super) fn page_info<T>(
 
 /// Whether a page was asked for with `after`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Continued {
+pub(super) enum PageStart {
     /// First page.
     No,
     /// A later one.

@@ -6,7 +6,7 @@ use async_graphql::{Context, Object, Result};
 use seislake_model::SourceId;
 
 use super::bulletin::{EventConnection, EventEdge, EventNode, PickConnection, PickEdge, PickNode};
-use super::cursor::{Continued, Cursor, page_info};
+use super::cursor::{Cursor, PageStart, page_info};
 use super::inputs::{AsOfInput, EventFilterInput, EventOrderInput, PhaseName, TimeRange, Within, page_rows};
 use super::network::{StationConnection, StationEdge, StationNode};
 use super::scalars::Snapshot;
@@ -63,8 +63,8 @@ async fn view(
     }
 }
 
-fn continued(cursor: Option<&Cursor>) -> Continued {
-    if cursor.is_some() { Continued::Yes } else { Continued::No }
+fn continued(cursor: Option<&Cursor>) -> PageStart {
+    if cursor.is_some() { PageStart::Yes } else { PageStart::No }
 }
 
 /// The lake: events, picks, stations, waveforms.

@@ -32,16 +32,16 @@ const BODY_HINT: &str = "send {\"query\": \"…\", \"variables\": {…}} as appl
 
 /// The method of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
+enum RequestMethod {
     ByGet,
     ByPost,
 }
 
 /// Reading is all that GET may do: pages of other origins can send it.
-fn check_method(request: &mut Request, sent: Sent) -> Result<(), ApiError> {
+fn check_method(request: &mut Request, sent: RequestMethod) -> Result<(), ApiError> {
     let Ok(document) = request.parsed_query() else { return Ok(()) };
     let reads = document.operations.iter().all(|(_, operation)| operation.node.ty == OperationType::Query);
-    if reads || sent == Sent::ByPost {
+    if reads || sent == RequestMethod::ByPost {
         return Ok(());
     }
     Err(ApiError::new(ErrorCode::MethodNotAllowed, "a mutation cannot be sent by GET; use POST"))
@@ -61,7 +61,7 @@ impl GraphqlState {
     }
 
     /// Executes a request whose document is within bounds.
-    async fn execute(&self, mut request: Request, sent: Sent) -> HttpResponse {
+    async fn execute(&self, mut request: Request, sent: RequestMethod) -> HttpResponse {
         let checked = guard::check(&mut request, self.depth_max);
         let checked = checked.and_then(|stand_ins| check_method(&mut request, sent).map(|()| stand_ins));
         match checked {
@@ -103,7 +103,7 @@ const PARAMETERS: &[&str] = &["query", "operationName", "variables", "extensions
 
 async fn query(State(state): State<Arc<GraphqlState>>, RawQuery(query): RawQuery) -> HttpResponse {
     match request_of_query(query.as_deref()) {
-        Ok(request) => state.execute(request, Sent::ByGet).await,
+        Ok(request) => state.execute(request, RequestMethod::ByGet).await,
         Err(error) => refused(&error),
     }
 }
@@ -130,7 +130,7 @@ fn request_of_query(query: Option<&str>) -> Result<Request, ApiError> {
 
 async fn body(State(state): State<Arc<GraphqlState>>, body: Body) -> HttpResponse {
     match request_of_body(body).await {
-        Ok(request) => state.execute(request, Sent::ByPost).await,
+        Ok(request) => state.execute(request, RequestMethod::ByPost).await,
         Err(error) => refused(&error),
     }
 }
@@ -214,6 +214,13 @@ fn code_of(error: &mut ServerError) -> ErrorCode {
 /// The answer to a request that was executed, or refused by validation.
 fn answer(mut response: Response) -> HttpResponse {
     response.errors.truncate(ERRORS_MAX);
+    // The library says some of them once as a rule of the schema and once more.
+    let mut said = Vec::new();
+    response.errors.retain(|error| {
+        let new = !said.contains(&(error.message.clone(), error.path.clone()));
+        said.push((error.message.clone(), error.path.clone()));
+        new
+    });
     for error in &mut response.errors {
         error.message = shortened(&error.message);
     }

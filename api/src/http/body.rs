@@ -24,8 +24,6 @@ const BYTES_PER_S_MIN: f64 = 1024.0;
 /// Longest time in which a body comes as a whole: the largest by default at a megabit a second. A larger one that comes
 /// fast enough to be there by then is there earlier.
 const BODY_TIME_MAX: Duration = Duration::from_secs(600);
-/// Bytes that are unpacked at once.
-const UNPACKED_PIECE: u64 = 256 << 10;
 
 /// A body that has not been read yet.
 #[derive(Debug)]
@@ -66,12 +64,12 @@ impl Body {
             passage.begin().await?;
         }
         match packing {
-            Packing::None => Ok(in_room(bytes, room)),
-            Packing::Gzip => unpack(bytes, bytes_max, room).await,
+            ContentCoding::None => Ok(in_room(bytes, room)),
+            ContentCoding::Gzip => unpack(bytes, bytes_max, room).await,
         }
     }
 
-    fn packing(&self) -> Result<Packing, ApiError> {
+    fn packing(&self) -> Result<ContentCoding, ApiError> {
         let named: Vec<String> = self
             .headers
             .get_all(header::CONTENT_ENCODING)
@@ -81,8 +79,8 @@ impl Body {
             .filter(|name| !name.is_empty() && name != "identity")
             .collect();
         match named.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-            [] => Ok(Packing::None),
-            ["gzip" | "x-gzip"] => Ok(Packing::Gzip),
+            [] => Ok(ContentCoding::None),
+            ["gzip" | "x-gzip"] => Ok(ContentCoding::Gzip),
             _ => Err(ApiError::new(
                 ErrorCode::UnsupportedMediaType,
                 format!("bodies of content encoding \"{}\" are not read", named.join(", ")),
@@ -135,18 +133,18 @@ impl Body {
 
 /// Reads what becomes much larger than its bytes, JSON and XML: on threads of its own, and few at a time.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading(Arc<Semaphore>);
+pub(crate) struct DocumentReaders(Arc<Semaphore>);
 
 /// Documents that are read at the same time.
 const READING_MAX: usize = 2;
 
-impl Default for Reading {
+impl Default for DocumentReaders {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(READING_MAX)))
     }
 }
 
-impl Reading {
+impl DocumentReaders {
     /// What `reader` gives, when its turn comes. It goes on to its end, and keeps its place until then.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
@@ -179,29 +177,27 @@ fn too_large(size: &str, bytes_max: usize) -> ApiError {
 
 /// How the bytes of a body are packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Packing {
+enum ContentCoding {
     None,
     Gzip,
 }
 
-/// Unpacks no more than allowed, however much there would be. What was packed is given back at the end.
+/// Unpacks no more than allowed, however much there would be: measured first, so that what is too large takes no memory
+/// and what is not takes no more than it needs. What was packed is given back at the end.
 async fn unpack(packed: Vec<u8>, bytes_max: usize, mut room: Option<Room>) -> Result<Bytes, ApiError> {
     let unpacking = move || {
-        let mut bytes = Vec::new();
-        let mut decoder = MultiGzDecoder::new(packed.as_slice()).take(bytes_max as u64 + 1);
-        loop {
-            let read = (&mut decoder).take(UNPACKED_PIECE).read_to_end(&mut bytes);
-            let read = read.map_err(|error| ApiError::invalid(format!("the body is not gzip: {error}")))?;
-            if read == 0 {
-                break;
-            }
-            if let Some(room) = &mut room {
-                room.grow(read as u64)?;
-            }
+        let not_gzip = |error: std::io::Error| ApiError::invalid(format!("the body is not gzip: {error}"));
+        let unpacked = || MultiGzDecoder::new(packed.as_slice());
+        let size = std::io::copy(&mut unpacked().take(bytes_max as u64 + 1), &mut std::io::sink());
+        let size = size.map_err(not_gzip)?;
+        if size > bytes_max as u64 {
+            return Err(too_large(&size.to_string(), bytes_max));
         }
-        if bytes.len() > bytes_max {
-            return Err(too_large(&bytes.len().to_string(), bytes_max));
+        if let Some(room) = &mut room {
+            room.grow(size)?;
         }
+        let mut bytes = Vec::with_capacity(size as usize);
+        unpacked().take(size).read_to_end(&mut bytes).map_err(not_gzip)?;
         Ok(in_room(bytes, room))
     };
     let unpacked = tokio::task::spawn_blocking(unpacking).await;

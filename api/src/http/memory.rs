@@ -36,11 +36,11 @@ const BYTES_FREE: u64 = 16 << 10;
 #[derive(Debug)]
 pub(super) struct BodyMemory {
     bytes_max: u64,
-    taken: Mutex<Taken>,
+    taken: Mutex<Occupancy>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct Occupancy {
     bytes: u64,
     of_client: HashMap<Client, u64>,
 }
@@ -57,7 +57,7 @@ impl BodyMemory {
         Room { memory: Arc::clone(self), client, bytes: 0 }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, Occupancy> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -140,17 +140,17 @@ async fn counted(State(memory): State<Arc<BodyMemory>>, request: Request, next: 
     let client =
         request.extensions().get::<RequestContext>().map_or(Client::inside(), |context| context.client);
     let room = memory.room(client);
-    next.run(request.map(|body| Body::new(Counted { body, room }))).await
+    next.run(request.map(|body| Body::new(BodyAndRoom { body, room }))).await
 }
 
 /// A body, with the room for all that was read of it.
 #[derive(Debug)]
-struct Counted {
+struct BodyAndRoom {
     body: Body,
     room: Room,
 }
 
-impl HttpBody for Counted {
+impl HttpBody for BodyAndRoom {
     type Data = Bytes;
     type Error = Status;
 

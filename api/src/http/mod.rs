@@ -17,7 +17,7 @@ use axum::Router;
 use axum::routing::{get, post};
 
 pub(crate) use assets::{Asset, asset_routes};
-pub(crate) use body::{Body, Reading};
+pub(crate) use body::{Body, DocumentReaders};
 pub(crate) use memory::counted_bodies;
 pub(crate) use parameters::{LATITUDES, LENGTHS, Parameters, Range, check_point, decode_query};
 pub(crate) use slash::without_slash;
@@ -30,7 +30,7 @@ use crate::state::AppState;
 pub(crate) struct Shared {
     pub(crate) state: AppState,
     pub(crate) limits: HttpLimits,
-    pub(crate) reading: Reading,
+    pub(crate) reading: DocumentReaders,
 }
 
 const PAGES: &[Asset] = &[

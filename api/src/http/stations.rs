@@ -289,12 +289,12 @@ const CHANNELS_MAX: usize = 500_000;
 
 /// What a body holds, and what of it cannot be kept.
 #[derive(Debug, Default)]
-struct Posted {
+struct PostedStations {
     inventory: Inventory,
     problems: Vec<StationProblem>,
 }
 
-impl Posted {
+impl PostedStations {
     fn of_json(bytes: &[u8]) -> Result<Self, ApiError> {
         let mut json = serde_json::Deserializer::from_slice(bytes);
         let is_array = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
@@ -383,14 +383,14 @@ impl Posted {
 struct Elements;
 
 impl<'de> Visitor<'de> for Elements {
-    type Value = Posted;
+    type Value = PostedStations;
 
     fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         text.write_str("an array of stations")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Posted, A::Error> {
-        let mut posted = Posted::default();
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<PostedStations, A::Error> {
+        let mut posted = PostedStations::default();
         let mut index = 0;
         while let Some(element) = elements.next_element::<&RawValue>()? {
             posted.take(index, element);
@@ -402,12 +402,12 @@ impl<'de> Visitor<'de> for Elements {
 }
 
 /// Reads a body away from the threads that others wait for. Few at a time: what is read takes several times its bytes.
-async fn read(shared: &Shared, media_type: Option<String>, body: Body) -> Result<Posted, ApiError> {
+async fn read(shared: &Shared, media_type: Option<String>, body: Body) -> Result<PostedStations, ApiError> {
     let bytes = body.read(shared.limits.body_bytes_max).await?;
-    let reader: fn(&[u8]) -> Result<Posted, ApiError> = match media_type.as_deref() {
-        Some("application/json") => Posted::of_json,
+    let reader: fn(&[u8]) -> Result<PostedStations, ApiError> = match media_type.as_deref() {
+        Some("application/json") => PostedStations::of_json,
         Some("application/xml" | "text/xml" | "text/csv" | "text/plain" | "text/tab-separated-values") => {
-            Posted::of_document
+            PostedStations::of_document
         }
         other => {
             return Err(ApiError::new(
@@ -427,7 +427,7 @@ pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<R
     if posted.inventory.stations.is_empty() && posted.inventory.channels.is_empty() {
         return Ok(posted.refusal());
     }
-    let Posted { inventory, mut problems } = posted;
+    let PostedStations { inventory, mut problems } = posted;
     let mut report = json!({
         "station_count": inventory.stations.len(),
         "channel_count": inventory.channels.len(),

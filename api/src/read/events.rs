@@ -334,12 +334,12 @@ pub(crate) async fn events_by_id(
 
 /// An event and the one that it was merged into.
 #[derive(Debug)]
-struct Merged {
+struct MergePointer {
     event_id: String,
     into: String,
 }
 
-impl FromRow for Merged {
+impl FromRow for MergePointer {
     fn from_row(row: Row<'_>) -> Result<Self, ApiError> {
         Ok(Self {
             event_id: row.text(column::event_id)?.to_owned(),
@@ -375,9 +375,9 @@ pub(crate) async fn survivors(
             events_table::TABLE,
             conditions.joined(),
         );
-        let merged: Vec<Merged> = read(&conditions.run(context, "events", &sql).await?)?;
+        let merged: Vec<MergePointer> = read(&conditions.run(context, "events", &sql).await?)?;
         open = merged.iter().map(|merged| merged.into.clone()).collect();
-        for Merged { event_id, into } in merged {
+        for MergePointer { event_id, into } in merged {
             found.values_mut().filter(|last| **last == event_id).for_each(|last| last.clone_from(&into));
             if event_ids.contains(&event_id.as_str()) {
                 found.insert(event_id, into);

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use axum::http::StatusCode;
 use seislake_model::{Samples, Segment, Timestamp};
-use seislake_mseed::{Scanned, Scanner, TraceList, TraceSegment};
+use seislake_mseed::{ScanItem, Scanner, TraceList, TraceSegment};
 
 use self::database::{Database, Status};
 use super::{House, position, table_rows};
@@ -72,7 +72,7 @@ async fn stations_are_those_that_another_server_answers() {
 fn traces(bytes: &[u8]) -> Vec<TraceSegment> {
     let mut list = TraceList::new();
     for scanned in Scanner::new(bytes) {
-        if let Scanned::Record { record, .. } = scanned {
+        if let ScanItem::Record { record, .. } = scanned {
             list.add(&record, &record.decode().unwrap().samples);
         }
     }

@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use seislake_model::{Samples, Segment, SourceId, Timestamp};
-use seislake_mseed::{Encoding, FormatVersion, Scanned, Scanner, TraceList, TraceSegment};
+use seislake_mseed::{Encoding, FormatVersion, ScanItem, Scanner, TraceList, TraceSegment};
 
 use super::{House, position, table_rows, time};
 
@@ -14,7 +14,7 @@ fn traces(body: &[u8]) -> Vec<TraceSegment> {
     let mut list = TraceList::new();
     for scanned in Scanner::new(body) {
         match scanned {
-            Scanned::Record { record, .. } => list.add(&record, &record.decode().unwrap().samples),
+            ScanItem::Record { record, .. } => list.add(&record, &record.decode().unwrap().samples),
             other => panic!("{other:?}"),
         }
     }
@@ -94,7 +94,7 @@ async fn samples_come_back_bit_for_bit_in_records_of_their_type() {
         let media_type = headers["content-type"].to_str().unwrap();
         assert_eq!(media_type.ends_with("mseed3"), version == FormatVersion::Three);
         for scanned in Scanner::new(&body) {
-            let Scanned::Record { record, .. } = scanned else { panic!("{scanned:?}") };
+            let ScanItem::Record { record, .. } = scanned else { panic!("{scanned:?}") };
             assert_eq!((record.format_version, record.length() <= 512), (version, true));
         }
         let traces = traces(&body);
@@ -218,7 +218,7 @@ async fn records_keep_their_quality_and_are_chosen_by_it() {
     let letters = async |query: &str| -> String {
         let (_, _, body) = house.get_bytes(&format!("{QUERY}?{query}")).await;
         let letter = |scanned| match scanned {
-            Scanned::Record { record, .. } => record.quality.letter(),
+            ScanItem::Record { record, .. } => record.quality.letter(),
             other => panic!("{other:?}"),
         };
         Scanner::new(&body).map(letter).collect()

@@ -154,6 +154,15 @@ async fn post_takes_lines() {
     assert_eq!((status, text.lines().count()), (StatusCode::OK, 2), "{text}");
     let (status, text) = house.post(&format!("{EVENT}/query"), "text/plain", "nonsense").await;
     assert!(status == StatusCode::BAD_REQUEST && text.contains("nonsense"), "{text}");
+    // What stands in the address would be heard by nobody.
+    for service in ["event", "station", "dataselect", "availability"] {
+        let path = format!("/fdsnws/{service}/1/query?format=text");
+        let (status, text) = house.post(&path, "text/plain", "network=XX\n").await;
+        assert!(
+            status == StatusCode::BAD_REQUEST && text.contains("read in its body alone"),
+            "{service}: {text}"
+        );
+    }
 }
 
 #[tokio::test]

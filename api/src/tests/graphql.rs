@@ -288,6 +288,9 @@ async fn wrong_queries_have_a_code_each() {
         let (status, found, message) = error(&house, query).await;
         assert_eq!((status, found.as_str()), (StatusCode::BAD_REQUEST, code), "{query}: {message}");
     }
+    let (_, text) =
+        house.post("/graphql", "application/json", json!({"query": "mutation{x}"}).to_string()).await;
+    assert_eq!(text.matches("\"message\"").count(), 1, "told once: {text}");
     let (status, text) = house.post("/graphql", "application/json", "not json").await;
     assert!(status == StatusCode::BAD_REQUEST && text.contains("INVALID_ARGUMENT"), "{text}");
 }

@@ -25,7 +25,7 @@ use seislake_model::{
     Amplitude, Arrival, Channel, Clock, Event, EventStatus, Inventory, Magnitude, Onset, Origin, Phase, Pick,
     Polarity, Provenance, RecordPosition, Samples, Segment, SnapshotId, SourceId, Station, Timestamp,
 };
-use seislake_mseed::{Scanned, Scanner};
+use seislake_mseed::{ScanItem, Scanner};
 use seislake_query::SessionSettings;
 use seislake_tables::{TableBatch, TableRow};
 use serde_json::Value;
@@ -95,18 +95,18 @@ impl Ingest for Records {
         let mut held = self.0.lock().unwrap();
         for scanned in Scanner::new(&request.body) {
             match scanned {
-                Scanned::Record { record, .. } if held.insert(record.bytes().to_vec()) => {
+                ScanItem::Record { record, .. } if held.insert(record.bytes().to_vec()) => {
                     report.accepted_count += 1;
                     report.sample_count += u64::from(record.sample_count);
                 }
-                Scanned::Record { .. } => report.duplicate_count += 1,
-                Scanned::Problem { offset, length, reason } => report.dead_letters.push(RefusedRecord {
+                ScanItem::Record { .. } => report.duplicate_count += 1,
+                ScanItem::Problem { offset, length, reason } => report.dead_letters.push(RefusedRecord {
                     index: report.accepted_count + report.duplicate_count + report.dead_letters.len(),
                     byte_offset: offset,
                     byte_count: length,
                     reason: reason.to_string(),
                 }),
-                Scanned::ControlHeaders { .. } => {}
+                ScanItem::ControlHeaders { .. } => {}
             }
         }
         Ok(report)

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use seislake_mseed::{SampleType, Samples, Scanned, Scanner};
+use seislake_mseed::{SampleType, Samples, ScanItem, Scanner};
 
 use super::input::{DAY_SAMPLES, Input, RATE_HZ};
 use crate::measure::{Measure, import, run_command};
@@ -79,7 +79,7 @@ fn read(folder: &Path) -> anyhow::Result<Vec<Vec<i32>>> {
     for file in files_below(folder)? {
         let bytes = fs::read(&file).with_context(|| format!("cannot read \"{}\"", file.display()))?;
         for scanned in Scanner::new(&bytes) {
-            let Scanned::Record { record, .. } = scanned else { continue };
+            let ScanItem::Record { record, .. } = scanned else { continue };
             let counts = record.encoding.sample_type() == Some(SampleType::Int32);
             if !counts || record.rate_hz() != RATE_HZ {
                 continue;

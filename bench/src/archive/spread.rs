@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rayon::prelude::*;
-use seislake_mseed::{Samples, Scanned, Scanner};
+use seislake_mseed::{Samples, ScanItem, Scanner};
 
 use super::input::Input;
+use crate::decode::peer;
 use crate::measure::{Measure, RUNS, median};
 
 const FILE_COUNT: usize = 140;
@@ -45,23 +45,14 @@ pub(crate) fn run(input: &Input, python: &str) -> anyhow::Result<Vec<Measure>> {
 
 /// ObsPy on the same files, median of several runs; `None` where it cannot run.
 fn obspy_samples_per_s(folder: &Path, python: &str) -> Option<f64> {
-    let output = Command::new(python)
-        .args(["-c", include_str!("../peers/obspy_serial.py")])
-        .arg(folder)
-        .arg(RUNS.to_string())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let (samples, seconds) = text.trim().split_once(' ')?;
-    Some(samples.parse::<f64>().ok()? / seconds.parse::<f64>().ok()?)
+    peer(include_str!("../peers/obspy_serial.py"), folder, RUNS, python)
 }
 
 fn decompress(file: &Path) -> anyhow::Result<()> {
     let bytes = fs::read(file)?;
     let mut samples = Samples::default();
     for scanned in Scanner::new(&bytes) {
-        if let Scanned::Record { record, .. } = scanned {
+        if let ScanItem::Record { record, .. } = scanned {
             record.decode_into(&mut samples)?;
             std::hint::black_box(&samples);
         }

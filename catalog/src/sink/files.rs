@@ -61,7 +61,7 @@ pub(crate) async fn write(
     let file_bytes = (bytes / cores).max(PARALLEL_FILE_BYTES_MIN);
     let file_rows = (file_bytes.saturating_mul(rows) / bytes.max(1)).max(1);
     let writing =
-        Arc::new(Writing { lake: lake.clone(), loaded, table, batches: batches.to_vec(), properties });
+        Arc::new(OpenFiles { lake: lake.clone(), loaded, table, batches: batches.to_vec(), properties });
     let mut jobs = Vec::new();
     for (key, rows) in rows_of {
         let partition: Struct = key.iter().map(|value| value.map(Literal::int)).collect();
@@ -87,7 +87,7 @@ pub(crate) async fn write(
 }
 
 /// Rows under way to files.
-struct Writing {
+struct OpenFiles {
     lake: Lake,
     loaded: Table,
     table: &'static TableDef,
@@ -95,7 +95,7 @@ struct Writing {
     properties: WriterProperties,
 }
 
-impl Writing {
+impl OpenFiles {
     /// One file of these rows.
     async fn file(&self, partition: Struct, rows: &[(usize, usize)]) -> Result<Vec<DataFile>> {
         let sources: Vec<&RecordBatch> = self.batches.iter().collect();

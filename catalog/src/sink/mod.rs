@@ -46,13 +46,13 @@ pub(crate) struct TableSink {
     batches: Vec<RecordBatch>,
     batch_bytes: usize,
     /// Rows on their way to files while more are buffered; one such task at a time.
-    spilling: Option<Spilling>,
+    spilling: Option<SpillState>,
     files: Vec<DataFile>,
     /// A commit of these files ended without telling how: they may be in the table.
     leftovers: Leftovers,
 }
 
-struct Spilling {
+struct SpillState {
     task: JoinHandle<Result<Vec<DataFile>>>,
     /// What the files are made of, until they are there: no longer, for it is much memory.
     unwritten: Arc<Mutex<Vec<RecordBatch>>>,
@@ -99,7 +99,7 @@ impl TableSink {
             kept.lock().unwrap_or_else(PoisonError::into_inner).clear();
             Ok(files)
         });
-        self.spilling = Some(Spilling { task, unwritten, bytes });
+        self.spilling = Some(SpillState { task, unwritten, bytes });
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl TableSink {
             let message = format!("writing rows of \"{}\" broke off: {error}", self.table.full_name());
             Err(Error::new(ErrorKind::Internal, message))
         });
-        let Some(Spilling { unwritten, bytes, .. }) = self.spilling.take() else { return Ok(()) };
+        let Some(SpillState { unwritten, bytes, .. }) = self.spilling.take() else { return Ok(()) };
         match written {
             Ok(files) => {
                 self.lake.buffered().fetch_sub(bytes, Ordering::Relaxed);
@@ -261,7 +261,7 @@ mod tests {
         sink.push(TableBatch::of(vec![letter]).unwrap()).await.unwrap();
         sink.spill().await.unwrap();
         let spilling = sink.spilling.as_mut().unwrap();
-        let rows = |spilling: &Spilling| spilling.unwritten.lock().unwrap().len();
+        let rows = |spilling: &SpillState| spilling.unwritten.lock().unwrap().len();
         assert_eq!(rows(spilling), 1, "while the file is written");
         assert_eq!((&mut spilling.task).await.unwrap().unwrap().len(), 1);
         assert_eq!(rows(spilling), 0);

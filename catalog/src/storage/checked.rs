@@ -22,7 +22,7 @@ use object_store::{
 
 use super::checksums::{self, Damage, FileSums, TRAILER_BYTES};
 use super::leads_nowhere;
-use crate::damaged::Damaged;
+use crate::damaged::FileDamage;
 
 /// Last bytes of a Parquet file read at first: mostly its footer and its sums.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -171,13 +171,13 @@ impl CheckedStore {
     }
 
     /// Remembers what others found.
-    pub(super) fn remember(&self, found: &Damaged) {
+    pub(super) fn remember(&self, found: &FileDamage) {
         self.note(found.path(), found.damage(), true);
     }
 
     fn damaged(&self, path: &Path, damage: Damage) -> object_store::Error {
         self.note(path, &damage.to_string(), true);
-        let source = Box::new(Damaged::new(path.clone(), damage.to_string()));
+        let source = Box::new(FileDamage::new(path.clone(), damage.to_string()));
         object_store::Error::Generic { store: STORE, source }
     }
 

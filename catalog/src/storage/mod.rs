@@ -39,7 +39,7 @@ use tokio::runtime::Handle;
 use self::checked::{CheckedStore, Kind};
 use self::checksums::{BlockSums, seal_avro, seal_json, seal_parquet};
 use self::local::Directories;
-use crate::damaged::Damaged;
+use crate::damaged::FileDamage;
 use crate::error::{Doing, Error, Result};
 
 pub(crate) use checksums::{FOOTER_KEY, FOOTER_VALUE};
@@ -145,7 +145,7 @@ impl Warehouse {
     }
 
     /// Remembers a file that was found damaged by what it says.
-    pub(crate) fn remember(&self, found: &Damaged) {
+    pub(crate) fn remember(&self, found: &FileDamage) {
         self.store.remember(found);
     }
 

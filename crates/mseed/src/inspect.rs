@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::findings::{Event, Extent, Findings, Leap, Text, TimingQuality};
 use crate::{
-    Agreement, MergeRule, MergedChannel, Merger, Record, Samples, Scanned, Scanner, TraceList, TraceSegment,
+    Agreement, MergeRule, MergedChannel, Merger, Record, Samples, ScanItem, Scanner, TraceList, TraceSegment,
 };
 
 /// The bytes of one file.
@@ -130,17 +130,17 @@ pub fn inspect(path: String, bytes: &[u8]) -> FileReport {
     let mut samples = Samples::default();
     for scanned in Scanner::new(bytes) {
         match scanned {
-            Scanned::Record { offset, record } => {
+            ScanItem::Record { offset, record } => {
                 file.records += 1;
                 file.findings.add(offset, &record);
                 if let Some(reason) = decode(&record, &mut samples, &mut traces, &mut merger) {
                     file.problems.push(Problem { offset, reason, length: None });
                 }
             }
-            Scanned::Problem { offset, reason, length } => {
+            ScanItem::Problem { offset, reason, length } => {
                 file.problems.push(Problem { offset, reason: reason.to_string(), length: Some(length) });
             }
-            Scanned::ControlHeaders { offset, length } => file.findings.add_control_headers(offset, length),
+            ScanItem::ControlHeaders { offset, length } => file.findings.add_control_headers(offset, length),
         }
     }
     file.segments = traces.into_segments().iter().map(segment_report).collect();

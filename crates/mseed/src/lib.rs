@@ -42,6 +42,6 @@ pub use merge::{Agreement, Gap, MergeRule, MergedChannel, MergedPiece, Merger, O
 pub use pack::{PackError, PackSettings, pack, pack_text, set_sequence_number};
 pub use record::{ChunkEnd, FormatVersion, Quality, RECORD_LENGTH_MAX, Record, RecordError, StateFlags};
 pub use samples::{SampleSlice, Samples};
-pub use scan::{ScanState, Scanned, Scanner};
+pub use scan::{ScanItem, ScanState, Scanner};
 pub use steim::SteimMismatch;
 pub use trace::{TraceList, TraceSegment};

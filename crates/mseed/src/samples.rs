@@ -128,10 +128,7 @@ impl Samples {
     /// Takes the buffer out as an empty one for integers, keeping its memory where the type fits.
     pub(crate) fn take_int32(&mut self) -> Vec<i32> {
         match std::mem::take(self) {
-            Self::Int32(mut buffer) => {
-                buffer.clear();
-                buffer
-            }
+            Self::Int32(buffer) => emptied(buffer),
             _ => Vec::new(),
         }
     }
@@ -139,10 +136,7 @@ impl Samples {
     /// Takes the buffer out as an empty one for single precision.
     pub(crate) fn take_float32(&mut self) -> Vec<f32> {
         match std::mem::take(self) {
-            Self::Float32(mut buffer) => {
-                buffer.clear();
-                buffer
-            }
+            Self::Float32(buffer) => emptied(buffer),
             _ => Vec::new(),
         }
     }
@@ -150,13 +144,16 @@ impl Samples {
     /// Takes the buffer out as an empty one for double precision.
     pub(crate) fn take_float64(&mut self) -> Vec<f64> {
         match std::mem::take(self) {
-            Self::Float64(mut buffer) => {
-                buffer.clear();
-                buffer
-            }
+            Self::Float64(buffer) => emptied(buffer),
             _ => Vec::new(),
         }
     }
+}
+
+/// The memory of a buffer without what was in it.
+fn emptied<T>(mut buffer: Vec<T>) -> Vec<T> {
+    buffer.clear();
+    buffer
 }
 
 fn extend<T: Copy, const N: usize>(bytes: &mut Vec<u8>, samples: &[T], le_bytes: impl Fn(T) -> [u8; N]) {

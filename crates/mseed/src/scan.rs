@@ -18,7 +18,7 @@ use crate::{FormatVersion, v2, v3};
 
 /// Something found at `offset` bytes from the beginning of the input.
 #[derive(Clone, Debug)]
-pub enum Scanned<'a> {
+pub enum ScanItem<'a> {
     /// A record with a sound header.
     Record {
         /// Where it begins, bytes.
@@ -49,7 +49,7 @@ pub enum Scanned<'a> {
 pub struct ScanState {
     /// Offset of the next byte to look at, bytes from the beginning of the input.
     offset: u64,
-    lost: Option<Lost>,
+    lost: Option<StrayBytes>,
     /// Bytes of false records whose checksum was computed in vain.
     wasted: u64,
 }
@@ -63,18 +63,18 @@ impl ScanState {
 
 /// Bytes since `offset` belong to no record.
 #[derive(Clone, Debug)]
-struct Lost {
+struct StrayBytes {
     offset: u64,
     reason: RecordError,
 }
 
-impl Lost {
-    fn close<'a>(self, end: u64) -> Scanned<'a> {
+impl StrayBytes {
+    fn close<'a>(self, end: u64) -> ScanItem<'a> {
         let Self { offset, reason } = self;
         let length = end - offset;
         match reason {
-            RecordError::ControlHeader => Scanned::ControlHeaders { offset, length },
-            reason => Scanned::Problem { offset, length, reason },
+            RecordError::ControlHeader => ScanItem::ControlHeaders { offset, length },
+            reason => ScanItem::Problem { offset, length, reason },
         }
     }
 }
@@ -92,7 +92,7 @@ pub struct Scanner<'a> {
     position: usize,
     end: ChunkEnd,
     state: ScanState,
-    found: Option<Scanned<'a>>,
+    found: Option<ScanItem<'a>>,
 }
 
 impl<'a> Scanner<'a> {
@@ -163,9 +163,9 @@ impl<'a> Scanner<'a> {
 }
 
 impl<'a> Iterator for Scanner<'a> {
-    type Item = Scanned<'a>;
+    type Item = ScanItem<'a>;
 
-    fn next(&mut self) -> Option<Scanned<'a>> {
+    fn next(&mut self) -> Option<ScanItem<'a>> {
         if let Some(found) = self.found.take() {
             return Some(found);
         }
@@ -181,7 +181,7 @@ impl<'a> Iterator for Scanner<'a> {
             match self.attempt(rest) {
                 Ok(record) => {
                     self.advance(record.length());
-                    let found = Scanned::Record { offset, record };
+                    let found = ScanItem::Record { offset, record };
                     let Some(lost) = self.state.lost.take() else { return Some(found) };
                     self.found = Some(found);
                     return Some(lost.close(offset));
@@ -196,7 +196,7 @@ impl<'a> Iterator for Scanner<'a> {
                     self.advance(distance);
                     // Each bad record is a problem of its own.
                     if self.state.lost.is_none() || begins_record(rest) {
-                        let before = self.state.lost.replace(Lost { offset, reason });
+                        let before = self.state.lost.replace(StrayBytes { offset, reason });
                         if let Some(before) = before {
                             return Some(before.close(offset));
                         }

@@ -33,3 +33,15 @@ pub(crate) async fn answer_of(context: &SessionContext, sql: &str) -> Result<Str
     };
     Ok(rows.map(text).collect::<Vec<_>>().join(";"))
 }
+
+/// Asks statements below the tables of `with`, each with the answer it must have.
+pub(crate) async fn check_all(with: &str, cases: &[(&str, &str)]) {
+    let mut wrong = vec![];
+    for (sql, expected) in cases {
+        let said = answer(&format!("{with} {sql}")).await;
+        if said.as_deref() != Ok(expected) {
+            wrong.push(format!("{sql}: {said:?}, not {expected:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -147,20 +147,20 @@ impl Drop for OpenAccount {
 }
 
 /// While it lives, large blocks that this thread allocates count for an account.
-pub(crate) struct Counting {
+pub(crate) struct AccountScope {
     /// Keeps alive what the thread points at.
     _account: Arc<Account>,
     before: *const Account,
 }
 
-impl Counting {
+impl AccountScope {
     pub(crate) fn begin(account: Arc<Account>) -> Self {
         let before = CURRENT.replace(Arc::as_ptr(&account));
         Self { _account: account, before }
     }
 }
 
-impl Drop for Counting {
+impl Drop for AccountScope {
     fn drop(&mut self) {
         CURRENT.set(self.before);
     }

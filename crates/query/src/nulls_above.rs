@@ -17,7 +17,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, Result, ScalarValue, internal_err};
 use datafusion::config::ConfigOptions;
-use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -29,7 +29,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{Distribution, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
 use futures::TryStreamExt;
 
-use crate::pass_through::{Watch, watched};
+use crate::pass_through::{InputPartition, Watch, watched};
 
 /// Puts the operators in; the first rule, before any other believes what is not so.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl PhysicalOptimizerRule for ForgetBelowNulls {
         let forgotten = plan.transform_up(|node| {
             let sets = node.as_any().downcast_ref::<AggregateExec>();
             if sets.is_some_and(|aggregate| aggregate.group_expr().has_grouping_set()) {
-                return Ok(Transformed::yes(watched(node, Forgetting::OfSets)));
+                return Ok(Transformed::yes(watched(node, FactBarrier::OfSets)));
             }
             if let Some(total) = total_of_nothing(node.as_ref())? {
                 return Ok(Transformed::yes(watched(node, total)));
@@ -59,7 +59,7 @@ impl PhysicalOptimizerRule for ForgetBelowNulls {
                     return side;
                 }
                 changed = true;
-                watched(side, Forgetting::OfSides)
+                watched(side, FactBarrier::OfSides)
             });
             let sides: Vec<_> = sides.collect();
             if changed {
@@ -123,14 +123,14 @@ fn may_have_no_row(node: &dyn ExecutionPlan) -> Option<[bool; 2]> {
 
 /// Passes batches on, and says nothing about their rows.
 #[derive(Clone, Copy, Debug)]
-enum Forgetting {
+enum FactBarrier {
     /// Above grouping sets: rows of one group lie in any partition, too.
     OfSets,
     /// Below a join.
     OfSides,
 }
 
-impl Watch for Forgetting {
+impl Watch for FactBarrier {
     const NAME: &'static str = "ForgettingExec";
 
     fn properties(&self, input: &Arc<dyn ExecutionPlan>) -> Arc<PlanProperties> {
@@ -191,14 +191,9 @@ impl Watch for TotalOfNothing {
         Distribution::SinglePartition
     }
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let schema = input.schema();
-        let begun = (input.execute(partition, context)?, Some(self.0.clone()));
+    fn execute(&self, of: InputPartition<'_>) -> Result<SendableRecordBatchStream> {
+        let schema = of.input.schema();
+        let begun = (of.execute()?, Some(self.0.clone()));
         let batches = futures::stream::try_unfold(begun, |(mut batches, total)| async move {
             match batches.try_next().await? {
                 Some(batch) => {
@@ -214,20 +209,13 @@ impl Watch for TotalOfNothing {
 
 #[cfg(test)]
 mod tests {
-    use crate::asking::answer;
+    use crate::asking::check_all;
 
     const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (1, 'a', 10), (1, 'b', 20), (2, 'a', 30), (1, 'a', 40)) AS v(a, b, n)),
         u AS (SELECT * FROM (VALUES ('a', 7), ('d', 8)) AS v(b, m))";
 
     async fn check(cases: &[(&str, &str)]) {
-        let mut wrong = vec![];
-        for (sql, expected) in cases {
-            let said = answer(&format!("{WITH} {sql}")).await;
-            if said.as_deref() != Ok(expected) {
-                wrong.push(format!("{sql}: {said:?}, not {expected:?}"));
-            }
-        }
-        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+        check_all(WITH, cases).await;
     }
 
     #[tokio::test]

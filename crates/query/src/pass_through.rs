@@ -33,13 +33,22 @@ pub(crate) trait Watch: fmt::Debug + Clone + Send + Sync + 'static {
     ///
     /// # Errors
     /// The input cannot be started.
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        input.execute(partition, context)
+    fn execute(&self, of: InputPartition<'_>) -> Result<SendableRecordBatchStream> {
+        of.execute()
+    }
+}
+
+/// A partition of what an operator reads.
+pub(crate) struct InputPartition<'a> {
+    pub(crate) input: &'a Arc<dyn ExecutionPlan>,
+    pub(crate) partition: usize,
+    pub(crate) context: Arc<TaskContext>,
+}
+
+impl InputPartition<'_> {
+    /// Its batches.
+    pub(crate) fn execute(self) -> Result<SendableRecordBatchStream> {
+        self.input.execute(self.partition, self.context)
     }
 }
 
@@ -109,6 +118,6 @@ impl<W: Watch> ExecutionPlan for PassThrough<W> {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        self.watch.execute(&self.input, partition, context)
+        self.watch.execute(InputPartition { input: &self.input, partition, context })
     }
 }

@@ -23,7 +23,7 @@ use seislake_model::{Error, ErrorKind, Result};
 
 use crate::deep_stack::{Deep, OnStack, StackStream, on_stack, trace_tasks};
 use crate::error::{OfEngine, of_engine};
-use crate::growth::{Growth, Planning};
+use crate::growth::{Growth, PlannerScope};
 use crate::list_memory::{LIST_ROWS_MAX, ListMemory, reads_lists};
 use crate::panics::{Calls, Caught};
 use crate::shape::{Syntax, not_reading};
@@ -186,7 +186,7 @@ impl Plan {
     }
 
     fn settled_schema(&self) -> Result<SchemaRef> {
-        let _planning = Planning::begin();
+        let _planning = PlannerScope::begin();
         let optimized = self.state.optimize(self.plan.get().ok_or_else(gone)?).of_engine()?;
         refuse_what_is_left(&optimized).of_engine()?;
         Ok(SchemaRef::clone(optimized.schema().inner()))
@@ -211,7 +211,7 @@ fn gone() -> Error {
 
 async fn started(plan: Plan) -> Result<SendableRecordBatchStream> {
     let Plan { mut state, plan, batch_rows, .. } = plan;
-    let planning = Planning::begin();
+    let planning = PlannerScope::begin();
     let optimized = state.optimize(plan.get().ok_or_else(gone)?).of_engine()?;
     drop(planning);
     refuse_what_is_left(&optimized).of_engine()?;

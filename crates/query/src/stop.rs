@@ -14,7 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::carried::carried_by_sessions;
-use crate::memory::{Account, Counting, OpenAccount};
+use crate::memory::{Account, AccountScope, OpenAccount};
 
 thread_local! {
     /// That of the statement which this thread works on.
@@ -60,8 +60,8 @@ impl Stop {
     }
 
     /// While it lives, what this thread allocates counts for the statement.
-    pub(crate) fn counting(&self) -> Counting {
-        Counting::begin(Arc::clone(self.account()))
+    pub(crate) fn counting(&self) -> AccountScope {
+        AccountScope::begin(Arc::clone(self.account()))
     }
 
     /// What `call` allocates counts for the statement.
@@ -120,7 +120,7 @@ impl Stop {
 struct Entry {
     before: Option<Stop>,
     stop: Stop,
-    _counting: Counting,
+    _counting: AccountScope,
 }
 
 impl Drop for Entry {

@@ -20,7 +20,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::common::Result;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::config::ConfigOptions;
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_optimizer::PhysicalOptimizerRule;
@@ -32,7 +32,7 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use futures::{Stream, StreamExt};
 
 use crate::growth;
-use crate::pass_through::{Watch, watched};
+use crate::pass_through::{InputPartition, Watch, watched};
 use crate::stop::Stop;
 
 /// Puts the questions in; the last rule, so that no other has to know them.
@@ -116,13 +116,8 @@ struct Stoppable(Stop);
 impl Watch for Stoppable {
     const NAME: &'static str = "StoppableExec";
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let input = input.execute(partition, context)?;
+    fn execute(&self, of: InputPartition<'_>) -> Result<SendableRecordBatchStream> {
+        let input = of.execute()?;
         Ok(Box::pin(StoppableStream { input, stop: self.0.clone(), batch_count: 0 }))
     }
 }

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::interruption::Asked;
+use crate::interruption::EndRequest;
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub(crate) enum Exit {
     /// The command line is wrong.
     Usage,
     /// The operator ended it before it was done.
-    Interrupted(Asked),
+    Interruption(EndRequest),
 }
 
 impl Exit {
@@ -26,8 +26,8 @@ impl Exit {
             Self::Done => 0,
             Self::Failed => 1,
             Self::Usage => 2,
-            Self::Interrupted(Asked::Interrupt) => 130,
-            Self::Interrupted(Asked::Terminate) => 143,
+            Self::Interruption(EndRequest::Interrupt) => 130,
+            Self::Interruption(EndRequest::Terminate) => 143,
         }
     }
 }

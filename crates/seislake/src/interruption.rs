@@ -14,7 +14,7 @@ use crate::exit::Exit;
 
 /// How the operator asked the process to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum EndRequest {
     /// Ctrl-C, SIGINT.
     Interrupt,
     /// SIGTERM.
@@ -24,22 +24,22 @@ pub(crate) enum Asked {
 /// Work that the operator ended before it was done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{sentence}")]
-pub(crate) struct Interrupted {
-    pub(crate) asked: Asked,
+pub(crate) struct Interruption {
+    pub(crate) asked: EndRequest,
     sentence: String,
 }
 
-impl Interrupted {
+impl Interruption {
     /// `sentence` says what was interrupted, what is left of it, and how to go on.
-    pub(crate) fn new(asked: Asked, sentence: impl Into<String>) -> Self {
+    pub(crate) fn new(asked: EndRequest, sentence: impl Into<String>) -> Self {
         Self { asked, sentence: sentence.into() }
     }
 }
 
-static ASKED: OnceLock<watch::Receiver<Option<Asked>>> = OnceLock::new();
+static ASKED: OnceLock<watch::Receiver<Option<EndRequest>>> = OnceLock::new();
 
 /// From now on signals are heard and remembered, until somebody asks with [`asked_to_stop`]; before, they end the process.
-pub(crate) fn listen() -> watch::Receiver<Option<Asked>> {
+pub(crate) fn listen() -> watch::Receiver<Option<EndRequest>> {
     let listener = || {
         let (sender, receiver) = watch::channel(None);
         let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
@@ -47,14 +47,14 @@ pub(crate) fn listen() -> watch::Receiver<Option<Asked>> {
             let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return };
             let mut next = async || {
                 tokio::select! {
-                    _ = interrupt.recv() => Asked::Interrupt,
-                    _ = terminate.recv() => Asked::Terminate,
+                    _ = interrupt.recv() => EndRequest::Interrupt,
+                    _ = terminate.recv() => EndRequest::Terminate,
                 }
             };
             let first = next().await;
             sender.send_replace(Some(first));
             let again = next().await;
-            std::process::exit(Exit::Interrupted(again).status().into());
+            std::process::exit(Exit::Interruption(again).status().into());
         });
         receiver
     };
@@ -62,7 +62,7 @@ pub(crate) fn listen() -> watch::Receiver<Option<Asked>> {
 }
 
 /// Resolves when the operator asks the process to end.
-pub(crate) async fn asked_to_stop() -> Asked {
+pub(crate) async fn asked_to_stop() -> EndRequest {
     let mut asked = listen();
     let heard = asked.wait_for(Option::is_some).await.map(|asked| *asked);
     match heard {
@@ -93,7 +93,7 @@ pub(crate) async fn aside_or_interrupted<T: Send + 'static>(
     };
     match tokio::time::timeout(patience, aside).await {
         Ok(done) => done.context("the work was lost")?,
-        Err(_) => Err(Interrupted::new(asked, sentence).into()),
+        Err(_) => Err(Interruption::new(asked, sentence).into()),
     }
 }
 
@@ -105,6 +105,6 @@ pub(crate) async fn or_interrupted<T>(
     tokio::select! {
         biased;
         done = work => done,
-        asked = asked_to_stop() => Err(Interrupted::new(asked, sentence()).into()),
+        asked = asked_to_stop() => Err(Interruption::new(asked, sentence()).into()),
     }
 }

@@ -18,7 +18,7 @@ use seislake_query::CountingAllocator;
 
 use crate::command_line::CommandLine;
 use crate::exit::Exit;
-use crate::interruption::Interrupted;
+use crate::interruption::Interruption;
 use crate::terminal::ReaderLeft;
 
 #[global_allocator]
@@ -38,10 +38,10 @@ fn main() -> ExitCode {
     let exit = match commands::run(command_line.command) {
         Ok(()) => Exit::Done,
         Err(error) if ReaderLeft::ended(&error) => Exit::Done,
-        Err(error) => match error.downcast_ref::<Interrupted>() {
+        Err(error) => match error.downcast_ref::<Interruption>() {
             Some(interrupted) => {
                 terminal::tell(&interrupted.to_string());
-                Exit::Interrupted(interrupted.asked)
+                Exit::Interruption(interrupted.asked)
             }
             None => {
                 terminal::print_error(&error);

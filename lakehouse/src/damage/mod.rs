@@ -84,7 +84,7 @@ impl Finding {
 pub async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Finding>> {
     let examined = async || {
         let mut keep = |_: &Finding| Ok(());
-        let mut told = Told::new(&mut keep);
+        let mut told = FindingList::new(&mut keep);
         examine(path, settings, Action::Check, &mut told).await?;
         anyhow::Ok(told.findings)
     };
@@ -102,8 +102,8 @@ pub async fn check(path: &Path, settings: &Settings) -> anyhow::Result<Vec<Findi
 ///
 /// # Errors
 /// What cannot be mended, and what kept `tell` from telling.
-pub async fn repair(path: &Path, settings: &Settings, tell: &mut Tell<'_>) -> anyhow::Result<Repaired> {
-    let mut told = Told::new(tell);
+pub async fn repair(path: &Path, settings: &Settings, tell: &mut Tell<'_>) -> anyhow::Result<RepairedHome> {
+    let mut told = FindingList::new(tell);
     let repaired = mend(path, settings, &mut told).await;
     let failure = told.failure.take();
     let repaired = repaired?;
@@ -114,13 +114,13 @@ pub async fn repair(path: &Path, settings: &Settings, tell: &mut Tell<'_>) -> an
 pub type Tell<'a> = dyn FnMut(&Finding) -> anyhow::Result<()> + Send + Sync + 'a;
 
 /// What is found, and told at once.
-struct Told<'a> {
+struct FindingList<'a> {
     tell: &'a mut Tell<'a>,
     findings: Vec<Finding>,
     failure: Option<anyhow::Error>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> FindingList<'a> {
     fn new(tell: &'a mut Tell<'a>) -> Self {
         Self { tell, findings: Vec::new(), failure: None }
     }
@@ -139,13 +139,13 @@ impl<'a> Told<'a> {
 
 /// A home that is mended but for the records that are lost, and was not given out of hand yet.
 #[derive(Debug)]
-pub struct Repaired {
+pub struct RepairedHome {
     lost: rows::LostRecords,
     whole: Home,
     shares: Vec<Home>,
 }
 
-impl Repaired {
+impl RepairedHome {
     /// Forgets the records that are lost, so that they can come in again. Only what was told may be forgotten.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ impl Repaired {
     }
 }
 
-async fn mend(path: &Path, settings: &Settings, told: &mut Told<'_>) -> anyhow::Result<Repaired> {
+async fn mend(path: &Path, settings: &Settings, told: &mut FindingList<'_>) -> anyhow::Result<RepairedHome> {
     let strange = if home::in_use(path) { Vec::new() } else { home::strange(path) };
     for found in &strange {
         told.tell(of_strange(found));
@@ -189,7 +189,7 @@ async fn mend(path: &Path, settings: &Settings, told: &mut Told<'_>) -> anyhow::
         lost = of_rows.1;
         lakehouse.table_states().await?.write(path)?;
     }
-    Ok(Repaired { lost, whole, shares })
+    Ok(RepairedHome { lost, whole, shares })
 }
 
 /// Makes again what is lost of the logs and the state of a home and its shares.
@@ -208,7 +208,11 @@ async fn mend_logs(whole: &Home, shares: &[Home], settings: &Settings) -> anyhow
 
 /// Tables that are older than they were when the home was last used. One that went back for a damage is so, too: that was
 /// told.
-async fn of_states(before: &TableStates, lakehouse: &Lakehouse, told: &mut Told<'_>) -> anyhow::Result<()> {
+async fn of_states(
+    before: &TableStates,
+    lakehouse: &Lakehouse,
+    told: &mut FindingList<'_>,
+) -> anyhow::Result<()> {
     let older = before.older(&lakehouse.table_states().await?);
     let is_told =
         |table: &str| told.findings.iter().any(|finding| finding.part == LAKE && finding.names_table(table));
@@ -283,7 +287,7 @@ async fn examine(
     path: &Path,
     settings: &Settings,
     action: Action,
-    told: &mut Told<'_>,
+    told: &mut FindingList<'_>,
 ) -> anyhow::Result<()> {
     let strange = home::strange(path);
     // Reading on might never end.
@@ -341,7 +345,11 @@ async fn examine(
 }
 
 /// Tables that are older than they were, as far as a lake with damages can be read.
-async fn put_back_by_hand(path: &Path, settings: &Settings, told: &mut Told<'_>) -> anyhow::Result<()> {
+async fn put_back_by_hand(
+    path: &Path,
+    settings: &Settings,
+    told: &mut FindingList<'_>,
+) -> anyhow::Result<()> {
     // Read before the tables, which a server moves on meanwhile.
     let before = TableStates::read(path)?;
     if let Ok(lakehouse) = Lakehouse::open_for_reading(path, settings).await
@@ -358,7 +366,7 @@ fn of_lake_finding(found: LakeFinding) -> Finding {
 }
 
 /// Files that say what the home is: each is small and can be made anew.
-fn small_files(path: &Path, action: Action, told: &mut Told<'_>) -> anyhow::Result<()> {
+fn small_files(path: &Path, action: Action, told: &mut FindingList<'_>) -> anyhow::Result<()> {
     let sound = |text: &str| serde_json::from_str::<Purpose>(text).is_ok();
     let remedy = match home::listed_shares(path)?.len() {
         0 => "it is taken away: the next import settles anew what the home is for".to_owned(),
@@ -469,7 +477,7 @@ impl Place {
         state: StateFound,
         covered: &Offsets,
         action: Action,
-        told: &mut Told<'_>,
+        told: &mut FindingList<'_>,
     ) -> anyhow::Result<()> {
         let (path, raw) = (&self.path, format!("{WAVEFORMS_RAW}{}", self.suffix));
         let letters = format!("{}{}", dead_letter_topic(WAVEFORMS_RAW), self.suffix);
@@ -559,7 +567,7 @@ mod tests {
         // The new one cannot be written.
         std::fs::create_dir(&new).unwrap();
         let mut keep = |_: &Finding| Ok(());
-        let mut told = Told::new(&mut keep);
+        let mut told = FindingList::new(&mut keep);
         assert!(small_files(path, Action::Repair, &mut told).is_err());
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "{whole");
         std::fs::remove_dir(&new).unwrap();

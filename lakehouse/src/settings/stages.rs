@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seislake_streams::topology::{OwnStage, Sections, SettingsSpec, StageSpec, all_stages};
 use toml::{Table, Value};
 
-use super::{fit, ranges};
+use super::{a_type, fit, ranges};
 
 /// Section of the stages of a configuration's own.
 pub(super) const OWN: &str = "stage";
@@ -16,6 +16,8 @@ pub(super) struct Stages {
     pub(super) sections: Sections,
     /// Specifications of those of its own.
     pub(super) specs: Vec<&'static StageSpec>,
+    /// Names of those of its own that cannot be made: why is told.
+    pub(super) refused: Vec<String>,
     /// All settings of stages, as a configuration says them.
     pub(super) shown: BTreeMap<String, Value>,
 }
@@ -57,6 +59,7 @@ pub(super) fn take(merged: &mut Table, defaults: &Table, problems: &mut Vec<Stri
             Ok(spec) => spec,
             Err(problem) => {
                 problems.push(format!("{section}: {problem}"));
+                stages.refused.push(name);
                 continue;
             }
         };
@@ -70,7 +73,7 @@ pub(super) fn take(merged: &mut Table, defaults: &Table, problems: &mut Vec<Stri
                 }
                 Some(default) => match fit(default, value.clone()) {
                     Some(value) => drop(values.insert(key.clone(), value)),
-                    None => problems.push(format!("{section}.{key} must be a {}", default.type_str())),
+                    None => problems.push(format!("{section}.{key} must be {}", a_type(default))),
                 },
             }
         }
@@ -85,17 +88,19 @@ pub(super) fn take(merged: &mut Table, defaults: &Table, problems: &mut Vec<Stri
 }
 
 /// Keys that are no settings of the kind.
-const NAMES: [&str; 3] = ["kind", "input", "output"];
+const NAMES: [&str; 3] = ["kind", "input", "replaces"];
 
 fn own_stage(name: &str, keys: &Table) -> Result<&'static StageSpec, String> {
     let text = |key: &str| match keys.get(key) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(format!("{key} must be a string, not a {}", other.type_str())),
+        Some(other) => Err(format!("{key} must be a string, not {}", a_type(other))),
     };
     let kinds = || all_stages().iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
-    let kind = text("kind")?.ok_or_else(|| format!("kind is missing: which stage it is, of {}", kinds()))?;
-    let own = OwnStage { name: name.to_owned(), kind, input: text("input")?, output: text("output")? };
+    let replaces = text("replaces")?;
+    let kind = text("kind")?.or_else(|| replaces.clone());
+    let kind = kind.ok_or_else(|| format!("kind is missing: which stage it is, of {}", kinds()))?;
+    let own = OwnStage { name: name.to_owned(), kind, input: text("input")?, replaces };
     own.spec().map_err(|error| error.to_string())
 }
 

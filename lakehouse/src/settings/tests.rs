@@ -120,6 +120,8 @@ fn a_stage_of_a_users_own_begins_with_the_settings_of_its_kind() {
     let quiet: PickSettings = settings.stage("quiet").unwrap();
     let (warm_up_s, trigger, integral) = (quiet.warm_up_s, quiet.trigger_threshold, quiet.integral_threshold);
     assert_eq!((warm_up_s, trigger, integral), (7.0, 6.0, 5.5));
+    let of_key = merge(file, &[("SEISLAKE__STAGE__QUIET__INTEGRAL_THRESHOLD", "5.5")]).unwrap();
+    assert_eq!(of_key.sections, settings.sections);
     let ours: PickSettings = settings.stage("pick").unwrap();
     assert_eq!(ours.trigger_threshold, PickSettings::default().trigger_threshold);
     let names: Vec<&str> = settings.topology.stages().iter().map(|stage| stage.name).collect();
@@ -144,13 +146,31 @@ fn what_is_wrong_with_a_stage_of_a_users_own_is_told_with_its_key() {
         "stage.b: kind is missing",
         "stage.c: there is no kind \"phasenet\"",
         "stage.D: \"D\" is no name of a stage",
-        "stage.e: kind must be a string, not a integer",
+        "stage.e: kind must be a string, not an integer",
         "stage.f.s_window_min_s must be below stage.f.s_window_max_s",
     ] {
         assert!(said.contains(part), "{part} in {said}");
     }
+    // A stage that cannot be made is told once, not for its name in the path as well.
+    let said = merge("[streams]\nstages = [\"c\"]\n[stage.c]\nkind = \"phasenet\"", &[]).unwrap_err();
+    assert_eq!(said.problems().len(), 1, "{said}");
+    let deep = merge("", &[("SEISLAKE__STAGE__A__B__C", "1")]).unwrap_err().to_string();
+    assert!(deep.contains("expected SEISLAKE__SECTION__KEY, or SEISLAKE__STAGE__NAME__KEY"), "{deep}");
     let said = merge("[stage]\nquiet = 1", &[]).unwrap_err().to_string();
     assert!(said.contains("\"stage.quiet\" is a section, not a value"), "{said}");
+}
+
+#[test]
+fn a_stage_that_replaces_ours_is_set_by_its_own_section() {
+    let file = "[streams]\nstages = [\"loud\", \"associate\"]\n[stage.loud]\nreplaces = \"pick\"\ntrigger_threshold = 6";
+    let settings = merge(file, &[]).unwrap();
+    let pick: PickSettings = settings.stage("pick").unwrap();
+    assert_eq!(pick.trigger_threshold, 6.0);
+    let names: Vec<&str> = settings.topology.stages().iter().map(|stage| stage.log_name).collect();
+    assert_eq!(names, ["pick", "associate"]);
+    // One that does not run changes nothing of ours.
+    let beside = merge("[stage.loud]\nreplaces = \"pick\"\ntrigger_threshold = 6", &[]).unwrap();
+    assert_eq!(beside.stage::<PickSettings>("pick").unwrap(), PickSettings::default());
 }
 
 #[test]

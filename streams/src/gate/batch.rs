@@ -3,7 +3,7 @@
 use seislake_model::{DeadLetter, Offset, RecordPosition, Timestamp};
 
 use super::check::Verdict;
-use super::seen::{Entries, Lookup, Seen, SeenState, StationEntry};
+use super::seen::{Entries, Lookup, SeenIndex, SeenState, StationEntry};
 use super::{IngestReport, NOTHING_PROMISED, Refusal, STAGE};
 use crate::Error;
 use crate::control::Announcement;
@@ -24,7 +24,7 @@ pub(super) struct Batch {
 
 /// Decides what is new, without appending it yet.
 pub(super) fn sort_out(
-    seen: &mut Seen,
+    seen: &mut SeenIndex,
     unannounced: &[Announcement],
     checked: Vec<Verdict>,
     letters_base: Offset,

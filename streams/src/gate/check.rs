@@ -6,7 +6,7 @@ use seislake_model::{SourceId, Timestamp};
 use sha2::{Digest, Sha256};
 
 use super::seen::{LetterKey, RecordKey};
-use super::{Incoming, Offer, Refusal, partition_of};
+use super::{Offer, ReceivedRecord, Refusal, partition_of};
 use crate::message::{LETTER_BYTES_MAX, Watermark};
 use crate::record::{believed_arrival, check_times};
 use crate::topic::NewRecord;
@@ -83,7 +83,7 @@ impl Source {
 
 impl Checker {
     /// The record or the reason why not; both, where it is kept although something is odd about it.
-    fn check(&mut self, offer: usize, incoming: Incoming, partitions: u32) -> [Option<Verdict>; 2] {
+    fn check(&mut self, offer: usize, incoming: ReceivedRecord, partitions: u32) -> [Option<Verdict>; 2] {
         let refuse = |reason: String| {
             let (bytes, origin) = (incoming.bytes.clone(), incoming.origin.clone());
             Some(refused(offer, Refusal { bytes, reason, origin }))

@@ -40,7 +40,7 @@ use crate::message::{WAVEFORMS_RAW, Watermark, dead_letter_topic, letter_of, pun
 use crate::topic::{Log, NewRecord, Record, Topic, in_appends};
 use batch::{Batch, sort_out};
 use check::{Verdict, check};
-use seen::{Entries, PartitionState, Seen, StationEntry};
+use seen::{Entries, PartitionState, SeenIndex, StationEntry};
 
 pub use live::LiveSettings;
 pub(crate) use seen::known_offsets;
@@ -60,7 +60,7 @@ const NOTHING_PROMISED: Timestamp = Timestamp::from_nanos(-2_208_988_800_000_000
 #[derive(Clone, Debug)]
 pub enum Offer {
     /// One miniSEED record.
-    Record(Incoming),
+    Record(ReceivedRecord),
     /// Bytes already known to be of no use.
     Refused(Refusal),
     /// Nothing older follows.
@@ -69,7 +69,7 @@ pub enum Offer {
 
 /// One miniSEED record as it came.
 #[derive(Clone, Debug)]
-pub struct Incoming {
+pub struct ReceivedRecord {
     /// Exactly the record.
     pub bytes: Bytes,
     /// When it arrived; `None` for archives.
@@ -192,7 +192,7 @@ struct GateState {
 #[derive(Debug)]
 struct GateKnowledge {
     /// `None` after a failure: the next call opens it.
-    seen: Option<Seen>,
+    seen: Option<SeenIndex>,
     /// How it is opened: the first time as at every start.
     verify: Verify,
     /// Stations that the log has still to be told of, before any record that comes.
@@ -236,7 +236,7 @@ impl Gate {
             let mut known = shared.known.lock().await;
             if let IndexSource::Log = index {
                 let directory = shared.directory.clone();
-                let anew = move || Seen::anew(directory.as_deref(), raw_partitions as usize);
+                let anew = move || SeenIndex::anew(directory.as_deref(), raw_partitions as usize);
                 known.seen = Some(tokio::task::spawn_blocking(anew).await.map_err(Error::task)??);
                 shared.bring_up(&mut known).await?;
             }
@@ -318,7 +318,7 @@ impl Gate {
                 shared.take(&mut known, vec![Verdict::Watermark(Watermark::MAX)]).await?;
             }
             shared.ready(&mut known).await?;
-            known.with_seen(Seen::sync).await?;
+            known.with_seen(SeenIndex::sync).await?;
             Ok(open)
         };
         tokio::spawn(finished).await.map_err(Error::task)?
@@ -344,7 +344,7 @@ impl GateKnowledge {
     /// Works on the index on a thread that may block. What fails closes it.
     async fn with_seen<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut Seen) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&mut SeenIndex) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let closed = || Error::new(ErrorKind::Unavailable, "the index of records seen is closed");
         let mut seen = self.seen.take().ok_or_else(closed)?;
@@ -374,7 +374,7 @@ impl GateState {
         let letters_end = self.letters.end_offset(0)?;
         let verify = std::mem::replace(&mut known.verify, Verify::All);
         let open = move || {
-            let seen = Seen::open(directory.as_deref(), partitions, verify)?;
+            let seen = SeenIndex::open(directory.as_deref(), partitions, verify)?;
             let state = seen.state();
             let beyond = state.partitions.iter().zip(&ends).any(|(state, end)| state.covered > *end);
             if !beyond && state.letters_covered <= letters_end {
@@ -382,7 +382,7 @@ impl GateState {
             }
             tracing::warn!("the index of records seen knows records that the log has lost: it is made again");
             drop(seen);
-            Seen::anew(directory.as_deref(), partitions)
+            SeenIndex::anew(directory.as_deref(), partitions)
         };
         known.seen = Some(tokio::task::spawn_blocking(open).await.map_err(Error::task)??);
         self.bring_up(known).await
@@ -395,7 +395,7 @@ impl GateState {
             done = self.complete_session(known).await;
         }
         if done.is_ok() {
-            done = known.with_seen(Seen::sync).await;
+            done = known.with_seen(SeenIndex::sync).await;
         }
         if done.is_err() {
             known.seen = None;
@@ -407,7 +407,7 @@ impl GateState {
         self.ready(known).await?;
         let (letters_base, letters_topic) = (self.letters.end_offset(0)?, self.letters.name().to_owned());
         let told = known.unannounced.clone();
-        let sort = move |seen: &mut Seen| sort_out(seen, &told, checked, letters_base, &letters_topic);
+        let sort = move |seen: &mut SeenIndex| sort_out(seen, &told, checked, letters_base, &letters_topic);
         let batch = known.with_seen(sort).await?;
         let Batch { raw, letters, entries, mut state, report, times } = batch;
         for (partition, last_sample, arrival) in times {
@@ -467,7 +467,7 @@ impl GateState {
             while next < start {
                 let until = start.min(next + ARCHIVED_AT_ONCE);
                 let keys = self.archived_keys(partition, next..until).await?;
-                let mark = move |seen: &mut Seen| {
+                let mark = move |seen: &mut SeenIndex| {
                     seen.damaged(index)?;
                     note(seen, index, until, &[], keys)
                 };
@@ -495,7 +495,7 @@ impl GateState {
             // What is no letter has a row that says so.
             let letters = records.iter().filter_map(|record| letter_of(record).ok());
             let keys = letters.map(|letter| check::letter_key(&letter.reason, &letter.record)).collect();
-            let hold = move |seen: &mut Seen| {
+            let hold = move |seen: &mut SeenIndex| {
                 let mut state = seen.state().clone();
                 state.letters_covered = covered;
                 seen.hold(Entries { letters: keys, ..Entries::default() }, state)
@@ -549,7 +549,7 @@ async fn append_all(topic: Arc<dyn Topic>, partition: u32, records: Vec<NewRecor
 
 /// Takes note that the log of a partition was read up to `covered`.
 fn note(
-    seen: &mut Seen,
+    seen: &mut SeenIndex,
     partition: usize,
     covered: Offset,
     records: &[Record],

@@ -153,7 +153,7 @@ impl SeenState {
 
 /// The index.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct SeenIndex {
     database: StateDatabase,
     /// State of what is written.
     state: SeenState,
@@ -168,7 +168,7 @@ struct PartitionIndex {
     state: SeenState,
 }
 
-impl Seen {
+impl SeenIndex {
     /// Opens or creates the index below the home `directory`, in memory without one. A damaged one is put aside: the log
     /// fills the new one.
     pub(super) fn open(directory: Option<&Path>, partitions: usize, verify: Verify) -> Result<Self, Error> {
@@ -238,7 +238,7 @@ impl Seen {
         Ok(lookup)
     }
 
-    /// Takes note of what the log holds from now on. It is written by the next call of [`Seen::write_held`], while the
+    /// Takes note of what the log holds from now on. It is written by the next call of [`SeenIndex::write_held`], while the
     /// log takes the next records.
     pub(super) fn hold(&mut self, entries: Entries, state: SeenState) -> Result<(), Error> {
         self.write_held()?;
@@ -253,7 +253,7 @@ impl Seen {
         self.hold(Entries::default(), state)
     }
 
-    /// Writes what is held; on disk only after [`Seen::sync`].
+    /// Writes what is held; on disk only after [`SeenIndex::sync`].
     pub(super) fn write_held(&mut self) -> Result<(), Error> {
         let Some(PartitionIndex { mut entries, state }) = self.held.take() else { return Ok(()) };
         entries.records.sort_unstable_by_key(|key| key.bucket);

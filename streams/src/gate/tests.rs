@@ -12,7 +12,7 @@ fn record(station: &str, start_s: i64) -> Offer {
     let samples: Vec<i32> = (0..100).map(|n| (n * n + start_s as i32) % 997).collect();
     let settings = PackSettings::new(format!("FDSN:XX_{station}__H_H_Z"), start_s * 1_000_000_000, 100.0);
     let bytes = pack(&settings, samples.as_slice()).unwrap().remove(0);
-    Offer::Record(Incoming { bytes: bytes.into(), arrival_time: None, origin: None })
+    Offer::Record(ReceivedRecord { bytes: bytes.into(), arrival_time: None, origin: None })
 }
 
 fn records() -> Vec<Offer> {
@@ -347,7 +347,11 @@ async fn samples_without_believable_times_are_a_dead_letter() {
         bytes[28..32].fill(0);
         let checksum = crc32c::crc32c(&bytes);
         bytes[28..32].copy_from_slice(&checksum.to_le_bytes());
-        Offer::Record(Incoming { bytes: bytes.into(), arrival_time: Some(Timestamp::MAX), origin: None })
+        Offer::Record(ReceivedRecord {
+            bytes: bytes.into(),
+            arrival_time: Some(Timestamp::MAX),
+            origin: None,
+        })
     };
     let absurd =
         [0.0, 1e-300, -1e300, 1e12, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MIN_POSITIVE];

@@ -1,5 +1,6 @@
 //! Checkpoints of stages: what a stage remembers, together with the offset of the input that made it so.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,6 +38,9 @@ pub(super) struct Checkpoint {
     /// See `Stage::base_revision`; 0 in checkpoints of before.
     #[serde(default)]
     pub(super) base_revision: u64,
+    /// What the stage does; `None` in checkpoints of before: what it does now.
+    #[serde(default)]
+    pub(super) kind: Option<String>,
 }
 
 /// Where checkpoints are kept: a small database, one entry per stage and input partition. Cheap to clone.
@@ -91,6 +95,13 @@ impl CheckpointStore {
     /// How far stages have read their topics, as far as checkpoints can be read.
     pub(super) fn inputs(&self) -> Result<Offsets, Error> {
         self.with(checkpoint_inputs)
+    }
+
+    /// Topics that a stage has read.
+    pub(super) fn topics_read_by(&self, stage: &str) -> Result<BTreeSet<String>, Error> {
+        let topic =
+            |key: &str| Some(key.strip_prefix(stage)?.strip_prefix('/')?.rsplit_once('/')?.0.to_owned());
+        Ok(self.with(entries)?.iter().filter_map(|(key, _)| topic(key)).collect())
     }
 
     /// The checkpoint of a stage; `None` where there is none, or none that can be read.

@@ -23,7 +23,7 @@ use crate::earth::Earth;
 use crate::error::Cause;
 use crate::message::{WAVEFORMS_RAW, dead_letter_topic};
 use crate::topic::{Log, Topic};
-use crate::topology::{self, Feed, LETTER_TABLES, RAW_TABLES, Sections, StageSpec};
+use crate::topology::{self, Feed, LETTER_TABLES, RAW_TABLES, Sections, StageSpec, all_stages};
 
 /// A runner that fails is gone before its failure is told: that takes no longer.
 const FAILURE_TOLD_WITHIN: Duration = Duration::from_secs(1);
@@ -330,7 +330,7 @@ impl Topics {
         output: &Arc<dyn Topic>,
     ) -> Result<StageWiring, Error> {
         Ok(StageWiring {
-            stage: stage.name,
+            stage: stage.log_name,
             kind: stage.kind,
             input: Arc::clone(input),
             partition,
@@ -442,11 +442,27 @@ impl Builder {
     ) -> Result<(), Error> {
         for stage in stages {
             let (input, output) = (topics.named(stage.input)?, topics.named(stage.output)?);
+            self.check_input(stage, input.name())?;
             for partition in 0..input.partitions() {
                 (stage.start)(self, context, topics.wiring(stage, input, partition, output)?).await?;
             }
         }
         Ok(())
+    }
+
+    /// What a stage of a configuration said stands in its topic: from another input it would say other things beside it.
+    fn check_input(&self, stage: &StageSpec, input: &str) -> Result<(), Error> {
+        if all_stages().iter().any(|ours| ours.log_name == stage.log_name) {
+            return Ok(());
+        }
+        let before = self.checkpoints.topics_read_by(stage.log_name)?;
+        let Some(before) = before.iter().find(|topic| *topic != input) else { return Ok(()) };
+        let message = format!(
+            "the stage \"{}\" has read the topic \"{before}\" in this home and is to read \"{input}\" now: give it \
+             another name, or its former input",
+            stage.name
+        );
+        Err(Error::new(ErrorKind::Invalid, message))
     }
 
     /// Starts a stage on one partition of its input.

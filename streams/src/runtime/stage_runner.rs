@@ -60,7 +60,7 @@ impl Default for StageSettings {
 /// Where a stage reads and writes.
 #[derive(Clone, Debug)]
 pub struct StageWiring {
-    /// Name of the stage: what it says, its dead letters and its checkpoints bear it.
+    /// Name in the log: what the stage says, its dead letters and its checkpoints bear it.
     pub stage: &'static str,
     /// What it does.
     pub kind: &'static str,
@@ -74,13 +74,9 @@ pub struct StageWiring {
     pub letters: Arc<dyn Topic>,
 }
 
-/// Name of the checkpoints of a stage on a partition. One that is of another kind now knows nothing of what it was.
-fn checkpoint_key(StageWiring { stage, kind, input, partition, .. }: &StageWiring) -> String {
-    let input = input.name();
-    match stage == kind {
-        true => format!("{stage}/{input}/{partition}"),
-        false => format!("{stage}({kind})/{input}/{partition}"),
-    }
+/// Name of the checkpoints of a stage on a partition.
+fn checkpoint_key(StageWiring { stage, input, partition, .. }: &StageWiring) -> String {
+    format!("{stage}/{}/{partition}", input.name())
 }
 
 /// Last output already in a log: (input offset, index).
@@ -384,6 +380,7 @@ impl<S: Stage> StageRunner<S> {
             state,
             settings: Some(self.in_force.clone()),
             base_revision,
+            kind: Some(self.wiring.kind.to_owned()),
         };
         let (checkpoints, key) = (self.checkpoints.clone(), self.key.clone());
         tokio::task::spawn_blocking(move || checkpoints.save(&key, &checkpoint, base.as_deref()))
@@ -433,6 +430,10 @@ async fn restore<S: Stage>(
         checkpoint = Checkpoint::default();
     }
     let mut held = held_outputs(wiring, &checkpoint, end).await?;
+    if checkpoint.kind.as_deref().is_some_and(|kind| kind != wiring.kind) {
+        checkpoint = taken_over(checkpoint, &held, wiring);
+        checkpoints.save(key, &checkpoint, None)?;
+    }
     let replayed = held.replayed_until(checkpoint.input_next);
     let (mut first, mut upcoming) = match former_config::<S>(wiring.stage, config, &checkpoint) {
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
@@ -458,10 +459,32 @@ async fn restore<S: Stage>(
     if checkpoint.settings.as_ref() != Some(&in_force) {
         // The next life must know them even where this one does not come to a checkpoint.
         checkpoint.settings = Some(in_force.clone());
+        checkpoint.kind = Some(wiring.kind.to_owned());
         checkpoints.save(key, &checkpoint, None)?;
     }
     let start = wiring.input.watermarks(wiring.partition)?.start;
     Ok(Restoration { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
+}
+
+/// The checkpoint of a stage of another kind that had this place: its successor knows nothing of what it was, and begins
+/// where nothing was said yet.
+fn taken_over(former: Checkpoint, held: &LastOutputs, wiring: &StageWiring) -> Checkpoint {
+    let input_next = held.replayed_until(former.input_next);
+    let (stage, kind) = (wiring.stage, wiring.kind);
+    tracing::info!(
+        stage,
+        kind,
+        former = former.kind,
+        offset = input_next,
+        "the stage is of another kind from here on"
+    );
+    Checkpoint {
+        input_next,
+        output_next: former.output_next,
+        letters_next: former.letters_next,
+        kind: Some(kind.to_owned()),
+        ..Checkpoint::default()
+    }
 }
 
 async fn held_outputs(

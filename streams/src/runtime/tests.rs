@@ -19,7 +19,7 @@ use seislake_seismo::travel_time::VelocityModel;
 
 use super::*;
 use crate::earth::Earth;
-use crate::gate::{Gate, Incoming, Offer};
+use crate::gate::{Gate, Offer, ReceivedRecord};
 use crate::message::{WAVEFORMS_RAW, Watermark};
 use crate::topic::Log;
 use crate::topology::{StageSpec, all_stages, tables_of};
@@ -63,12 +63,12 @@ fn records(network: &SyntheticNetwork) -> Vec<Offer> {
             let source_id = network.source_id(channel).as_str();
             let settings = PackSettings::new(source_id, network.sample_time(first).nanos(), 100.0);
             offers.extend(pack(&settings, samples.as_slice()).unwrap().into_iter().map(|bytes| {
-                Offer::Record(Incoming { bytes: bytes.into(), arrival_time: None, origin: None })
+                Offer::Record(ReceivedRecord { bytes: bytes.into(), arrival_time: None, origin: None })
             }));
         }
         offers.push(Offer::Watermark(Watermark(network.sample_time(first + step as u64))));
     }
-    let torn = Incoming { bytes: vec![7; 100].into(), arrival_time: None, origin: None };
+    let torn = ReceivedRecord { bytes: vec![7; 100].into(), arrival_time: None, origin: None };
     offers.insert(5, Offer::Record(torn));
     offers
 }
@@ -114,7 +114,19 @@ async fn start_parts(
     tables: &Tables,
     fuel: &Fuel,
 ) -> Pipeline {
-    let parts = PipelineParts {
+    Pipeline::start(parts(settings, stages, earth, log, checkpoints, tables, fuel)).await.unwrap()
+}
+
+fn parts(
+    settings: PipelineSettings,
+    stages: Vec<&'static StageSpec>,
+    earth: Earth,
+    log: &Arc<Log>,
+    checkpoints: &CheckpointStore,
+    tables: &Tables,
+    fuel: &Fuel,
+) -> PipelineParts {
+    PipelineParts {
         raw_store: None,
         log: Arc::clone(log),
         raw_partitions: PARTITIONS,
@@ -124,8 +136,7 @@ async fn start_parts(
         stations: Arc::default(),
         sinks: tables.sinks_of(&tables_of(&stages), fuel),
         stages,
-    };
-    Pipeline::start(parts).await.unwrap()
+    }
 }
 
 /// The gate of a home that knows the stations of the network.
@@ -216,7 +227,7 @@ async fn a_later_session_is_located_like_one_of_its_own() {
     let settings =
         PackSettings::new("FDSN:ZZ_LATER__H_H_Z", world().network.sample_time(0).nanos() + shift_ns, 100.0);
     let later = pack(&settings, [1, 2, 3].as_slice()).unwrap().remove(0);
-    let offer = Offer::Record(Incoming { bytes: later.into(), arrival_time: None, origin: None });
+    let offer = Offer::Record(ReceivedRecord { bytes: later.into(), arrival_time: None, origin: None });
     gate.ingest(vec![offer]).await.unwrap();
     gate.finish().await.unwrap();
     pipeline.drain().await.unwrap();

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use seislake_model::Timestamp;
-use seislake_mseed::{Scanned, Scanner};
+use seislake_mseed::{ScanItem, Scanner};
 
-use crate::gate::{Incoming, Offer, Refusal};
+use crate::gate::{Offer, ReceivedRecord, Refusal};
 
 /// Where an offer stood in the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,19 +28,19 @@ pub fn offers(body: &Bytes, origin: &str, arrival_time: Timestamp) -> (Vec<Offer
     let (mut problem_count, mut rest) = (0_usize, None::<Place>);
     for scanned in Scanner::new(body) {
         match scanned {
-            Scanned::Record { offset, record } => {
+            ScanItem::Record { offset, record } => {
                 places.push(Place { byte_offset: offset, byte_count: record.length() as u64 });
-                offers.push(Offer::Record(Incoming {
+                offers.push(Offer::Record(ReceivedRecord {
                     bytes: body.slice_ref(record.bytes()),
                     arrival_time: Some(arrival_time),
                     origin: Some(Arc::clone(&origin)),
                 }));
             }
-            Scanned::Problem { offset, length, .. } if problem_count >= PROBLEMS_MAX => {
+            ScanItem::Problem { offset, length, .. } if problem_count >= PROBLEMS_MAX => {
                 problem_count += 1;
                 rest.get_or_insert(Place { byte_offset: offset, byte_count: 0 }).byte_count += length;
             }
-            Scanned::Problem { offset, length, reason } => {
+            ScanItem::Problem { offset, length, reason } => {
                 problem_count += 1;
                 let bytes_all = body.len() as u64;
                 let (begin, end) = (offset.min(bytes_all), offset.saturating_add(length).min(bytes_all));
@@ -51,7 +51,7 @@ pub fn offers(body: &Bytes, origin: &str, arrival_time: Timestamp) -> (Vec<Offer
                     origin: Some(Arc::clone(&origin)),
                 }));
             }
-            Scanned::ControlHeaders { .. } => {}
+            ScanItem::ControlHeaders { .. } => {}
         }
     }
     if let Some(place) = rest {

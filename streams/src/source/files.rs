@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use rayon::prelude::*;
 use seislake_model::{SourceId, Timestamp};
-use seislake_mseed::{Record, Scanned};
+use seislake_mseed::{Record, ScanItem};
 
 use super::packed::{Member, members};
 use super::reader::{Cursor, HELD_BYTES_MAX, RecordPlace, read_at, scan};
@@ -25,7 +25,7 @@ use super::sequence::FileSequence;
 use super::walk::{Candidate, walk};
 use crate::Error;
 use crate::error::Cause;
-use crate::gate::{Incoming, Offer, Refusal};
+use crate::gate::{Offer, ReceivedRecord, Refusal};
 use crate::message::Watermark;
 
 /// Bytes of damaged input that a refusal carries.
@@ -205,7 +205,7 @@ fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: Fil
     let mut first_source = String::new();
     let mut sources = HashSet::new();
     let scanned = scan(member, SCAN_CHUNK_BYTES, |scanned| match scanned {
-        Scanned::Record { record, .. } => {
+        ScanItem::Record { record, .. } => {
             if record_count == 0 {
                 record.source_id().clone_into(&mut first_source);
             }
@@ -217,13 +217,13 @@ fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: Fil
             last_start_ns = record.start_ns;
             first_start_ns = first_start_ns.min(record.start_ns);
         }
-        Scanned::Problem { offset, length, reason } => {
+        ScanItem::Problem { offset, length, reason } => {
             problem_count += 1;
             if problems.len() < settings.problems_per_file_max {
                 problems.push((*offset, *length, reason.to_string()));
             }
         }
-        Scanned::ControlHeaders { .. } => {}
+        ScanItem::ControlHeaders { .. } => {}
     });
     let mut found =
         FileScan { file: None, refusals: Vec::new(), skipped: None, bytes, record_count, sources };
@@ -364,7 +364,11 @@ impl FileStream {
                 self.bytes += found.bytes.len() as u64;
                 self.offer_watermark(found.start_ns, &mut offers);
                 if self.settings.is_ours(&found.bytes) {
-                    offers.push(Offer::Record(Incoming { bytes: found.bytes, arrival_time: None, origin }));
+                    offers.push(Offer::Record(ReceivedRecord {
+                        bytes: found.bytes,
+                        arrival_time: None,
+                        origin,
+                    }));
                 }
             }
         }

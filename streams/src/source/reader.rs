@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use bytes::{Bytes, BytesMut};
-use seislake_mseed::{ChunkEnd, ScanState, Scanned, Scanner};
+use seislake_mseed::{ChunkEnd, ScanItem, ScanState, Scanner};
 
 use super::packed::{Member, MemberReader};
 use super::regular::open_file;
@@ -17,7 +17,7 @@ use super::regular::open_file;
 pub(super) fn scan(
     member: &Member,
     chunk_bytes: usize,
-    mut see: impl FnMut(&Scanned<'_>),
+    mut see: impl FnMut(&ScanItem<'_>),
 ) -> io::Result<u64> {
     let mut chunks = Chunks::open(member, chunk_bytes)?;
     while let Some(chunk) = chunks.next()? {
@@ -189,7 +189,7 @@ impl Cursor {
         if !member.is_plain() {
             let mut records = Vec::new();
             scan(member, chunk_bytes, |scanned| {
-                if let Scanned::Record { record, .. } = scanned {
+                if let ScanItem::Record { record, .. } = scanned {
                     let bytes = Bytes::copy_from_slice(record.bytes());
                     records.push(RecordPlace { start_ns: record.start_ns, bytes });
                 }
@@ -199,7 +199,7 @@ impl Cursor {
         }
         let mut index = Vec::new();
         scan(member, chunk_bytes, |scanned| {
-            if let Scanned::Record { offset, record } = scanned {
+            if let ScanItem::Record { offset, record } = scanned {
                 let length = u32::try_from(record.length()).unwrap_or(u32::MAX);
                 index.push(Place { start_ns: record.start_ns, offset: *offset, length });
             }
@@ -233,7 +233,7 @@ impl ChunkReader {
             let Some(chunk) = self.chunks.next()? else { return Ok(None) };
             let mut scanner = Scanner::resume(&chunk, self.chunks.end(), self.chunks.state.clone());
             for scanned in &mut scanner {
-                if let Scanned::Record { record, .. } = scanned {
+                if let ScanItem::Record { record, .. } = scanned {
                     let bytes = chunk.slice_ref(record.bytes());
                     self.ready.push_back(RecordPlace { start_ns: record.start_ns, bytes });
                 }

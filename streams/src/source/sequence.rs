@@ -7,7 +7,7 @@ use super::files::{CHUNK_BYTES_MAX, FileSettings, PlannedFile};
 use super::reader::Cursor;
 use crate::Error;
 use crate::error::Cause;
-use crate::gate::{Incoming, Offer, Refusal};
+use crate::gate::{Offer, ReceivedRecord, Refusal};
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
@@ -57,7 +57,7 @@ impl FileSequence {
             self.bytes += found.bytes.len() as u64;
             if self.settings.is_ours(&found.bytes) {
                 let origin = Some(name);
-                offers.push(Offer::Record(Incoming { bytes: found.bytes, arrival_time: None, origin }));
+                offers.push(Offer::Record(ReceivedRecord { bytes: found.bytes, arrival_time: None, origin }));
             }
         }
         Ok(offers)

@@ -57,6 +57,7 @@ pub struct AssociateStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: AssociateStage::NAME,
+    log_name: AssociateStage::NAME,
     kind: AssociateStage::NAME,
     input: PHASE_PICKS,
     output: ASSOCIATIONS,
@@ -185,7 +186,7 @@ impl AssociateStage {
                 }
                 self.advance(record, out)?;
             }
-            other => out.reject(record, format!("not a message for this stage: {other:?}"))?,
+            _ => out.reject(record, "not a pick")?,
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ pub struct EventStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: EventStage::NAME,
+    log_name: EventStage::NAME,
     kind: EventStage::NAME,
     input: PROPOSALS,
     output: REVISIONS,

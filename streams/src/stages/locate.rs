@@ -41,6 +41,7 @@ pub struct LocateStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: LocateStage::NAME,
+    log_name: LocateStage::NAME,
     kind: LocateStage::NAME,
     input: ASSOCIATIONS,
     output: PROPOSALS,

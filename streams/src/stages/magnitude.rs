@@ -36,6 +36,7 @@ pub struct MagnitudeStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: MagnitudeStage::NAME,
+    log_name: MagnitudeStage::NAME,
     kind: MagnitudeStage::NAME,
     input: PROPOSALS,
     output: PROPOSALS,

@@ -106,6 +106,7 @@ pub struct PickStage {
 
 pub(super) const SPEC: StageSpec = StageSpec {
     name: PickStage::NAME,
+    log_name: PickStage::NAME,
     kind: PickStage::NAME,
     input: WAVEFORMS_RAW,
     output: PHASE_PICKS,
@@ -371,6 +372,20 @@ impl Responses {
 }
 
 #[cfg(test)]
+impl PickConfig {
+    /// The defaults, and no station known.
+    pub(super) fn without_stations(partition_count: u32) -> Self {
+        Self {
+            settings: PickSettings::default(),
+            stations: Arc::default(),
+            partition_count,
+            trace_delay_s: 60.0,
+            agency_id: String::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use seislake_mseed::{PackSettings, pack};
 
@@ -378,13 +393,7 @@ mod tests {
 
     #[test]
     fn the_state_of_the_version_before_is_taken_over() {
-        let config = PickConfig {
-            settings: PickSettings::default(),
-            stations: Arc::default(),
-            partition_count: 1,
-            trace_delay_s: 60.0,
-            agency_id: String::new(),
-        };
+        let config = PickConfig::without_stations(1);
         let mut stage = PickStage::init(&config).unwrap();
         let settings = PackSettings::new("FDSN:XX_A__H_H_Z", 0, 100.0);
         let value = pack(&settings, [1, 2, 3].as_slice()).unwrap().remove(0).into();

@@ -193,13 +193,7 @@ fn what_a_partition_says_after_its_end_waits_for_the_others() {
 
 #[test]
 fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
-    let config = PickConfig {
-        settings: PickSettings::default(),
-        stations: Arc::default(),
-        partition_count: 4,
-        trace_delay_s: 60.0,
-        agency_id: String::new(),
-    };
+    let config = PickConfig::without_stations(4);
     let mut stage = PickStage::init(&config).unwrap();
     let mut out = Output::new("pick", WAVEFORMS_RAW, 3);
     for time in [at(1000), Timestamp::MAX] {
@@ -212,13 +206,7 @@ fn the_pick_stage_promises_less_than_it_was_promised_and_passes_the_end_on() {
 
 #[test]
 fn the_pick_stage_refuses_what_is_no_record_and_goes_on() {
-    let config = PickConfig {
-        settings: PickSettings::default(),
-        stations: Arc::default(),
-        partition_count: 1,
-        trace_delay_s: 60.0,
-        agency_id: String::new(),
-    };
+    let config = PickConfig::without_stations(1);
     let mut stage = PickStage::init(&config).unwrap();
     let mut out = Output::new("pick", WAVEFORMS_RAW, 0);
     let settings = PackSettings::new("FDSN:XX_A__H_H_Z", 0, 100.0);
@@ -425,13 +413,7 @@ fn changed_states<S: Stage>(config: &S::Config, before: &[Record], after: &[Reco
 
 #[test]
 fn a_state_with_a_changed_bit_is_refused_or_worked_with() {
-    let config = PickConfig {
-        settings: PickSettings::default(),
-        stations: Arc::default(),
-        partition_count: 1,
-        trace_delay_s: 60.0,
-        agency_id: String::new(),
-    };
+    let config = PickConfig::without_stations(1);
     let mut records = Vec::new();
     for code in ["HHZ", "HHN"] {
         let source_id = SourceId::from_nslc("XX", "A", "", code);

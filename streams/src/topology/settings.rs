@@ -67,6 +67,13 @@ impl Sections {
             .map_err(|e| Error::caused(ErrorKind::Invalid, format!("read the settings [{section}]"), e))
     }
 
+    /// Gives a section the settings of another.
+    pub fn replace(&mut self, section: &str, by: &str) {
+        if let Some(values) = self.0.get(by).cloned() {
+            self.0.insert(section.to_owned(), values);
+        }
+    }
+
     /// Sets those of a section.
     ///
     /// # Errors

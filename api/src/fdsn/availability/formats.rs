@@ -18,7 +18,7 @@ pub(crate) enum Method {
 
 /// What the rows show.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown {
+pub(crate) struct RowFields {
     pub(crate) method: Method,
     pub(crate) quality: bool,
     pub(crate) sample_rate: bool,
@@ -52,7 +52,7 @@ struct Field {
 }
 
 /// The fields shown, in order.
-fn fields(shown: Shown) -> Vec<Field> {
+fn fields(shown: RowFields) -> Vec<Field> {
     let field = |short, long, unit, kind, right, value| Field { short, long, unit, kind, right, value };
     let text = |short, long, value| field(short, long, "unitless", "string", None, value);
     let time = |name, value| field(name, name, "ISO_8601", "datetime", None, value);
@@ -88,7 +88,7 @@ const fn restriction(span: &Span) -> &'static str {
 }
 
 /// Columns of equal width; a blank location is `--`.
-pub(crate) fn text(rows: &[Span], shown: Shown) -> String {
+pub(crate) fn text(rows: &[Span], shown: RowFields) -> String {
     let mut columns: Vec<Vec<String>> = Vec::new();
     for field in fields(shown) {
         let values = rows.iter().map(|row| match (field.value)(row) {
@@ -113,7 +113,7 @@ pub(crate) fn text(rows: &[Span], shown: Shown) -> String {
 }
 
 /// GeoCSV 2.0.
-pub(crate) fn geocsv(rows: &[Span], shown: Shown) -> String {
+pub(crate) fn geocsv(rows: &[Span], shown: RowFields) -> String {
     let fields = fields(shown);
     let joined = |part: fn(&Field) -> &'static str| fields.iter().map(part).collect::<Vec<_>>().join("|");
     let mut out = format!(
@@ -142,7 +142,7 @@ pub(crate) fn request(rows: &[Span]) -> String {
 }
 
 /// One object; spans of `query` stand in lists by channel, as long as they follow each other.
-pub(crate) fn json(rows: &[Span], shown: Shown, created_at: Timestamp) -> String {
+pub(crate) fn json(rows: &[Span], shown: RowFields, created_at: Timestamp) -> String {
     let mut sources: Vec<Map<String, Value>> = Vec::new();
     let mut open: Option<Map<String, Value>> = None;
     for row in rows {
@@ -174,7 +174,7 @@ pub(crate) fn json(rows: &[Span], shown: Shown, created_at: Timestamp) -> String
     json!({"created": coarse(created_at), "version": 1.0, "datasources": sources}).to_string()
 }
 
-fn head(row: &Span, shown: Shown) -> Map<String, Value> {
+fn head(row: &Span, shown: RowFields) -> Map<String, Value> {
     let id = &row.source_id;
     let mut head = Map::new();
     head.insert("network".into(), id.network().into());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::formats::{Method, Shown, geocsv, json, request, text};
+use super::formats::{Method, RowFields, geocsv, json, request, text};
 use super::spans::{Merge, Order, Span, extents, merged, sort};
 use seislake_model::{SourceId, Timestamp};
 
@@ -56,11 +56,11 @@ fn spans(restricted: bool) -> Vec<Span> {
     spans
 }
 
-fn shown(method: Method, merge: Merge) -> Shown {
-    Shown { method, quality: !merge.quality, sample_rate: !merge.sample_rate, updated: false }
+fn shown(method: Method, merge: Merge) -> RowFields {
+    RowFields { method, quality: !merge.quality, sample_rate: !merge.sample_rate, updated: false }
 }
 
-fn extent(merge: Merge, order: Order, restricted: bool) -> (Vec<Span>, Shown) {
+fn extent(merge: Merge, order: Order, restricted: bool) -> (Vec<Span>, RowFields) {
     let mut rows = extents(spans(restricted), merge);
     sort(&mut rows, order);
     (rows, shown(Method::Extent, merge))

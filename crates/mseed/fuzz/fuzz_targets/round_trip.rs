@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use seislake_mseed::{
-    Encoding, FormatVersion, PackSettings, Samples, Scanned, Scanner, TraceList, pack, pack_text,
+    Encoding, FormatVersion, PackSettings, Samples, ScanItem, Scanner, TraceList, pack, pack_text,
 };
 
 fuzz_target!(|input: &[u8]| {
@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     if kind & 32 != 0 {
         let packed = pack_text(&settings, bytes).unwrap().concat();
         let texts = Scanner::new(&packed).map(|item| match item {
-            Scanned::Record { record, .. } => record.text().unwrap().to_vec(),
+            ScanItem::Record { record, .. } => record.text().unwrap().to_vec(),
             other => panic!("{other:?}"),
         });
         assert_eq!(texts.collect::<Vec<_>>().concat(), bytes);
@@ -28,7 +28,7 @@ fuzz_target!(|input: &[u8]| {
     let packed = pack(&settings, &samples[..]).unwrap().concat();
     let mut traces = TraceList::new();
     for item in Scanner::new(&packed) {
-        let Scanned::Record { record, .. } = item else { panic!("{item:?}") };
+        let ScanItem::Record { record, .. } = item else { panic!("{item:?}") };
         let decoded = record.decode().unwrap();
         assert_eq!(decoded.mismatch, None);
         traces.add(&record, &decoded.samples);

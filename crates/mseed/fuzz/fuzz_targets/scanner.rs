@@ -2,15 +2,15 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use seislake_mseed::{ChunkEnd, ScanState, Scanned, Scanner};
+use seislake_mseed::{ChunkEnd, ScanState, ScanItem, Scanner};
 
-fn line(item: &Scanned<'_>) -> (u64, u64, String) {
+fn line(item: &ScanItem<'_>) -> (u64, u64, String) {
     match item {
-        Scanned::Record { offset, record } => {
+        ScanItem::Record { offset, record } => {
             (*offset, record.length() as u64, format!("{} {}", record.source_id(), record.last_sample_ns()))
         }
-        Scanned::ControlHeaders { offset, length } => (*offset, *length, "control headers".to_owned()),
-        Scanned::Problem { offset, length, reason } => (*offset, *length, reason.to_string()),
+        ScanItem::ControlHeaders { offset, length } => (*offset, *length, "control headers".to_owned()),
+        ScanItem::Problem { offset, length, reason } => (*offset, *length, reason.to_string()),
     }
 }
 

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    ChunkEnd, Encoding, FormatVersion, PackSettings, Record, RecordError, SampleType, Samples, ScanState,
-    Scanned, Scanner, pack,
+    ChunkEnd, Encoding, FormatVersion, PackSettings, Record, RecordError, SampleType, Samples, ScanItem,
+    ScanState, Scanner, pack,
 };
 
 /// A small archive: both formats, several encodings.
@@ -58,24 +58,24 @@ fn scan_whole(bytes: &[u8]) -> Vec<String> {
     found
 }
 
-fn extent(item: &Scanned<'_>) -> (u64, u64) {
+fn extent(item: &ScanItem<'_>) -> (u64, u64) {
     match item {
-        Scanned::Record { offset, record } => (*offset, record.length() as u64),
-        Scanned::ControlHeaders { offset, length } | Scanned::Problem { offset, length, .. } => {
+        ScanItem::Record { offset, record } => (*offset, record.length() as u64),
+        ScanItem::ControlHeaders { offset, length } | ScanItem::Problem { offset, length, .. } => {
             (*offset, *length)
         }
     }
 }
 
-fn line(item: &Scanned<'_>, samples: &mut Samples) -> String {
+fn line(item: &ScanItem<'_>, samples: &mut Samples) -> String {
     match item {
-        Scanned::Record { offset, record } => {
+        ScanItem::Record { offset, record } => {
             let outcome = record.decode_into(samples);
             let id = record.source_id();
             format!("{offset} {id} {} {} {outcome:?}", record.length(), record.last_sample_ns())
         }
-        Scanned::ControlHeaders { offset, length } => format!("{offset} {length} control"),
-        Scanned::Problem { offset, length, reason } => format!("{offset} {length} {reason}"),
+        ScanItem::ControlHeaders { offset, length } => format!("{offset} {length} control"),
+        ScanItem::Problem { offset, length, reason } => format!("{offset} {length} {reason}"),
     }
 }
 

@@ -50,7 +50,7 @@
 
 use crate::{
     BlocketteContent, ByteOrder, DecodeError, Encoding, FormatVersion, LeapSecond, PackSettings, Record,
-    RecordError, Samples, Scanned, Scanner, TraceList, pack,
+    RecordError, Samples, ScanItem, Scanner, TraceList, pack,
 };
 
 /// 2023-11-14T22:13:20 UTC: year 2023, day 318.
@@ -229,7 +229,7 @@ fn without_blockette_1000_a_record_is_steim_1_and_ends_where_the_next_header_beg
     let file = [bare(256), bare(1024), bare(512)].concat();
     let found: Vec<_> = Scanner::new(&file)
         .map(|item| match item {
-            Scanned::Record { record, .. } => (record.length(), record.decode().unwrap().samples),
+            ScanItem::Record { record, .. } => (record.length(), record.decode().unwrap().samples),
             other => panic!("unexpected {other:?}"),
         })
         .collect();
@@ -250,9 +250,9 @@ fn control_headers_of_a_full_seed_volume_are_passed_over_wherever_they_stand() {
     let file = [control(b'V'), control(b'A'), control(b'S'), data.clone(), control(b'T'), data].concat();
     let found: Vec<_> = Scanner::new(&file)
         .map(|item| match item {
-            Scanned::Record { offset, .. } => ("record", offset),
-            Scanned::ControlHeaders { offset, .. } => ("control", offset),
-            Scanned::Problem { offset, .. } => ("problem", offset),
+            ScanItem::Record { offset, .. } => ("record", offset),
+            ScanItem::ControlHeaders { offset, .. } => ("control", offset),
+            ScanItem::Problem { offset, .. } => ("problem", offset),
         })
         .collect();
     assert_eq!(found, [("control", 0), ("record", 1536), ("control", 2048), ("record", 2560)]);
@@ -300,11 +300,11 @@ fn a_record_longer_than_its_file_and_bytes_behind_the_last_record_are_problems_w
     let found: Vec<_> = Scanner::new(&file).collect();
     let expected = RecordError::Truncated { expected: 512, available: 488 };
     assert!(
-        matches!(&found[1], Scanned::Problem { offset: 512, length: 488, reason } if *reason == expected)
+        matches!(&found[1], ScanItem::Problem { offset: 512, length: 488, reason } if *reason == expected)
     );
     let file = [record_2(&[1], |_| ()), b"tail".to_vec()].concat();
     let found: Vec<_> = Scanner::new(&file).collect();
-    assert!(matches!(&found[1], Scanned::Problem { offset: 512, length: 4, .. }));
+    assert!(matches!(&found[1], ScanItem::Problem { offset: 512, length: 4, .. }));
 }
 
 #[test]
@@ -586,10 +586,10 @@ fn each_of_neighbouring_bad_records_is_a_problem_of_its_own_however_the_input_is
     let (_, tail) = places.remove(4);
     places[3].1 += tail;
     let bytes = file.concat();
-    let extents = |found: Vec<Scanned<'_>>| -> Vec<(u64, u64)> {
-        let extent = |item: &Scanned<'_>| match item {
-            Scanned::Record { offset, record } => (*offset, record.length() as u64),
-            Scanned::Problem { offset, length, .. } | Scanned::ControlHeaders { offset, length } => {
+    let extents = |found: Vec<ScanItem<'_>>| -> Vec<(u64, u64)> {
+        let extent = |item: &ScanItem<'_>| match item {
+            ScanItem::Record { offset, record } => (*offset, record.length() as u64),
+            ScanItem::Problem { offset, length, .. } | ScanItem::ControlHeaders { offset, length } => {
                 (*offset, *length)
             }
         };

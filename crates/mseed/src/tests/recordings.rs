@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::time::DayTime;
-use crate::{MergeRule, Merger, Samples, Scanned, Scanner, TraceList, TraceSegment};
+use crate::{MergeRule, Merger, Samples, ScanItem, Scanner, TraceList, TraceSegment};
 
 fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
@@ -26,15 +26,15 @@ fn read(bytes: &[u8]) -> Reading {
     let mut reading = Reading { segments: Vec::new(), problems: Vec::new(), records: 0 };
     for item in Scanner::new(bytes) {
         match item {
-            Scanned::Record { offset, record } => {
+            ScanItem::Record { offset, record } => {
                 reading.records += 1;
                 match record.decode_into(&mut samples) {
                     Ok(_) => traces.add(&record, &samples),
                     Err(error) => reading.problems.push(format!("{offset}: {error}")),
                 }
             }
-            Scanned::ControlHeaders { .. } => {}
-            Scanned::Problem { offset, reason, .. } => reading.problems.push(format!("{offset}: {reason}")),
+            ScanItem::ControlHeaders { .. } => {}
+            ScanItem::Problem { offset, reason, .. } => reading.problems.push(format!("{offset}: {reason}")),
         }
     }
     reading.segments = traces.into_segments();
@@ -254,7 +254,7 @@ fn gaps_and_overlaps_are_those_that_obspy_finds() {
             let bytes = std::fs::read(file).unwrap();
             traces.extend(read(&bytes).segments);
             for item in Scanner::new(&bytes) {
-                if let Scanned::Record { record, .. } = item {
+                if let ScanItem::Record { record, .. } = item {
                     merger.add(&record, &record.decode().unwrap().samples);
                 }
             }

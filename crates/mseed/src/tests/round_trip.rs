@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::{
     DecodeError, Encoding, FormatVersion, PackError, PackSettings, Quality, Record, SampleSlice, SampleType,
-    Samples, Scanned, Scanner, TraceList, TraceSegment, pack,
+    Samples, ScanItem, Scanner, TraceList, TraceSegment, pack,
 };
 
 const START_NS: i64 = 1_337_000_000_123_456_000;
@@ -12,7 +12,7 @@ const START_NS: i64 = 1_337_000_000_123_456_000;
 fn segments(bytes: &[u8]) -> Vec<TraceSegment> {
     let mut traces = TraceList::new();
     for item in Scanner::new(bytes) {
-        let Scanned::Record { record, .. } = item else { panic!("unexpected {item:?}") };
+        let ScanItem::Record { record, .. } = item else { panic!("unexpected {item:?}") };
         let decoded = record.decode().unwrap();
         assert_eq!(decoded.mismatch, None);
         traces.add(&record, &decoded.samples);

@@ -37,16 +37,18 @@ static BANDPASS: WaveformFunction = WaveformFunction {
     },
 };
 
+const ONE_CORNER: &[Argument] = &[
+    SAMPLES,
+    SAMPLE_RATE_HZ,
+    Argument::number("corner_hz", "Corner, Hz, below half the sample rate."),
+    ORDER,
+    ZERO_PHASE,
+];
+
 static HIGHPASS: WaveformFunction = WaveformFunction {
     name: "highpass",
     doc: "Samples above a corner frequency (-3 dB), Butterworth. Else as `bandpass`.",
-    arguments: &[
-        SAMPLES,
-        SAMPLE_RATE_HZ,
-        Argument::number("corner_hz", "Corner, Hz, below half the sample rate."),
-        ORDER,
-        ZERO_PHASE,
-    ],
+    arguments: ONE_CORNER,
     returns: Returns::List,
     example: "highpass(demean(samples), sample_rate_hz, 0.5)",
     apply: |arguments| {
@@ -58,13 +60,7 @@ static HIGHPASS: WaveformFunction = WaveformFunction {
 static LOWPASS: WaveformFunction = WaveformFunction {
     name: "lowpass",
     doc: "Samples below a corner frequency (-3 dB), Butterworth. Else as `bandpass`.",
-    arguments: &[
-        SAMPLES,
-        SAMPLE_RATE_HZ,
-        Argument::number("corner_hz", "Corner, Hz, below half the sample rate."),
-        ORDER,
-        ZERO_PHASE,
-    ],
+    arguments: ONE_CORNER,
     returns: Returns::List,
     example: "lowpass(demean(samples), sample_rate_hz, 0.05, 2, true)",
     apply: |arguments| {

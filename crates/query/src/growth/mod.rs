@@ -241,15 +241,15 @@ pub(crate) fn is_join(node: &dyn ExecutionPlan) -> bool {
 
 /// While it lives, the calls of this thread are those of a planner: what they make stays, as constants of the plan.
 #[derive(Debug)]
-pub(crate) struct Planning(Option<u64>);
+pub(crate) struct PlannerScope(Option<u64>);
 
-impl Planning {
+impl PlannerScope {
     pub(crate) fn begin() -> Self {
         Self(CONSTANT_BYTES.replace(Some(0)))
     }
 }
 
-impl Drop for Planning {
+impl Drop for PlannerScope {
     fn drop(&mut self) {
         CONSTANT_BYTES.set(self.0);
     }

@@ -8,14 +8,14 @@ use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::config::ConfigOptions;
-use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream, TaskContext};
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::unnest::UnnestExec;
 use futures::{Stream, StreamExt};
 
 use super::Growth;
 use super::sizes::{bytes_at, elements_of_depth};
-use crate::pass_through::{Watch, watched};
+use crate::pass_through::{InputPartition, Watch, watched};
 
 /// The node with its input measured, where it is an `unnest`.
 pub(super) fn measured(
@@ -41,13 +41,8 @@ struct UnnestGuard {
 impl Watch for UnnestGuard {
     const NAME: &'static str = "MeasuredExec";
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let input = input.execute(partition, context)?;
+    fn execute(&self, of: InputPartition<'_>) -> Result<SendableRecordBatchStream> {
+        let input = of.execute()?;
         Ok(Box::pin(MeasuredStream { input, lists: Arc::clone(&self.lists), growth: self.growth.clone() }))
     }
 }

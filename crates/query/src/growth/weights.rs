@@ -110,7 +110,7 @@ impl WeightCall {
     fn weighing(&self, gathered: Box<dyn Accumulator>) -> Box<dyn Accumulator> {
         let consumer = MemoryConsumer::new(format!("{} over a window", self.engine.name()));
         let taken = consumer.register(&self.pool);
-        Box::new(Weighing { gathered, taken, value_count: 0, next_count: VALUES_AT_FIRST })
+        Box::new(WindowMemory { gathered, taken, value_count: 0, next_count: VALUES_AT_FIRST })
     }
 }
 
@@ -142,7 +142,7 @@ impl AggregateUDFImpl for WeightCall {
 
 /// What one partition of a window gathers, and the memory that it takes from the pool until it is dropped.
 #[derive(Debug)]
-struct Weighing {
+struct WindowMemory {
     gathered: Box<dyn Accumulator>,
     taken: MemoryReservation,
     /// Values that it was given and that have not left it.
@@ -151,7 +151,7 @@ struct Weighing {
     next_count: usize,
 }
 
-impl Weighing {
+impl WindowMemory {
     fn given(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.value_count = self.value_count.saturating_add(values.first().map_or(0, |values| values.len()));
         if self.value_count < self.next_count {
@@ -162,7 +162,7 @@ impl Weighing {
     }
 }
 
-impl Accumulator for Weighing {
+impl Accumulator for WindowMemory {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
         self.gathered.update_batch(values)?;
         self.given(values)

@@ -31,7 +31,7 @@ use futures::{Stream, StreamExt};
 
 use super::Growth;
 use super::sizes::constant_bytes;
-use crate::pass_through::{Watch, watched};
+use crate::pass_through::{InputPartition, Watch, watched};
 use crate::stop::Stop;
 
 /// The widest row that an attempt at a statement met too early, bytes; 0 where there was none.
@@ -218,12 +218,8 @@ fn repeats_rows(plan: &Arc<dyn ExecutionPlan>) -> bool {
 impl Watch for Width {
     const NAME: &'static str = "WidthExec";
 
-    fn execute(
-        &self,
-        input: &Arc<dyn ExecutionPlan>,
-        partition: usize,
-        context: Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, of: InputPartition<'_>) -> Result<SendableRecordBatchStream> {
+        let InputPartition { input, partition, context } = of;
         let input = input.execute(partition, self.context_of_input(input, &context))?;
         Ok(Box::pin(WidthStream {
             input,

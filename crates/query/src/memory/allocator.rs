@@ -58,7 +58,7 @@ fn current() -> Option<Arc<Account>> {
     if account.is_null() {
         return None;
     }
-    // SAFETY: `Counting` sets the pointer to one that `Arc::as_ptr` gave, and keeps that `Arc` as long as it stands there.
+    // SAFETY: `AccountScope` sets the pointer to one that `Arc::as_ptr` gave, and keeps that `Arc` as long as it stands there.
     unsafe {
         Arc::increment_strong_count(account);
         Some(Arc::from_raw(account))

@@ -28,7 +28,7 @@ fn block(bytes: usize) -> Vec<u8> {
 fn large_blocks_count_until_they_are_freed_by_any_thread() {
     let account = Arc::new(Account::default());
     let outside = block(BYTES);
-    let counting = Counting::begin(Arc::clone(&account));
+    let counting = AccountScope::begin(Arc::clone(&account));
     let (first, second, small) = (block(BYTES), block(BYTES), block(100));
     drop(counting);
     let after = block(BYTES);
@@ -43,7 +43,7 @@ fn large_blocks_count_until_they_are_freed_by_any_thread() {
 #[test]
 fn a_block_that_grows_or_shrinks_stays_with_its_owner() {
     let account = Arc::new(Account::default());
-    let counting = Counting::begin(Arc::clone(&account));
+    let counting = AccountScope::begin(Arc::clone(&account));
     let mut bytes = block(BYTES);
     drop(counting);
     bytes.reserve_exact(2 * BYTES);
@@ -52,7 +52,7 @@ fn a_block_that_grows_or_shrinks_stays_with_its_owner() {
     bytes.shrink_to_fit();
     assert_eq!(account.bytes(), 0);
     let other = Arc::new(Account::default());
-    let _counting = Counting::begin(Arc::clone(&other));
+    let _counting = AccountScope::begin(Arc::clone(&other));
     bytes.reserve_exact(BYTES);
     assert_eq!((account.bytes(), other.bytes()), (0, BYTES + 100));
 }

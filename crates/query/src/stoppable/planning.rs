@@ -17,24 +17,24 @@ use crate::stop::Stop;
 
 /// The engine's analyzer rules, each of which asks.
 pub(crate) fn analyzer_rules() -> Vec<Arc<dyn AnalyzerRule + Send + Sync>> {
-    Analyzer::new().rules.into_iter().map(|rule| Arc::new(Asking(rule)) as _).collect()
+    Analyzer::new().rules.into_iter().map(|rule| Arc::new(StoppableRule(rule)) as _).collect()
 }
 
 /// The engine's optimizer rules, each of which asks.
 pub(crate) fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    Optimizer::new().rules.into_iter().map(|rule| Arc::new(Asking(rule)) as _).collect()
+    Optimizer::new().rules.into_iter().map(|rule| Arc::new(StoppableRule(rule)) as _).collect()
 }
 
 /// The engine's rules for operators, each of which asks.
 pub(crate) fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    PhysicalOptimizer::new().rules.into_iter().map(|rule| Arc::new(Asking(rule)) as _).collect()
+    PhysicalOptimizer::new().rules.into_iter().map(|rule| Arc::new(StoppableRule(rule)) as _).collect()
 }
 
 /// A rule that fails once the statement is not wanted any more, and else is what it is.
 #[derive(Debug)]
-struct Asking<R>(R);
+struct StoppableRule<R>(R);
 
-impl AnalyzerRule for Asking<Arc<dyn AnalyzerRule + Send + Sync>> {
+impl AnalyzerRule for StoppableRule<Arc<dyn AnalyzerRule + Send + Sync>> {
     fn analyze(&self, plan: LogicalPlan, options: &ConfigOptions) -> Result<LogicalPlan> {
         Stop::check_of(options)?;
         self.0.analyze(plan, options)
@@ -45,7 +45,7 @@ impl AnalyzerRule for Asking<Arc<dyn AnalyzerRule + Send + Sync>> {
     }
 }
 
-impl OptimizerRule for Asking<Arc<dyn OptimizerRule + Send + Sync>> {
+impl OptimizerRule for StoppableRule<Arc<dyn OptimizerRule + Send + Sync>> {
     fn name(&self) -> &str {
         self.0.name()
     }
@@ -60,7 +60,7 @@ impl OptimizerRule for Asking<Arc<dyn OptimizerRule + Send + Sync>> {
     }
 }
 
-impl PhysicalOptimizerRule for Asking<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+impl PhysicalOptimizerRule for StoppableRule<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     fn optimize(
         &self,
         plan: Arc<dyn ExecutionPlan>,

@@ -1,4 +1,4 @@
-use crate::asking::answer;
+use crate::asking::{answer, check_all};
 
 /// `t(k, x)` with four rows, `u(k, y)` with two rows for 2, one for 3, none for 1 and a null.
 const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (1, 10), (2, 20), (3, 30), (4, 40)) AS v(k, x)),
@@ -6,14 +6,7 @@ const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (1, 10), (2, 20), (3, 30), 
     n AS (SELECT * FROM (VALUES (1), (2), (NULL)) AS v(k))";
 
 async fn check(cases: &[(&str, &str)]) {
-    let mut wrong = vec![];
-    for (sql, expected) in cases {
-        let said = answer(&format!("{WITH} {sql}")).await;
-        if said.as_deref() != Ok(expected) {
-            wrong.push(format!("{sql}: {said:?}, not {expected:?}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    check_all(WITH, cases).await;
 }
 
 async fn refused(cases: &[(&str, &str)]) {

@@ -14,7 +14,7 @@ use seislake_model::Timestamp;
 use seislake_seismo::compare::Comparison;
 use seislake_seismo::synthetic::SyntheticNetwork;
 
-use crate::interruption::{self, Interrupted, asked_to_stop};
+use crate::interruption::{self, Interruption, asked_to_stop};
 use crate::server::{Server, install_metrics, serve_until_stopped};
 use crate::terminal::{data_progress, print_json, print_result, tell};
 
@@ -103,7 +103,7 @@ impl Demo {
             asked = asked_to_stop() => {
                 self.engine.stop().await?;
                 let sentence = format!("the demo was interrupted; {}", self.folder.fate());
-                return Err(Interrupted::new(asked, sentence).into());
+                return Err(Interruption::new(asked, sentence).into());
             }
         };
         self.engine.stop().await?;

@@ -92,13 +92,13 @@ pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
 }
 
 /// How much was written.
-struct Written {
+struct OutputSize {
     record_count: usize,
     byte_count: u64,
     progress: ProgressBar,
 }
 
-impl Written {
+impl OutputSize {
     fn new() -> Self {
         let progress = written_progress();
         progress.set_message("writing");
@@ -177,8 +177,8 @@ async fn originals(
     args: &ExportArgs,
     lakehouse: &Lakehouse,
     mut put: impl FnMut(&[u8]) -> anyhow::Result<()> + Send,
-) -> anyhow::Result<Written> {
-    let mut written = Written::new();
+) -> anyhow::Result<OutputSize> {
+    let mut written = OutputSize::new();
     let write = |record: &[u8]| {
         written.add(record);
         put(record)
@@ -201,8 +201,8 @@ async fn waveforms(
     lakehouse: &Lakehouse,
     format: RecordFormat,
     mut put: impl FnMut(&SourceId, &[u8]) -> anyhow::Result<()> + Send,
-) -> anyhow::Result<Written> {
-    let mut written = Written::new();
+) -> anyhow::Result<OutputSize> {
+    let mut written = OutputSize::new();
     let mut write = |source_id: &SourceId, record: &[u8]| {
         written.add(record);
         put(source_id, record)

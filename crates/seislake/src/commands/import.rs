@@ -22,7 +22,7 @@ use seislake_streams::source::files::{FileSettings, Plan, Progress, plan};
 
 use crate::arguments::HomeArgs;
 use crate::interruption::{
-    self, DROPPED_WITHIN, Interrupted, aside_or_interrupted, asked_to_stop, or_interrupted,
+    self, DROPPED_WITHIN, Interruption, aside_or_interrupted, asked_to_stop, or_interrupted,
 };
 use crate::terminal::{bytes_progress, messages_progress, print_json, print_result, spinner, tell};
 
@@ -171,7 +171,7 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
                 "the import was interrupted; \"{}\" holds what was read so far; run the same command again to go on",
                 args.home.home.display()
             );
-            return Err(Interrupted::new(asked, sentence).into());
+            return Err(Interruption::new(asked, sentence).into());
         }
     };
     engine.stop().await?;

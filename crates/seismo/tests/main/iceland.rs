@@ -10,7 +10,7 @@ use seislake_model::{Coordinates, Location, SourceId, Timestamp};
 use seislake_seismo::associate::{AssociateSettings, Associator};
 use seislake_seismo::geometry::distance_azimuth;
 use seislake_seismo::locate::{LocateSettings, Locator};
-use seislake_seismo::pick::{PickSettings, Piece, StationPicker};
+use seislake_seismo::pick::{PickSettings, StationPicker};
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 
 use crate::recordings::records;
@@ -35,15 +35,8 @@ fn locations(folder: &Path) -> Vec<Location> {
 
     let mut pickers: BTreeMap<String, StationPicker> = BTreeMap::new();
     for record in &records(folder, "m") {
-        let piece = Piece {
-            version: 2,
-            source_id: &record.source_id,
-            start_time: record.start,
-            sample_rate_hz: record.rate_hz,
-            samples: &record.samples,
-        };
         let picker = pickers.entry(record.source_id.station_key());
-        picker.or_insert_with(|| StationPicker::new(&PickSettings::default())).push(piece, None);
+        picker.or_insert_with(|| StationPicker::new(&PickSettings::default())).push(record.piece(), None);
     }
     let mut associator = Associator::new(AssociateSettings::default(), Arc::clone(&travel_time));
     for picker in pickers.values_mut() {

@@ -4,13 +4,27 @@
 use std::path::{Path, PathBuf};
 
 use seislake_model::{SourceId, Timestamp};
-use seislake_mseed::{Samples, Scanned, Scanner};
+use seislake_mseed::{Samples, ScanItem, Scanner};
+use seislake_seismo::pick::Piece;
 
 pub(crate) struct Record {
     pub(crate) source_id: SourceId,
     pub(crate) start: Timestamp,
     pub(crate) rate_hz: f64,
     pub(crate) samples: Vec<f64>,
+}
+
+impl Record {
+    /// What a picker takes.
+    pub(crate) fn piece(&self) -> Piece<'_> {
+        Piece {
+            version: 2,
+            source_id: &self.source_id,
+            start_time: self.start,
+            sample_rate_hz: self.rate_hz,
+            samples: &self.samples,
+        }
+    }
 }
 
 /// The records of all miniSEED files (by their extension) of a folder, by time.
@@ -23,7 +37,7 @@ pub(crate) fn records(folder: &Path, extension: &str) -> Vec<Record> {
     for path in paths {
         let bytes = std::fs::read(path).unwrap();
         for scanned in Scanner::new(&bytes) {
-            let Scanned::Record { record, .. } = scanned else { continue };
+            let ScanItem::Record { record, .. } = scanned else { continue };
             let samples = match record.decode().unwrap().samples {
                 Samples::Int32(samples) => samples.into_iter().map(f64::from).collect(),
                 Samples::Float32(samples) => samples.into_iter().map(f64::from).collect(),

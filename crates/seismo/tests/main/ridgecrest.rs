@@ -10,7 +10,7 @@ use seislake_model::{Inventory, MagnitudeResult, Origin, SourceId, Timestamp};
 use seislake_seismo::associate::{AssociateSettings, Associator};
 use seislake_seismo::locate::{LocateSettings, Locator};
 use seislake_seismo::magnitude::{MagnitudeSettings, local_magnitude};
-use seislake_seismo::pick::{PickSettings, Piece, StationPicker};
+use seislake_seismo::pick::{PickSettings, StationPicker};
 use seislake_seismo::travel_time::{LayeredModel, TravelTime, default_table};
 
 use crate::recordings::records;
@@ -35,16 +35,9 @@ fn first_event(folder: &Path) -> (Origin, MagnitudeResult) {
     let mut pickers: BTreeMap<String, StationPicker> = BTreeMap::new();
     for record in &records(folder, "mseed") {
         let channel = inventory.channel(&record.source_id, record.start);
-        let piece = Piece {
-            version: 2,
-            source_id: &record.source_id,
-            start_time: record.start,
-            sample_rate_hz: record.rate_hz,
-            samples: &record.samples,
-        };
         let picker = pickers.entry(record.source_id.station_key());
         let picker = picker.or_insert_with(|| StationPicker::new(&PickSettings::default()));
-        picker.push(piece, channel.and_then(|channel| channel.response.as_ref()));
+        picker.push(record.piece(), channel.and_then(|channel| channel.response.as_ref()));
     }
     let mut associator = Associator::new(AssociateSettings::default(), Arc::clone(&travel_time));
     for picker in pickers.values_mut() {

@@ -24,7 +24,9 @@ use seislake_tables::listed;
 use seislake_tables::packets::{TABLE, names};
 use sha2::{Digest, Sha256};
 
-use super::{Finding, KnownOffsets, MissingRows, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, Told};
+use super::{
+    Finding, KnownOffsets, MissingRows, OFFSETS_MAX, PACKETS, Pieces, SEGMENTS, Spans, TableFindings,
+};
 use crate::Lakehouse;
 
 /// Bytes of originals of which segments are made at once.
@@ -35,7 +37,7 @@ const ORIGINAL_BYTES_MAX: usize = 32 << 20;
 pub(in super::super) struct LostRecords {
     topics: Vec<LostOfTopic>,
     /// By network and station.
-    told: BTreeMap<(String, String), Told>,
+    told: BTreeMap<(String, String), TableFindings>,
 }
 
 #[derive(Debug)]
@@ -53,7 +55,7 @@ impl LostRecords {
 
     /// One for each station.
     pub(in super::super) fn findings(&self) -> Vec<Finding> {
-        let finding = |((network, station), told): (&(String, String), &Told)| Finding {
+        let finding = |((network, station), told): (&(String, String), &TableFindings)| Finding {
             part: "rows",
             object: format!("station \"{network}.{station}\""),
             damage: format!(

@@ -214,13 +214,13 @@ fn topics(place: &Path) -> anyhow::Result<Vec<String>> {
 
 /// What is told of a table.
 #[derive(Debug, Default)]
-struct Told {
+struct TableFindings {
     row_count: usize,
     /// First and last time of the records, where they have one.
     times_ns: Option<(i64, i64)>,
 }
 
-impl Told {
+impl TableFindings {
     fn note(&mut self, start_ns: i64, end_ns: i64) {
         let (first, last) = self.times_ns.unwrap_or((start_ns, end_ns));
         self.times_ns = Some((first.min(start_ns), last.max(end_ns)));
@@ -252,7 +252,7 @@ struct MissingRows<'a> {
     /// Tables of which no row can be missing: of a home whose making was cut off, or that is older than they are.
     not_made: Vec<String>,
     action: Action,
-    told: BTreeMap<String, Told>,
+    told: BTreeMap<String, TableFindings>,
     /// To be put back, by table.
     rows: BTreeMap<String, Vec<RecordBatch>>,
     row_bytes: usize,

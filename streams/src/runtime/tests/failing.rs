@@ -55,7 +55,7 @@ async fn a_single_live_record_is_seen_soon_and_so_are_the_next_ones() {
         let settings = PackSettings::new(format!("FDSN:XX_{station}__H_H_Z"), start_s * 1_000_000_000, 100.0);
         let bytes = pack(&settings, [1, 2, 3].as_slice()).unwrap().remove(0).into();
         let arrival_time = Some(seislake_model::Timestamp::from_nanos(1_001_000_000_000));
-        gate.ingest(vec![Offer::Record(Incoming { bytes, arrival_time, origin: None })]).await.unwrap();
+        gate.ingest(vec![Offer::Record(ReceivedRecord { bytes, arrival_time, origin: None })]).await.unwrap();
         let now = seislake_model::Timestamp::from_nanos(1_001_000_000_000 + count as i64);
         gate.follow(now, &LiveSettings::default()).await.unwrap();
         for table in ["waveform.packets", "waveform.segments"] {

@@ -43,6 +43,7 @@ columns! {
 
 const SPEC: StageSpec = StageSpec {
     name: "count",
+    log_name: "count",
     kind: "count",
     input: PHASE_PICKS,
     output: "test.pick_counts",
@@ -115,18 +116,18 @@ async fn start_with_stages(
     stages: Vec<&'static StageSpec>,
     settings: PipelineSettings,
 ) -> Pipeline {
-    let parts = PipelineParts {
-        raw_store: None,
-        log: Arc::clone(log),
-        raw_partitions: PARTITIONS,
-        checkpoints: CheckpointStore::memory().unwrap(),
-        settings,
-        earth: Some(world().earth.clone()),
-        stations: Arc::default(),
-        sinks: tables.sinks_of(&tables_of(&stages), &Fuel::endless()),
-        stages,
-    };
-    Pipeline::start(parts).await.unwrap()
+    start_from(&CheckpointStore::memory().unwrap(), log, tables, stages, settings).await.unwrap()
+}
+
+async fn start_from(
+    checkpoints: &CheckpointStore,
+    log: &Arc<Log>,
+    tables: &Tables,
+    stages: Vec<&'static StageSpec>,
+    settings: PipelineSettings,
+) -> Result<Pipeline, Error> {
+    let earth = world().earth.clone();
+    Pipeline::start(parts(settings, stages, earth, log, checkpoints, tables, &Fuel::endless())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +177,7 @@ async fn a_path_ends_where_stages_are_left_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_of_a_configuration_fills_tables_of_its_own_and_changes_none_of_ours() {
-    let own = OwnStage { name: "quiet".into(), kind: "pick".into(), input: None, output: None };
+    let own = OwnStage { name: "quiet".into(), kind: "pick".into(), input: None, replaces: None };
     let names = ["pick", "associate", "locate", "magnitude", "event", "quiet"].map(str::to_owned);
     let topology = Topology::of(&names, vec![own.spec().unwrap()]).unwrap();
     let mut settings = settings();
@@ -195,4 +196,99 @@ async fn a_stage_of_a_configuration_fills_tables_of_its_own_and_changes_none_of_
     assert!(picks > 0 && picks < undisturbed()["bulletin.picks"].len(), "{picks} picks are surer");
     assert!(pipeline.lags().unwrap().iter().any(|lag| lag.stage == "quiet" && lag.next == lag.end));
     pipeline.shutdown().await.unwrap();
+}
+
+fn own(name: &str, kind: &str, input: Option<&str>, replaces: Option<&str>) -> &'static StageSpec {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let own =
+        OwnStage { name: name.into(), kind: kind.into(), input: owned(input), replaces: owned(replaces) };
+    own.spec().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_replaces_ours_goes_on_where_the_other_ended() {
+    let names = |first: &str| [first, "associate", "locate", "magnitude", "event"].map(str::to_owned);
+    let ours = Topology::of(&names("pick"), Vec::new()).unwrap();
+    let with_loud = Topology::of(&names("loud"), vec![own("loud", "pick", None, Some("pick"))]).unwrap();
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let checkpoints = CheckpointStore::memory().unwrap();
+    let gate = open_gate(&log, None).await;
+    let offers = &world().offers;
+    let part = offers.len().div_ceil(6);
+    for (life, offers) in offers.chunks(part).enumerate() {
+        let topology = if life % 2 == 0 { &ours } else { &with_loud };
+        let pipeline = start_from(&checkpoints, &log, &tables, topology.stages().to_vec(), settings());
+        let pipeline = pipeline.await.unwrap();
+        gate.ingest(offers.to_vec()).await.unwrap();
+        // Some lives end in order, some at once and in the middle of their work.
+        if life % 3 == 0 {
+            pipeline.drain().await.unwrap();
+            pipeline.shutdown().await.unwrap();
+        } else {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+    gate.finish().await.unwrap();
+    let pipeline = start_from(&checkpoints, &log, &tables, with_loud.stages().to_vec(), settings());
+    let pipeline = pipeline.await.unwrap();
+    pipeline.drain().await.unwrap();
+    for (table, rows) in undisturbed() {
+        assert!(&tables.rows()[table] == rows, "{table}");
+    }
+    assert!(pipeline.lags().unwrap().iter().any(|lag| lag.stage == "pick" && lag.next == lag.end));
+    pipeline.shutdown().await.unwrap();
+}
+
+/// A kind that does the same, and knows nothing of what the other counted.
+static RECOUNT: StageSpec = StageSpec { name: "recount", kind: "recount", ..SPEC };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_kind_in_the_same_place_begins_where_nothing_was_said_yet() {
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let checkpoints = CheckpointStore::memory().unwrap();
+    let gate = open_gate(&log, None).await;
+    let offers = &world().offers;
+    for (offers, count) in offers.chunks(offers.len().div_ceil(2)).zip([&OWN, &RECOUNT]) {
+        let stages = vec![all_stages()[0], count];
+        let pipeline = start_from(&checkpoints, &log, &tables, stages, settings()).await.unwrap();
+        gate.ingest(offers.to_vec()).await.unwrap();
+        pipeline.drain().await.unwrap();
+        pipeline.shutdown().await.unwrap();
+    }
+    gate.finish().await.unwrap();
+    for count in [&RECOUNT, &OWN] {
+        let stages = vec![all_stages()[0], count];
+        let pipeline = start_from(&checkpoints, &log, &tables, stages, settings()).await.unwrap();
+        pipeline.drain().await.unwrap();
+        pipeline.shutdown().await.unwrap();
+    }
+    let picks = undisturbed()["bulletin.picks"].len();
+    let mut counts = tables.rows_of(&TABLE);
+    assert_eq!(counts.len(), picks, "each pick is counted once, by one of them");
+    counts.dedup();
+    assert!(counts.len() < picks, "the second began to count anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_is_to_mean_something_else_is_refused() {
+    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
+    let checkpoints = CheckpointStore::memory().unwrap();
+    let gate = open_gate(&log, None).await;
+    let near = own("near", "associate", None, None);
+    let far_picks = own("far_pick", "pick", None, None);
+    let pick = all_stages()[0];
+    let pipeline = start_from(&checkpoints, &log, &tables, vec![pick, near], settings()).await.unwrap();
+    gate.ingest(world().offers.clone()).await.unwrap();
+    gate.finish().await.unwrap();
+    pipeline.drain().await.unwrap();
+    pipeline.shutdown().await.unwrap();
+    let far = own("near", "associate", Some("far_pick.phase_picks"), None);
+    let begun = start_from(&checkpoints, &log, &tables, vec![pick, far_picks, far], settings()).await;
+    let error = begun.map(drop).unwrap_err().to_string();
+    assert!(
+        error.contains("has read the topic \"waveforms.phase_picks\" in this home and is to read \"far_pick"),
+        "{error}"
+    );
+    let again = start_from(&checkpoints, &log, &tables, vec![pick, near], settings()).await.unwrap();
+    again.shutdown().await.unwrap();
 }

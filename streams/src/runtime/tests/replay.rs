@@ -85,6 +85,28 @@ impl Ground {
         }
     }
 
+    async fn open<S: Stage<Config = i64>>(
+        &self,
+        factor: i64,
+        count: u8,
+        checkpoint_records: u64,
+    ) -> StageRunner<S> {
+        let settings = StageSettings {
+            read_bytes: 3,
+            checkpoint_records,
+            checkpoint_interval: Duration::from_secs(3600),
+        };
+        let wiring = StageWiring {
+            stage: S::NAME,
+            kind: S::NAME,
+            input: input(count).await,
+            partition: 0,
+            output: Arc::clone(&self.output),
+            letters: Arc::clone(&self.letters),
+        };
+        StageRunner::<S>::open(&factor, wiring, settings, self.checkpoints.clone()).await.unwrap()
+    }
+
     /// A life over `count` records; `checkpoint_records` says how often it remembers.
     async fn live(&self, count: u8, checkpoint_records: u64, ending: Ending) {
         self.live_until(count, count, checkpoint_records, ending).await;
@@ -103,21 +125,7 @@ impl Ground {
         checkpoint_records: u64,
         ending: Ending,
     ) {
-        let settings = StageSettings {
-            read_bytes: 3,
-            checkpoint_records,
-            checkpoint_interval: Duration::from_secs(3600),
-        };
-        let wiring = StageWiring {
-            stage: Sum::NAME,
-            kind: Sum::NAME,
-            input: input(count).await,
-            partition: 0,
-            output: Arc::clone(&self.output),
-            letters: Arc::clone(&self.letters),
-        };
-        let runner =
-            StageRunner::<Sum>::open(&factor, wiring, settings, self.checkpoints.clone()).await.unwrap();
+        let runner = self.open::<Sum>(factor, count, checkpoint_records).await;
         let mut progress = runner.progress();
         let stop = CancellationToken::new();
         let task = tokio::spawn(runner.run(stop.clone()));
@@ -231,21 +239,7 @@ async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
     for checkpoint_records in [1, 7, u64::MAX] {
         let ground = Ground::new();
         for count in [30, 60] {
-            let settings = StageSettings {
-                read_bytes: 3,
-                checkpoint_records,
-                checkpoint_interval: Duration::from_secs(3600),
-            };
-            let wiring = StageWiring {
-                stage: Brittle::NAME,
-                kind: Brittle::NAME,
-                input: input(count).await,
-                partition: 0,
-                output: Arc::clone(&ground.output),
-                letters: Arc::clone(&ground.letters),
-            };
-            let runner =
-                StageRunner::<Brittle>::open(&1, wiring, settings, ground.checkpoints.clone()).await.unwrap();
+            let runner = ground.open::<Brittle>(1, count, checkpoint_records).await;
             let mut progress = runner.progress();
             let stop = CancellationToken::new();
             let task = tokio::spawn(runner.run(stop.clone()));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use seislake_model::{Phase, Pick, SourceId, Timestamp};
-use seislake_mseed::{Samples, Scanned, Scanner};
+use seislake_mseed::{Samples, ScanItem, Scanner};
 
 use crate::pick::{PickSettings, Piece, StationPicker};
 
@@ -20,7 +20,7 @@ fn records(path: &Path) -> Vec<Record> {
     let bytes = std::fs::read(path).unwrap();
     Scanner::new(&bytes)
         .filter_map(|scanned| match scanned {
-            Scanned::Record { record, .. } => Some(record),
+            ScanItem::Record { record, .. } => Some(record),
             _ => None,
         })
         .map(|record| Record {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use seislake_model::{Continuity, SourceId, Timestamp};
-use seislake_mseed::{Scanned, Scanner};
+use seislake_mseed::{ScanItem, Scanner};
 use serde_json::Value;
 
 use super::super::{ChannelContinuity, Piece, Window};
@@ -31,7 +31,7 @@ fn pieces(files: &[PathBuf]) -> BTreeMap<String, Vec<Piece>> {
     for file in files {
         let bytes = std::fs::read(file).unwrap();
         for item in Scanner::new(&bytes) {
-            let Scanned::Record { record, .. } = item else { continue };
+            let ScanItem::Record { record, .. } = item else { continue };
             let id: SourceId = record.source_id().parse().unwrap();
             let name = format!("{}.{}.{}.{}", id.network(), id.station(), id.location(), id.channel());
             let (rate_hz, count) = (record.rate_hz(), u64::from(record.sample_count));

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustfft::num_complex::Complex;
 
 use seislake_model::{InputUnit, Timestamp};
-use seislake_mseed::{Samples, Scanned, Scanner};
+use seislake_mseed::{Samples, ScanItem, Scanner};
 
 use crate::signal::{
     FrequencyResponse, StagedResponse, classic_sta_lta, demean, recursive_sta_lta, trigger_onsets,
@@ -95,7 +95,7 @@ fn samples_of(file: &Path, id: &str) -> Vec<f64> {
     let bytes = std::fs::read(file).unwrap();
     let mut all = Vec::new();
     for scanned in Scanner::new(&bytes) {
-        let Scanned::Record { record, .. } = scanned else { continue };
+        let ScanItem::Record { record, .. } = scanned else { continue };
         let source: seislake_model::SourceId = record.source_id().parse().unwrap();
         let parts = [source.network(), source.station(), source.location(), &source.channel()];
         if parts.join(".") != id {
