@@ -42,7 +42,7 @@ pub use maintain::{CompactReport, CompactSettings, ExpireReport, ExpireSettings,
 pub use originals::OriginalReader;
 pub use provider::LakeCatalogProvider;
 pub use repair::{LakeFinding, kept_name};
-pub use settings::{LakeSettings, RetentionSettings, WriteSettings};
+pub use settings::{LakeAccess, LakeSettings, RetentionSettings, WriteSettings};
 pub use snapshots::FoundSnapshot;
 pub use sql_catalog::SqlCatalog;
 pub use storage::leads_nowhere;

@@ -14,7 +14,7 @@ use seislake_tables::TableDef;
 use crate::error::{Doing, Error, Result};
 use crate::lake::{HiddenStates, Lake};
 use crate::originals::ORIGINALS_FOLDER;
-use crate::settings::LakeSettings;
+use crate::settings::{LakeAccess, LakeSettings};
 use crate::sql_catalog::SqlCatalog;
 use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
@@ -30,19 +30,20 @@ const RIVAL_CHECKS: u32 = 50;
 const RIVAL_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Lake {
-    /// Opens the lake and creates what is missing: database, namespaces, tables (nothing if `read_only`).
-    pub async fn open(settings: LakeSettings) -> Result<Self> {
-        if let (false, Some(parent)) = (settings.read_only, settings.catalog.parent()) {
+    /// Opens the lake and creates what is missing: database, namespaces, tables (nothing to read it).
+    pub async fn open(mut settings: LakeSettings) -> Result<Self> {
+        if let (LakeAccess::Write, Some(parent)) = (settings.access, settings.catalog.parent()) {
             tokio::fs::create_dir_all(parent)
                 .await
                 .doing(|| format!("create directory \"{}\"", parent.display()))?;
         }
-        let read_only = settings.read_only;
-        let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, !settings.read_only)?;
+        let access = settings.access;
+        let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, access)?;
         warehouse.require_credentials().await?;
-        let catalog = SqlCatalog::open(&settings.catalog, warehouse, settings.read_only).await?;
+        let catalog = SqlCatalog::open(&settings.catalog, warehouse, access).await?;
+        settings.add_own(&catalog.tables().await?);
         let lake = Self::of(Arc::new(catalog), settings);
-        if !read_only {
+        if access == LakeAccess::Write {
             // A lake that was just made, in a place without files, hides nothing.
             let hidden = if lake.create_missing().await? {
                 HiddenStates::new()

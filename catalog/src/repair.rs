@@ -16,7 +16,7 @@ use arrow::array::RecordBatch;
 use futures::TryStreamExt;
 use iceberg::spec::{DataFile, Operation, TableMetadata};
 use iceberg::table::Table;
-use iceberg::{TableIdent, TableUpdate};
+use iceberg::{NamespaceIdent, TableIdent, TableUpdate};
 use object_store::ObjectStoreExt;
 use parquet::arrow::async_reader::{ParquetObjectReader, ParquetRecordBatchStreamBuilder};
 use seislake_model::{ErrorKind, Offsets, free_name};
@@ -27,8 +27,9 @@ use crate::error::{Damage, Doing, Error, Result};
 use crate::hidden::{files_of, hides, metadata_files, newer, newest_with_rows, open_at};
 use crate::lake::Lake;
 use crate::maintain::conform;
+use crate::originals::ORIGINALS_FOLDER;
 use crate::own::OwnColumns;
-use crate::settings::LakeSettings;
+use crate::settings::{LakeAccess, LakeSettings};
 use crate::sink::{Change, Replacement, commit, offsets, write_files};
 use crate::sql_catalog::{Pointers, damage_of, made_here, other_than};
 use crate::storage::Warehouse;
@@ -92,7 +93,7 @@ impl Lake {
 }
 
 struct Doctor<'a> {
-    settings: &'a LakeSettings,
+    settings: LakeSettings,
     mode: Mode,
     warehouse: Warehouse,
     tell: &'a mut (dyn FnMut(LakeFinding) + Send + Sync),
@@ -110,13 +111,34 @@ struct SoundTable {
     moved: bool,
 }
 
+/// Tables that the folders of a warehouse are named after.
+async fn table_folders(warehouse: &Warehouse) -> Result<Vec<TableIdent>> {
+    let store = warehouse.store();
+    let what = || "list the folders of the warehouse";
+    let mut tables = Vec::new();
+    for namespace in store.list_with_delimiter(None).await.doing(what)?.common_prefixes {
+        let Some(name) = namespace.filename().filter(|name| *name != ORIGINALS_FOLDER) else { continue };
+        for table in store.list_with_delimiter(Some(&namespace)).await.doing(what)?.common_prefixes {
+            tables.extend(
+                table
+                    .filename()
+                    .map(|table| TableIdent::new(NamespaceIdent::new(name.to_owned()), table.to_owned())),
+            );
+        }
+    }
+    Ok(tables)
+}
+
 impl<'a> Doctor<'a> {
     async fn visit(
         settings: &'a LakeSettings,
         mode: Mode,
         tell: &'a mut (dyn FnMut(LakeFinding) + Send + Sync),
     ) -> Result<Offsets> {
-        let create = mode == Mode::Repair;
+        let access = match mode {
+            Mode::Check => LakeAccess::Read,
+            Mode::Repair => LakeAccess::Write,
+        };
         if settings.is_local() && !FilePath::new(&settings.warehouse).is_dir() {
             tell(LakeFinding {
                 object: settings.warehouse.clone(),
@@ -128,9 +150,11 @@ impl<'a> Doctor<'a> {
                 return Ok(Offsets::default());
             }
         }
-        let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, create)?;
+        let warehouse = Warehouse::open(&settings.warehouse, &settings.object_store, access)?;
         warehouse.require_credentials().await?;
         let warehouse = warehouse.unremembered();
+        let mut settings = settings.clone();
+        settings.add_own(&table_folders(&warehouse).await?);
         Doctor { settings, mode, warehouse, tell, kept: false }.examine().await
     }
 
@@ -141,6 +165,8 @@ impl<'a> Doctor<'a> {
 
     async fn examine(&mut self) -> Result<Offsets> {
         let known = self.pointers().await?;
+        let named: Vec<TableIdent> = known.iter().flatten().map(|(ident, _)| ident.clone()).collect();
+        self.settings.add_own(&named);
         self.require_own(known.as_ref()).await?;
         self.require_own_folders().await?;
         let mut covered = Offsets::default();
@@ -227,7 +253,7 @@ impl<'a> Doctor<'a> {
         let catalog = self.settings.catalog.clone();
         let damage = match damage_of(&catalog).await? {
             Some(damage) => damage,
-            None => match Pointers::open(&catalog, true).await?.rows().await {
+            None => match Pointers::open(&catalog, LakeAccess::Read).await?.rows().await {
                 Ok(known) if !known.is_empty() || !self.holds_rows().await? => return Ok(Some(known)),
                 Ok(_) => "it names no table, while the warehouse holds some".to_owned(),
                 Err(error) => said(&error.damage()?),
@@ -317,7 +343,7 @@ impl<'a> Doctor<'a> {
                 );
                 if self.mode == Mode::Repair && named {
                     self.back_up()?;
-                    Pointers::open(&self.settings.catalog, false).await?.delete(ident).await?;
+                    Pointers::open(&self.settings.catalog, LakeAccess::Write).await?.delete(ident).await?;
                 }
             }
         }
@@ -335,7 +361,7 @@ impl<'a> Doctor<'a> {
             return Ok(SoundTable { table, moved: false });
         };
         // A commit may be under way: then the pointer is there by now.
-        let now = Pointers::open(&self.settings.catalog, true).await?.location(ident).await?;
+        let now = Pointers::open(&self.settings.catalog, LakeAccess::Read).await?.location(ident).await?;
         if now.as_ref() != Some(&pointer) {
             return Ok(SoundTable { table, moved: false });
         }
@@ -373,7 +399,7 @@ impl<'a> Doctor<'a> {
             true => self.put_aside()?,
             false => self.back_up()?,
         }
-        let pointers = Pointers::open(&self.settings.catalog, false).await?;
+        let pointers = Pointers::open(&self.settings.catalog, LakeAccess::Write).await?;
         for found in sound.iter().filter(|found| found.moved) {
             let ident = found.table.identifier();
             let Some(location) = found.table.metadata_location() else { continue };

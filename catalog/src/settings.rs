@@ -4,7 +4,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use seislake_tables::{TABLES, TableDef};
+use iceberg::TableIdent;
+use seislake_tables::{TABLES, TableDef, below};
+
+/// What an open lake is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LakeAccess {
+    /// To be read: nothing is made or changed.
+    Read,
+    /// To be written: what is missing is made.
+    #[default]
+    Write,
+}
 
 /// Where a lake is and how it behaves.
 #[derive(Clone, Debug)]
@@ -13,8 +24,8 @@ pub struct LakeSettings {
     pub warehouse: String,
     /// SQLite file with the pointers to the current metadata of each table.
     pub catalog: PathBuf,
-    /// Open an existing lake without creating or changing anything.
-    pub read_only: bool,
+    /// What it is opened for.
+    pub access: LakeAccess,
     /// Options of the object store, by the keys of the `object_store` crate: `aws_endpoint`, `aws_region`,
     /// `aws_access_key_id`, `aws_secret_access_key`, `aws_allow_http`, …; they come before the environment (`AWS_*`).
     pub object_store: BTreeMap<String, String>,
@@ -32,7 +43,7 @@ impl LakeSettings {
         Self {
             warehouse: warehouse.into(),
             catalog: catalog.into(),
-            read_only: false,
+            access: LakeAccess::Write,
             object_store: BTreeMap::new(),
             write: WriteSettings::default(),
             retention: RetentionSettings::default(),
@@ -43,6 +54,16 @@ impl LakeSettings {
     /// The definition of `namespace.table`.
     pub(crate) fn table(&self, full_name: &str) -> Option<&'static TableDef> {
         self.tables.iter().copied().find(|table| table.full_name() == full_name)
+    }
+
+    /// Adds tables that stages of a configuration have made, which this one may not name: ours, below other namespaces.
+    pub(crate) fn add_own(&mut self, idents: &[TableIdent]) {
+        for ident in idents {
+            let of = TABLES.iter().find(|table| table.name == ident.name());
+            if let (Some(of), None) = (of, self.table(&ident.to_string())) {
+                self.tables.push(below(&ident.namespace().to_url_string(), of));
+            }
+        }
     }
 
     /// The warehouse is a directory, given as such.

@@ -10,7 +10,7 @@ use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
-use seislake_catalog::{AsOf, Lake, LakeSettings, SnapshotSet};
+use seislake_catalog::{AsOf, Lake, LakeAccess, LakeSettings, SnapshotSet};
 use seislake_model::{CatalogueEvent, ErrorKind, EventStatus, Timestamp};
 use seislake_query::SessionSettings;
 use seislake_streams::replace::replace;
@@ -71,7 +71,7 @@ impl Lakehouse {
         match access {
             Access::Owner => {}
             Access::Beside => lake_settings.retention.spare = upkeep::spare(home),
-            Access::Reader => lake_settings.read_only = true,
+            Access::Reader => lake_settings.access = LakeAccess::Read,
         }
         let lake = Lake::open(lake_settings).await.map_err(|error| {
             let damaged = error.kind == ErrorKind::Corrupt;

@@ -1,5 +1,6 @@
 //! Whether the parts of a running home can do their work.
 
+use seislake_streams::gate::Gate;
 use seislake_streams::runtime::Pipeline;
 
 use crate::Lakehouse;
@@ -11,9 +12,14 @@ const SEE_CHECK: &str = "`seislake home check` and the log of the server name th
 const LAG_RECORDS_MAX: u64 = 1_000_000;
 
 /// Each part, with `Ok` or why it is not ready.
-pub async fn check(lakehouse: &Lakehouse, pipeline: &Pipeline) -> [(&'static str, Result<(), String>); 3] {
+pub async fn check(
+    lakehouse: &Lakehouse,
+    gate: &Gate,
+    pipeline: &Pipeline,
+) -> [(&'static str, Result<(), String>); 4] {
     [
         ("catalog", catalog(lakehouse).await),
+        ("ingest", gate.failing().map_or(Ok(()), |reason| Err(format!("records cannot be taken: {reason}")))),
         ("pipeline", stages(pipeline)),
         ("warehouse", warehouse(lakehouse).await),
     ]

@@ -173,9 +173,25 @@ impl Topology {
 
     /// Tables that are not ours.
     pub fn own_tables(&self) -> Vec<&'static TableDef> {
-        let ours = tables_of(&all_stages());
-        tables_of(&self.all).into_iter().filter(|table| !ours.contains(table)).collect()
+        not_ours(tables_of(&self.all))
     }
+
+    /// Those of stages that run.
+    pub fn running_own_tables(&self) -> Vec<&'static TableDef> {
+        not_ours(tables_of(&self.stages))
+    }
+
+    /// Names of stages of the configuration that stand in no list of those that run.
+    pub fn idle(&self) -> impl Iterator<Item = &'static str> {
+        let runs = |stage: &StageSpec| self.stages.iter().any(|other| other.name == stage.name);
+        let ours = |stage: &StageSpec| STAGES.iter().any(|other| other.name == stage.name);
+        self.all.iter().filter(move |stage| !runs(stage) && !ours(stage)).map(|stage| stage.name)
+    }
+}
+
+fn not_ours(tables: Vec<&'static TableDef>) -> Vec<&'static TableDef> {
+    let ours = tables_of(&all_stages());
+    tables.into_iter().filter(|table| !ours.contains(table)).collect()
 }
 
 /// Each stage behind all that speak on its input; else as they stand.
@@ -202,9 +218,21 @@ fn in_order(stages: Vec<&'static StageSpec>) -> Result<Vec<&'static StageSpec>, 
 /// Whether each stage reads what is there before it and of its kind, no two have one name, and rows are made of topics of
 /// one stage.
 pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
+    for (index, stage) in stages.iter().enumerate() {
+        if let Some(other) = stages[..index].iter().find(|other| other.log_name == stage.log_name) {
+            let message = match other.name == stage.name {
+                true => format!("two stages have the name \"{}\"", stage.name),
+                false => format!(
+                    "stages \"{}\" and \"{}\" cannot both be \"{}\": take one of them out of streams.stages",
+                    other.name, stage.name, stage.log_name
+                ),
+            };
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+    }
     // Topics, and the topic of ours that carries the same.
     let mut filled = vec![(WAVEFORMS_RAW, WAVEFORMS_RAW)];
-    for (index, stage) in stages.iter().enumerate() {
+    for stage in stages {
         let of_kind = STAGES.iter().find(|of_kind| of_kind.name == stage.kind).unwrap_or(stage);
         let Some((_, carries)) = filled.iter().find(|(topic, _)| *topic == stage.input) else {
             let message = format!(
@@ -218,16 +246,6 @@ pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
                 "stage \"{}\" of kind \"{}\" reads what \"{}\" carries, and \"{}\" carries something else",
                 stage.name, stage.kind, of_kind.input, stage.input
             );
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        if let Some(other) = stages[..index].iter().find(|other| other.log_name == stage.log_name) {
-            let message = match other.name == stage.name {
-                true => format!("two stages have the name \"{}\"", stage.name),
-                false => format!(
-                    "stages \"{}\" and \"{}\" cannot both be \"{}\": leave one of them out",
-                    other.name, stage.name, stage.log_name
-                ),
-            };
             return Err(Error::new(ErrorKind::Invalid, message));
         }
         let speak_there = |other: &&&StageSpec| other.output == stage.output && other.name != stage.name;

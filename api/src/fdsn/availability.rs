@@ -173,10 +173,10 @@ async fn find(
     let restrictions = Restrictions::of(&shared.state.stations.current(), found.keys());
     let windows = |id: &SourceId| windows_of(&selections, id);
     let open = runs(&found, Choice::All, |id| restrictions.open(id, windows(id)));
-    let mut spans: Vec<Span> = open.into_iter().map(|run| span(run, updated, false)).collect();
+    let mut spans: Vec<Span> = open.into_iter().map(|run| span(run, updated)).collect();
     if with_restricted {
         let closed = runs(&found, Choice::All, |id| restrictions.closed(id, &windows(id)));
-        spans.extend(closed.into_iter().map(|run| span(run, updated, true)));
+        spans.extend(closed.into_iter().map(|run| Span { restricted: true, ..span(run, updated) }));
     }
     let mut rows = wanted.rows(spans);
     if method == Method::Extent {
@@ -200,7 +200,7 @@ async fn find(
     Ok(([(header::CONTENT_TYPE, media_type)], body).into_response())
 }
 
-fn span(run: Run, updated: Timestamp, restricted: bool) -> Span {
+fn span(run: Run, updated: Timestamp) -> Span {
     Span {
         start: Timestamp::from_nanos(run.start_ns()),
         end: Timestamp::from_nanos(run.end_ns()),
@@ -208,7 +208,7 @@ fn span(run: Run, updated: Timestamp, restricted: bool) -> Span {
         quality: run.quality().letter(),
         updated,
         span_count: 1,
-        restricted,
+        restricted: false,
         source_id: run.source_id,
     }
 }

@@ -54,17 +54,47 @@ async fn view(
     cursor: Option<&Cursor>,
     as_of: AsOf,
 ) -> Result<Arc<View>, ApiError> {
-    let missing = || ApiError::new(ErrorCode::Internal, "the request has no state");
-    let state = context.data::<AppState>().map_err(|_| missing())?;
-    let request = context.data::<Arc<RequestViews>>().map_err(|_| missing())?;
+    let state = context.data::<AppState>().map_err(|_| no_state())?;
+    let request = context.data::<Arc<RequestViews>>().map_err(|_| no_state())?;
     match cursor {
         Some(cursor) => View::resume(request, state, table, cursor).await,
         None => View::open(request, state, table, as_of).await,
     }
 }
 
+fn no_state() -> ApiError {
+    ApiError::new(ErrorCode::Internal, "the request has no state")
+}
+
 fn continued(cursor: Option<&Cursor>) -> PageStart {
     if cursor.is_some() { PageStart::Yes } else { PageStart::No }
+}
+
+/// A page of a list that is read from the lake.
+struct LakePage {
+    view: Arc<View>,
+    start: PageStart,
+    /// Rows to ask for: one more than are shown.
+    page: Page,
+    limit: usize,
+}
+
+impl LakePage {
+    async fn open(
+        context: &Context<'_>,
+        (table, list): (&str, &str),
+        first: Option<i32>,
+        after: Option<&str>,
+        as_of: Option<AsOfInput>,
+    ) -> Result<Self, ApiError> {
+        let limits = context.data::<HttpLimits>().map_err(|_| no_state())?;
+        let limit = page_rows(first, limits)?;
+        let (cursor, as_of) = start(after, as_of, list)?;
+        let view = view(context, table, cursor.as_ref(), as_of).await?;
+        let start = continued(cursor.as_ref());
+        let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
+        Ok(Self { view, start, page, limit })
+    }
 }
 
 /// The lake: events, picks, stations, waveforms.
@@ -85,13 +115,11 @@ impl Query {
         #[graphql(desc = "Cursor of the row before the page.")] after: Option<String>,
         as_of: Option<AsOfInput>,
     ) -> Result<EventConnection> {
-        let limit = page_rows(first, context.data::<HttpLimits>()?)?;
         let filter = filter.as_ref().map(EventFilterInput::filter).transpose()?.unwrap_or_default();
         let (list, order) = (order_by.list(), order_by.order());
-        let (cursor, as_of) = start(after.as_deref(), as_of, list)?;
-        let view = view(context, "bulletin.events", cursor.as_ref(), as_of).await?;
-        let continued = continued(cursor.as_ref());
-        let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
+        let opened =
+            LakePage::open(context, ("bulletin.events", list), first, after.as_deref(), as_of).await?;
+        let LakePage { view, start, page, limit } = opened;
         let mut rows: Vec<EventNode> = events(&view.context, &filter, order, &page)
             .await?
             .into_iter()
@@ -99,7 +127,7 @@ impl Query {
             .collect();
         let cursor =
             |node: &EventNode| Cursor::new(list, view.snapshot, order.key_of(&node.row.event)).encode();
-        let page_info = page_info(&mut rows, limit, continued, cursor);
+        let page_info = page_info(&mut rows, limit, start, cursor);
         view.keep(&page_info);
         let edges = rows.iter().map(|node| EventEdge { cursor: cursor(node), node: node.clone() }).collect();
         Ok(EventConnection {
@@ -143,7 +171,6 @@ impl Query {
         as_of: Option<AsOfInput>,
     ) -> Result<PickConnection> {
         const LIST: &str = "picks";
-        let limit = page_rows(first, context.data::<HttpLimits>()?)?;
         let filter = PickFilter {
             pick_time: time_range.as_ref().map(TimeRange::interval).transpose()?.unwrap_or_default(),
             source_id: source_id.as_deref().map(source).transpose()?,
@@ -151,10 +178,9 @@ impl Query {
             station,
             phase: phase.map(Into::into),
         };
-        let (cursor, as_of) = start(after.as_deref(), as_of, LIST)?;
-        let view = view(context, "bulletin.picks", cursor.as_ref(), as_of).await?;
-        let continued = continued(cursor.as_ref());
-        let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
+        let opened =
+            LakePage::open(context, ("bulletin.picks", LIST), first, after.as_deref(), as_of).await?;
+        let LakePage { view, start, page, limit } = opened;
         let mut rows: Vec<PickNode> = picks(&view.context, &filter, &page)
             .await?
             .into_iter()
@@ -168,7 +194,7 @@ impl Query {
             };
             Cursor::new(LIST, view.snapshot, key).encode()
         };
-        let page_info = page_info(&mut rows, limit, continued, cursor);
+        let page_info = page_info(&mut rows, limit, start, cursor);
         view.keep(&page_info);
         let edges = rows.iter().map(|node| PickEdge { cursor: cursor(node), node: node.clone() }).collect();
         Ok(PickConnection {
@@ -234,18 +260,16 @@ impl Query {
     ) -> Result<SegmentConnection> {
         const LIST: &str = "segments";
         let limits = context.data::<HttpLimits>()?;
-        let limit = page_rows(first, limits)?;
         let filter = SegmentFilter { source_id: source(&source_id)?, window: time_range.interval()? };
-        let (cursor, as_of) = start(after.as_deref(), as_of, LIST)?;
-        let view = view(context, "waveform.segments", cursor.as_ref(), as_of).await?;
-        let continued = continued(cursor.as_ref());
-        let page = Page { after: cursor.map(Cursor::key), offset: 0, limit: limit + 1 };
+        let opened =
+            LakePage::open(context, ("waveform.segments", LIST), first, after.as_deref(), as_of).await?;
+        let LakePage { view, start, page, limit } = opened;
         let mut rows = segments(&view.context, &filter, WithSamples::No, &page).await?;
         let cursor = |row: &crate::read::SegmentRow| {
             let key = SortKey { value: 0.0, micros: row.start_time.micros(), id: row.position.clone() };
             Cursor::new(LIST, view.snapshot, key).encode()
         };
-        let page_info = page_info(&mut rows, limit, continued, cursor);
+        let page_info = page_info(&mut rows, limit, start, cursor);
         view.keep(&page_info);
         if wants_samples(context) && !rows.is_empty() {
             let sample_count: u64 = rows.iter().map(|row| u64::from(row.sample_count)).sum();

@@ -87,10 +87,19 @@ impl Lake {
         let catalog = self.catalog();
         let store = catalog.warehouse().store();
         let mut listed = store.list(Some(&Path::from(ORIGINALS_FOLDER)));
+        // A table may lie there: its files are its own.
+        let tables: Vec<Path> = catalog
+            .tables()
+            .await?
+            .iter()
+            .filter(|ident| ident.namespace().to_url_string() == ORIGINALS_FOLDER)
+            .map(|ident| Path::from_iter([ORIGINALS_FOLDER, ident.name()]))
+            .collect();
+        let is_of_table = |path: &Path| tables.iter().any(|table| path.prefix_matches(table));
         let mut old = BTreeMap::new();
         while let Some(object) = listed.try_next().await.doing(|| "list the original records")? {
             let stored = SystemTime::from(object.last_modified);
-            if stored > spared && stored < youngest {
+            if stored > spared && stored < youngest && !is_of_table(&object.location) {
                 old.insert(object.location, object.size);
             }
         }

@@ -26,6 +26,7 @@ use seislake_model::ErrorKind;
 use seislake_tables::TABLES;
 
 use crate::error::{Doing, Error, Outward, Result, to_iceberg};
+use crate::settings::LakeAccess;
 use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
 pub(crate) use pointers::{Pointers, damage_of};
@@ -39,7 +40,7 @@ pub struct SqlCatalog {
     pointers: Pointers,
     warehouse: Warehouse,
     io: FileIO,
-    read_only: bool,
+    access: LakeAccess,
     /// Parsed metadata by table, with its location: metadata files never change.
     cache: Mutex<HashMap<TableIdent, Table>>,
 }
@@ -50,11 +51,11 @@ impl SqlCatalog {
         self.pointers.close().await;
     }
 
-    pub(crate) async fn open(database: &Path, warehouse: Warehouse, read_only: bool) -> Result<Self> {
-        let pointers = Pointers::open(database, read_only).await?;
+    pub(crate) async fn open(database: &Path, warehouse: Warehouse, access: LakeAccess) -> Result<Self> {
+        let pointers = Pointers::open(database, access).await?;
         belongs_to(&pointers, &warehouse).await?;
         let io = warehouse.file_io();
-        Ok(Self { pointers, warehouse, io, read_only, cache: Mutex::new(HashMap::new()) })
+        Ok(Self { pointers, warehouse, io, access, cache: Mutex::new(HashMap::new()) })
     }
 
     pub(crate) fn io(&self) -> &FileIO {
@@ -66,7 +67,7 @@ impl SqlCatalog {
     }
 
     fn writable(&self) -> Result<()> {
-        if self.read_only {
+        if self.access == LakeAccess::Read {
             return Err(Error::new(ErrorKind::Invalid, "the lake is open for reading only"));
         }
         Ok(())

@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 
 use super::level;
 use crate::error::{Damage, Doing, Error, Result};
+use crate::settings::LakeAccess;
 
 /// Name of our catalog in a database that may hold several.
 const CATALOG_NAME: &str = "seislake";
@@ -46,9 +47,9 @@ const SCHEMA: [&str; 2] = [
 /// Every namespace has this property, so that it exists without tables.
 const EXISTS: &str = "exists";
 
-async fn connect(options: SqliteConnectOptions, read_only: bool) -> sqlx::Result<SqlitePool> {
+async fn connect(options: SqliteConnectOptions, access: LakeAccess) -> sqlx::Result<SqlitePool> {
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
-    if !read_only {
+    if access == LakeAccess::Write {
         for statement in SCHEMA {
             sqlx::query(statement).execute(&pool).await?;
         }
@@ -122,7 +123,7 @@ pub(crate) async fn damage_of(database: &Path) -> Result<Option<String>> {
     }
     let what = || format!("check catalog \"{}\"", database.display());
     let checked = async {
-        let pointers = Pointers::open(database, true).await?;
+        let pointers = Pointers::open(database, LakeAccess::Read).await?;
         let checked = sqlx::query("PRAGMA integrity_check(1)").fetch_one(&pointers.pool).await;
         pointers.close().await;
         checked.and_then(|row| row.try_get::<String, _>(0)).doing(what)
@@ -156,33 +157,35 @@ fn points_nowhere(ident: &TableIdent) -> Error {
 }
 
 impl Pointers {
-    pub(crate) async fn open(database: &Path, read_only: bool) -> Result<Self> {
-        if read_only && !database.exists() {
+    pub(crate) async fn open(database: &Path, access: LakeAccess) -> Result<Self> {
+        if access == LakeAccess::Read && !database.exists() {
             let message = format!("there is no lake: catalog \"{}\" does not exist", database.display());
             return Err(Error::new(ErrorKind::NotFound, message));
         }
         let options = SqliteConnectOptions::new()
             .filename(database)
             .busy_timeout(BUSY_TIMEOUT)
-            .read_only(read_only)
-            .create_if_missing(!read_only);
-        let options = match read_only {
-            true => options,
-            false => options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full),
+            .read_only(access == LakeAccess::Read)
+            .create_if_missing(access == LakeAccess::Write);
+        let options = match access {
+            LakeAccess::Read => options,
+            LakeAccess::Write => {
+                options.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full)
+            }
         };
         let what = || format!("open catalog \"{}\"", database.display());
         let begin = Instant::now();
         loop {
-            match connect(options.clone(), read_only).await {
+            match connect(options.clone(), access).await {
                 // Of several processes that make the same database, SQLite turns all but one away without waiting.
                 Err(error) if is_busy(&error) && begin.elapsed() < BUSY_TIMEOUT => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                Err(error) if read_only && code(&error) == Some(CANTOPEN) => {
+                Err(error) if access == LakeAccess::Read && code(&error) == Some(CANTOPEN) => {
                     let copy = Copy::of(database)
                         .doing(|| format!("read catalog \"{}\" through a copy", database.display()))?;
                     let options = SqliteConnectOptions::new().filename(copy.database());
-                    let pool = connect(options, true).await.doing(what)?;
+                    let pool = connect(options, LakeAccess::Read).await.doing(what)?;
                     return Ok(Self { pool, runtime: Handle::current(), _copy: Some(copy) });
                 }
                 connected => {

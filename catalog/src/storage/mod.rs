@@ -41,6 +41,7 @@ use self::checksums::{BlockSums, seal_avro, seal_json, seal_parquet};
 use self::local::Directories;
 use crate::damaged::FileDamage;
 use crate::error::{Doing, Error, Result};
+use crate::settings::LakeAccess;
 
 pub(crate) use checksums::{FOOTER_KEY, FOOTER_VALUE};
 
@@ -70,7 +71,11 @@ impl fmt::Debug for Warehouse {
 
 impl Warehouse {
     /// Opens the warehouse at a directory, a `file://` URL or an `s3://bucket/prefix` URL.
-    pub(crate) fn open(location: &str, options: &BTreeMap<String, String>, create: bool) -> Result<Self> {
+    pub(crate) fn open(
+        location: &str,
+        options: &BTreeMap<String, String>,
+        access: LakeAccess,
+    ) -> Result<Self> {
         let store_url =
             ObjectStoreUrl::parse(format!("seislake-warehouse://{}", uuid::Uuid::new_v4().simple()))
                 .doing(|| "name the warehouse")?;
@@ -100,7 +105,7 @@ impl Warehouse {
                 format!("warehouse \"{location}\" is neither a directory nor a file:// or s3:// URL");
             return Err(Error::new(ErrorKind::Invalid, message));
         }
-        let directory = directory(path, create)?;
+        let directory = directory(path, access)?;
         let store = LocalFileSystem::new_with_prefix(&directory)
             .doing(|| format!("open warehouse \"{location}\""))?;
         Ok(Self {
@@ -202,8 +207,8 @@ impl Warehouse {
     }
 }
 
-fn directory(path: &str, create: bool) -> Result<PathBuf> {
-    if create {
+fn directory(path: &str, access: LakeAccess) -> Result<PathBuf> {
+    if access == LakeAccess::Write {
         std::fs::create_dir_all(path).doing(|| format!("create warehouse \"{path}\""))?;
     }
     FilePath::new(path).canonicalize().doing(|| format!("open warehouse \"{path}\""))

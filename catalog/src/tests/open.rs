@@ -11,8 +11,8 @@ use seislake_model::{
 use super::{lake, settings, table_rows};
 use seislake_tables::{ColumnType, TABLES};
 
-use crate::Lake;
 use crate::tables::IcebergTable;
+use crate::{Lake, LakeAccess};
 
 #[tokio::test]
 async fn opening_creates_every_table_once_with_its_permanent_field_ids() {
@@ -61,7 +61,7 @@ async fn several_may_begin_the_same_lake_at_once() {
 async fn a_lake_that_is_not_there_is_not_created_for_reading() {
     let home = tempfile::tempdir().unwrap();
     let mut read_only = settings(home.path());
-    read_only.read_only = true;
+    read_only.access = LakeAccess::Read;
     assert!(Lake::open(read_only.clone()).await.is_err());
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
     drop(lake(home.path()).await);
@@ -245,7 +245,7 @@ async fn a_lake_of_before_gets_the_columns_that_came_later() {
     ];
     before.catalog().commit(&table.ident(), Vec::new(), updates).await.unwrap();
     let mut read_only = settings(home.path());
-    read_only.read_only = true;
+    read_only.access = LakeAccess::Read;
     let reader = Lake::open(read_only).await.unwrap();
     assert_eq!(reader.inventory().await.unwrap(), Inventory::default(), "a reader adds nothing");
     let after = lake(home.path()).await;
@@ -265,7 +265,8 @@ fn clients_of_an_s3_warehouse_learn_its_place_and_no_secret() {
         ("aws_secret_access_key", "secret"),
     ];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-    let warehouse = crate::storage::Warehouse::open("s3://bucket/prefix/", &options, false).unwrap();
+    let warehouse =
+        crate::storage::Warehouse::open("s3://bucket/prefix/", &options, LakeAccess::Read).unwrap();
     assert_eq!(warehouse.base(), "s3://bucket/prefix");
     let told: Vec<_> =
         warehouse.client_properties().iter().map(|(key, value)| format!("{key}={value}")).collect();

@@ -30,7 +30,9 @@ pub(crate) struct Seislake;
 mod binding {
     pub(super) const PERIOD: u8 = 100;
     pub(super) const CAST: u8 = 50;
-    pub(super) const TIME_ZONE: u8 = 41;
+    pub(super) const TIME_ZONE: u8 = 42;
+    /// Below the sign before a value, of which the parser goes on with products.
+    pub(super) const POWER: u8 = 41;
     pub(super) const PRODUCT: u8 = 40;
     pub(super) const SUM: u8 = 30;
     pub(super) const OTHER: u8 = 25;
@@ -95,6 +97,8 @@ impl Dialect for Seislake {
 
     fn get_next_precedence(&self, parser: &Parser<'_>) -> Option<Result<u8, ParserError>> {
         match &parser.peek_token_ref().token {
+            // The parser takes shifts for the same, which bind less.
+            Token::Caret => Some(Ok(binding::POWER)),
             Token::StringConcat
             | Token::CaretAt
             | Token::Tilde

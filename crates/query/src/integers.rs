@@ -10,9 +10,11 @@ pub(crate) mod sum;
 use std::any::Any;
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Datum, Scalar};
+use arrow::array::{Array, AsArray, Datum, Scalar};
 use arrow::compute::kernels::numeric;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{
+    DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Decimal128Type, Decimal256Type,
+};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::config::ConfigOptions;
@@ -71,6 +73,12 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             }
             None => None,
         },
+        Expr::BinaryExpr(BinaryExpr { op: Operator::Plus | Operator::Minus, .. })
+            if part.get_type(schema).is_ok_and(|kind| is_widest_decimal(&kind)) =>
+        {
+            let call = ScalarFunction::new_udf(Arc::clone(&DECIMAL), vec![part]);
+            return Ok(Transformed::yes(Expr::ScalarFunction(call)));
+        }
         _ => None,
     };
     Ok(match call {
@@ -80,6 +88,77 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         None => Transformed::no(part),
     })
+}
+
+/// Narrower ones have a digit more than their parts.
+fn is_widest_decimal(kind: &DataType) -> bool {
+    match kind {
+        DataType::Decimal128(precision, _) => *precision == DECIMAL128_MAX_PRECISION,
+        DataType::Decimal256(precision, _) => *precision == DECIMAL256_MAX_PRECISION,
+        _ => false,
+    }
+}
+
+static DECIMAL: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
+    let signature = Signature::any(1, Volatility::Immutable);
+    Arc::new(ScalarUDF::new_from_impl(CheckedDecimal { signature }))
+});
+
+/// A decimal number, which ends the statement where it has more digits than its type.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct CheckedDecimal {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for CheckedDecimal {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn name(&self) -> &'static str {
+        "checked"
+    }
+
+    fn display_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(args.iter().map(ToString::to_string).collect())
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(args.iter().map(|part| part.schema_name().to_string()).collect())
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {
+        Ok(arg_types.first().cloned().unwrap_or(DataType::Null))
+    }
+
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        Interval::make_unbounded(&inputs.first().map_or(DataType::Null, |interval| interval.data_type()))
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value] = args.args.as_slice() else { return exec_err!("a number is one value") };
+        let array = match value {
+            ColumnarValue::Scalar(value) => value.to_array()?,
+            ColumnarValue::Array(array) => Arc::clone(array),
+        };
+        let fits = match array.data_type() {
+            DataType::Decimal128(precision, _) => {
+                array.as_primitive::<Decimal128Type>().validate_decimal_precision(*precision)
+            }
+            DataType::Decimal256(precision, _) => {
+                array.as_primitive::<Decimal256Type>().validate_decimal_precision(*precision)
+            }
+            _ => Ok(()),
+        };
+        match fits {
+            Ok(()) => Ok(value.clone()),
+            Err(error) => exec_err!("Overflow: {error}"),
+        }
+    }
 }
 
 fn call_of(operator: Operator) -> Option<&'static Arc<ScalarUDF>> {
@@ -164,7 +243,8 @@ mod tests {
 
     #[tokio::test]
     async fn whole_numbers_that_do_not_fit_are_an_error() {
-        let of = |sql: &str| sql.replace("MAX", "9223372036854775807");
+        let wide = "CAST('90000000000000000000000000000000000000' AS DECIMAL(38, 0))";
+        let of = |sql: &str| sql.replace("MAX", "9223372036854775807").replace("WIDE", wide);
         for sql in [
             "SELECT MAX + 1",
             "SELECT -MAX - 2",
@@ -182,6 +262,12 @@ mod tests {
             "SELECT sum(x) OVER (ORDER BY x) FROM (VALUES (1), (MAX)) AS t(x)",
             "SELECT sum(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (1), (MAX)) AS t(x)",
             "SELECT sum(arrow_cast(x, 'UInt64')) FROM (VALUES (MAX), (MAX), (2)) AS t(x)",
+            "SELECT sum(x) FROM (VALUES (WIDE), (WIDE)) AS t(x)",
+            "SELECT k, sum(x) FROM (VALUES (1, WIDE), (1, WIDE)) AS t(k, x) GROUP BY k",
+            "SELECT sum(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (WIDE), (WIDE)) AS t(x)",
+            "SELECT x + x FROM (VALUES (WIDE)) AS t(x)",
+            "SELECT -x - x FROM (VALUES (WIDE)) AS t(x)",
+            "SELECT WIDE + WIDE",
         ] {
             let answered = answer(&of(sql)).await;
             assert!(answered.as_ref().is_err_and(|error| error.contains("verflow")), "{sql}: {answered:?}");
@@ -212,6 +298,14 @@ mod tests {
             ("SELECT count(*) FROM (VALUES (1), (2)) AS t(x) GROUP BY x + 1 HAVING x + 1 = 2", "1"),
             ("SELECT x + 1 FROM (VALUES (1), (2)) AS t(x) GROUP BY x + 1 ORDER BY x + 1 DESC", "3;2"),
             ("SELECT DATE '2024-01-01' + 1, 1.5 + 1", "2024-01-02,2.5"),
+            (
+                "SELECT sum(x), x + x FROM (VALUES (CAST('1.25' AS DECIMAL(38, 2)))) AS t(x) GROUP BY x",
+                "1.25,2.50",
+            ),
+            (
+                "SELECT sum(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (CAST(1 AS DECIMAL(10, 1))), (2), (NULL)) AS t(x) ORDER BY x",
+                "1.0;3.0;2.0",
+            ),
         ] {
             assert_eq!(answer(&of(sql)).await.as_deref(), Ok(expected), "{sql}");
         }

@@ -20,6 +20,7 @@ use crate::integers::CheckIntegers;
 use crate::list_memory::ListMemory;
 use crate::memory::SessionMemory;
 use crate::multisets::CountEqualRows;
+use crate::nested_order::NestedOrder;
 use crate::nulls_above::{ForgetBelowNulls, KeepTotals};
 use crate::one_nan::OneNan;
 use crate::projections::MarkProjections;
@@ -111,6 +112,7 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
         .with_analyzer_rule(Arc::new(KeepRecursiveTypes))
         .with_analyzer_rule(Arc::new(NameKeys))
         .with_analyzer_rule(Arc::new(CheckIntegers))
+        .with_analyzer_rule(Arc::new(NestedOrder))
         .with_analyzer_rule(Arc::new(OneNan))
         .with_analyzer_rule(Arc::new(KeepCases))
         .with_analyzer_rule(Arc::new(GuardGrowth))

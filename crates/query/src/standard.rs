@@ -11,10 +11,11 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, CharacterLength, DataType, Expr, Fetch, Function, FunctionArg, FunctionArgExpr,
-    FunctionArgumentList, FunctionArguments, Ident, LimitClause, ObjectName, Query, SelectFlavor, SelectItem,
-    SetExpr, Statement as SqlStatement, TimezoneInfo, Value, ValueWithSpan, VisitMut, VisitorMut,
-    WildcardAdditionalOptions, visit_expressions_mut,
+    BinaryOperator, CastKind, CharacterLength, DataType, DateTimeField, ExactNumberInfo, Expr, Fetch,
+    Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, LimitClause,
+    ObjectName, Query, SelectFlavor, SelectItem, SetExpr, Statement as SqlStatement, TimezoneInfo,
+    UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut, WildcardAdditionalOptions,
+    visit_expressions_mut,
 };
 use seislake_model::{Result, Timestamp};
 
@@ -169,6 +170,13 @@ fn settled(expression: &mut Expr) -> Result<(), &'static str> {
             };
             *text = with_backslashes(text, escape).ok_or("the pattern of LIKE ends with its escape")?;
         }
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } if is_bare_power(expr) => {
+            return Err("-x ^ y means two things: write (-x) ^ y or -(x ^ y)");
+        }
+        Expr::BinaryOp { left, op: BinaryOperator::BitwiseXor, right } => {
+            *expression = call("power", vec![double(take(left)), take(right)]);
+        }
+        Expr::Extract { field: DateTimeField::Isodow, .. } => *expression = plus_one(take(expression)),
         Expr::AtTimeZone { timestamp, time_zone } => {
             *expression = call("timezone", vec![take(time_zone), take(timestamp)]);
         }
@@ -189,7 +197,9 @@ fn settled(expression: &mut Expr) -> Result<(), &'static str> {
             }
         }
         Expr::Function(function) => {
-            if let Some((left, right)) = modulo(function) {
+            if is_weekday(function) {
+                *expression = plus_one(take(expression));
+            } else if let Some((left, right)) = modulo(function) {
                 let product = Expr::BinaryOp { left, op: BinaryOperator::Modulo, right };
                 *expression = Expr::Nested(Box::new(product));
             }
@@ -197,6 +207,23 @@ fn settled(expression: &mut Expr) -> Result<(), &'static str> {
         _ => {}
     }
     Ok(())
+}
+
+/// `x ^ y` without brackets around it, as it was settled before what stands around: brackets within brackets show that.
+fn is_bare_power(value: &Expr) -> bool {
+    let Expr::Function(Function { args: FunctionArguments::List(list), .. }) = value else { return false };
+    let Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Cast { expr, .. }))) = list.args.first() else {
+        return false;
+    };
+    matches!(&**expr, Expr::Nested(inner) if matches!(**inner, Expr::Nested(_)))
+}
+
+/// A power of whole numbers may be none: 2 ^ -1.
+fn double(value: Expr) -> Expr {
+    let kind = CastKind::Cast;
+    let data_type = DataType::Double(ExactNumberInfo::None);
+    let value = Expr::Nested(Box::new(Expr::Nested(Box::new(value))));
+    Expr::Cast { kind, expr: Box::new(value), data_type, array: false, format: None }
 }
 
 /// The engine takes it for a time without a zone.
@@ -231,6 +258,23 @@ fn length_of(data_type: &DataType) -> Option<u64> {
         },
         _ => None,
     }
+}
+
+/// `date_part('isodow', x)`: the engine counts from Monday, and from 0.
+fn is_weekday(function: &Function) -> bool {
+    let FunctionArguments::List(list) = &function.args else { return false };
+    let name = function.name.to_string().to_ascii_lowercase();
+    let first = match list.args.first() {
+        Some(FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(first)))) => first,
+        _ => return false,
+    };
+    let Value::SingleQuotedString(part) = &first.value else { return false };
+    matches!(name.as_str(), "date_part" | "datepart") && part.eq_ignore_ascii_case("isodow")
+}
+
+fn plus_one(value: Expr) -> Expr {
+    let sum = Expr::BinaryOp { left: Box::new(value), op: BinaryOperator::Plus, right: Box::new(number(1)) };
+    Expr::Nested(Box::new(sum))
 }
 
 /// The sides of `mod(x, y)`.
@@ -365,6 +409,15 @@ mod tests {
             ("SELECT value FROM range(0, 9) ORDER BY value FETCH FIRST 2 ROWS ONLY", "0;1"),
             ("SELECT value FROM range(0, 9) ORDER BY value OFFSET 3 ROWS FETCH NEXT ROW ONLY", "3"),
             ("FROM range(0, 2) AS t(v)", "0;1"),
+            (
+                "SELECT 2^3, 10^(1.5*2+1), 2^0.5 > 1.41, 2^-1, 2*3^2, (-2)^2, -(2^2)",
+                "8.0,10000.0,true,0.5,18.0,4.0,-4.0",
+            ),
+            ("SELECT count(*) FROM range(0, 9) WHERE value > 2^2", "4"),
+            (
+                "SELECT date_part('isodow', DATE '2026-01-04'), extract(isodow FROM DATE '2026-01-05'), date_part('ISODOW', TIMESTAMP '2026-01-03 12:00:00')",
+                "7,1,6",
+            ),
         ] {
             let said = answer(sql).await;
             if said.as_deref() != Ok(expected) {
@@ -375,6 +428,7 @@ mod tests {
             ("SELECT 1 FETCH FIRST 1 ROW WITH TIES", "FETCH FIRST"),
             ("SELECT 1 LIMIT 1 FETCH FIRST 1 ROW ONLY", "not both"),
             ("SELECT 'a' LIKE 'a!' ESCAPE '!'", "ends with its escape"),
+            ("SELECT -2^2", "(-x) ^ y or -(x ^ y)"),
         ] {
             let said = answer(sql).await;
             if !said.as_ref().is_err_and(|said| said.contains(expected)) {

@@ -25,12 +25,13 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion::common::{Column, DFSchema, Result, plan_err};
+use datafusion::common::{Column, DFSchema, ExprSchema, Result, plan_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::InSubquery;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{
-    Aggregate, BinaryExpr, Expr, Filter, Join, JoinType, LogicalPlan, Operator, Projection, not,
+    Aggregate, BinaryExpr, Expr, ExprSchemable, Filter, Join, JoinType, LogicalPlan, Operator, Projection,
+    not,
 };
 use datafusion::optimizer::AnalyzerRule;
 
@@ -91,12 +92,35 @@ fn settled(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
         }
         // The engine moves conditions of inner joins to where it answers them, and goes wrong over others.
         LogicalPlan::Join(Join { join_type, filter: Some(condition), .. })
-            if join_type != JoinType::Inner && has_correlated(&condition) =>
+            if join_type != JoinType::Inner && (has_correlated(&condition) || excludes(&condition)) =>
         {
             plan_err!("{SUBQUERY_ELSEWHERE}")
         }
+        LogicalPlan::Join(mut join) if join.filter.as_ref().is_some_and(excludes) => {
+            // Of an inner join it is a condition on the rows of the join.
+            let filter = join.filter.take();
+            let predicate =
+                filter.map(|filter| condition(filter, &join.schema, Operator::And)).transpose()?;
+            let join = Arc::new(LogicalPlan::Join(join));
+            Ok(Transformed::yes(match predicate {
+                Some(predicate) => LogicalPlan::Filter(Filter::try_new(predicate, join)?),
+                None => Arc::unwrap_or_clone(join),
+            }))
+        }
         other => Ok(Transformed::no(other)),
     }
+}
+
+/// Whether somewhere a value must not be among those of a subquery: nulls there are forgotten in conditions of joins.
+fn excludes(condition: &Expr) -> bool {
+    let excludes = condition.exists(|part| {
+        Ok(match part {
+            Expr::InSubquery(member) => member.negated,
+            Expr::Not(inner) => inner.exists(|part| Ok(matches!(part, Expr::InSubquery(_))))?,
+            _ => false,
+        })
+    });
+    excludes.unwrap_or(true)
 }
 
 /// The subqueries of a list of columns.
@@ -168,7 +192,8 @@ fn condition(expression: Expr, schema: &DFSchema, within: Operator) -> Result<Ex
             if !negated
                 || (is_whole
                     && subquery.outer_ref_columns.is_empty()
-                    && (expr.any_column_refs() || expr.contains_outer())) =>
+                    && (expr.any_column_refs() || expr.contains_outer())
+                    && is_seen_as_null(&expr, schema)) =>
         {
             let expr = Box::new(rewritten(*expr, schema, Place::Where)?.data);
             let member = InSubquery { expr, subquery, negated };
@@ -179,6 +204,13 @@ fn condition(expression: Expr, schema: &DFSchema, within: Operator) -> Result<Ex
         }
         other => Ok(rewritten(other, schema, Place::Where)?.data),
     }
+}
+
+/// Whether the engine's join takes a value for one that may be null, if it may be: it asks its columns alone, and
+/// `nullif(x, x)` is null where x never is.
+fn is_seen_as_null(expression: &Expr, schema: &DFSchema) -> bool {
+    let of_column = |column: &Column| schema.field_from_column(column).is_ok_and(|field| field.is_nullable());
+    !expression.nullable(schema).unwrap_or(true) || expression.column_refs().into_iter().any(of_column)
 }
 
 fn rewritten(expression: Expr, schema: &DFSchema, place: Place) -> Result<Transformed<Expr>> {

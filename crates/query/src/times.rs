@@ -26,7 +26,7 @@ use arrow::compute::cast as cast_array;
 use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{
-    Column, DFSchema, DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err,
+    Column, DFSchema, DataFusionError, Result, ScalarValue, exec_datafusion_err, exec_err, plan_err,
 };
 use datafusion::config::ConfigOptions;
 use datafusion::functions::datetime;
@@ -124,9 +124,24 @@ fn in_one_type(expressions: &mut [&mut Expr], schema: &DFSchema) -> bool {
     true
 }
 
+/// `2026-01-01 00:05`, which the engine does not read.
+fn ends_with_minutes(text: &str) -> bool {
+    let form = |(letter, wanted): (u8, u8)| match wanted {
+        b'0' => letter.is_ascii_digit(),
+        b'T' => matches!(letter, b'T' | b't' | b' '),
+        other => letter == other,
+    };
+    text.len() == 16 && text.bytes().zip(*b"0000-00-00T00:00").all(form)
+}
+
 /// A value of `kind` in the common type. Between units not by a cast: the engine turns `CAST(a AS …) < b` into
 /// `a < CAST(b AS …)`, and what is no longer a time becomes null.
-fn in_type(expression: Expr, kind: &DataType, common: &DataType) -> Expr {
+fn in_type(mut expression: Expr, kind: &DataType, common: &DataType) -> Expr {
+    if let Expr::Literal(ScalarValue::Utf8(Some(text)), _) = &mut expression
+        && ends_with_minutes(text)
+    {
+        text.push_str(":00");
+    }
     let changes_unit = matches!(kind, DataType::Timestamp(unit, _) if *unit != TimeUnit::Microsecond);
     if *kind == *common {
         expression
@@ -159,6 +174,13 @@ fn compares(operator: Operator) -> bool {
 
 fn widened(mut expression: Expr, schema: &DFSchema, options: &ConfigOptions) -> Result<Transformed<Expr>> {
     let changed = match &mut expression {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Plus | Operator::Minus, right })
+            if is_clock_and_span(left, right, schema) || is_clock_and_span(right, left, schema) =>
+        {
+            return plan_err!(
+                "a time of day and an interval are not added up: it has no day to go on to; add to a TIMESTAMP"
+            );
+        }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) if compares(*op) => {
             in_one_type(&mut [left.as_mut(), right.as_mut()], schema) || day_and_span(left, right, schema)
         }
@@ -193,6 +215,13 @@ fn widened(mut expression: Expr, schema: &DFSchema, options: &ConfigOptions) -> 
         _ => false,
     };
     Ok(if changed { Transformed::yes(expression) } else { Transformed::no(expression) })
+}
+
+/// The engine makes an interval of them.
+fn is_clock_and_span(clock: &Expr, span: &Expr, schema: &DFSchema) -> bool {
+    let is_span = |kind: DataType| matches!(kind, DataType::Interval(_) | DataType::Duration(_));
+    let is_clock = |kind: DataType| matches!(kind, DataType::Time32(_) | DataType::Time64(_));
+    clock.get_type(schema).is_ok_and(is_clock) && span.get_type(schema).is_ok_and(is_span)
 }
 
 /// A day beside a span of time is its begin: the engine would drop the hours of the span.

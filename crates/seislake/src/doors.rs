@@ -18,6 +18,7 @@ use seislake_lakehouse::originals::{self, Place};
 use seislake_lakehouse::stations::HomeStations;
 use seislake_lakehouse::{Lakehouse, readiness};
 use seislake_model::{Inventory, SnapshotId, Timestamp};
+use seislake_streams::gate::Gate;
 use seislake_streams::runtime::Pipeline;
 use seislake_streams::topic::Topic;
 
@@ -32,6 +33,7 @@ pub(crate) fn app_state(engine: &Engine, metrics: PrometheusHandle, queries: Que
         originals: Arc::new(EngineOriginals { lakehouse: lakehouse.clone(), raw }),
         readiness: Arc::new(EngineReadiness {
             lakehouse: lakehouse.clone(),
+            gate: Arc::clone(&engine.gate),
             pipeline: Arc::clone(&engine.pipeline),
             queries: queries.clone(),
         }),
@@ -166,6 +168,7 @@ fn turned_away(reason: IntakeError) -> ApiError {
 #[derive(Debug)]
 struct EngineReadiness {
     lakehouse: Lakehouse,
+    gate: Arc<Gate>,
     pipeline: Arc<Pipeline>,
     queries: QueryRuntime,
 }
@@ -173,7 +176,7 @@ struct EngineReadiness {
 #[async_trait]
 impl Readiness for EngineReadiness {
     async fn check(&self) -> Vec<(String, Result<(), String>)> {
-        let home = readiness::check(&self.lakehouse, &self.pipeline).await;
+        let home = readiness::check(&self.lakehouse, &self.gate, &self.pipeline).await;
         let parts = home.into_iter().chain([("queries", self.queries.check())]);
         parts.map(|(part, ready)| (part.to_owned(), ready)).collect()
     }

@@ -40,6 +40,8 @@ pub(crate) fn start_logging(level: Option<&str>) {
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal() && !no_color)
         .with_writer(io::stderr)
+        // A line that cannot be written is not worth the work that it tells of: without this the library panics.
+        .log_internal_errors(false)
         .init();
 }
 

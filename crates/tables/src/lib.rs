@@ -38,6 +38,9 @@ pub mod stations;
 pub mod timing;
 
 pub use arrow;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
 
@@ -86,6 +89,18 @@ pub struct TableDef {
     pub page_rows: usize,
     /// Rows in a row group of the data files.
     pub row_group_rows: usize,
+}
+
+/// A table of ours below another namespace: that of a stage of a configuration. One for each namespace and table, for as
+/// long as the process lives.
+pub fn below(namespace: &str, of: &TableDef) -> &'static TableDef {
+    static TABLES: Mutex<BTreeMap<String, &'static TableDef>> = Mutex::new(BTreeMap::new());
+    let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || -> &'static TableDef {
+        let doc = String::leak(format!("{} By the stage \"{namespace}\" of a configuration.", of.doc));
+        Box::leak(Box::new(TableDef { namespace: String::leak(namespace.to_owned()), doc, ..*of }))
+    };
+    *tables.entry(format!("{namespace}.{}", of.name)).or_insert_with(make)
 }
 
 /// A column of a table.

@@ -20,7 +20,7 @@ use seislake_streams::source::sequence::FileSequence;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::reasons::{declared_twice, overlaps, reasons, seams};
+use self::reasons::{declared_twice, halves, overlaps, reasons, seams};
 pub use self::responses::UnusedResponse;
 use self::responses::{describe, unused_responses};
 pub use self::stations::{named_after_waveforms, read_inventory};
@@ -62,6 +62,9 @@ pub struct Report {
     pub peak_memory_bytes: Option<u64>,
     /// Rows of the whole home.
     pub rows: BTreeMap<&'static str, i64>,
+    /// Rows of the tables of stages of the configuration's own that ran.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub own_rows: BTreeMap<String, i64>,
     /// Why there are no events, or events without magnitudes, or some twice, and where picks may be missing.
     pub reasons: Vec<String>,
     /// Channels that give no amplitudes for magnitudes, each with its reason.
@@ -107,6 +110,10 @@ impl Report {
         ] {
             self.rows.insert(name, lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
         }
+        for table in settings.topology.running_own_tables() {
+            let sql = format!("SELECT count(*) FROM \"{}\".\"{}\"", table.namespace, table.name);
+            self.own_rows.insert(table.full_name(), lakehouse.count(&sql).await?);
+        }
         let letters = lakehouse.count(DEAD_LETTERS).await?;
         self.rows.insert("dead_letters", letters);
         let Purpose::Whole = before.purpose else {
@@ -125,6 +132,7 @@ impl Report {
         if let Some(log) = &before.log {
             let pick: PickSettings = settings.stage("pick")?;
             self.reasons.extend(seams(lakehouse, log.ends(), pick.warm_up_s).await?);
+            self.reasons.extend(halves(lakehouse, log.ends()).await?);
         }
         self.reasons.extend(declared_twice(&before.catalogue, &lakehouse.catalogue().await?));
         self.unused_responses = unused_responses(lakehouse, &inventory).await?;

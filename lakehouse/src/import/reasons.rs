@@ -63,8 +63,9 @@ pub(super) async fn reasons(
     inventory: &Inventory,
     settings: &Settings,
 ) -> anyhow::Result<Vec<String>> {
-    let is_left_out = |name: &&str| settings.streams.stages.iter().all(|stage| stage != name);
-    let stages_left_out = all_stages().iter().map(|stage| stage.name).filter(is_left_out).collect();
+    let running = settings.topology.stages();
+    let is_left_out = |name: &&str| running.iter().all(|stage| stage.log_name != *name);
+    let stages_left_out = all_stages().iter().map(|stage| stage.log_name).filter(is_left_out).collect();
     let found = Findings { stages_left_out, ..findings(lakehouse, inventory).await? };
     Ok(sentences(&found, &settings.stage("associate")?))
 }
@@ -97,14 +98,7 @@ pub(super) async fn seams(
     before: &[Offset],
     warm_up_s: f64,
 ) -> anyhow::Result<Option<String>> {
-    let is_new = before.iter().enumerate().map(|(partition, end)| {
-        format!(
-            "(\"{}\" = {partition} AND \"{}\" >= {end})",
-            segments::names::partition,
-            segments::names::offset
-        )
-    });
-    let is_new = is_new.collect::<Vec<_>>().join(" OR ");
+    let is_new = is_new(before);
     let (source_id, start_ns, end_ns) =
         (segments::names::source_id, segments::names::start_ns, segments::names::end_ns);
     let sql = format!(
@@ -124,6 +118,47 @@ pub(super) async fn seams(
              together at once"
         )),
     })
+}
+
+/// An import ends the time of associations too: records that others come beside later are associated apart from them.
+/// `before`: as for [`seams`].
+pub(super) async fn halves(lakehouse: &Lakehouse, before: &[Offset]) -> anyhow::Result<Option<String>> {
+    let is_new = is_new(before);
+    let (source_id, start_ns, end_ns) =
+        (segments::names::source_id, segments::names::start_ns, segments::names::end_ns);
+    let table = segments::TABLE;
+    let channels = |of: &str, other: &str| {
+        format!(
+            "SELECT min({start_ns}) AS begins, max({end_ns}) AS ends, count(DISTINCT {source_id}) AS n FROM {table} \
+             WHERE ({of}) AND {source_id} NOT IN (SELECT {source_id} FROM {table} WHERE {other})"
+        )
+    };
+    let old = format!("NOT ({is_new})");
+    let sql = format!(
+        "SELECT coalesce(sum(new.n), 0) FROM ({}) AS new CROSS JOIN ({}) AS old \
+         WHERE new.begins < old.ends AND old.begins < new.ends",
+        channels(&is_new, &old),
+        channels(&old, &is_new),
+    );
+    Ok(match lakehouse.count(&sql).await? {
+        0 => None,
+        count => Some(format!(
+            "{count} channels were recorded at a time that an earlier import ended with others: picks of the two make no \
+             event together; import all stations of a time at once, into a new home"
+        )),
+    })
+}
+
+/// Which rows came behind the ends of the log `before`.
+fn is_new(before: &[Offset]) -> String {
+    let is_new = before.iter().enumerate().map(|(partition, end)| {
+        format!(
+            "(\"{}\" = {partition} AND \"{}\" >= {end})",
+            segments::names::partition,
+            segments::names::offset
+        )
+    });
+    is_new.collect::<Vec<_>>().join(" OR ")
 }
 
 /// Channels of which the station files say two things of one time.
@@ -237,7 +272,7 @@ fn sentences(found: &Findings, settings: &AssociateSettings) -> Vec<String> {
     }
     if !found.stages_left_out.is_empty() {
         let names = found.stages_left_out.join(", ");
-        return vec![format!("the path ends early: streams.stages leaves out {names}")];
+        return vec![format!("the path to bulletin.events ends early: streams.stages leaves out {names}")];
     }
     let mut sentences = Vec::new();
     if found.event_count == 0 {

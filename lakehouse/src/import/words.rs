@@ -85,6 +85,11 @@ impl fmt::Display for Report {
             count("events"),
             count("dead_letters"),
         )?;
+        if !self.own_rows.is_empty() {
+            let counts: Vec<String> =
+                self.own_rows.iter().map(|(table, count)| format!("{count} in {table}")).collect();
+            writeln!(f, "rows of stages of your own: {}", counts.join(", "))?;
+        }
         self.reasons.iter().try_for_each(|reason| writeln!(f, "{reason}"))?;
         f.write_str(&describe(&self.unused_responses))
     }

@@ -67,6 +67,10 @@ pub(super) fn take(merged: &mut Table, defaults: &Table, problems: &mut Vec<Stri
         let mut values = of_kind.clone();
         for (key, value) in keys.iter().filter(|(key, _)| !NAMES.contains(&key.as_str())) {
             match of_kind.get(key) {
+                Some(_) if spec.log_name == spec.name && spec.settings.of_all.contains(&key.as_str()) => {
+                    let kind = spec.kind;
+                    problems.push(format!("{section}.{key} holds for all stages: set {kind}.{key} instead"));
+                }
                 None => problems.push(format!("unknown key \"{section}.{key}\"")),
                 Some(_) if spec.settings.of_several_types.contains(&key.as_str()) => {
                     values.insert(key.clone(), value.clone());

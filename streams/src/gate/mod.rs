@@ -23,8 +23,8 @@ mod tests;
 use std::fmt::Debug;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -171,6 +171,9 @@ impl CheckedOffers {
     }
 }
 
+/// How long a failure to take records counts, if nobody sends any.
+const FAILURE_HOLDS: Duration = Duration::from_secs(60);
+
 /// The gate. Share it behind an `Arc`; offers of one call stay together and in order. A call that was begun goes on to
 /// its end when the caller stops waiting for it: the log and the index must not part ways.
 #[derive(Debug)]
@@ -187,6 +190,8 @@ struct GateState {
     /// Asked for the records that the log has lost.
     archived: Option<Arc<dyn ArchivedRecords>>,
     known: Mutex<GateKnowledge>,
+    /// Why the last records were not taken, and when, where nothing was taken since.
+    failure: std::sync::Mutex<Option<(Instant, String)>>,
 }
 
 #[derive(Debug)]
@@ -231,7 +236,8 @@ impl Gate {
         let directory = directory.map(Path::to_owned);
         let known =
             Mutex::new(GateKnowledge { seen: None, verify: Verify::AT_START, unannounced: Vec::new(), live });
-        let shared = GateState { raw, letters, directory, archived, known };
+        let shared =
+            GateState { raw, letters, directory, archived, known, failure: std::sync::Mutex::default() };
         {
             let mut known = shared.known.lock().await;
             if let IndexSource::Log = index {
@@ -275,6 +281,13 @@ impl Gate {
             shared.take(&mut known, checked.0).await
         };
         tokio::spawn(appended).await.map_err(Error::task)?
+    }
+
+    /// Why records cannot be taken, where the last ones could not, a short while ago. `None` while all is well.
+    pub fn failing(&self) -> Option<String> {
+        let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, reason) = failure.as_ref()?;
+        (at.elapsed() < FAILURE_HOLDS).then(|| reason.clone())
     }
 
     /// Tells the log of the stations of `inventory`, each in the partition of its records: what changed since it was told of
@@ -404,6 +417,22 @@ impl GateState {
     }
 
     async fn take(&self, known: &mut GateKnowledge, checked: Vec<Verdict>) -> Result<IngestReport, Error> {
+        let nothing = checked.is_empty() && known.unannounced.is_empty();
+        let taken = self.append(known, checked).await;
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match &taken {
+            Err(error) if error.kind == ErrorKind::Unavailable => {
+                *failure = Some((Instant::now(), error.chain()));
+            }
+            Err(_) => {}
+            Ok(_) if nothing => {}
+            Ok(_) => *failure = None,
+        }
+        drop(failure);
+        taken
+    }
+
+    async fn append(&self, known: &mut GateKnowledge, checked: Vec<Verdict>) -> Result<IngestReport, Error> {
         self.ready(known).await?;
         let (letters_base, letters_topic) = (self.letters.end_offset(0)?, self.letters.name().to_owned());
         let told = known.unannounced.clone();

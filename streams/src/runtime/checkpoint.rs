@@ -97,11 +97,13 @@ impl CheckpointStore {
         self.with(checkpoint_inputs)
     }
 
-    /// Topics that a stage has read.
-    pub(super) fn topics_read_by(&self, stage: &str) -> Result<BTreeSet<String>, Error> {
-        let topic =
-            |key: &str| Some(key.strip_prefix(stage)?.strip_prefix('/')?.rsplit_once('/')?.0.to_owned());
-        Ok(self.with(entries)?.iter().filter_map(|(key, _)| topic(key)).collect())
+    /// Topics that a stage has read, and the kinds of which it was, as far as they are known.
+    pub(super) fn identities_of(&self, stage: &str) -> Result<BTreeSet<(String, Option<String>)>, Error> {
+        let identity = |(key, value): &(String, Vec<u8>)| {
+            let topic = key.strip_prefix(stage)?.strip_prefix('/')?.rsplit_once('/')?.0.to_owned();
+            Some((topic, rmp_serde::from_slice::<Checkpoint>(value).ok()?.kind))
+        };
+        Ok(self.with(entries)?.iter().filter_map(identity).collect())
     }
 
     /// The checkpoint of a stage; `None` where there is none, or none that can be read.

@@ -16,7 +16,7 @@ use super::feed::{self, FEED_ITEMS_MAX, FeedItem};
 use super::retry::{Health, Patience, RetrySettings};
 use super::sink_runner::{SinkInput, SinkRunner, SinkSettings};
 use super::stage::Stage;
-use super::stage_runner::{StageRunner, StageSettings, StageWiring};
+use super::stage_runner::{StageRunner, StageSettings, StageWiring, check_identity};
 use super::tabulate::{BlockSettings, LetterTable, MessageTable, RawTable, Tabulate};
 use crate::Error;
 use crate::earth::Earth;
@@ -340,6 +340,11 @@ impl Topics {
     }
 }
 
+/// Whether a stage has a place of ours: what stands there has always had one meaning.
+fn is_ours(stage: &StageSpec) -> bool {
+    all_stages().iter().any(|ours| ours.log_name == stage.log_name)
+}
+
 /// What one runner feeds: its name, its tables and what it reads.
 struct SinkGroup {
     name: &'static str,
@@ -440,29 +445,18 @@ impl Builder {
         context: &StageContext,
         topics: &Topics,
     ) -> Result<(), Error> {
+        // All before the first is opened: a start that is refused changes nothing.
+        for stage in stages.iter().filter(|stage| !is_ours(stage)) {
+            let (input, output) = (topics.named(stage.input)?, topics.named(stage.output)?);
+            check_identity(&topics.wiring(stage, input, 0, output)?, &self.checkpoints).await?;
+        }
         for stage in stages {
             let (input, output) = (topics.named(stage.input)?, topics.named(stage.output)?);
-            self.check_input(stage, input.name())?;
             for partition in 0..input.partitions() {
                 (stage.start)(self, context, topics.wiring(stage, input, partition, output)?).await?;
             }
         }
         Ok(())
-    }
-
-    /// What a stage of a configuration said stands in its topic: from another input it would say other things beside it.
-    fn check_input(&self, stage: &StageSpec, input: &str) -> Result<(), Error> {
-        if all_stages().iter().any(|ours| ours.log_name == stage.log_name) {
-            return Ok(());
-        }
-        let before = self.checkpoints.topics_read_by(stage.log_name)?;
-        let Some(before) = before.iter().find(|topic| *topic != input) else { return Ok(()) };
-        let message = format!(
-            "the stage \"{}\" has read the topic \"{before}\" in this home and is to read \"{input}\" now: give it \
-             another name, or its former input",
-            stage.name
-        );
-        Err(Error::new(ErrorKind::Invalid, message))
     }
 
     /// Starts a stage on one partition of its input.

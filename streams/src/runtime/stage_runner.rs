@@ -404,8 +404,7 @@ struct Restoration<S: Stage> {
     in_force: String,
 }
 
-/// Restores a stage and finds out what it said already. A checkpoint that cannot be used is left alone: the stage replays
-/// its input.
+/// Restores a stage and finds out what it said already. Where a checkpoint cannot be used the stage replays its input.
 async fn restore<S: Stage>(
     config: &S::Config,
     wiring: &StageWiring,
@@ -430,10 +429,6 @@ async fn restore<S: Stage>(
         checkpoint = Checkpoint::default();
     }
     let mut held = held_outputs(wiring, &checkpoint, end).await?;
-    if checkpoint.kind.as_deref().is_some_and(|kind| kind != wiring.kind) {
-        checkpoint = taken_over(checkpoint, &held, wiring);
-        checkpoints.save(key, &checkpoint, None)?;
-    }
     let replayed = held.replayed_until(checkpoint.input_next);
     let (mut first, mut upcoming) = match former_config::<S>(wiring.stage, config, &checkpoint) {
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
@@ -464,27 +459,6 @@ async fn restore<S: Stage>(
     }
     let start = wiring.input.watermarks(wiring.partition)?.start;
     Ok(Restoration { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
-}
-
-/// The checkpoint of a stage of another kind that had this place: its successor knows nothing of what it was, and begins
-/// where nothing was said yet.
-fn taken_over(former: Checkpoint, held: &LastOutputs, wiring: &StageWiring) -> Checkpoint {
-    let input_next = held.replayed_until(former.input_next);
-    let (stage, kind) = (wiring.stage, wiring.kind);
-    tracing::info!(
-        stage,
-        kind,
-        former = former.kind,
-        offset = input_next,
-        "the stage is of another kind from here on"
-    );
-    Checkpoint {
-        input_next,
-        output_next: former.output_next,
-        letters_next: former.letters_next,
-        kind: Some(kind.to_owned()),
-        ..Checkpoint::default()
-    }
 }
 
 async fn held_outputs(
@@ -539,6 +513,42 @@ pub(super) async fn append(
         }
     }
     trial.succeeded();
+    Ok(())
+}
+
+/// Refuses a stage whose name stood for something else in this home: of another input, or another kind, it would say other
+/// things beside what was said, and its rows would stand beside those of the other. Nothing is changed.
+pub(super) async fn check_identity(wiring: &StageWiring, checkpoints: &CheckpointStore) -> Result<(), Error> {
+    let (stage, kind, input) = (wiring.stage, wiring.kind, wiring.input.name());
+    let refusal = |was: String| {
+        let advice = "give it another name, or what it had";
+        Err(Error::new(ErrorKind::Invalid, format!("the stage \"{stage}\" {was} in this home: {advice}")))
+    };
+    for (read, was_kind) in checkpoints.identities_of(stage)? {
+        if read != input {
+            return refusal(format!("has read the topic \"{read}\" and is to read \"{input}\" now"));
+        }
+        if let Some(was) = was_kind.filter(|was| was != kind) {
+            return refusal(format!("was of the kind \"{was}\" and is to be of \"{kind}\" now"));
+        }
+    }
+    // Checkpoints can be lost; what was said names its source too.
+    let mut from = wiring.output.watermarks(0)?.start;
+    let end = wiring.output.end_offset(0)?;
+    while from < end {
+        let records = wiring.output.read(0, from, 1 << 20, Duration::ZERO).await?;
+        let Some(last) = records.last() else { break };
+        from = last.offset + 1;
+        let sources = records.iter().filter_map(|record| Some(Envelope::of(record).ok()?.source));
+        if let Some(source) = sources.into_iter().find(|source| source.stage == stage) {
+            return match source.topic == input {
+                true => Ok(()),
+                false => {
+                    refusal(format!("has read the topic \"{}\" and is to read \"{input}\" now", source.topic))
+                }
+            };
+        }
+    }
     Ok(())
 }
 

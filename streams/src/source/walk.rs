@@ -50,13 +50,21 @@ impl Candidate {
 pub fn walk(paths: &[PathBuf]) -> Result<Vec<Candidate>, Error> {
     let mut found = Walk::default();
     for path in paths {
-        found.visit(path, true, 0)?;
+        found.visit(path, Mention::ByUser, 0)?;
     }
     // Links last: what they lead to may have a path of its own.
     while let Some((path, depth)) = found.links.pop_first() {
         found.list(&path, depth)?;
     }
     Ok(found.files.into_iter().map(|(path, named)| Candidate { path, named }).collect())
+}
+
+/// Who names a path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mention {
+    ByUser,
+    /// It lies in a folder.
+    ByFolder,
 }
 
 #[derive(Default)]
@@ -70,7 +78,8 @@ struct Walk {
 }
 
 impl Walk {
-    fn visit(&mut self, path: &Path, named: bool, depth: usize) -> Result<(), Error> {
+    fn visit(&mut self, path: &Path, mention: Mention, depth: usize) -> Result<(), Error> {
+        let named = mention == Mention::ByUser;
         let failed = |error| Error::io(format!("cannot read \"{}\"", path.display()), error);
         let is_link = !named && path.symlink_metadata().map_err(failed)?.is_symlink();
         let metadata = match path.metadata() {
@@ -107,7 +116,7 @@ impl Walk {
             return Ok(());
         }
         for entry in path.read_dir().map_err(failed)? {
-            self.visit(&entry.map_err(failed)?.path(), false, depth + 1)?;
+            self.visit(&entry.map_err(failed)?.path(), Mention::ByFolder, depth + 1)?;
         }
         Ok(())
     }

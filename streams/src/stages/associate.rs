@@ -101,6 +101,7 @@ const SETTINGS: SettingsSpec = SettingsSpec {
         ("held_picks_max", 100.0, 1e8),
     ],
     of_several_types: &[],
+    of_all: &[],
     problems: |section, values| {
         typed(section, values, |settings: &AssociateSettings| {
             depths(section, settings.depth_km_min, settings.depth_km_max)

@@ -61,6 +61,7 @@ const SETTINGS: SettingsSpec = SettingsSpec {
         ("events_max", 100.0, 50_000.0),
     ],
     of_several_types: &[],
+    of_all: &["agency_id"],
     problems: |section, values| typed(section, values, |settings| problems(section, settings)),
 };
 

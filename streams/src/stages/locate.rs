@@ -80,6 +80,7 @@ const SETTINGS: SettingsSpec = SettingsSpec {
         ("sample_count", 10.0, 1e6),
     ],
     of_several_types: &[],
+    of_all: &[],
     problems: |section, values| {
         typed(section, values, |settings: &LocateSettings| {
             depths(section, settings.depth_km_min, settings.depth_km_max)

@@ -61,6 +61,7 @@ const SETTINGS: SettingsSpec = SettingsSpec {
     ranges: &[("distance_km_max", 1.0, 20_000.0)],
     // A name or a table.
     of_several_types: &["attenuation"],
+    of_all: &[],
     problems: |section, values| {
         typed(section, values, |settings: &MagnitudeSettings| {
             let Attenuation::Table(pairs) = &settings.attenuation else { return Vec::new() };

@@ -146,6 +146,7 @@ const SETTINGS: SettingsSpec = SettingsSpec {
         ("amplitude_window_s", 0.0, 3600.0),
     ],
     of_several_types: &[],
+    of_all: &[],
     problems: |section, values| {
         typed(section, values, |settings: &PickSettings| {
             let holds = settings.s_window_min_s < settings.s_window_max_s;

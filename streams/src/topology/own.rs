@@ -6,7 +6,7 @@
 //! checkpoints and the name in the log are those of the one which it replaces.
 
 use seislake_model::ErrorKind;
-use seislake_tables::{TABLES, TableDef};
+use seislake_tables::{TABLES, TableDef, below};
 
 use super::{Feed, StageSpec};
 use crate::Error;
@@ -16,8 +16,10 @@ use crate::stages::STAGES;
 const NAME_CHARS_MAX: usize = 32;
 /// Longest name of a topic.
 const TOPIC_CHARS_MAX: usize = 100;
-/// Schemas of the engine, and namespaces that mean something else in the log.
-const RESERVED: [&str; 5] = ["information_schema", "public", "waveforms", "log", "system"];
+/// Schemas of the engine, what means something else in the log or the warehouse (`raw` are the originals of records), and
+/// words before which statements expect no dot.
+const RESERVED: [&str; 8] =
+    ["information_schema", "public", "waveforms", "log", "system", "raw", "unnest", "lateral"];
 
 /// A stage of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,11 +124,7 @@ impl OwnStage {
 
 /// The tables of a kind, below the name of a stage.
 fn own_tables(name: &'static str, kind: &StageSpec) -> &'static [&'static TableDef] {
-    let table = |of_kind: &&'static TableDef| -> &'static TableDef {
-        let doc = String::leak(format!("{} By the stage \"{name}\" of the configuration.", of_kind.doc));
-        Box::leak(Box::new(TableDef { namespace: name, doc, ..**of_kind }))
-    };
-    Vec::leak(kind.tables.iter().map(table).collect())
+    Vec::leak(kind.tables.iter().map(|table| below(name, table)).collect())
 }
 
 fn is_topic(text: &str) -> bool {
@@ -225,7 +223,10 @@ mod tests {
         let topology = Topology::of(&names(&ours), vec![loud]).unwrap();
         assert!(topology.own_tables().is_empty());
         let both = Topology::of(&names(&["pick", "loud"]), vec![loud]).unwrap_err().to_string();
-        assert_eq!(both, "stages \"pick\" and \"loud\" cannot both be \"pick\": leave one of them out");
+        assert_eq!(
+            both,
+            "stages \"pick\" and \"loud\" cannot both be \"pick\": take one of them out of streams.stages"
+        );
         let error = |stage: OwnStage| stage.spec().unwrap_err().to_string();
         assert!(
             error(own("loud", "pick", None, Some("locate"))).contains("replaces \"pick\", not \"locate\"")
@@ -242,7 +243,9 @@ mod tests {
         for name in ["", "Quiet", "1st", "a.b", "../x", "a b", &"x".repeat(33)] {
             assert!(error(own(name, "pick", None, None)).contains("is no name of a stage"), "{name}");
         }
-        for name in ["bulletin", "waveform", "stream", "pick", "information_schema"] {
+        for name in
+            ["bulletin", "waveform", "stream", "pick", "information_schema", "raw", "unnest", "proposals"]
+        {
             assert!(error(own(name, "pick", None, None)).contains("is taken"), "{name}");
         }
         assert!(

@@ -18,6 +18,8 @@ pub struct SettingsSpec {
     pub ranges: &'static [(&'static str, f64, f64)],
     /// Keys whose values may be of other types than the default.
     pub of_several_types: &'static [&'static str],
+    /// Keys that hold for the whole path: only the section of ours, or of what replaces it, has them.
+    pub of_all: &'static [&'static str],
     /// What types and bounds cannot say: each problem begins with its key, behind the name of the section.
     pub problems: fn(section: &str, &Value) -> Vec<String>,
 }
@@ -28,6 +30,7 @@ impl SettingsSpec {
         defaults: || Ok(Value::Object(serde_json::Map::new())),
         ranges: &[],
         of_several_types: &[],
+        of_all: &[],
         problems: |_, _| Vec::new(),
     };
 }

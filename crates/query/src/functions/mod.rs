@@ -54,5 +54,10 @@ pub const AGGREGATES: &[fn() -> AggregateUDF] = &[continuity::function];
 pub(crate) const WINDOWS: &[fn() -> WindowUDF] = &[ntile::function];
 
 /// Constructors of aggregates of the engine that are ours.
-pub(crate) const AGGREGATES_INSTEAD: &[fn() -> AggregateUDF] =
-    &[percentiles::median, percentiles::percentile_cont, crate::integers::sum::function];
+pub(crate) const AGGREGATES_INSTEAD: &[fn() -> AggregateUDF] = &[
+    percentiles::median,
+    percentiles::percentile_cont,
+    crate::integers::sum::function,
+    crate::extremes::min,
+    crate::extremes::max,
+];

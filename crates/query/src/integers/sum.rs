@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, BooleanArray};
 use arrow::compute::sum_checked;
-use arrow::datatypes::{ArrowNumericType, DataType, Int64Type, UInt64Type};
+use arrow::datatypes::{
+    ArrowNumericType, DataType, Decimal128Type, DecimalType, Int64Type, UInt64Type, i256,
+};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err};
 use datafusion::functions_aggregate::sum::sum_udaf;
 use datafusion::logical_expr::function::AccumulatorArgs;
@@ -47,6 +49,7 @@ impl AggregateUDFImpl for Sum {
         Ok(match (args.is_distinct, args.return_field.data_type()) {
             (false, DataType::Int64) => Box::new(Total::<Int64Type>::default()),
             (false, DataType::UInt64) => Box::new(Total::<UInt64Type>::default()),
+            (false, DataType::Decimal128(precision, scale)) => Box::new(DecimalTotal::of(*precision, *scale)),
             _ => return self.engine.accumulator(args),
         })
     }
@@ -55,6 +58,7 @@ impl AggregateUDFImpl for Sum {
         Ok(match (args.is_distinct, args.return_field.data_type()) {
             (false, DataType::Int64) => Box::new(Total::<Int64Type>::default()),
             (false, DataType::UInt64) => Box::new(Total::<UInt64Type>::default()),
+            (false, DataType::Decimal128(precision, scale)) => Box::new(DecimalTotal::of(*precision, *scale)),
             _ => return self.engine.create_sliding_accumulator(args),
         })
     }
@@ -63,6 +67,7 @@ impl AggregateUDFImpl for Sum {
         match args.return_field.data_type() {
             DataType::Int64 => Ok(totals::<Int64Type>(&DataType::Int64)),
             DataType::UInt64 => Ok(totals::<UInt64Type>(&DataType::UInt64)),
+            kind @ DataType::Decimal128(precision, _) => Ok(decimal_totals(kind, *precision)),
             _ => self.engine.create_groups_accumulator(args),
         }
     }
@@ -144,6 +149,94 @@ impl<T: ArrowNumericType<Native: Into<i128> + TryFrom<i128>> + Debug> Accumulato
     fn size(&self) -> usize {
         size_of_val(self)
     }
+}
+
+/// The same of decimal numbers.
+#[derive(Debug)]
+struct DecimalTotal {
+    precision: u8,
+    scale: i8,
+    total: i256,
+    value_count: usize,
+}
+
+impl DecimalTotal {
+    fn of(precision: u8, scale: i8) -> Self {
+        Self { precision, scale, total: i256::ZERO, value_count: 0 }
+    }
+
+    /// Sum and number of the values of columns: wide enough for 2^128 rows.
+    fn sum(columns: &[ArrayRef]) -> (i256, usize) {
+        let columns = columns.iter().map(|column| {
+            let column = column.as_primitive::<Decimal128Type>();
+            let sum = column
+                .iter()
+                .flatten()
+                .fold(i256::ZERO, |sum, value| sum.wrapping_add(i256::from_i128(value)));
+            (sum, column.len() - column.null_count())
+        });
+        columns.fold((i256::ZERO, 0), |(total, all), (sum, count)| (total.wrapping_add(sum), all + count))
+    }
+}
+
+/// What fits a decimal of so many digits.
+fn in_digits(total: i256, precision: u8) -> Result<i128> {
+    let digits = |value: &i128| Decimal128Type::validate_decimal_precision(*value, precision, 0).is_ok();
+    total.to_i128().filter(digits).ok_or_else(overflow)
+}
+
+impl Accumulator for DecimalTotal {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let (sum, count) = Self::sum(values);
+        self.total = self.total.wrapping_add(sum);
+        self.value_count += count;
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        let (sum, count) = Self::sum(values);
+        self.total = self.total.wrapping_sub(sum);
+        self.value_count -= count;
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let total = match self.value_count {
+            0 => None,
+            _ => Some(in_digits(self.total, self.precision)?),
+        };
+        Ok(ScalarValue::Decimal128(total, self.precision, self.scale))
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self)
+    }
+}
+
+fn decimal_totals(kind: &DataType, precision: u8) -> Box<dyn GroupsAccumulator> {
+    let overflowed = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&overflowed);
+    let add = move |total: &mut i128, value: i128| {
+        let sum = i256::from_i128(*total).wrapping_add(i256::from_i128(value));
+        match in_digits(sum, precision) {
+            Ok(sum) => *total = sum,
+            Err(_) => told.store(true, Ordering::Relaxed),
+        }
+    };
+    let engine = PrimitiveGroupsAccumulator::<Decimal128Type, _>::new(kind, add);
+    Box::new(Totals { engine, overflowed })
 }
 
 /// The sums of many groups: the engine's, with an addition of ours.

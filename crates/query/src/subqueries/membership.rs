@@ -63,6 +63,9 @@ pub(super) fn of_one_row(member: &InSubquery, schema: &DFSchema) -> Result<Optio
     Ok(Some(if *negated { not(compared) } else { compared }))
 }
 
+/// The column of a subquery with which a value is compared.
+const VALUE: &str = "value of a subquery";
+
 pub(super) fn membership(member: &InSubquery, schema: &DFSchema, place: Place) -> Result<Option<Expr>> {
     if let Some(compared) = of_one_row(member, schema)? {
         return Ok(Some(compared));
@@ -86,9 +89,13 @@ pub(super) fn membership(member: &InSubquery, schema: &DFSchema, place: Place) -
         check_copied(&subquery.subquery)?;
     }
     let (outer, outer_columns) = as_outer(expr, schema)?;
-    let column = column_of(&subquery.subquery, 0);
+    // A name of its own: over the same table as the query around, `k = k` would be a condition on one of the two.
+    let value = column_of(&subquery.subquery, 0).alias(VALUE);
+    let values = Projection::try_new(vec![value], Arc::clone(&subquery.subquery))?;
+    let values = Arc::new(LogicalPlan::Projection(values));
+    let column = column_of(&values, 0);
     let among = |condition: Expr, outer_columns: &[Expr]| -> Result<Expr> {
-        let input = Arc::clone(&subquery.subquery);
+        let input = Arc::clone(&values);
         let mut kept = with_plan(subquery, LogicalPlan::Filter(Filter::try_new(condition, input)?));
         for column in outer_columns {
             if !kept.outer_ref_columns.contains(column) {

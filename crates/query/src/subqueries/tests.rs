@@ -250,6 +250,17 @@ async fn a_condition_on_the_row_around_is_not_lifted_past_what_must_see_all_rows
             "1,;2,11",
         ),
         ("SELECT count(*) FROM t WHERE k IN (SELECT CAST(u.k AS BIGINT) FROM u)", "2"),
+        // Columns that are never null, and values of them that are.
+        ("SELECT count(*) FROM range(0, 9) WHERE nullif(value, value) NOT IN (SELECT value FROM range(0, 2))", "0"),
+        ("SELECT count(*) FROM range(0, 9) WHERE CASE WHEN value > 5 THEN value END NOT IN (SELECT value FROM range(0, 8))", "1"),
+        ("SELECT count(*) FROM range(0, 9) WHERE nullif(value, value) NOT IN (SELECT value FROM range(0, 0))", "9"),
+        ("SELECT count(*) FROM range(0, 9) WHERE value + 1 NOT IN (SELECT value FROM range(0, 8))", "2"),
+        // In conditions of joins.
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND 5 NOT IN (SELECT k FROM n)", "0"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND NOT (5 IN (SELECT k FROM n))", "0"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND 5 NOT IN (SELECT k FROM n WHERE k > 0)", "4"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND a.k NOT IN (SELECT k FROM u)", "2"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND NULL::int NOT IN (SELECT k FROM u)", "0"),
     ])
     .await;
 }
@@ -264,4 +275,27 @@ async fn grouping_sets_that_are_stated_twice_are_refused() {
     ])
     .await;
     check(&[("SELECT sum(y) FROM u GROUP BY GROUPING SETS ((), (k)) ORDER BY 1 LIMIT 1", "7")]).await;
+}
+
+#[tokio::test]
+async fn members_of_the_same_table_are_compared_with_it() {
+    check(&[
+        (
+            "SELECT k, CASE WHEN k > 2 THEN k END NOT IN (SELECT k FROM t WHERE k < 4) FROM t ORDER BY 1",
+            "1,;2,;3,false;4,true",
+        ),
+        ("SELECT k, k IN (SELECT k FROM t WHERE k < 3) FROM t ORDER BY 1", "1,true;2,true;3,false;4,false"),
+        (
+            "SELECT value, value IN (SELECT value FROM range(0, 2)) FROM range(0, 3) ORDER BY 1",
+            "0,true;1,true;2,false",
+        ),
+        ("SELECT k, nullif(k, 1) IN (SELECT x / 10 FROM t) FROM t ORDER BY 1", "1,;2,true;3,true;4,true"),
+        ("SELECT k FROM t WHERE (k IN (SELECT k FROM t WHERE k > 2)) IS FALSE ORDER BY 1", "1;2"),
+        ("SELECT count(*) FILTER (WHERE k IN (SELECT k FROM t WHERE k > 1)) FROM t", "3"),
+        (
+            "SELECT k IN (SELECT k FROM t WHERE k > 2) AS m, count(*) FROM t GROUP BY 1 ORDER BY 1",
+            "false,2;true,2",
+        ),
+    ])
+    .await;
 }

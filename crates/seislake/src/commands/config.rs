@@ -54,8 +54,12 @@ pub(crate) fn run(args: &ConfigArgs) -> anyhow::Result<()> {
                 print_result(&format!("{told}\n"))?;
                 return Ok(loaded.map(drop)?);
             }
-            loaded?;
-            print_result("the configuration is valid\n")
+            let idle: Vec<String> = loaded?.topology.idle().map(|name| format!("\"{name}\"")).collect();
+            let note = match idle.as_slice() {
+                [] => String::new(),
+                names => format!("; streams.stages does not name {}: they do not run", names.join(", ")),
+            };
+            print_result(&format!("the configuration is valid{note}\n"))
         }
     }
 }

@@ -75,7 +75,9 @@ pub(super) async fn doubled(lakehouse: &Lakehouse, action: Action) -> anyhow::Re
         }
         let quoted: Vec<String> = key.iter().map(|column| format!("\"{column}\"")).collect();
         let sql = format!(
-            "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {name} GROUP BY {} HAVING count(*) > 1)",
+            "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM \"{}\".\"{}\" GROUP BY {} HAVING count(*) > 1)",
+            table.namespace,
+            table.name,
             quoted.join(", ")
         );
         let count =
@@ -157,9 +159,8 @@ pub(super) async fn without_picks(
     let id = picks::names::pick_id;
     let of_picks = lakehouse.lake().definitions().iter().filter(|table| table.name == picks::TABLE.name);
     let known: Vec<String> = of_picks
-        .map(|table| table.full_name())
-        .filter(|table| !not_made.contains(table))
-        .map(|table| format!("SELECT {id} FROM {table}"))
+        .filter(|table| !not_made.contains(&table.full_name()))
+        .map(|table| format!("SELECT {id} FROM \"{}\".\"{}\"", table.namespace, table.name))
         .collect();
     let sql = format!(
         "SELECT count(*) FROM {ARRIVALS} AS a LEFT JOIN ({}) AS p ON a.{} = p.{id} WHERE p.{id} IS NULL",

@@ -239,36 +239,6 @@ async fn one_that_replaces_ours_goes_on_where_the_other_ended() {
     pipeline.shutdown().await.unwrap();
 }
 
-/// A kind that does the same, and knows nothing of what the other counted.
-static RECOUNT: StageSpec = StageSpec { name: "recount", kind: "recount", ..SPEC };
-
-#[tokio::test(flavor = "multi_thread")]
-async fn another_kind_in_the_same_place_begins_where_nothing_was_said_yet() {
-    let (log, tables) = (Arc::new(Log::memory()), Tables::default());
-    let checkpoints = CheckpointStore::memory().unwrap();
-    let gate = open_gate(&log, None).await;
-    let offers = &world().offers;
-    for (offers, count) in offers.chunks(offers.len().div_ceil(2)).zip([&OWN, &RECOUNT]) {
-        let stages = vec![all_stages()[0], count];
-        let pipeline = start_from(&checkpoints, &log, &tables, stages, settings()).await.unwrap();
-        gate.ingest(offers.to_vec()).await.unwrap();
-        pipeline.drain().await.unwrap();
-        pipeline.shutdown().await.unwrap();
-    }
-    gate.finish().await.unwrap();
-    for count in [&RECOUNT, &OWN] {
-        let stages = vec![all_stages()[0], count];
-        let pipeline = start_from(&checkpoints, &log, &tables, stages, settings()).await.unwrap();
-        pipeline.drain().await.unwrap();
-        pipeline.shutdown().await.unwrap();
-    }
-    let picks = undisturbed()["bulletin.picks"].len();
-    let mut counts = tables.rows_of(&TABLE);
-    assert_eq!(counts.len(), picks, "each pick is counted once, by one of them");
-    counts.dedup();
-    assert!(counts.len() < picks, "the second began to count anew");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_is_to_mean_something_else_is_refused() {
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
@@ -283,12 +253,25 @@ async fn a_name_that_is_to_mean_something_else_is_refused() {
     pipeline.drain().await.unwrap();
     pipeline.shutdown().await.unwrap();
     let far = own("near", "associate", Some("far_pick.phase_picks"), None);
-    let begun = start_from(&checkpoints, &log, &tables, vec![pick, far_picks, far], settings()).await;
-    let error = begun.map(drop).unwrap_err().to_string();
-    assert!(
-        error.contains("has read the topic \"waveforms.phase_picks\" in this home and is to read \"far_pick"),
-        "{error}"
-    );
+    let begun = async |checkpoints: &CheckpointStore, stages| {
+        let begun = start_from(checkpoints, &log, &tables, stages, settings()).await;
+        begun.map(drop).unwrap_err().to_string()
+    };
+    let lost = CheckpointStore::memory().unwrap();
+    for checkpoints in [&checkpoints, &lost] {
+        let error = begun(checkpoints, vec![pick, far_picks, far]).await;
+        assert!(
+            error.contains(
+                "has read the topic \"waveforms.phase_picks\" and is to read \"far_pick.phase_picks\" now"
+            ),
+            "{error}"
+        );
+    }
+    // A kind that reads the same and says other things.
+    let counting: &'static StageSpec =
+        Box::leak(Box::new(StageSpec { name: "near", log_name: "near", ..SPEC }));
+    let error = begun(&checkpoints, vec![pick, counting]).await;
+    assert!(error.contains("was of the kind \"associate\" and is to be of \"count\" now"), "{error}");
     let again = start_from(&checkpoints, &log, &tables, vec![pick, near], settings()).await.unwrap();
     again.shutdown().await.unwrap();
 }

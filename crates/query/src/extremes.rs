@@ -1,0 +1,211 @@
+//! `min` and `max` in the one order that all else has: what is not a number is above all numbers, and a null inside of a list
+//! or struct above all values. Of groups of floating point numbers the engine's forget or invent a NaN, by the order of rows,
+//! and of lists and structs they have an order of their own.
+
+use std::any::Any;
+use std::cmp::Ordering;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, UInt64Array};
+use arrow::compute::take;
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float16Type, Float32Type, Float64Type};
+use datafusion::common::{Result, ScalarValue};
+use datafusion::functions_aggregate::min_max::{max_udaf, min_udaf};
+use datafusion::logical_expr::function::AccumulatorArgs;
+use datafusion::logical_expr::utils::AggregateOrderSensitivity;
+use datafusion::logical_expr::{
+    Accumulator, AggregateUDF, AggregateUDFImpl, GroupsAccumulator, ReversedUDAF, StatisticsArgs,
+};
+use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
+
+use crate::by_engine::by_engine;
+use crate::nested_order::comparator;
+
+pub(crate) fn min() -> AggregateUDF {
+    AggregateUDF::new_from_impl(Extreme { engine: min_udaf(), end: End::Least })
+}
+
+pub(crate) fn max() -> AggregateUDF {
+    AggregateUDF::new_from_impl(Extreme { engine: max_udaf(), end: End::Greatest })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum End {
+    Least,
+    Greatest,
+}
+
+impl End {
+    /// How a value stands to the one so far, where it takes its place.
+    fn replacing(self) -> Ordering {
+        match self {
+            Self::Least => Ordering::Less,
+            Self::Greatest => Ordering::Greater,
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Extreme {
+    engine: Arc<AggregateUDF>,
+    end: End,
+}
+
+impl AggregateUDFImpl for Extreme {
+    by_engine!(engine: name aliases signature coerce_types return_type state_fields documentation set_monotonicity);
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        let kind = args.return_field.data_type();
+        if !kind.is_nested() {
+            return self.engine.accumulator(args);
+        }
+        Ok(Box::new(NestedExtreme { end: self.end, kind: kind.clone(), best: None }))
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        self.engine.create_sliding_accumulator(args)
+    }
+
+    fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
+        !args.return_field.data_type().is_nested() && self.engine.groups_accumulator_supported(args)
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
+        type Half = <Float16Type as ArrowPrimitiveType>::Native;
+        let least = self.end == End::Least;
+        let kind = args.return_field.data_type();
+        // The first value takes the place of the greatest, or of the least: a NaN, or minus infinity.
+        Ok(match kind {
+            DataType::Float64 => {
+                let first = if least { f64::NAN } else { f64::NEG_INFINITY };
+                self.of_groups::<Float64Type>(kind, first, f64::total_cmp)
+            }
+            DataType::Float32 => {
+                let first = if least { f32::NAN } else { f32::NEG_INFINITY };
+                self.of_groups::<Float32Type>(kind, first, f32::total_cmp)
+            }
+            DataType::Float16 => {
+                let first = if least { Half::NAN } else { Half::NEG_INFINITY };
+                self.of_groups::<Float16Type>(kind, first, Half::total_cmp)
+            }
+            _ => return self.engine.create_groups_accumulator(args),
+        })
+    }
+
+    fn is_descending(&self) -> Option<bool> {
+        self.engine.inner().is_descending()
+    }
+
+    fn order_sensitivity(&self) -> AggregateOrderSensitivity {
+        AggregateOrderSensitivity::Insensitive
+    }
+
+    fn reverse_expr(&self) -> ReversedUDAF {
+        ReversedUDAF::Identical
+    }
+
+    fn value_from_stats(&self, statistics: &StatisticsArgs<'_>) -> Option<ScalarValue> {
+        self.engine.value_from_stats(statistics)
+    }
+}
+
+impl Extreme {
+    fn of_groups<T: ArrowPrimitiveType + Send>(
+        &self,
+        kind: &DataType,
+        first: T::Native,
+        order: fn(&T::Native, &T::Native) -> Ordering,
+    ) -> Box<dyn GroupsAccumulator> {
+        let replacing = self.end.replacing();
+        let extreme = move |so_far: &mut T::Native, value: T::Native| {
+            if order(&value, so_far) == replacing {
+                *so_far = value;
+            }
+        };
+        Box::new(PrimitiveGroupsAccumulator::<T, _>::new(kind, extreme).with_starting_value(first))
+    }
+}
+
+/// The extreme of lists, structs or maps.
+#[derive(Debug)]
+struct NestedExtreme {
+    end: End,
+    kind: DataType,
+    /// One row.
+    best: Option<ArrayRef>,
+}
+
+impl Accumulator for NestedExtreme {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for column in values {
+            let order = comparator(column, column)?;
+            let replacing = self.end.replacing();
+            let rows = (0..column.len()).filter(|row| column.is_valid(*row));
+            let found = rows.reduce(|best, row| if order(row, best) == replacing { row } else { best });
+            let Some(found) = found else { continue };
+            if let Some(best) = &self.best
+                && comparator(column, best)?(found, 0) != replacing
+            {
+                continue;
+            }
+            // A copy: a part of a batch would keep all of it.
+            self.best = Some(take(column, &UInt64Array::from(vec![found as u64]), None)?);
+        }
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        match &self.best {
+            Some(best) => ScalarValue::try_from_array(best, 0),
+            None => ScalarValue::try_new_null(&self.kind),
+        }
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.best.as_ref().map_or(0, |best| best.get_array_memory_size())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::asking::check_all;
+
+    #[tokio::test]
+    async fn a_nan_is_above_all_numbers_of_its_group_whatever_comes_first() {
+        const WITH: &str = "WITH a AS (SELECT * FROM (VALUES ('b','NaN'::double),('b',1.5),('c',2.5),('c','NaN'::double),('c',-0.0),
+            ('d','NaN'::double),('e','-Infinity'::double),('f',NULL),('g','Infinity'::double)) AS v(s, x)) ";
+        check_all(WITH, &[
+            ("SELECT s, max(x), min(x) FROM a GROUP BY s ORDER BY s", "b,NaN,1.5;c,NaN,0.0;d,NaN,NaN;e,-inf,-inf;f,,;g,inf,inf"),
+            ("SELECT s, max(x), min(x) FROM (SELECT s, x FROM a ORDER BY x DESC) AS a GROUP BY s ORDER BY s",
+             "b,NaN,1.5;c,NaN,0.0;d,NaN,NaN;e,-inf,-inf;f,,;g,inf,inf"),
+            ("SELECT s, max(DISTINCT x), min(x) FILTER (WHERE s <> 'b') FROM a GROUP BY ROLLUP (s) ORDER BY s LIMIT 2", "b,NaN,;c,NaN,0.0"),
+            ("SELECT s, max(x::real), min(x::real) FROM a GROUP BY s ORDER BY s LIMIT 2", "b,NaN,1.5;c,NaN,0.0"),
+            ("SELECT max(x), min(x) FROM a", "NaN,-inf"),
+        ]).await;
+    }
+
+    #[tokio::test]
+    async fn a_null_inside_is_above_all_values() {
+        check_all("", &[
+            ("SELECT min(x), max(x) FROM (VALUES ({'a': NULL::int}), ({'a': 2}), ({'a': 5})) AS v(x)", "{a: 2},{a: }"),
+            ("SELECT min(x), max(x) FROM (VALUES ({'a': 2}), ({'a': NULL::int}), ({'a': 5})) AS v(x)", "{a: 2},{a: }"),
+            ("SELECT k, min(x), max(x) FROM (VALUES (1, {'a': 2}), (1, {'a': NULL::int}), (2, NULL)) AS v(k, x) GROUP BY k ORDER BY k", "1,{a: 2},{a: };2,,"),
+            ("SELECT min(x), max(x) FROM (VALUES ([[1, 2]]), ([[1, 3]])) AS v(x)", "[[1, 2]],[[1, 3]]"),
+            ("SELECT min(x), max(x) FROM (VALUES ([1, NULL]), ([1, 2]), ([1])) AS v(x)", "[1],[1, ]"),
+            ("SELECT max(x) FROM (VALUES ([1])) AS v(x) WHERE x > [2]", ""),
+        ]).await;
+    }
+}
