@@ -91,7 +91,8 @@ impl Lakehouse {
             memory_bytes_max: usize::try_from(settings.query.memory_bytes)?,
             ..SessionSettings::default()
         };
-        Ok(Self { lake, session, topology: settings.topology.clone() })
+        let topology = settings.topology.clone().with_stages_of(lake.definitions());
+        Ok(Self { lake, session, topology })
     }
 
     pub fn lake(&self) -> &Lake {

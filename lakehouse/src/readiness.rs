@@ -19,7 +19,7 @@ pub async fn check(
 ) -> [(&'static str, Result<(), String>); 4] {
     [
         ("catalog", catalog(lakehouse).await),
-        ("ingest", gate.failing().map_or(Ok(()), |reason| Err(format!("records cannot be taken: {reason}")))),
+        ("log", log(gate)),
         ("pipeline", stages(pipeline)),
         ("warehouse", warehouse(lakehouse).await),
     ]
@@ -34,6 +34,13 @@ async fn catalog(lakehouse: &Lakehouse) -> Result<(), String> {
             "it is older than the files of {} tables, \"{table}\" for one, and hides {what} ({SEE_CHECK})",
             hidden.len()
         )),
+    }
+}
+
+fn log(gate: &Gate) -> Result<(), String> {
+    match gate.is_failing() {
+        false => Ok(()),
+        true => Err("it could not take the last records; the log of the server says why".to_owned()),
     }
 }
 

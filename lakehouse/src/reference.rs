@@ -51,7 +51,6 @@ pub async fn compare_with(
     catalogue.retain(within);
     reference.retain(within);
     let recorded = lakehouse.recorded_time().await?;
-    let common =
-        keep_common(&mut reference, &mut catalogue, recorded, (from, to), tolerances.time_tolerance_s);
+    let common = keep_common(&mut reference, &mut catalogue, recorded, (from, to), tolerances);
     Ok(Answer { common, comparison: compare(&reference, &catalogue, tolerances) })
 }

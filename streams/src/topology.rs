@@ -171,6 +171,25 @@ impl Topology {
         speaking().find(|stage| !stage.tables.is_empty()).or_else(|| speaking().next())
     }
 
+    /// The same, with stages of other configurations that made some of `tables`, so far as they do not stand there already:
+    /// what they said and its rows are known again.
+    #[must_use]
+    pub fn with_stages_of(mut self, tables: &[&'static TableDef]) -> Self {
+        for table in tables {
+            let of_kind = STAGES.iter().find(|stage| stage.tables.iter().any(|ours| ours.name == table.name));
+            let Some(of_kind) = of_kind else { continue };
+            let (name, kind) = (table.namespace.to_owned(), of_kind.name.to_owned());
+            if self.all.iter().any(|stage| stage.tables.iter().any(|known| known.namespace == name)) {
+                continue;
+            }
+            // One whose name would not be taken now has tables all the same, and no more.
+            if let Ok(spec) = (OwnStage { name, kind, input: None, replaces: None }).spec() {
+                self.all.push(spec);
+            }
+        }
+        self
+    }
+
     /// Tables that are not ours.
     pub fn own_tables(&self) -> Vec<&'static TableDef> {
         not_ours(tables_of(&self.all))

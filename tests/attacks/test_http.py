@@ -238,6 +238,16 @@ def test_D12_bodies_packed_by_gzip_are_read_and_others_refused(server):
     assert answer.json() == {"data": {"__typename": "Query"}}
 
 
+def test_a_log_that_cannot_be_written_stops_nothing(home):
+    server = home.serve("--log-level", "debug", prefix=("sh", "-c", 'exec "$@" 2>/dev/full', "sh"))
+    for minute in range(5):
+        body = series(np.arange(500), f"2024-01-01T00:{minute:02}:00")
+        assert server.ingest(body).json()["accepted_count"] == 5
+    wait_until(lambda: server.sql("SELECT sum(sample_count) FROM waveform.packets")[0][0] == 2500)
+    assert server.get("/readyz").status_code == 200
+    assert server.stop() == 0
+
+
 def test_bombs_of_gzip_are_not_unpacked(server):
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()

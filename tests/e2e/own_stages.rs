@@ -36,8 +36,28 @@ fn a_stage_beside_ours_fills_its_own_table_and_changes_none_of_ours() {
     succeed(&[&["home", "check"][..], &beside_arguments].concat());
     succeed(&[&["import"][..], &beside_arguments, &["--", text(&records)]].concat());
     assert!(query(&beside, STRICT) == strict, "nothing comes twice");
-    // Without its configuration the table is still there to read.
+    // Without its configuration the table is still there to read, to be kept in shape and to be mended.
     succeed(&["home", "check", "--home", home_of]);
+    let compacted = succeed(&["maintain", "compact", "--home", home_of, "--json"]);
+    assert!(compacted.contains("strict.picks"), "{compacted}");
+    for file in data_files(&beside.join("warehouse/strict")) {
+        std::fs::remove_file(file).unwrap();
+    }
+    fail(&["home", "check", "--home", home_of]);
+    succeed(&["home", "repair", "--home", home_of]);
+    succeed(&["home", "check", "--home", home_of]);
+    assert!(query(&beside, STRICT) == strict, "all is there again, by what the log holds");
+    // A lost catalog is made again with it.
+    std::fs::remove_file(beside.join("catalog.sqlite")).unwrap();
+    succeed(&["home", "repair", "--home", home_of]);
+    assert!(query(&beside, STRICT) == strict, "all is there again");
+    assert_same_tables(&tables(&plain), &tables(&beside));
+}
+
+fn data_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let inside = |path: std::path::PathBuf| if path.is_dir() { data_files(&path) } else { vec![path] };
+    entries.flat_map(inside).filter(|path| path.extension().is_some_and(|end| end == "parquet")).collect()
 }
 
 #[test]
@@ -73,7 +93,9 @@ fn a_stage_in_the_place_of_ours_goes_on_where_the_other_ended() {
     let (plain, replaced, alone) = (home("plain"), home("replaced"), home("alone"));
     for (home, arguments) in [(&plain, [&[][..], &[]]), (&replaced, [&[], &loud]), (&alone, [&loud, &loud])] {
         import(home, first, arguments[0]);
-        import(home, second, arguments[1]);
+        let told = import(home, second, arguments[1]);
+        assert!(!told.contains("leaves out"), "{told}");
+        assert!(told.contains("channels were recorded at a time that an earlier import ended"), "{told}");
         // Nothing new comes of what is there, whoever picks.
         import(home, &files, &loud);
     }

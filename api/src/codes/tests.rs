@@ -15,6 +15,7 @@ Generated from `api/src/codes.rs` by `make bless`.
 An error over HTTP is `{\"error\": {\"code\", \"message\", \"hint\"}}`; GraphQL has the code in `extensions.code`, FDSN web services tell status and sentence as text, Flight SQL is gRPC, the Iceberg catalog has `{\"error\": {\"message\", \"type\", \"code\"}}`.
 Where a request may succeed later, `Retry-After` says when, and GraphQL `extensions.retryable`.
 Of what is wrong with the server, clients learn what was attempted; the causes stand in its log.
+To clients of Iceberg a table or namespace that is not there is `NoSuchTableException` or `NoSuchNamespaceException`. A request line of more than 64 KiB is answered by 414 without a body, before any door sees it.
 
 | code | HTTP | FDSN | gRPC | Iceberg | later | meaning |
 |---|---|---|---|---|---|---|

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8};
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
@@ -128,7 +129,8 @@ pub(crate) fn looks_like_xml(bytes: &[u8]) -> bool {
 /// As much of a document as tells its format.
 const HEAD_BYTES: usize = 1024;
 
-/// Text of a document: UTF-8, UTF-16 where a mark or the zeros say so, or Latin-1 where the bytes are not UTF-8.
+/// Text of a document: UTF-8, UTF-16 where a mark or the zeros say so, or, where the bytes are not UTF-8, in the encoding
+/// that it declares, Latin-1 where it declares none that is known.
 pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     match bytes {
         [0xFF, 0xFE, rest @ ..] => return Cow::Owned(utf_16(rest, u16::from_le_bytes)),
@@ -138,10 +140,26 @@ pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
         _ => {}
     }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
+    let declared = declared_encoding(bytes).filter(|encoding| *encoding != UTF_8);
+    match (std::str::from_utf8(bytes), declared) {
+        // Its letters are all ASCII.
+        (Ok(_), Some(encoding)) if encoding == ISO_2022_JP => encoding.decode_without_bom_handling(bytes).0,
+        (Ok(text), _) => Cow::Borrowed(text),
+        (Err(_), Some(encoding)) => encoding.decode_without_bom_handling(bytes).0,
+        (Err(_), None) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
     }
+}
+
+/// The encoding that the declaration of a document names, if it is known.
+fn declared_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
+    let head = bytes.get(..HEAD_BYTES).unwrap_or(bytes).trim_ascii_start().strip_prefix(b"<?xml")?;
+    let end = head.windows(2).position(|pair| pair == b"?>")?;
+    let declaration = head.get(..end)?;
+    let name = declaration.windows(8).position(|word| word == b"encoding")? + 8;
+    let value = declaration.get(name..)?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let (quote, value) = value.split_first()?;
+    let end = value.iter().position(|byte| byte == quote)?;
+    Encoding::for_label(value.get(..end)?)
 }
 
 fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {

@@ -25,6 +25,18 @@ pub struct CatalogueEvent {
 }
 
 impl CatalogueEvent {
+    /// Whether it happened, whatever it was: a blast did, what was rejected did not.
+    pub fn did_happen(&self) -> bool {
+        let kind = self
+            .event_type
+            .as_deref()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+            .replace(['_', '-'], " ");
+        !NO_EVENTS.iter().any(|none| kind.contains(none))
+    }
+
     /// Whether it is an earthquake, or may be one: the catalogue does not call it a blast, a landslide, `not existing` or
     /// another of QuakeML's words (in the spelling of whatever agency) for what is none.
     pub fn may_be_earthquake(&self) -> bool {
@@ -33,6 +45,9 @@ impl CatalogueEvent {
         !OTHER_EVENTS.iter().any(|other| kind.contains(other)) && !is_other_by_letters(&kind)
     }
 }
+
+/// Words for what did not happen, or is told elsewhere.
+const NO_EVENTS: [&str; 6] = [NOT_EXISTING, "not locatable", "rejected", "false", "deleted", "duplicate"];
 
 /// QuakeML's word for an event that did not happen.
 pub const NOT_EXISTING: &str = "not existing";

@@ -7,6 +7,8 @@
 
 mod text;
 
+use std::collections::BTreeSet;
+
 use seislake_model::{CatalogueEvent, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +142,9 @@ pub struct Common {
     pub catalogue_outside: usize,
     /// Events of the reference that are said to be no earthquakes.
     pub reference_other: usize,
+    /// Events of the catalogue that are those: they are there, and are no earthquakes that were found.
+    #[serde(default)]
+    pub catalogue_other: usize,
 }
 
 /// Leaves the earthquakes in the time that both catalogues cover: `recorded` is that of the catalogue's data, where
@@ -150,8 +155,9 @@ pub fn keep_common(
     catalogue: &mut Vec<CatalogueEvent>,
     recorded: Option<(Timestamp, Timestamp)>,
     told: (Option<Timestamp>, Option<Timestamp>),
-    tolerance_s: f64,
+    tolerances: CompareSettings,
 ) -> Common {
+    let tolerance_s = tolerances.time_tolerance_s;
     let counts = (reference.len(), catalogue.len());
     let all_times = || reference.iter().map(|event| event.origin_time);
     let (first, last) = (all_times().min(), all_times().max());
@@ -169,15 +175,35 @@ pub fn keep_common(
     };
     reference.retain(inside);
     catalogue.retain(inside);
-    let reference_inside = reference.len();
+    let (reference_inside, catalogue_inside) = (reference.len(), catalogue.len());
+    let others = |event: &&CatalogueEvent| !event.may_be_earthquake() && event.did_happen();
+    let others: Vec<CatalogueEvent> = reference.iter().filter(others).cloned().collect();
     reference.retain(CatalogueEvent::may_be_earthquake);
+    leave_out_others(&others, reference, catalogue, tolerances);
     Common {
         from: common.map(|(from, _)| from),
         to: common.map(|(_, to)| to),
         reference_outside: counts.0 - reference_inside,
-        catalogue_outside: counts.1 - catalogue.len(),
+        catalogue_outside: counts.1 - catalogue_inside,
+        catalogue_other: catalogue_inside - catalogue.len(),
         reference_other: reference_inside - reference.len(),
     }
+}
+
+/// Takes the events out of a catalogue that are blasts and the like of the reference, and none of its earthquakes.
+fn leave_out_others(
+    others: &[CatalogueEvent],
+    reference: &[CatalogueEvent],
+    catalogue: &mut Vec<CatalogueEvent>,
+    tolerances: CompareSettings,
+) {
+    let sorted = by_time(catalogue);
+    let matching = |of: &[CatalogueEvent]| -> BTreeSet<String> {
+        let candidates = candidates(&by_time(of), &sorted, tolerances);
+        candidates.iter().map(|found| sorted[found.catalogue_index].id.clone()).collect()
+    };
+    let (of_others, of_earthquakes) = (matching(others), matching(reference));
+    catalogue.retain(|event| !of_others.contains(&event.id) || of_earthquakes.contains(&event.id));
 }
 
 struct Candidate {
@@ -295,25 +321,54 @@ mod tests {
         reference.push(event("later", 1e8, 0.0));
         let mut catalogue = vec![event("x", 100.0, 0.0), event("y", 140.0, 0.0)];
         let recorded = Some((at(90.0), at(200.0)));
-        let common = keep_common(&mut reference, &mut catalogue, recorded, (None, None), 2.0);
+        let common =
+            keep_common(&mut reference, &mut catalogue, recorded, (None, None), CompareSettings::default());
         assert_eq!((common.from, common.to), (Some(at(90.0)), Some(at(200.0))));
         let counts = (common.reference_outside, common.catalogue_outside, common.reference_other);
         assert_eq!(counts, (2, 0, 2));
         assert_eq!((ids(&reference), ids(&catalogue)), (vec!["a", "quake"], vec!["x", "y"]));
 
+        // What was found of a blast is no earthquake that was invented; what is said not to exist was.
+        let of_kind = |id: &str, seconds, kind: &str| CatalogueEvent {
+            event_type: Some(kind.into()),
+            ..event(id, seconds, 0.0)
+        };
+        let mut reference = vec![
+            of_kind("blast", 100.0, "quarry blast"),
+            of_kind("none", 120.0, "not existing"),
+            event("a", 140.0, 0.0),
+        ];
+        let mut catalogue = vec![event("x", 100.5, 0.0), event("y", 120.0, 0.0), event("z", 140.0, 0.0)];
+        let common =
+            keep_common(&mut reference, &mut catalogue, recorded, (None, None), CompareSettings::default());
+        assert_eq!((common.reference_other, common.catalogue_other, common.catalogue_outside), (2, 1, 0));
+        assert_eq!((ids(&reference), ids(&catalogue)), (vec!["a"], vec!["y", "z"]));
+
         // A short reference: events of a long catalogue outside it are not extra.
         let mut reference = vec![event("a", 100.0, 0.0), event("b", 150.0, 0.0)];
         let mut catalogue = vec![event("x", 98.5, 0.0), event("y", 152.5, 0.0), event("z", 1e6, 0.0)];
-        let common = keep_common(&mut reference, &mut catalogue, None, (None, None), 2.0);
+        let common =
+            keep_common(&mut reference, &mut catalogue, None, (None, None), CompareSettings::default());
         assert_eq!((ids(&catalogue), common.catalogue_outside), (vec!["x"], 2));
 
         let mut reference = vec![event("a", 100.0, 0.0)];
         let told = (Some(at(0.0)), Some(at(400.0)));
         let mut catalogue = vec![event("x", 1.0, 0.0), event("y", 399.0, 0.0), event("z", 401.0, 0.0)];
-        keep_common(&mut reference, &mut catalogue, Some((at(-9e9), at(9e9))), told, 2.0);
+        keep_common(
+            &mut reference,
+            &mut catalogue,
+            Some((at(-9e9), at(9e9))),
+            told,
+            CompareSettings::default(),
+        );
         assert_eq!(ids(&catalogue), ["x", "y"]);
-        let common =
-            keep_common(&mut reference, &mut catalogue, Some((at(500.0), at(600.0))), (None, None), 2.0);
+        let common = keep_common(
+            &mut reference,
+            &mut catalogue,
+            Some((at(500.0), at(600.0))),
+            (None, None),
+            CompareSettings::default(),
+        );
         assert_eq!((common.from, reference.len(), catalogue.len()), (None, 0, 0));
     }
 

@@ -100,7 +100,7 @@ pub fn below(namespace: &str, of: &TableDef) -> &'static TableDef {
         let doc = String::leak(format!("{} By the stage \"{namespace}\" of a configuration.", of.doc));
         Box::leak(Box::new(TableDef { namespace: String::leak(namespace.to_owned()), doc, ..*of }))
     };
-    *tables.entry(format!("{namespace}.{}", of.name)).or_insert_with(make)
+    tables.entry(format!("{namespace}.{}", of.name)).or_insert_with(make)
 }
 
 /// A column of a table.

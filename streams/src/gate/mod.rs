@@ -190,8 +190,8 @@ struct GateState {
     /// Asked for the records that the log has lost.
     archived: Option<Arc<dyn ArchivedRecords>>,
     known: Mutex<GateKnowledge>,
-    /// Why the last records were not taken, and when, where nothing was taken since.
-    failure: std::sync::Mutex<Option<(Instant, String)>>,
+    /// When the log could not take the last records, where it has taken none since.
+    failure: std::sync::Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -283,11 +283,10 @@ impl Gate {
         tokio::spawn(appended).await.map_err(Error::task)?
     }
 
-    /// Why records cannot be taken, where the last ones could not, a short while ago. `None` while all is well.
-    pub fn failing(&self) -> Option<String> {
+    /// Whether the log could not take the last records, a short while ago.
+    pub fn is_failing(&self) -> bool {
         let failure = self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, reason) = failure.as_ref()?;
-        (at.elapsed() < FAILURE_HOLDS).then(|| reason.clone())
+        failure.is_some_and(|at| at.elapsed() < FAILURE_HOLDS)
     }
 
     /// Tells the log of the stations of `inventory`, each in the partition of its records: what changed since it was told of
@@ -422,7 +421,7 @@ impl GateState {
         let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         match &taken {
             Err(error) if error.kind == ErrorKind::Unavailable => {
-                *failure = Some((Instant::now(), error.chain()));
+                *failure = Some(Instant::now());
             }
             Err(_) => {}
             Ok(_) if nothing => {}

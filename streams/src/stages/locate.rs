@@ -123,7 +123,10 @@ impl Stage for LocateStage {
                 let proposal = Proposal::Origin { location: Box::new(location) };
                 out.emit(Message::Proposal { proposal })
             }
-            Err(error) => out.reject(record, error.to_string()),
+            Err(error) => {
+                tracing::debug!(error = %error, "an association is not located");
+                out.reject(record, error.reason())
+            }
         }
     }
 

@@ -210,6 +210,37 @@ fn documents_of_any_size_and_depth_are_read_or_refused_in_proportion() {
     assert_eq!(crate::read_stations(&utf_16, None).unwrap().value.stations.len(), 1);
 }
 
+#[test]
+fn a_document_is_read_in_the_encoding_that_it_declares() {
+    let text = |label: &str, name: &str| {
+        let site = format!("<Site><Name>{name}</Name></Site>");
+        let inside = document(&station("code=\"XX\"", "AAA", &site));
+        format!("<?xml version='1.0' encoding='{label}' ?>\n{inside}")
+    };
+    let name_of = |bytes: &[u8]| read(bytes).unwrap().value.stations[0].site_name.clone().unwrap();
+    for (label, name) in [
+        ("KOI8-R", "Москва"),
+        ("windows-1251", "Москва"),
+        ("ISO-8859-2", "Łódź"),
+        ("iso-8859-15", "Malmö €"),
+        ("Shift_JIS", "東京"),
+        ("EUC-JP", "東京"),
+        ("ISO-2022-JP", "東京"),
+        ("GB18030", "北京"),
+        ("x-mac-roman", "Málaga"),
+    ] {
+        let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap();
+        let text = text(label, name);
+        assert_eq!(name_of(&encoding.encode(&text).0), name, "{label}");
+        // What is UTF-8 all the same is read as that.
+        assert!(encoding == encoding_rs::ISO_2022_JP || name_of(text.as_bytes()) == name, "{label}");
+    }
+    // What declares nothing that is known is read as before: UTF-8, or Latin-1.
+    let unknown = text("x-none", "Malmö");
+    let latin_1: Vec<u8> = unknown.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
+    assert_eq!((name_of(unknown.as_bytes()), name_of(&latin_1)), ("Malmö".to_owned(), "Malmö".to_owned()));
+}
+
 fn one_station() -> String {
     station("code=\"XX\"", "AAA", "<Site><Name>Ærø</Name></Site>")
 }

@@ -44,5 +44,5 @@ pub(crate) async fn run(args: DlqArgs) -> anyhow::Result<()> {
         DlqAction::Show { home, limit, json } => (home, json, dead_letters::newest(limit)),
     };
     let format = if json { QueryFormat::Json } else { QueryFormat::Table };
-    query::run(QueryArgs { home, format, vertical: false, timeout_s: None, sql }).await
+    query::run(QueryArgs { home, format, json: false, vertical: false, timeout_s: None, sql }).await
 }

@@ -44,6 +44,9 @@ pub(crate) struct QueryArgs {
     /// Output format.
     #[arg(long, value_enum, default_value_t = QueryFormat::Table)]
     pub(crate) format: QueryFormat,
+    /// The same as --format json.
+    #[arg(long, conflicts_with_all = ["format", "vertical"])]
+    pub(crate) json: bool,
     /// Cut the statement off after so many seconds. Without it, it runs until it ends or Ctrl-C, within query.memory_bytes.
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) timeout_s: Option<f64>,
@@ -91,7 +94,8 @@ async fn print(stream: QueryStream, args: &QueryArgs) -> anyhow::Result<()> {
     let schema = stream.schema();
     let limit_s = args.timeout_s.unwrap_or_default();
     let mut batches = stream.map_err(|failure| sentence(&failure, limit_s));
-    match args.format {
+    let format = if args.json { QueryFormat::Json } else { args.format };
+    match format {
         QueryFormat::Table => {
             let all: Vec<RecordBatch> = batches.try_collect().await?;
             let all = if all.is_empty() { vec![RecordBatch::new_empty(Arc::clone(&schema))] } else { all };

@@ -30,6 +30,13 @@ impl Display for Common {
                 "not compared: {count} events of the reference that are said to be no earthquakes, or were rejected"
             )?;
         }
+        if self.catalogue_other > 0 {
+            let count = self.catalogue_other;
+            writeln!(
+                f,
+                "not compared: {count} events of the catalogue that the reference calls no earthquakes"
+            )?;
+        }
         Ok(())
     }
 }

@@ -84,6 +84,21 @@ impl Default for LocateSettings {
     }
 }
 
+impl LocateError {
+    /// The same without names and numbers: what is counted.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooFewPicks { .. } => {
+                "not located: fewer phases or stations of known coordinates than locate.phase_count_min and locate.station_count_min ask for"
+            }
+            Self::Inconsistent { .. } => "not located: no hypocentre explains enough phases and stations",
+            Self::Unconstrained { .. } => {
+                "not located: the error ellipse is larger than locate.ellipse_major_km_max"
+            }
+        }
+    }
+}
+
 /// Why an association has no location.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LocateError {
