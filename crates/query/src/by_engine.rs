@@ -134,3 +134,29 @@ macro_rules! by_engine {
 }
 
 pub(crate) use by_engine;
+
+/// How a function of one argument is called that gives what it is given: as its argument.
+macro_rules! named_as_its_argument {
+    () => {
+        fn as_any(&self) -> &dyn std::any::Any {
+            self
+        }
+
+        fn display_name(
+            &self,
+            args: &[datafusion::logical_expr::Expr],
+        ) -> datafusion::common::Result<String> {
+            Ok(args.iter().map(ToString::to_string).collect())
+        }
+
+        fn schema_name(&self, args: &[datafusion::logical_expr::Expr]) -> datafusion::common::Result<String> {
+            Ok(args.iter().map(|part| part.schema_name().to_string()).collect())
+        }
+
+        fn signature(&self) -> &datafusion::logical_expr::Signature {
+            &self.signature
+        }
+    };
+}
+
+pub(crate) use named_as_its_argument;

@@ -28,6 +28,8 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::by_engine::named_as_its_argument;
+
 static CALLS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
     [Operator::Plus, Operator::Minus, Operator::Multiply].map(|operator| {
         let signature = Signature::any(2, Volatility::Immutable);
@@ -111,24 +113,10 @@ struct CheckedDecimal {
 }
 
 impl ScalarUDFImpl for CheckedDecimal {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
+    named_as_its_argument!();
 
     fn name(&self) -> &'static str {
         "checked"
-    }
-
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.iter().map(ToString::to_string).collect())
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.iter().map(|part| part.schema_name().to_string()).collect())
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {

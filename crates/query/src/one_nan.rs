@@ -6,7 +6,6 @@
 //! Processors give a NaN with a sign, and Arrow compares with it: a negative one would be less than all numbers, and another
 //! value than the positive one. What is stored is settled where it is compared ([`crate::comparisons`]), so that files are passed over by their statistics.
 
-use std::any::Any;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, AsArray, PrimitiveArray};
@@ -24,6 +23,7 @@ use datafusion::logical_expr::{
 };
 use datafusion::optimizer::AnalyzerRule;
 
+use crate::by_engine::named_as_its_argument;
 use crate::growth;
 
 static ONE_SIGN: LazyLock<Arc<ScalarUDF>> = LazyLock::new(|| {
@@ -127,24 +127,10 @@ struct OneSign {
 }
 
 impl ScalarUDFImpl for OneSign {
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
+    named_as_its_argument!();
 
     fn name(&self) -> &'static str {
         "one nan"
-    }
-
-    fn display_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.iter().map(ToString::to_string).collect())
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.iter().map(|part| part.schema_name().to_string()).collect())
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
     }
 
     fn return_type(&self, arg_types: &[DataType]) -> Result<DataType> {

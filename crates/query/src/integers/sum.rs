@@ -1,8 +1,6 @@
 //! `sum` of whole numbers that do not wrap around; of everything else it is the engine's.
 
 use std::any::Any;
-use std::fmt::Debug;
-use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,21 +44,17 @@ impl AggregateUDFImpl for Sum {
     }
 
     fn accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(match (args.is_distinct, args.return_field.data_type()) {
-            (false, DataType::Int64) => Box::new(Total::<Int64Type>::default()),
-            (false, DataType::UInt64) => Box::new(Total::<UInt64Type>::default()),
-            (false, DataType::Decimal128(precision, scale)) => Box::new(DecimalTotal::of(*precision, *scale)),
-            _ => return self.engine.accumulator(args),
-        })
+        match args.return_field.data_type() {
+            kind if is_checked(kind) && !args.is_distinct => Ok(Total::boxed(kind)),
+            _ => self.engine.accumulator(args),
+        }
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(match (args.is_distinct, args.return_field.data_type()) {
-            (false, DataType::Int64) => Box::new(Total::<Int64Type>::default()),
-            (false, DataType::UInt64) => Box::new(Total::<UInt64Type>::default()),
-            (false, DataType::Decimal128(precision, scale)) => Box::new(DecimalTotal::of(*precision, *scale)),
-            _ => return self.engine.create_sliding_accumulator(args),
-        })
+        match args.return_field.data_type() {
+            kind if is_checked(kind) && !args.is_distinct => Ok(Total::boxed(kind)),
+            _ => self.engine.create_sliding_accumulator(args),
+        }
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
@@ -81,46 +75,65 @@ impl AggregateUDFImpl for Sum {
     }
 }
 
+fn is_checked(kind: &DataType) -> bool {
+    matches!(kind, DataType::Int64 | DataType::UInt64 | DataType::Decimal128(..))
+}
+
 /// The sum of one group, or of the rows of a window, which come before others leave: wide enough for both.
 #[derive(Debug)]
-struct Total<T> {
-    total: i128,
+struct Total {
+    kind: DataType,
+    total: i256,
     value_count: usize,
-    kind: PhantomData<fn() -> T>,
 }
 
-impl<T> Default for Total<T> {
-    fn default() -> Self {
-        Self { total: 0, value_count: 0, kind: PhantomData }
+impl Total {
+    fn boxed(kind: &DataType) -> Box<dyn Accumulator> {
+        Box::new(Self { kind: kind.clone(), total: i256::ZERO, value_count: 0 })
     }
-}
 
-impl<T: ArrowNumericType<Native: Into<i128>>> Total<T> {
     /// Sum and number of the values of columns.
-    fn of(columns: &[ArrayRef]) -> (i128, usize) {
+    fn sum(&self, columns: &[ArrayRef]) -> (i256, usize) {
         let columns = columns.iter().map(|column| {
-            let column = column.as_primitive::<T>();
-            let sum = match sum_checked(column) {
-                Ok(sum) => sum.map_or(0, Into::into),
-                Err(_) => column.iter().flatten().map(Into::into).sum(),
+            let sum = match self.kind {
+                DataType::Int64 => sum_of::<Int64Type>(column),
+                DataType::UInt64 => sum_of::<UInt64Type>(column),
+                _ => sum_of::<Decimal128Type>(column),
             };
             (sum, column.len() - column.null_count())
         });
-        columns.fold((0, 0), |(total, all), (sum, count)| (total + sum, all + count))
+        columns.fold((i256::ZERO, 0), |(total, all), (sum, count)| (total.wrapping_add(sum), all + count))
     }
 }
 
-impl<T: ArrowNumericType<Native: Into<i128> + TryFrom<i128>> + Debug> Accumulator for Total<T> {
+fn sum_of<T: ArrowNumericType<Native: Into<i128>>>(column: &ArrayRef) -> i256 {
+    let column = column.as_primitive::<T>();
+    match sum_checked(column) {
+        Ok(sum) => i256::from_i128(sum.map_or(0, Into::into)),
+        Err(_) => {
+            let values = column.iter().flatten().map(|value| i256::from_i128(value.into()));
+            values.fold(i256::ZERO, i256::wrapping_add)
+        }
+    }
+}
+
+/// What fits a decimal of so many digits.
+fn in_digits(total: i256, precision: u8) -> Result<i128> {
+    let digits = |value: &i128| Decimal128Type::validate_decimal_precision(*value, precision, 0).is_ok();
+    total.to_i128().filter(digits).ok_or_else(overflow)
+}
+
+impl Accumulator for Total {
     fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let (sum, count) = Self::of(values);
-        self.total += sum;
+        let (sum, count) = self.sum(values);
+        self.total = self.total.wrapping_add(sum);
         self.value_count += count;
         Ok(())
     }
 
     fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let (sum, count) = Self::of(values);
-        self.total -= sum;
+        let (sum, count) = self.sum(values);
+        self.total = self.total.wrapping_sub(sum);
         self.value_count -= count;
         Ok(())
     }
@@ -139,85 +152,18 @@ impl<T: ArrowNumericType<Native: Into<i128> + TryFrom<i128>> + Debug> Accumulato
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        let total = match self.value_count {
-            0 => None,
-            _ => Some(T::Native::try_from(self.total).map_err(|_| overflow())?),
-        };
-        ScalarValue::new_primitive::<T>(total, &T::DATA_TYPE)
-    }
-
-    fn size(&self) -> usize {
-        size_of_val(self)
-    }
-}
-
-/// The same of decimal numbers.
-#[derive(Debug)]
-struct DecimalTotal {
-    precision: u8,
-    scale: i8,
-    total: i256,
-    value_count: usize,
-}
-
-impl DecimalTotal {
-    fn of(precision: u8, scale: i8) -> Self {
-        Self { precision, scale, total: i256::ZERO, value_count: 0 }
-    }
-
-    /// Sum and number of the values of columns: wide enough for 2^128 rows.
-    fn sum(columns: &[ArrayRef]) -> (i256, usize) {
-        let columns = columns.iter().map(|column| {
-            let column = column.as_primitive::<Decimal128Type>();
-            let sum = column
-                .iter()
-                .flatten()
-                .fold(i256::ZERO, |sum, value| sum.wrapping_add(i256::from_i128(value)));
-            (sum, column.len() - column.null_count())
-        });
-        columns.fold((i256::ZERO, 0), |(total, all), (sum, count)| (total.wrapping_add(sum), all + count))
-    }
-}
-
-/// What fits a decimal of so many digits.
-fn in_digits(total: i256, precision: u8) -> Result<i128> {
-    let digits = |value: &i128| Decimal128Type::validate_decimal_precision(*value, precision, 0).is_ok();
-    total.to_i128().filter(digits).ok_or_else(overflow)
-}
-
-impl Accumulator for DecimalTotal {
-    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let (sum, count) = Self::sum(values);
-        self.total = self.total.wrapping_add(sum);
-        self.value_count += count;
-        Ok(())
-    }
-
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        let (sum, count) = Self::sum(values);
-        self.total = self.total.wrapping_sub(sum);
-        self.value_count -= count;
-        Ok(())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
-    }
-
-    fn evaluate(&mut self) -> Result<ScalarValue> {
-        let total = match self.value_count {
-            0 => None,
-            _ => Some(in_digits(self.total, self.precision)?),
-        };
-        Ok(ScalarValue::Decimal128(total, self.precision, self.scale))
+        if self.value_count == 0 {
+            return ScalarValue::try_new_null(&self.kind);
+        }
+        let whole = || self.total.to_i128().ok_or_else(overflow);
+        Ok(match self.kind {
+            DataType::Int64 => ScalarValue::from(i64::try_from(whole()?).map_err(|_| overflow())?),
+            DataType::UInt64 => ScalarValue::from(u64::try_from(whole()?).map_err(|_| overflow())?),
+            DataType::Decimal128(precision, scale) => {
+                ScalarValue::Decimal128(Some(in_digits(self.total, precision)?), precision, scale)
+            }
+            _ => return Err(overflow()),
+        })
     }
 
     fn size(&self) -> usize {
