@@ -10,8 +10,6 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, JoinType, Result};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{BinaryExpr, Case, Expr, ExprSchemable, LogicalPlan, Operator, lit};
 use datafusion::optimizer::AnalyzerRule;
 use datafusion::physical_expr::expressions::CaseExpr;
@@ -20,22 +18,15 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::joins::{HashJoinExec, NestedLoopJoinExec};
 use datafusion::physical_plan::projection::{ProjectionExec, remove_unnecessary_projections};
 
+use crate::rewrite;
+
 /// Keeps the `CASE`s whose parts may fail.
 #[derive(Debug)]
 pub(crate) struct KeepCases;
 
 impl AnalyzerRule for KeepCases {
     fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
-        let kept = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expression| {
-                let name = names.save(&expression);
-                let kept = expression.transform_up(|part| Ok(kept(part, &schema)))?;
-                Ok(kept.update_data(|expression| name.restore(expression)))
-            })
-        })?;
-        Ok(kept.data)
+        rewrite::every_part(plan, |part, schema| Ok(kept(part, schema)))
     }
 
     fn name(&self) -> &'static str {

@@ -15,13 +15,11 @@ use arrow::compute::kernels::numeric;
 use arrow::datatypes::{
     DECIMAL128_MAX_PRECISION, DECIMAL256_MAX_PRECISION, DataType, Decimal128Type, Decimal256Type,
 };
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::interval_arithmetic::Interval;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility, lit,
@@ -29,6 +27,7 @@ use datafusion::logical_expr::{
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::by_engine::named_as_its_argument;
+use crate::rewrite;
 
 static CALLS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
     [Operator::Plus, Operator::Minus, Operator::Multiply].map(|operator| {
@@ -43,16 +42,7 @@ pub(crate) struct CheckIntegers;
 
 impl AnalyzerRule for CheckIntegers {
     fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
-        let checked = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expression| {
-                let name = names.save(&expression);
-                let checked = expression.transform_up(|part| checked(part, &schema))?;
-                Ok(checked.update_data(|expression| name.restore(expression)))
-            })
-        })?;
-        Ok(checked.data)
+        rewrite::every_part(plan, checked)
     }
 
     fn name(&self) -> &'static str {

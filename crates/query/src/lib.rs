@@ -28,10 +28,12 @@ mod nested_order;
 mod nulls_above;
 mod one_nan;
 mod panics;
+
 mod pass_through;
 mod projections;
 pub mod quality;
 mod recursion;
+mod rewrite;
 mod same_names;
 mod session;
 mod shape;

@@ -13,17 +13,17 @@ use std::sync::{Arc, LazyLock};
 use arrow::array::{Array, ArrayRef, DynComparator, Int8Array, make_comparator};
 use arrow::compute::{SortOptions, interleave};
 use arrow::datatypes::DataType;
-use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::tree_node::Transformed;
 use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
 use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::{Between, ScalarFunction};
-use datafusion::logical_expr::expr_rewriter::NamePreserver;
-use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
+
+use crate::rewrite;
 
 /// Compares a row of one column with a row of the other.
 pub(crate) fn comparator(left: &ArrayRef, right: &ArrayRef) -> Result<DynComparator> {
@@ -43,16 +43,7 @@ pub(crate) struct NestedOrder;
 
 impl AnalyzerRule for NestedOrder {
     fn analyze(&self, plan: LogicalPlan, _options: &ConfigOptions) -> Result<LogicalPlan> {
-        let ordered = plan.transform_up_with_subqueries(|node| {
-            let schema = merge_schema(&node.inputs());
-            let names = NamePreserver::new(&node);
-            node.map_expressions(|expression| {
-                let name = names.save(&expression);
-                let ordered = expression.transform_up(|part| ordered(part, &schema))?;
-                Ok(ordered.update_data(|expression| name.restore(expression)))
-            })
-        })?;
-        Ok(ordered.data)
+        rewrite::every_part(plan, ordered)
     }
 
     fn name(&self) -> &'static str {

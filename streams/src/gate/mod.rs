@@ -16,6 +16,7 @@
 mod batch;
 mod check;
 mod live;
+mod offers;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -26,8 +27,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use seislake_model::{ErrorKind, Inventory, Offset, SourceId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -43,6 +42,9 @@ use check::{Verdict, check};
 use seen::{Entries, PartitionState, SeenIndex, StationEntry};
 
 pub use live::LiveSettings;
+pub use offers::{
+    ArchivedRecord, ArchivedRecords, CheckedOffers, IngestReport, Offer, ReceivedRecord, Refusal, Refused,
+};
 pub(crate) use seen::known_offsets;
 
 /// Stage named in dead letters of the gate.
@@ -56,94 +58,6 @@ const ARCHIVED_AT_ONCE: u64 = 1 << 18;
 /// Before all records there can be (1900): the watermark of a partition that has heard none.
 const NOTHING_PROMISED: Timestamp = Timestamp::from_nanos(-2_208_988_800_000_000_000);
 
-/// Something for `waveforms.raw`.
-#[derive(Clone, Debug)]
-pub enum Offer {
-    /// One miniSEED record.
-    Record(ReceivedRecord),
-    /// Bytes already known to be of no use.
-    Refused(Refusal),
-    /// Nothing older follows.
-    Watermark(Watermark),
-}
-
-/// One miniSEED record as it came.
-#[derive(Clone, Debug)]
-pub struct ReceivedRecord {
-    /// Exactly the record.
-    pub bytes: Bytes,
-    /// When it arrived; `None` for archives.
-    pub arrival_time: Option<Timestamp>,
-    /// File or peer it came from.
-    pub origin: Option<Arc<str>>,
-}
-
-/// Bytes of no use.
-#[derive(Clone, Debug)]
-pub struct Refusal {
-    /// The bytes, or the first of them.
-    pub bytes: Bytes,
-    /// Why, one sentence; names the place in the file where there is one.
-    pub reason: String,
-    /// File or peer it came from.
-    pub origin: Option<Arc<str>>,
-}
-
-/// An offer that was refused, wholly or as suspect although its record is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// Index among the offers of the call.
-    pub offer: usize,
-    /// Why, one sentence.
-    pub reason: String,
-}
-
-/// What identifies a record that a table holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArchivedRecord {
-    /// Source identifier.
-    pub source_id: String,
-    /// Time of the first sample, nanoseconds since 1970.
-    pub start_ns: i64,
-    /// Of the whole record.
-    pub sha256: [u8; 32],
-}
-
-/// Knows records that the log has lost, because tables hold them.
-#[async_trait]
-pub trait ArchivedRecords: Debug + Send + Sync {
-    /// The records of a topic partition at these offsets, in any order.
-    async fn records(
-        &self,
-        topic: &str,
-        partition: u32,
-        offsets: Range<Offset>,
-    ) -> Result<Vec<ArchivedRecord>, Error>;
-}
-
-/// What became of the things offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct IngestReport {
-    /// Records appended.
-    pub accepted: u64,
-    /// Samples in them.
-    pub samples: u64,
-    /// Records the log holds already.
-    pub duplicates: u64,
-    /// New dead letters.
-    pub dead_letters: u64,
-}
-
-impl IngestReport {
-    /// Adds the counts of `other`.
-    pub fn add(&mut self, other: Self) {
-        self.accepted += other.accepted;
-        self.samples += other.samples;
-        self.duplicates += other.duplicates;
-        self.dead_letters += other.dead_letters;
-    }
-}
-
 /// Partition of a station's records.
 pub fn partition_of(source_id: &SourceId, partitions: u32) -> u32 {
     partition_of_station(&source_id.station_key(), partitions)
@@ -152,23 +66,6 @@ pub fn partition_of(source_id: &SourceId, partitions: u32) -> u32 {
 /// Partition of the records of a station, by its key `NET_STA`.
 pub(crate) fn partition_of_station(key: &str, partitions: u32) -> u32 {
     crc32c::crc32c(key.as_bytes()) % partitions.max(1)
-}
-
-/// Offers that were decoded and hashed.
-#[derive(Debug)]
-pub struct CheckedOffers(Vec<Verdict>);
-
-impl CheckedOffers {
-    /// What is refused of them, in their order.
-    pub fn refused(&self) -> Vec<Refused> {
-        let refused = self.0.iter().filter_map(|checked| match checked {
-            Verdict::Refused { offer, refusal, .. } => {
-                Some(Refused { offer: *offer, reason: refusal.reason.clone() })
-            }
-            _ => None,
-        });
-        refused.collect()
-    }
 }
 
 /// How long a failure to take records counts, if nobody sends any.

@@ -1,5 +1,7 @@
 //! Offering again appends nothing; sessions end exactly once, crash or not.
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use seislake_model::{DeadLetter, Station};
 use seislake_mseed::{PackSettings, pack};
 

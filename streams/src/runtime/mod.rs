@@ -13,6 +13,7 @@ mod pipeline;
 mod recovery;
 mod retry;
 mod rows;
+mod said;
 mod sink_runner;
 mod stage;
 mod stage_runner;

@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::retry::{Patience, RetrySettings};
-use super::stage_runner::{APPEND_BYTES, LastOutput, append, last_letter_in};
+use super::said::{LastOutput, last_letter_in};
+use super::stage_runner::{APPEND_BYTES, append};
 use super::tabulate::{Block, BlockEnd, RawObject, Tabulate};
 use crate::Error;
 use crate::error::Cause;
