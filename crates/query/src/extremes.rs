@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::cmp::Ordering;
+use std::collections::VecDeque;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -68,7 +69,11 @@ impl AggregateUDFImpl for Extreme {
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        self.engine.create_sliding_accumulator(args)
+        let kind = args.return_field.data_type();
+        if !kind.is_nested() {
+            return self.engine.create_sliding_accumulator(args);
+        }
+        Ok(Box::new(SlidingExtreme::new(self.end, kind.clone())))
     }
 
     fn groups_accumulator_supported(&self, args: AccumulatorArgs<'_>) -> bool {
@@ -179,9 +184,103 @@ impl Accumulator for NestedExtreme {
     }
 }
 
+/// The extreme of those lists, structs or maps that a frame holds while it moves on.
+#[derive(Debug)]
+struct SlidingExtreme {
+    end: End,
+    kind: DataType,
+    /// Values of one row each that may be the extreme yet, each behind one that goes before it is: by the number of the value.
+    candidates: VecDeque<(u64, ArrayRef)>,
+    bytes: usize,
+    /// Values that came, and values that went: nulls are none.
+    came: u64,
+    went: u64,
+}
+
+impl SlidingExtreme {
+    fn new(end: End, kind: DataType) -> Self {
+        Self { end, kind, candidates: VecDeque::new(), bytes: 0, came: 0, went: 0 }
+    }
+
+    fn push(&mut self, column: &ArrayRef, row: usize) -> Result<()> {
+        while let Some((_, last)) = self.candidates.back() {
+            let order = comparator(column, last)?(row, 0);
+            if order != self.end.replacing() && order != Ordering::Equal {
+                break;
+            }
+            self.bytes -= last.get_array_memory_size();
+            self.candidates.pop_back();
+        }
+        let value = take(column, &UInt64Array::from(vec![row as u64]), None)?;
+        self.bytes += value.get_array_memory_size();
+        self.candidates.push_back((self.came, value));
+        self.came += 1;
+        Ok(())
+    }
+}
+
+impl Accumulator for SlidingExtreme {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for column in values {
+            let mut rows = (0..column.len()).filter(|row| column.is_valid(*row));
+            rows.try_for_each(|row| self.push(column, row))?;
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for column in values {
+            self.went += (column.len() - column.null_count()) as u64;
+        }
+        while let Some((_, first)) = self.candidates.pop_front_if(|(number, _)| *number < self.went) {
+            self.bytes -= first.get_array_memory_size();
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
+        self.update_batch(states)
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        Ok(vec![self.evaluate()?])
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        match self.candidates.front() {
+            Some((_, best)) => ScalarValue::try_from_array(best, 0),
+            None => ScalarValue::try_new_null(&self.kind),
+        }
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.bytes + self.candidates.capacity() * size_of::<(u64, ArrayRef)>()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::asking::check_all;
+
+    #[tokio::test]
+    async fn frames_that_move_on_have_the_same_order() {
+        const WITH: &str = "WITH a AS (SELECT * FROM (VALUES (1, [3]), (2, [1, NULL]), (3, [1, 2]), (4, NULL), (5, [2]), (6, [1]))
+            AS v(n, x)) ";
+        check_all(WITH, &[
+            ("SELECT n, min(x) OVER w, max(x) OVER w FROM a WINDOW w AS (ORDER BY n ROWS 1 PRECEDING) ORDER BY n",
+             "1,[3],[3];2,[1, ],[3];3,[1, 2],[1, ];4,[1, 2],[1, 2];5,[2],[2];6,[1],[2]"),
+            ("SELECT n, max(x) OVER (ORDER BY n ROWS BETWEEN 2 PRECEDING AND 1 PRECEDING) FROM a ORDER BY n",
+             "1,;2,[3];3,[3];4,[1, ];5,[1, 2];6,[2]"),
+            ("SELECT n, min(x) OVER (ORDER BY n ROWS BETWEEN 1 FOLLOWING AND 2 FOLLOWING) FROM a ORDER BY n",
+             "1,[1, 2];2,[1, 2];3,[2];4,[1];5,[1];6,"),
+            ("SELECT max({'a': x}) OVER (ORDER BY n ROWS 1 PRECEDING) FROM (VALUES (1, NULL::int), (2, 5), (3, 4)) AS v(n, x)",
+             "{a: };{a: };{a: 5}"),
+        ]).await;
+    }
 
     #[tokio::test]
     async fn a_nan_is_above_all_numbers_of_its_group_whatever_comes_first() {

@@ -27,6 +27,7 @@ mod names;
 mod nested_order;
 mod nulls_above;
 mod one_nan;
+mod order_names;
 mod panics;
 
 mod pass_through;

@@ -5,6 +5,7 @@
 //! SELECT event_id, * FROM t      ──►  SELECT event_id AS "event_id_1", * FROM t
 //! SELECT n, CAST(n AS DOUBLE)    ──►  SELECT n, CAST(n AS DOUBLE) AS "CAST(n AS DOUBLE)"     the engine names both `n`
 //! SELECT 1 AS a, 2 AS a          ──►  SELECT 1 AS a, 2 AS "a_1"      where no other query reads them
+//! SELECT mod(7, 3), 7 % 3        ──►  SELECT mod(7, 3) AS "mod(7, 3)", …      the engine says that both are one
 //! SELECT a.*, b.* FROM a, b      ──►  the answer's columns numbered: formats like JSON keep one of a name only
 //! ```
 
@@ -14,11 +15,13 @@ use std::sync::Arc;
 
 use datafusion::common::{Column, Result};
 use datafusion::logical_expr::{Expr as PlannedExpr, LogicalPlan, Projection};
+use datafusion::sql::parser::Statement as ParserStatement;
 use datafusion::sql::sqlparser::ast::{
     Expr, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor,
     TypedString, Value, VisitMut, VisitorMut, WildcardAdditionalOptions, visit_expressions,
     visit_expressions_mut,
 };
+use seislake_model::Error;
 
 /// Gives names to columns of a statement that stand in their query already.
 pub(crate) fn number_columns(statement: &mut Statement) {
@@ -249,7 +252,7 @@ fn subquery_name(expression: &Expr) -> Option<String> {
     }
 }
 
-fn ident_name(name: &Ident) -> String {
+pub(crate) fn ident_name(name: &Ident) -> String {
     if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
 }
 
@@ -296,16 +299,72 @@ fn free(name: &str, taken: &mut HashSet<String>) -> String {
     }
 }
 
+/// Whether the engine refused a statement since columns of a query have one name that differ in the text.
+pub(crate) fn alike(error: &Error) -> bool {
+    error.message.contains("require unique expression names")
+}
+
+/// Names each column of every query that calculates and has no name by its text.
+pub(crate) fn name_calculated(statement: &mut ParserStatement) {
+    match statement {
+        ParserStatement::Statement(statement) => {
+            let _: ControlFlow<()> = statement.visit(&mut NameCalculated);
+        }
+        ParserStatement::Explain(explain) => name_calculated(&mut explain.statement),
+        ParserStatement::CreateExternalTable(_) | ParserStatement::CopyTo(_) | ParserStatement::Reset(_) => {}
+    }
+}
+
+struct NameCalculated;
+
+impl VisitorMut for NameCalculated {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        name_body(&mut query.body);
+        ControlFlow::Continue(())
+    }
+}
+
+fn name_body(body: &mut SetExpr) {
+    match body {
+        SetExpr::Select(select) => name_select(select),
+        SetExpr::SetOperation { left, right, .. } => {
+            name_body(left);
+            name_body(right);
+        }
+        _ => {}
+    }
+}
+
+fn name_select(select: &mut Select) {
+    let names = select.projection.iter().filter_map(|item| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(ident_name(alias)),
+        SelectItem::UnnamedExpr(expression) => column_name(expression),
+        _ => None,
+    });
+    let mut taken: HashSet<String> = names.collect();
+    for item in &mut select.projection {
+        let SelectItem::UnnamedExpr(expression) = item else { continue };
+        if column_name(expression).is_some() {
+            continue;
+        }
+        let name = expression.to_string();
+        let name = if taken.insert(name.clone()) { name } else { free(&name, &mut taken) };
+        let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
+        *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
+    }
+}
+
 /// A plan whose columns have different names.
 ///
 /// # Errors
 /// Never for a plan that has columns.
 pub(crate) fn numbered(plan: LogicalPlan) -> Result<LogicalPlan> {
-    let mut taken: HashSet<String> = HashSet::new();
     let mut given: HashSet<&str> = HashSet::new();
     let schema = Arc::clone(plan.schema());
-    let doubled = schema.fields().iter().any(|field| !taken.insert(field.name().clone()));
-    if !doubled {
+    let mut taken: HashSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    if taken.len() == schema.fields().len() {
         return Ok(plan);
     }
     let columns = schema.iter().map(|(qualifier, field)| {
@@ -350,6 +409,18 @@ mod tests {
                 "a,a,1,1;b,b,1,1",
             ),
             ("SELECT * FROM (SELECT n, n FROM T) AS v ORDER BY n_1", "n n_1", "1,1;2,2"),
+            ("SELECT t.n, u.n, 7 AS n_1 FROM T, U ORDER BY t.n DESC LIMIT 1", "n n_2 n_1", "2,1,7"),
+            (
+                "SELECT mod(n, 3), n % 3, 1 AS n FROM T ORDER BY 1",
+                "mod(n, 3) n % 3 n",
+                "1,1,1;2,2,1",
+            ),
+            (
+                "SELECT (n + 1) * 2, n + 1 * 2 FROM T ORDER BY 1",
+                "(n + 1) * 2 n + 1 * 2",
+                "4,3;6,4",
+            ),
+            ("SELECT mod(n, 3), n % 3, s FROM T GROUP BY n, s ORDER BY s", "mod(n, 3) n % 3 s", "1,1,a;2,2,b"),
         ] {
             let sql = sql.replace(" T", &format!(" {T}")).replace(" U", &format!(" {U}"));
             assert_eq!(names(&sql).await, columns, "{sql}");

@@ -17,6 +17,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::SessionContext;
+use datafusion::sql::parser::Statement;
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 
 use seislake_model::{Error, ErrorKind, Result};
@@ -29,7 +30,7 @@ use crate::panics::{Calls, Caught};
 use crate::shape::{Syntax, not_reading};
 use crate::stop::Stop;
 use crate::subqueries::refuse_what_is_left;
-use crate::{clauses, names, standard, time_literals};
+use crate::{clauses, names, order_names, standard, time_literals};
 
 /// A statement that needs more stack than this is called deep: few of them should run at a time.
 const DEEP_BYTES: usize = 64 << 20;
@@ -144,9 +145,15 @@ async fn planned(asked: StatementText) -> Result<Plan> {
     let gone = || Error::new(ErrorKind::Internal, "the statement is gone");
     let mut statement = statement.take().ok_or_else(gone)?;
     clauses::check(&statement, &state)?;
-    standard::settle(&mut statement)?;
-    time_literals::widen(&mut statement);
-    let mut plan = state.statement_to_plan(statement).await.of_engine()?;
+    let asked = statement.clone();
+    let mut plan = match of_statement(statement, &state).await {
+        Err(error) if names::alike(&error) => {
+            statement = asked;
+            names::name_calculated(&mut statement);
+            of_statement(statement, &state).await?
+        }
+        plan => plan?,
+    };
     if !values.is_empty() {
         plan = plan.with_param_values(values).of_engine()?;
     }
@@ -158,6 +165,13 @@ async fn planned(asked: StatementText) -> Result<Plan> {
     })?;
     let plan = names::numbered(plan).of_engine()?;
     Ok(Plan { state, plan: Deep::new(plan, bytes), batch_rows, calls })
+}
+
+async fn of_statement(mut statement: Statement, state: &SessionState) -> Result<LogicalPlan> {
+    standard::settle(&mut statement)?;
+    time_literals::widen(&mut statement);
+    order_names::check(&statement, state).await?;
+    state.statement_to_plan(statement).await.of_engine()
 }
 
 /// A planned statement.
