@@ -200,6 +200,14 @@ async fn tables(State(catalog): State<Shared>, Path(name): Path<String>) -> Resu
     Ok(Json(json!({ "identifiers": identifiers })))
 }
 
+/// Which snapshots the metadata of a table tell of.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SnapshotMode {
+    All,
+    /// Those that a branch or tag names.
+    Refs,
+}
+
 #[derive(Deserialize)]
 struct TableQuery {
     snapshots: Option<String>,
@@ -215,36 +223,39 @@ async fn table(
     if !catalog.table_exists(&ident).await? {
         return Err(RestError::no_table(&ident));
     }
-    let only_refs = match query.snapshots.as_deref() {
-        None | Some("all") => false,
-        Some("refs") => true,
+    let snapshots = match query.snapshots.as_deref() {
+        None | Some("all") => SnapshotMode::All,
+        Some("refs") => SnapshotMode::Refs,
         Some(other) => {
             return Err(RestError::bad_request(format!("snapshots=\"{other}\" is neither all nor refs")));
         }
     };
     let table = catalog.load_table(&ident).await?;
     let location = table.metadata_location_result()?.to_owned();
-    let tag = entity_tag(&location, only_refs)?;
+    let tag = entity_tag(&location, snapshots)?;
     if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
-    let metadata = metadata_json(table.metadata(), only_refs)?;
+    let metadata = metadata_json(table.metadata(), snapshots)?;
     let body = json!({ "metadata-location": location, "metadata": metadata, "config": {} });
     Ok(([(header::ETAG, tag)], Json(body)).into_response())
 }
 
 /// Metadata files never change: their name is the version. The two snapshot modes have tags of their own.
-fn entity_tag(location: &str, only_refs: bool) -> Result<HeaderValue, RestError> {
+fn entity_tag(location: &str, snapshots: SnapshotMode) -> Result<HeaderValue, RestError> {
     let version = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, location.as_bytes());
-    let mode = if only_refs { "refs" } else { "all" };
+    let mode = match snapshots {
+        SnapshotMode::All => "all",
+        SnapshotMode::Refs => "refs",
+    };
     HeaderValue::from_str(&format!("\"{version}-{mode}\""))
         .map_err(|_| RestError::bad_request("no entity tag"))
 }
 
-fn metadata_json(metadata: &TableMetadata, only_refs: bool) -> Result<Value, RestError> {
+fn metadata_json(metadata: &TableMetadata, snapshots: SnapshotMode) -> Result<Value, RestError> {
     let failed = |error: serde_json::Error| ApiError::internal("write the metadata of a table", &error);
     let mut value = serde_json::to_value(metadata).map_err(failed)?;
-    if only_refs {
+    if snapshots == SnapshotMode::Refs {
         let named: Vec<Value> = value["refs"]
             .as_object()
             .map(|refs| refs.values().map(|reference| reference["snapshot-id"].clone()).collect())

@@ -38,7 +38,9 @@ pub use as_of::AsOf;
 pub use error::{Error, Result, kind_of};
 pub use lake::{Lake, LakeMetrics};
 pub use leases::SnapshotSet;
-pub use maintain::{CompactReport, CompactSettings, ExpireReport, ExpireSettings, OrphanReport};
+pub use maintain::{
+    CompactReport, CompactSettings, ExpireReport, ExpireSettings, OrphanReport, OrphanSettings,
+};
 pub use originals::OriginalReader;
 pub use provider::LakeCatalogProvider;
 pub use repair::{LakeFinding, kept_name};

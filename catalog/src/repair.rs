@@ -107,6 +107,13 @@ struct SoundTable {
     moved: bool,
 }
 
+/// Whether the catalog can be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum CatalogState {
+    Sound,
+    Lost,
+}
+
 /// Tables that the folders of a warehouse are named after.
 async fn table_folders(warehouse: &Warehouse) -> Result<Vec<TableIdent>> {
     let store = warehouse.store();
@@ -174,17 +181,19 @@ impl<'a> Doctor<'a> {
             .map(|table| table.ident())
             .chain(known.iter().flatten().map(|(ident, _)| ident.clone()))
             .collect();
+        let catalog = if known.is_some() { CatalogState::Sound } else { CatalogState::Lost };
         for ident in idents {
             let pointer = known.iter().flatten().find(|(known, _)| *known == ident);
             let pointer = pointer.map(|(_, location)| location.clone());
-            if let Some(found) = self.state_of(&ident, pointer, known.is_some()).await? {
+            if let Some(found) = self.state_of(&ident, pointer, catalog).await? {
                 covered.extend(&offsets(found.table.metadata()));
                 sound.push(found);
             }
         }
-        let rebuilt = known.is_none();
-        if self.mode == Mode::Repair && (rebuilt || sound.iter().any(|sound| sound.moved)) {
-            self.point_to(&sound, rebuilt).await?;
+        if self.mode == Mode::Repair
+            && (catalog == CatalogState::Lost || sound.iter().any(|sound| sound.moved))
+        {
+            self.point_to(&sound, catalog).await?;
         }
         for found in &sound {
             self.history(&found.table).await?;
@@ -280,7 +289,7 @@ impl<'a> Doctor<'a> {
         &mut self,
         ident: &TableIdent,
         row: Option<Option<String>>,
-        catalog_sound: bool,
+        catalog: CatalogState,
     ) -> Result<Option<SoundTable>> {
         let mut damage = None;
         let named = row.is_some();
@@ -293,7 +302,7 @@ impl<'a> Doctor<'a> {
                 let catalog = self.settings.catalog.display().to_string();
                 damage = Some((catalog, format!("it names no metadata file of table \"{ident}\"")));
             }
-            None if catalog_sound => return self.unnamed(ident).await,
+            None if catalog == CatalogState::Sound => return self.unnamed(ident).await,
             None => {}
         }
         let pointer = row.flatten();
@@ -390,10 +399,10 @@ impl<'a> Doctor<'a> {
     }
 
     /// Writes the pointers of the states found.
-    async fn point_to(&mut self, sound: &[SoundTable], rebuilt: bool) -> Result<()> {
-        match rebuilt {
-            true => self.put_aside()?,
-            false => self.back_up()?,
+    async fn point_to(&mut self, sound: &[SoundTable], catalog: CatalogState) -> Result<()> {
+        match catalog {
+            CatalogState::Lost => self.put_aside()?,
+            CatalogState::Sound => self.back_up()?,
         }
         let pointers = Pointers::open(&self.settings.catalog, LakeAccess::Write).await?;
         for found in sound.iter().filter(|found| found.moved) {

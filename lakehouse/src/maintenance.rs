@@ -1,9 +1,10 @@
 //! Maintenance of a home's tables, one after the other.
 
 use std::fmt;
-use std::time::Duration;
 
-use seislake_catalog::{CompactReport, CompactSettings, ExpireReport, ExpireSettings, Lake, OrphanReport};
+use seislake_catalog::{
+    CompactReport, CompactSettings, ExpireReport, ExpireSettings, Lake, OrphanReport, OrphanSettings,
+};
 use serde::Serialize;
 
 use crate::upkeep::Failures;
@@ -18,8 +19,8 @@ pub enum Maintenance {
     Compact(CompactSettings),
     /// Old snapshots are let go.
     Expire(ExpireSettings),
-    /// Files that nothing refers to are deleted, unless they are younger than `age_min`.
-    DeleteOrphans { age_min: Duration, dry_run: bool },
+    /// Files that nothing refers to are deleted.
+    DeleteOrphans(OrphanSettings),
 }
 
 /// What was done to a table, or in a dry run would be.
@@ -43,12 +44,12 @@ impl Maintenance {
                 let expired = lake.expire(table, settings).await;
                 failures.of(table, expired.map_err(Into::into)).map(Report::Expired).into_iter().collect()
             }
-            Self::DeleteOrphans { age_min, dry_run } => {
-                let deleted = lake.delete_orphans(table, *age_min, *dry_run).await;
+            Self::DeleteOrphans(settings) => {
+                let deleted = lake.delete_orphans(table, *settings).await;
                 let mut reports: Vec<_> =
                     failures.of(table, deleted.map_err(Into::into)).into_iter().collect();
                 if table == TABLE_OF_ORIGINALS {
-                    let deleted = lake.delete_orphan_originals(*age_min, *dry_run).await;
+                    let deleted = lake.delete_orphan_originals(*settings).await;
                     reports.extend(failures.of("original records", deleted.map_err(Into::into)));
                 }
                 reports.into_iter().map(Report::Deleted).collect()

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::bail;
-use seislake_catalog::{CompactSettings, ExpireSettings, Lake, RetentionSettings};
+use seislake_catalog::{CompactSettings, ExpireSettings, Lake, OrphanSettings, RetentionSettings};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::Lakehouse;
@@ -110,15 +110,16 @@ async fn clean(lake: &Lake) -> anyhow::Result<()> {
         keep: RetentionSettings { spare: READ_BESIDE, ..RetentionSettings::default() },
         dry_run: false,
     };
+    let orphans = OrphanSettings { age_min: ORPHAN_AGE, dry_run: false };
     let mut failures = Failures::default();
     for table in lake.table_names() {
         let cleaned = async {
             lake.expire(&table, &expired).await?;
-            lake.delete_orphans(&table, ORPHAN_AGE, false).await
+            lake.delete_orphans(&table, orphans).await
         };
         failures.of(&table, cleaned.await.map_err(Into::into));
     }
-    let cleaned = lake.delete_orphan_originals(ORPHAN_AGE, false).await;
+    let cleaned = lake.delete_orphan_originals(orphans).await;
     failures.of("original records", cleaned.map_err(Into::into));
     failures.told()
 }

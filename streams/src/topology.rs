@@ -234,58 +234,84 @@ fn in_order(stages: Vec<&'static StageSpec>) -> Result<Vec<&'static StageSpec>, 
     Ok(ordered)
 }
 
-/// Whether each stage reads what is there before it and of its kind, no two have one name, and rows are made of topics of
-/// one stage.
+/// Whether stages make a path.
+///
+/// # Errors
+/// The sentence names the stage that does not fit.
 pub(crate) fn check(stages: &[&StageSpec]) -> Result<(), Error> {
+    let checked = || {
+        one_of_each(stages)?;
+        reads_what_was_filled(stages)?;
+        rows_of_one_stage(stages)?;
+        proposals_are_heard(stages)
+    };
+    checked().map_err(|message| Error::new(ErrorKind::Invalid, message))
+}
+
+/// No two stages have one name, or one place in the log.
+fn one_of_each(stages: &[&StageSpec]) -> Result<(), String> {
     for (index, stage) in stages.iter().enumerate() {
-        if let Some(other) = stages[..index].iter().find(|other| other.log_name == stage.log_name) {
-            let message = match other.name == stage.name {
-                true => format!("two stages have the name \"{}\"", stage.name),
-                false => format!(
-                    "stages \"{}\" and \"{}\" cannot both be \"{}\": take one of them out of streams.stages",
-                    other.name, stage.name, stage.log_name
-                ),
-            };
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
+        let Some(other) = stages[..index].iter().find(|other| other.log_name == stage.log_name) else {
+            continue;
+        };
+        return Err(match other.name == stage.name {
+            true => format!("two stages have the name \"{}\"", stage.name),
+            false => format!(
+                "stages \"{}\" and \"{}\" cannot both be \"{}\": take one of them out of streams.stages",
+                other.name, stage.name, stage.log_name
+            ),
+        });
     }
+    Ok(())
+}
+
+/// Each stage reads a topic that is filled before it, with what its kind reads.
+fn reads_what_was_filled(stages: &[&StageSpec]) -> Result<(), String> {
     // Topics, and the topic of ours that carries the same.
     let mut filled = vec![(WAVEFORMS_RAW, WAVEFORMS_RAW)];
     for stage in stages {
         let of_kind = STAGES.iter().find(|of_kind| of_kind.name == stage.kind).unwrap_or(stage);
         let Some((_, carries)) = filled.iter().find(|(topic, _)| *topic == stage.input) else {
-            let message = format!(
+            return Err(format!(
                 "stage \"{}\" reads the topic \"{}\", which no stage before it fills",
                 stage.name, stage.input
-            );
-            return Err(Error::new(ErrorKind::Invalid, message));
+            ));
         };
         if *carries != of_kind.input {
-            let message = format!(
+            return Err(format!(
                 "stage \"{}\" of kind \"{}\" reads what \"{}\" carries, and \"{}\" carries something else",
                 stage.name, stage.kind, of_kind.input, stage.input
-            );
-            return Err(Error::new(ErrorKind::Invalid, message));
-        }
-        let speak_there = |other: &&&StageSpec| other.output == stage.output && other.name != stage.name;
-        if !stage.tables.is_empty() && stages.iter().any(|other| speak_there(&other)) {
-            let message = format!(
-                "stage \"{}\" makes rows of the topic \"{}\", on which another stage speaks too",
-                stage.name, stage.output
-            );
-            return Err(Error::new(ErrorKind::Invalid, message));
+            ));
         }
         filled.push((stage.output, of_kind.output));
-        let listens = |other: &&StageSpec| other.input == PROPOSALS && other.output != PROPOSALS;
-        if stage.output == PROPOSALS && !stages.iter().any(listens) {
-            let message = format!(
-                "stage \"{}\" proposes events, and there is no stage \"event\" to make them: add it, or leave both out",
-                stage.name
-            );
-            return Err(Error::new(ErrorKind::Invalid, message));
+    }
+    Ok(())
+}
+
+/// Rows are made of topics on which one stage speaks: their positions are its own.
+fn rows_of_one_stage(stages: &[&StageSpec]) -> Result<(), String> {
+    for stage in stages.iter().filter(|stage| !stage.tables.is_empty()) {
+        if stages.iter().any(|other| other.output == stage.output && other.name != stage.name) {
+            return Err(format!(
+                "stage \"{}\" makes rows of the topic \"{}\", on which another stage speaks too",
+                stage.name, stage.output
+            ));
         }
     }
     Ok(())
+}
+
+/// Who proposes events is heard by a stage that makes them.
+fn proposals_are_heard(stages: &[&StageSpec]) -> Result<(), String> {
+    let proposes = |stage: &&&StageSpec| stage.output == PROPOSALS;
+    let listens = |other: &&StageSpec| other.input == PROPOSALS && other.output != PROPOSALS;
+    match stages.iter().find(proposes) {
+        Some(stage) if !stages.iter().any(listens) => Err(format!(
+            "stage \"{}\" proposes events, and there is no stage \"event\" to make them: add it, or leave both out",
+            stage.name
+        )),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -272,7 +272,18 @@ impl Threads {
         let replaced = of_newest > 0 && self.replace();
         let exhausted = of_newest >= self.settings.count && !replaced;
         self.state().held = HeldThreads { name: self.settings.name, count, exhausted };
-        self.tell(count, replaced, &told);
+        let threads = self.settings.name;
+        metrics::gauge!("seislake_query_threads_held", "threads" => threads).set(count as f64);
+        metrics::counter!("seislake_query_threads_replaced_total", "threads" => threads)
+            .increment(u64::from(replaced));
+        for asker in told {
+            tracing::warn!(
+                threads,
+                %asker,
+                replaced,
+                "a statement goes on although it was stopped: its threads are left to it"
+            );
+        }
     }
 
     /// A new generation, that all which has not begun begins on; `false` where there are as many as allowed.
@@ -297,21 +308,6 @@ impl Threads {
             statement.begin_on(&fresh);
         }
         true
-    }
-
-    fn tell(&self, count: usize, replaced: bool, askers: &[Asker]) {
-        let threads = self.settings.name;
-        metrics::gauge!("seislake_query_threads_held", "threads" => threads).set(count as f64);
-        metrics::counter!("seislake_query_threads_replaced_total", "threads" => threads)
-            .increment(u64::from(replaced));
-        for asker in askers {
-            tracing::warn!(
-                threads,
-                %asker,
-                replaced,
-                "a statement goes on although it was stopped: its threads are left to it"
-            );
-        }
     }
 }
 

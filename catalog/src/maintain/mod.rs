@@ -14,4 +14,4 @@ mod reachable;
 
 pub(crate) use compact::conform;
 pub use compact::{CompactReport, CompactSettings};
-pub use reachable::{ExpireReport, ExpireSettings, OrphanReport};
+pub use reachable::{ExpireReport, ExpireSettings, OrphanReport, OrphanSettings};

@@ -23,7 +23,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use seislake_model::SnapshotId;
 use seislake_tables::TableDef;
 
-use super::reachable::OrphanReport;
+use super::reachable::{OrphanReport, OrphanSettings};
 use crate::error::{Doing, Result};
 use crate::lake::Lake;
 use crate::originals::{ORIGINALS_FOLDER, object_of, places_of};
@@ -37,11 +37,10 @@ const COLUMN: &str = "object_uri";
 const SPARED_UNTIL: &str = "seislake.originals-spared-until";
 
 impl Lake {
-    /// Finds, and unless `dry_run` deletes, original records below `raw/` that no row of `waveform.packets` names and
-    /// that are older than `age_min`: younger ones may belong to a commit under way. Cost: a listing of `raw/`, and
-    /// where it holds old objects at all, one column of the table.
-    pub async fn delete_orphan_originals(&self, age_min: Duration, dry_run: bool) -> Result<OrphanReport> {
-        let youngest = SystemTime::now().checked_sub(age_min).unwrap_or(SystemTime::UNIX_EPOCH);
+    /// Finds, and unless it is a dry run deletes, original records below `raw/` that no row of `waveform.packets` names.
+    /// Cost: a listing of `raw/`, and where it holds old objects at all, one column of the table.
+    pub async fn delete_orphan_originals(&self, settings: OrphanSettings) -> Result<OrphanReport> {
+        let youngest = SystemTime::now().checked_sub(settings.age_min).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut orphans = self.old_originals(self.spared_until().await?, youngest).await?;
         if !orphans.is_empty() {
             self.spare_named(&mut orphans).await?;
@@ -49,7 +48,7 @@ impl Lake {
         let mut report = OrphanReport { table: ORIGINALS_FOLDER.to_owned(), ..OrphanReport::default() };
         let catalog = self.catalog();
         for (path, bytes) in orphans {
-            if !dry_run {
+            if !settings.dry_run {
                 match catalog.warehouse().store().head(&path).await {
                     Ok(now) if SystemTime::from(now.last_modified) < youngest => {}
                     // Made again meanwhile, or gone.

@@ -33,6 +33,15 @@ pub struct ExpireSettings {
     pub dry_run: bool,
 }
 
+/// Which files that nothing refers to are deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct OrphanSettings {
+    /// Younger ones may belong to a commit under way.
+    pub age_min: Duration,
+    /// They are only counted.
+    pub dry_run: bool,
+}
+
 /// What became of a table's history.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ExpireReport {
@@ -130,14 +139,8 @@ impl Lake {
         Ok(false)
     }
 
-    /// Finds, and unless `dry_run` deletes, files of a table that nothing refers to and that are older than `age_min`:
-    /// younger ones may belong to a commit under way.
-    pub async fn delete_orphans(
-        &self,
-        table: &str,
-        age_min: Duration,
-        dry_run: bool,
-    ) -> Result<OrphanReport> {
+    /// Finds, and unless it is a dry run deletes, files of a table that nothing refers to.
+    pub async fn delete_orphans(&self, table: &str, settings: OrphanSettings) -> Result<OrphanReport> {
         let table = self.defined(table)?;
         let mut report = OrphanReport { table: table.full_name(), ..OrphanReport::default() };
         // Listed before the table is loaded: a file that is committed in between is then known as needed.
@@ -152,7 +155,7 @@ impl Lake {
         let mut needed = self.files_of(&base, &snapshots).await?;
         needed.extend(base.metadata_location().map(str::to_owned));
         needed.extend(base.metadata().metadata_log().iter().map(|log| log.metadata_file.clone()));
-        let youngest = SystemTime::now().checked_sub(age_min).unwrap_or(SystemTime::UNIX_EPOCH);
+        let youngest = SystemTime::now().checked_sub(settings.age_min).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut orphans = Vec::new();
         for object in listed {
             let location = format!("{}/{}", warehouse.base(), object.location);
@@ -162,7 +165,7 @@ impl Lake {
                 orphans.push(location);
             }
         }
-        if !dry_run {
+        if !settings.dry_run {
             catalog.delete_quietly(orphans).await;
         }
         Ok(report)

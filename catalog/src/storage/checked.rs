@@ -149,15 +149,15 @@ impl CheckedStore {
         }
     }
 
-    fn note(&self, path: &Path, what: &str, is_told: bool) {
+    fn note(&self, path: &Path, wrong: Wrong) {
         let mut damages = self.lock_damages();
         if !self.remembers || damages.len() >= DAMAGES_MAX || damages.contains_key(path.as_ref()) {
             return;
         }
-        damages.insert(path.to_string(), Wrong { what: what.to_owned(), is_told });
-        if is_told {
-            tell(path.as_ref(), what);
+        if wrong.is_told {
+            tell(path.as_ref(), &wrong.what);
         }
+        damages.insert(path.to_string(), wrong);
     }
 
     /// Remembers a file that is not there, whoever looked for it.
@@ -165,18 +165,18 @@ impl CheckedStore {
         if let Err(object_store::Error::NotFound { .. }) = &got
             && Kind::of(path) != Kind::Other
         {
-            self.note(path, "it is not there", false);
+            self.note(path, Wrong { what: "it is not there".to_owned(), is_told: false });
         }
         got
     }
 
     /// Remembers what others found.
     pub(super) fn remember(&self, found: &FileDamage) {
-        self.note(found.path(), found.damage(), true);
+        self.note(found.path(), Wrong { what: found.damage().to_owned(), is_told: true });
     }
 
     fn damaged(&self, path: &Path, damage: Damage) -> object_store::Error {
-        self.note(path, &damage.to_string(), true);
+        self.note(path, Wrong { what: damage.to_string(), is_told: true });
         let source = Box::new(FileDamage::new(path.clone(), damage.to_string()));
         object_store::Error::Generic { store: STORE, source }
     }

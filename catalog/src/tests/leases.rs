@@ -6,7 +6,7 @@ use datafusion::prelude::SessionContext;
 use seislake_model::{Channel, ErrorKind, Inventory, Station};
 
 use super::*;
-use crate::{AsOf, ExpireSettings, RetentionSettings, SnapshotSet};
+use crate::{AsOf, ExpireSettings, OrphanSettings, RetentionSettings, SnapshotSet};
 
 const PICKS: &str = "SELECT count(*) AS n FROM bulletin.picks";
 
@@ -39,7 +39,9 @@ async fn let_all_go(lake: &Lake) {
     let keep = RetentionSettings { snapshots_kept: 1, history_days: 0, ..RetentionSettings::default() };
     let settings = ExpireSettings { keep, dry_run: false };
     lake.expire("bulletin.picks", &settings).await.unwrap();
-    lake.delete_orphans("bulletin.picks", Duration::ZERO, false).await.unwrap();
+    lake.delete_orphans("bulletin.picks", OrphanSettings { age_min: Duration::ZERO, dry_run: false })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -193,5 +195,10 @@ async fn let_all_go_beside(lake: &Lake) {
     let keep = RetentionSettings { snapshots_kept: 1, history_days: 0, ..RetentionSettings::default() };
     let settings = ExpireSettings { keep, dry_run: false };
     lake.expire("bulletin.picks", &settings).await.unwrap();
-    lake.delete_orphans("bulletin.picks", Duration::from_secs(3600), false).await.unwrap();
+    lake.delete_orphans(
+        "bulletin.picks",
+        OrphanSettings { age_min: Duration::from_secs(3600), dry_run: false },
+    )
+    .await
+    .unwrap();
 }

@@ -6,7 +6,7 @@ use seislake_model::{ErrorKind, Samples, Segment};
 
 use super::*;
 use crate::tables::IcebergTable;
-use crate::{CompactSettings, ExpireSettings, RetentionSettings};
+use crate::{CompactSettings, ExpireSettings, OrphanSettings, RetentionSettings};
 
 const TABLE: &str = "waveform.segments";
 
@@ -101,11 +101,18 @@ async fn orphans_go_but_only_when_no_commit_can_want_them() {
     filled(&lake).await;
     let stray = home.path().join("warehouse/waveform/segments/data/stray.parquet");
     std::fs::write(&stray, b"left by a crash").unwrap();
-    let young = lake.delete_orphans(TABLE, Duration::from_secs(3600), false).await.unwrap();
+    let young = lake
+        .delete_orphans(TABLE, OrphanSettings { age_min: Duration::from_secs(3600), dry_run: false })
+        .await
+        .unwrap();
     assert_eq!((young.files, stray.exists()), (0, true));
-    let found = lake.delete_orphans(TABLE, Duration::ZERO, true).await.unwrap();
+    let found =
+        lake.delete_orphans(TABLE, OrphanSettings { age_min: Duration::ZERO, dry_run: true }).await.unwrap();
     assert_eq!((found.files, found.bytes, stray.exists()), (1, 15, true));
-    assert_eq!(lake.delete_orphans(TABLE, Duration::ZERO, false).await.unwrap(), found);
+    assert_eq!(
+        lake.delete_orphans(TABLE, OrphanSettings { age_min: Duration::ZERO, dry_run: false }).await.unwrap(),
+        found
+    );
     assert!(!stray.exists());
     assert_eq!(samples(&lake, TABLE).await.len(), 1 + 3 * 9 * 100);
 }
@@ -134,21 +141,36 @@ async fn original_records_that_no_row_names_go_once_they_are_old() {
         append(&lake, table_rows(vec![row]), &covered(0, offset + 1)).await;
     }
     let (old, very_old) = (Duration::from_secs(60), Duration::from_secs(86_400));
-    assert_eq!(lake.delete_orphan_originals(very_old, false).await.unwrap().files, 0);
-    let found = lake.delete_orphan_originals(old, true).await.unwrap();
+    assert_eq!(
+        lake.delete_orphan_originals(OrphanSettings { age_min: very_old, dry_run: false })
+            .await
+            .unwrap()
+            .files,
+        0
+    );
+    let found = lake.delete_orphan_originals(OrphanSettings { age_min: old, dry_run: true }).await.unwrap();
     assert_eq!((found.table.as_str(), found.files, found.bytes), ("raw", 1, 1024));
     assert!(there(&stray), "a dry run changes nothing");
-    assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap(), found);
+    assert_eq!(
+        lake.delete_orphan_originals(OrphanSettings { age_min: old, dry_run: false }).await.unwrap(),
+        found
+    );
     assert!(there(&named) && there(&young) && !there(&stray));
     // Behind a compaction the newest snapshot alone names it, before, an older one may.
     let settings = CompactSettings { everything: true, ..CompactSettings::default() };
     lake.compact("waveform.packets", settings).await.unwrap();
-    assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap().files, 0);
+    assert_eq!(
+        lake.delete_orphan_originals(OrphanSettings { age_min: old, dry_run: false }).await.unwrap().files,
+        0
+    );
     // A repair may have lost the rows that named one: what was stored before it stays.
     store.put(&stray, vec![0; 1024]).await.unwrap();
     let file = std::fs::File::options().write(true).open(home.path().join("warehouse").join(&stray)).unwrap();
     file.set_modified(hour_ago).unwrap();
-    assert_eq!(lake.delete_orphan_originals(old, true).await.unwrap().files, 1);
+    assert_eq!(
+        lake.delete_orphan_originals(OrphanSettings { age_min: old, dry_run: true }).await.unwrap().files,
+        1
+    );
     let pointed = lake.load(&seislake_tables::table_def("waveform.packets").unwrap().ident()).await.unwrap();
     let metadata = pointed.metadata_location().unwrap().trim_start_matches("file://").to_owned();
     std::fs::write(metadata, "{").unwrap();
@@ -157,7 +179,10 @@ async fn original_records_that_no_row_names_go_once_they_are_old() {
     Lake::repair(&super::settings(home.path()), &mut |_| told += 1).await.unwrap();
     assert!(told > 0, "nothing was damaged");
     let lake = self::lake(home.path()).await;
-    assert_eq!(lake.delete_orphan_originals(old, false).await.unwrap().files, 0);
+    assert_eq!(
+        lake.delete_orphan_originals(OrphanSettings { age_min: old, dry_run: false }).await.unwrap().files,
+        0
+    );
     assert!(there(&stray) && there(&named), "the last of these records are deleted");
     let mut originals = lake.originals();
     assert_eq!(originals.read(&format!("{}#bytes=512-1023", store.uri(&named))).await.unwrap().len(), 512);

@@ -161,9 +161,25 @@ fn evaluation(xml: &mut XmlWriter, mode: EvaluationMode, status: EvaluationStatu
     xml.leaf("evaluationStatus", status.as_str());
 }
 
+/// What a solution is to its event.
+#[derive(Clone, Copy)]
+enum Solution {
+    Preferred,
+    Other,
+}
+
+impl Solution {
+    fn of<Id: PartialEq>(id: &Id, preferred: Option<&Id>) -> Self {
+        if preferred == Some(id) { Self::Preferred } else { Self::Other }
+    }
+}
+
 /// How far a solution has been looked at and by whom: the preferred one as its event, one of a withdrawn event was rejected.
-fn solution_evaluation(xml: &mut XmlWriter, event: &Event, own: &Provenance, is_preferred: bool) {
-    let of = if is_preferred { &event.provenance } else { own };
+fn solution_evaluation(xml: &mut XmlWriter, event: &Event, own: &Provenance, solution: Solution) {
+    let of = match solution {
+        Solution::Preferred => &event.provenance,
+        Solution::Other => own,
+    };
     match event.status {
         EventStatus::Deleted => evaluation(xml, of.evaluation_mode, EvaluationStatus::Rejected),
         _ => evaluation(xml, of.evaluation_mode, of.evaluation_status),
@@ -241,9 +257,9 @@ fn write_origin(xml: &mut XmlWriter, origin: &Origin, detail: &EventDetail) {
     xml.leaf("preferredDescription", "uncertainty ellipse");
     xml.number("confidenceLevel", CONFIDENCE_PERCENT);
     xml.close();
-    let is_preferred = detail.event.preferred_origin_id == origin.origin_id;
+    let solution = Solution::of(&origin.origin_id, Some(&detail.event.preferred_origin_id));
     let provenance = &origin.provenance;
-    solution_evaluation(xml, &detail.event, provenance, is_preferred);
+    solution_evaluation(xml, &detail.event, provenance, solution);
     creation_info(xml, provenance, &provenance.method_version);
     xml.open("comment", &[]);
     let covariance: Vec<String> = origin.covariance_km2.iter().map(|value| format!("{value:.6}")).collect();
@@ -300,9 +316,9 @@ fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, detail: &EventDet
         xml.leaf("originID", &public_id(&magnitude.origin_id));
     }
     method_id(xml, "methodID", "method", &magnitude.provenance.method);
-    let is_preferred = event.preferred_magnitude_id.as_ref() == Some(&magnitude.magnitude_id);
+    let solution = Solution::of(&magnitude.magnitude_id, event.preferred_magnitude_id.as_ref());
     let provenance = &magnitude.provenance;
-    solution_evaluation(xml, event, provenance, is_preferred);
+    solution_evaluation(xml, event, provenance, solution);
     creation_info(xml, provenance, &provenance.method_version);
     xml.close();
 }

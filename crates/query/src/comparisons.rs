@@ -179,19 +179,20 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::WindowFunction(call) => {
             let WindowFunction { fun, params } = call.as_mut();
             let peers = in_groups_of_peers(params, schema);
-            spans::refuse_extremes(fun.name(), &params.args, params.distinct, schema)?;
+            let of = Values::of(params.distinct);
+            spans::refuse_extremes(fun.name(), &params.args, of, schema)?;
             let order = peers | in_order(&mut params.order_by, schema);
-            let values = in_groups(compared_values(fun.name(), params.distinct, &mut params.args), schema);
+            let values = in_groups(compared_values(fun.name(), of, &mut params.args), schema);
             let groups = params.partition_by.iter_mut();
             groups.fold(order | values, |changed, group| {
                 changed | zeros::in_group(group, schema) | spans::in_order(group, schema)
             })
         }
         Expr::AggregateFunction(call) => {
-            spans::refuse_extremes(call.func.name(), &call.params.args, call.params.distinct, schema)?;
+            let of = Values::of(call.params.distinct);
+            spans::refuse_extremes(call.func.name(), &call.params.args, of, schema)?;
             let order = in_order(&mut call.params.order_by, schema);
-            let distinct = call.params.distinct;
-            let values = compared_values(call.func.name(), distinct, &mut call.params.args);
+            let values = compared_values(call.func.name(), of, &mut call.params.args);
             order | in_groups(values, schema)
         }
         _ => false,
@@ -231,10 +232,23 @@ const EXTREMES: [&str; 7] = [
     "percentile_cont",
 ];
 
+/// Which values an aggregate is given.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Values {
+    All,
+    Distinct,
+}
+
+impl Values {
+    const fn of(distinct: bool) -> Self {
+        if distinct { Self::Distinct } else { Self::All }
+    }
+}
+
 /// What an aggregate compares of its arguments.
-fn compared_values<'a>(name: &str, distinct: bool, arguments: &'a mut [Expr]) -> &'a mut [Expr] {
+fn compared_values<'a>(name: &str, of: Values, arguments: &'a mut [Expr]) -> &'a mut [Expr] {
     let count = match name {
-        _ if distinct => arguments.len(),
+        _ if of == Values::Distinct => arguments.len(),
         name if EXTREMES.contains(&name) => 1,
         _ => 0,
     };

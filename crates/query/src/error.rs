@@ -3,6 +3,8 @@
 use datafusion::error::DataFusionError;
 use seislake_model::{Error, ErrorKind, Result, causes};
 
+use crate::proposals;
+
 /// An error of the engine as one of this house, with it as its source. Where a table said what is wrong, in an error of this
 /// house, that is repeated.
 pub fn of_engine(error: DataFusionError) -> Error {
@@ -142,6 +144,22 @@ fn of_condition(message: &str) -> Option<&str> {
     said.split_once("\")").map(|(said, _)| said)
 }
 
+/// What the engine cannot do with some values, in the words of those who ask: how it begins to say so, and what is said.
+const IN_OTHER_WORDS: [(&str, &str); 3] = [
+    (
+        "Row format support not yet implemented for",
+        "maps have no order: they are not grouped, ordered or made distinct; read their values with m['key']",
+    ),
+    (
+        "Aggregate can not be used as a sliding accumulator",
+        "this aggregate is not answered over a frame whose begin moves: write UNBOUNDED PRECEDING, or join the rows",
+    ),
+    (
+        "Column in ORDER BY must be in GROUP BY",
+        "ORDER BY reads a column that is neither in GROUP BY nor in an aggregate",
+    ),
+];
+
 /// What the engine says of a part of the syntax tree that it has no plan for, without the tree.
 fn not_answered(message: &str) -> Option<String> {
     let tree = message.strip_prefix("Unsupported ast node ")?.trim_start_matches("in sqltorel: ");
@@ -158,6 +176,9 @@ fn message(error: &DataFusionError) -> String {
                 .to_owned()
         }
         DataFusionError::SQL(cause, _) => cause.to_string(),
+        DataFusionError::SchemaError(cause, _) => {
+            proposals::of_columns(cause).unwrap_or_else(|| cause.to_string())
+        }
         root => root.strip_backtrace(),
     };
     if ENGINE_NAMES.iter().any(|name| text.contains(name)) {
@@ -177,6 +198,9 @@ fn message(error: &DataFusionError) -> String {
     ];
     let bare = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix)).unwrap_or(line);
     let said = bare.trim_end_matches('.');
+    if let Some((_, ours)) = IN_OTHER_WORDS.iter().find(|(theirs, _)| said.contains(theirs)) {
+        return (*ours).to_owned();
+    }
     let said = not_answered(said).unwrap_or_else(|| without_tree(said));
     let said = match lines.next().filter(|next| next.starts_with("Did you mean")) {
         Some(proposal) => format!("{said}; did you mean{}", proposal.trim_start_matches("Did you mean")),

@@ -32,6 +32,7 @@ mod panics;
 
 mod pass_through;
 mod projections;
+mod proposals;
 pub mod quality;
 mod recursion;
 mod rewrite;

@@ -299,9 +299,13 @@ fn free(name: &str, taken: &mut HashSet<String>) -> String {
     }
 }
 
-/// Whether the engine refused a statement since columns of a query have one name that differ in the text.
-pub(crate) fn alike(error: &Error) -> bool {
-    error.message.contains("require unique expression names")
+/// Whether the engine refused a statement since columns of a query have one name that differ in the text, or since it cannot
+/// order by a calculated one that has no name.
+pub(crate) fn lacks_names(error: &Error) -> bool {
+    let said = error.chain();
+    ["require unique expression names", "Column in ORDER BY must be in GROUP BY"]
+        .iter()
+        .any(|reason| said.contains(reason))
 }
 
 /// Names each column of every query that calculates and has no name by its text.
@@ -410,17 +414,18 @@ mod tests {
             ),
             ("SELECT * FROM (SELECT n, n FROM T) AS v ORDER BY n_1", "n n_1", "1,1;2,2"),
             ("SELECT t.n, u.n, 7 AS n_1 FROM T, U ORDER BY t.n DESC LIMIT 1", "n n_2 n_1", "2,1,7"),
+            ("SELECT mod(n, 3), n % 3, 1 AS n FROM T ORDER BY 1", "mod(n, 3) n % 3 n", "1,1,1;2,2,1"),
             (
-                "SELECT mod(n, 3), n % 3, 1 AS n FROM T ORDER BY 1",
-                "mod(n, 3) n % 3 n",
-                "1,1,1;2,2,1",
+                "SELECT rank() OVER (ORDER BY sum(n)) FROM T GROUP BY s ORDER BY 1",
+                "rank() OVER (ORDER BY sum(n))",
+                "1;2",
             ),
+            ("SELECT (n + 1) * 2, n + 1 * 2 FROM T ORDER BY 1", "(n + 1) * 2 n + 1 * 2", "4,3;6,4"),
             (
-                "SELECT (n + 1) * 2, n + 1 * 2 FROM T ORDER BY 1",
-                "(n + 1) * 2 n + 1 * 2",
-                "4,3;6,4",
+                "SELECT mod(n, 3), n % 3, s FROM T GROUP BY n, s ORDER BY s",
+                "mod(n, 3) n % 3 s",
+                "1,1,a;2,2,b",
             ),
-            ("SELECT mod(n, 3), n % 3, s FROM T GROUP BY n, s ORDER BY s", "mod(n, 3) n % 3 s", "1,1,a;2,2,b"),
         ] {
             let sql = sql.replace(" T", &format!(" {T}")).replace(" U", &format!(" {U}"));
             assert_eq!(names(&sql).await, columns, "{sql}");

@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
-    Cte, Expr, GroupByExpr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr, Statement as SqlStatement,
-    Visit, Visitor, With,
+    Cte, Expr, GroupByExpr, Ident, OrderBy, OrderByExpr, OrderByKind, Query, SelectItem, SetExpr,
+    Statement as SqlStatement, Visit, Visitor, With,
 };
 use seislake_model::Result;
 
@@ -197,7 +197,8 @@ mod tests {
 
     #[tokio::test]
     async fn expressions_of_order_by_read_no_name_of_the_answer_that_is_a_column() {
-        const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (1, 'b'), (2, 'a')) AS v(n, s)), u AS (SELECT 5 AS k) ";
+        const WITH: &str =
+            "WITH t AS (SELECT * FROM (VALUES (1, 'b'), (2, 'a')) AS v(n, s)), u AS (SELECT 5 AS k) ";
         check_all(
             WITH,
             &[
@@ -229,7 +230,11 @@ mod tests {
                 None => format!("{WITH} {sql}"),
             };
             let said = answer(&sql).await;
-            assert!(said.as_ref().is_err_and(|said| said.contains("another name") || said.contains("WITH query name")), "{sql}: {said:?}");
+            assert!(
+                said.as_ref()
+                    .is_err_and(|said| said.contains("another name") || said.contains("WITH query name")),
+                "{sql}: {said:?}"
+            );
         }
     }
 }

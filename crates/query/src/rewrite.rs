@@ -22,3 +22,10 @@ pub(crate) fn every_part(
     })?;
     Ok(rewritten.data)
 }
+
+/// Whether a value is asked to be one of several, or none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    In,
+    NotIn,
+}

@@ -22,6 +22,7 @@ use seislake_model::{Result, Timestamp};
 use crate::error::refused;
 use crate::merged_keys;
 use crate::recursion::name_first_rows;
+use crate::rewrite::Membership;
 use crate::{named_windows, names};
 
 /// Writes a statement so that the engine means what the standard says.
@@ -136,13 +137,13 @@ fn settled(expression: &mut Expr) -> Result<(), &'static str> {
             if *compare_op != BinaryOperator::Eq {
                 return Err(QUANTIFIED);
             }
-            *expression = membership(left, right, false);
+            *expression = membership(left, right, Membership::In);
         }
         Expr::AllOp { left, compare_op, right } if is_subquery(right) => {
             if *compare_op != BinaryOperator::NotEq {
                 return Err(QUANTIFIED);
             }
-            *expression = membership(left, right, true);
+            *expression = membership(left, right, Membership::NotIn);
         }
         Expr::SimilarTo { pattern, escape_char, .. } => {
             let escape = match escape_char.take() {
@@ -317,14 +318,17 @@ fn is_subquery(expression: &Expr) -> bool {
     }
 }
 
-fn membership(left: &mut Expr, right: &mut Expr, negated: bool) -> Expr {
+fn membership(left: &mut Expr, right: &mut Expr, asked: Membership) -> Expr {
     let mut right = std::mem::replace(right, Expr::Value(Value::Null.into()));
     while let Expr::Nested(inner) = right {
         right = *inner;
     }
     let left = std::mem::replace(left, Expr::Value(Value::Null.into()));
     match right {
-        Expr::Subquery(subquery) => Expr::InSubquery { expr: Box::new(left), subquery, negated },
+        Expr::Subquery(subquery) => {
+            let negated = asked == Membership::NotIn;
+            Expr::InSubquery { expr: Box::new(left), subquery, negated }
+        }
         other => other,
     }
 }

@@ -30,7 +30,7 @@ use crate::panics::{Calls, Caught};
 use crate::shape::{Syntax, not_reading};
 use crate::stop::Stop;
 use crate::subqueries::refuse_what_is_left;
-use crate::{clauses, names, order_names, standard, time_literals};
+use crate::{clauses, names, order_names, proposals, standard, time_literals};
 
 /// A statement that needs more stack than this is called deep: few of them should run at a time.
 const DEEP_BYTES: usize = 64 << 20;
@@ -147,7 +147,7 @@ async fn planned(asked: StatementText) -> Result<Plan> {
     clauses::check(&statement, &state)?;
     let asked = statement.clone();
     let mut plan = match of_statement(statement, &state).await {
-        Err(error) if names::alike(&error) => {
+        Err(error) if names::lacks_names(&error) => {
             statement = asked;
             names::name_calculated(&mut statement);
             of_statement(statement, &state).await?
@@ -171,7 +171,7 @@ async fn of_statement(mut statement: Statement, state: &SessionState) -> Result<
     standard::settle(&mut statement)?;
     time_literals::widen(&mut statement);
     order_names::check(&statement, state).await?;
-    state.statement_to_plan(statement).await.of_engine()
+    state.statement_to_plan(statement).await.of_engine().map_err(|error| proposals::of_tables(error, state))
 }
 
 /// A planned statement.

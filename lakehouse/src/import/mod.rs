@@ -126,7 +126,8 @@ impl Report {
         let inventory = engine.stations.current();
         self.reasons = reasons(lakehouse, &inventory, settings).await?;
         self.reasons.extend(overlaps(&inventory));
-        if before.changes && self.accepted_records == 0 && self.duplicate_records > 0 {
+        if before.given == Given::StationsOrModel && self.accepted_records == 0 && self.duplicate_records > 0
+        {
             self.reasons.push(ALL_THERE.to_owned());
         }
         if let Some(log) = &before.log {
@@ -148,12 +149,18 @@ fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// What an import was given beside records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    RecordsOnly,
+    StationsOrModel,
+}
+
 /// What a home held before an import.
 #[derive(Debug)]
 pub struct Before {
     purpose: Purpose,
-    /// Stations or a velocity model were given.
-    changes: bool,
+    given: Given,
     letters: i64,
     /// Ends of the log; `None` where a session is open: what goes on with it has no seam.
     log: Option<Mark>,
@@ -161,18 +168,18 @@ pub struct Before {
 }
 
 impl Before {
-    /// As it is now; `changes`: stations or a velocity model were given.
+    /// As it is now.
     ///
     /// # Errors
     /// A lake or log that cannot be read.
-    pub async fn of(engine: &Engine, purpose: Purpose, changes: bool) -> anyhow::Result<Self> {
+    pub async fn of(engine: &Engine, purpose: Purpose, given: Given) -> anyhow::Result<Self> {
         let letters = engine.lakehouse.count(DEAD_LETTERS).await?;
         let log = (!engine.gate.is_open().await?).then(|| engine.pipeline.mark()).transpose()?;
         let catalogue = match purpose {
             Purpose::Whole => engine.lakehouse.catalogue().await?,
             Purpose::Archive { .. } => Vec::new(),
         };
-        Ok(Self { purpose, changes, letters, log, catalogue })
+        Ok(Self { purpose, given, letters, log, catalogue })
     }
 }
 

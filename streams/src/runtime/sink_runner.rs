@@ -281,7 +281,8 @@ impl SinkRunner {
         if at_boundary {
             input.boundaries.remove(0);
         }
-        let blocks = tabulate(input, records, at_boundary).await?;
+        let blocks =
+            tabulate(input, records, if at_boundary { Batch::ToBoundary } else { Batch::Within }).await?;
         // What was read becomes visible within the interval, however long its block stays open.
         self.pending_since.get_or_insert_with(Instant::now);
         input.progress.send_replace(input.read_next);
@@ -408,11 +409,19 @@ async fn refuse(
     Ok(())
 }
 
-async fn tabulate(input: &mut Input, records: Vec<Record>, at_boundary: bool) -> Result<Vec<Block>, Error> {
+/// Where a batch of records ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Batch {
+    /// At a boundary of an earlier commit: blocks end there, too.
+    ToBoundary,
+    Within,
+}
+
+async fn tabulate(input: &mut Input, records: Vec<Record>, batch: Batch) -> Result<Vec<Block>, Error> {
     let Some(mut table) = input.table.take() else { return Ok(Vec::new()) };
     let (table, blocks) = tokio::task::spawn_blocking(move || {
         let blocks = table.push(records).and_then(|mut blocks| {
-            if at_boundary {
+            if batch == Batch::ToBoundary {
                 blocks.extend(table.close()?);
             }
             Ok(blocks)

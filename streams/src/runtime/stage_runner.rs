@@ -392,11 +392,39 @@ async fn restore<S: Stage>(
     key: &str,
 ) -> Result<Restoration<S>, Error> {
     let end = wiring.input.end_offset(wiring.partition)?;
-    let mut checkpoint = checkpoints.load(key)?.unwrap_or_default();
+    let checkpoint = usable::<S>(checkpoints.load(key)?.unwrap_or_default(), wiring, end);
+    let (mut restoration, checkpoint) =
+        match revived::<S>(config, wiring, &checkpoint, end, |revision| checkpoints.base(key, revision))
+            .await?
+        {
+            Ok(restoration) => (restoration, checkpoint),
+            Err(error) => {
+                let error = error.chain();
+                tracing::warn!(
+                    stage = wiring.stage,
+                    error,
+                    "a checkpoint cannot be read: replaying the input"
+                );
+                let fresh = Checkpoint::default();
+                (revived::<S>(config, wiring, &fresh, end, |_| Ok(None)).await??, fresh)
+            }
+        };
+    if checkpoint.settings.as_ref() != Some(&restoration.in_force) {
+        // The next life must know them even where this one does not come to a checkpoint.
+        let settings = Some(restoration.in_force.clone());
+        let checkpoint = Checkpoint { settings, kind: Some(wiring.kind.to_owned()), ..checkpoint };
+        checkpoints.save(key, &checkpoint, None)?;
+    }
+    restoration.next = restoration.next.max(wiring.input.watermarks(wiring.partition)?.start);
+    Ok(restoration)
+}
+
+/// A checkpoint, or an empty one in its place: where another version wrote it, or where the log has lost what it knows.
+fn usable<S: Stage>(checkpoint: Checkpoint, wiring: &StageWiring, end: Offset) -> Checkpoint {
     let versions = S::STATE_VERSION_MIN..=S::STATE_VERSION;
     if checkpoint.state.is_some() && !versions.contains(&checkpoint.state_version) {
         tracing::info!(stage = wiring.stage, "the checkpoint is of another version: replaying the input");
-        checkpoint = Checkpoint::default();
+        return Checkpoint::default();
     }
     if checkpoint.input_next > end {
         let (next, stage) = (checkpoint.input_next, wiring.stage);
@@ -406,39 +434,39 @@ async fn restore<S: Stage>(
             end,
             "the checkpoint lies behind the end of the log: replaying the input"
         );
-        checkpoint = Checkpoint::default();
+        return Checkpoint::default();
     }
-    let mut held = held_outputs(wiring, &checkpoint, end).await?;
+    checkpoint
+}
+
+/// A stage as a checkpoint has it; the inner error says that its state cannot be read.
+async fn revived<S: Stage>(
+    config: &S::Config,
+    wiring: &StageWiring,
+    checkpoint: &Checkpoint,
+    end: Offset,
+    base_of: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Error>,
+) -> Result<Result<Restoration<S>, Error>, Error> {
+    let held = held_outputs(wiring, checkpoint, end).await?;
     let replayed = held.replayed_until(checkpoint.input_next);
-    let (mut first, mut upcoming) = match former_config::<S>(wiring.stage, config, &checkpoint) {
+    // What was said already is said again as it was, by the settings of that life.
+    let (first, upcoming) = match former_config::<S>(wiring.stage, config, checkpoint) {
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
         _ => (config.clone(), None),
     };
     let base = match checkpoint.base_revision {
         0 => Some(Vec::new()),
-        revision => checkpoints.base(key, revision)?,
+        revision => base_of(revision)?,
     };
-    let stage = match checkpoint.state.as_ref().map(|state| read_state::<S>(&first, state, base.as_deref())) {
-        Some(Ok(stage)) => stage,
+    let stage = match &checkpoint.state {
+        Some(state) => match read_state::<S>(&first, state, base.as_deref()) {
+            Ok(stage) => stage,
+            Err(error) => return Ok(Err(error)),
+        },
         None => S::init(&first)?,
-        Some(Err(error)) => {
-            let error = error.chain();
-            tracing::warn!(stage = wiring.stage, error, "a checkpoint cannot be read: replaying the input");
-            checkpoint = Checkpoint::default();
-            held = held_outputs(wiring, &checkpoint, end).await?;
-            (first, upcoming) = (config.clone(), None);
-            S::init(&first)?
-        }
     };
     let in_force = settings_text::<S>(&first)?;
-    if checkpoint.settings.as_ref() != Some(&in_force) {
-        // The next life must know them even where this one does not come to a checkpoint.
-        checkpoint.settings = Some(in_force.clone());
-        checkpoint.kind = Some(wiring.kind.to_owned());
-        checkpoints.save(key, &checkpoint, None)?;
-    }
-    let start = wiring.input.watermarks(wiring.partition)?.start;
-    Ok(Restoration { stage, held, next: checkpoint.input_next.max(start), upcoming, in_force })
+    Ok(Ok(Restoration { stage, held, next: checkpoint.input_next, upcoming, in_force }))
 }
 
 fn read_state<S: Stage>(config: &S::Config, state: &[u8], base: Option<&[u8]>) -> Result<S, Error> {

@@ -102,22 +102,11 @@ async fn start_with(
     tables: &Tables,
     fuel: &Fuel,
 ) -> Pipeline {
-    start_parts(settings, all_stages(), world().earth.clone(), log, checkpoints, tables, fuel).await
+    let parts = pipeline_parts(settings, all_stages(), world().earth.clone(), log, checkpoints, tables, fuel);
+    Pipeline::start(parts).await.unwrap()
 }
 
-async fn start_parts(
-    settings: PipelineSettings,
-    stages: Vec<&'static StageSpec>,
-    earth: Earth,
-    log: &Arc<Log>,
-    checkpoints: &CheckpointStore,
-    tables: &Tables,
-    fuel: &Fuel,
-) -> Pipeline {
-    Pipeline::start(parts(settings, stages, earth, log, checkpoints, tables, fuel)).await.unwrap()
-}
-
-fn parts(
+fn pipeline_parts(
     settings: PipelineSettings,
     stages: Vec<&'static StageSpec>,
     earth: Earth,

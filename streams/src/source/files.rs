@@ -20,7 +20,7 @@ use seislake_model::{SourceId, Timestamp};
 use seislake_mseed::{Record, ScanItem};
 
 use super::packed::{Member, members};
-use super::reader::{Cursor, HELD_BYTES_MAX, RecordPlace, read_at, scan};
+use super::reader::{Cursor, HELD_BYTES_MAX, RecordOrder, RecordPlace, read_at, scan};
 use super::sequence::FileSequence;
 use super::walk::{Candidate, walk};
 use crate::Error;
@@ -114,7 +114,7 @@ pub(super) struct PlannedFile {
     pub(super) first_start_ns: i64,
     /// Source of its first record.
     pub(super) first_source: String,
-    sorted: bool,
+    order: RecordOrder,
 }
 
 /// What the scan of one file found.
@@ -201,7 +201,7 @@ fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: Fil
     let name: Arc<str> = member.name.as_str().into();
     let mut problems: Vec<(u64, u64, String)> = Vec::new();
     let (mut record_count, mut problem_count) = (0_u64, 0_usize);
-    let (mut first_start_ns, mut last_start_ns, mut sorted) = (i64::MAX, i64::MIN, true);
+    let (mut first_start_ns, mut last_start_ns, mut order) = (i64::MAX, i64::MIN, RecordOrder::ByStart);
     let mut first_source = String::new();
     let mut sources = HashSet::new();
     let scanned = scan(member, SCAN_CHUNK_BYTES, |scanned| match scanned {
@@ -213,7 +213,9 @@ fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: Fil
                 sources.insert(record.source_id().to_owned());
             }
             record_count += 1;
-            sorted &= last_start_ns <= record.start_ns;
+            if last_start_ns > record.start_ns {
+                order = RecordOrder::Mixed;
+            }
             last_start_ns = record.start_ns;
             first_start_ns = first_start_ns.min(record.start_ns);
         }
@@ -236,7 +238,7 @@ fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: Fil
         Ok(_) if member.is_plain() => {}
         Ok(read_bytes) => {
             found.bytes = read_bytes;
-            if !sorted && read_bytes > HELD_BYTES_MAX {
+            if order == RecordOrder::Mixed && read_bytes > HELD_BYTES_MAX {
                 let reason = format!(
                     "packed, its records are not in the order of time, and it is larger than {} MB: unpack it first",
                     HELD_BYTES_MAX >> 20
@@ -259,7 +261,7 @@ fn scan_member(candidate: &Candidate, member: &Member, bytes: u64, settings: Fil
             found.refusals.push(refusal(0, 0, format!("{hidden} more problems of this file are not listed")));
         }
         let member = member.clone();
-        found.file = Some(PlannedFile { member, name, first_start_ns, first_source, sorted });
+        found.file = Some(PlannedFile { member, name, first_start_ns, first_source, order });
     } else if candidate.claims_to_hold_records() && found.refusals.is_empty() {
         let known = if bytes > 0 { (settings.recognise)(&member.head(RECOGNISED_BYTES)) } else { None };
         let reason = match (known, problems.first()) {
@@ -402,7 +404,7 @@ impl FileStream {
             let next_ns = self.heads.peek().map(|Reverse((found, _))| found.start_ns);
             let due = |file: &PlannedFile| next_ns.is_none_or(|next_ns| file.first_start_ns <= next_ns);
             let Some(file) = self.waiting.next_if(|file| due(file)) else { return Ok(()) };
-            let cursor = Cursor::open(&file.member, file.sorted, self.chunk_bytes)
+            let cursor = Cursor::open(&file.member, file.order, self.chunk_bytes)
                 .map_err(|error| Error::io(format!("cannot read \"{}\"", file.name), error))?;
             self.open.push(Some((cursor, file.name)));
             self.advance(self.open.len() - 1)?;

@@ -174,6 +174,13 @@ pub(super) struct Place {
     length: u32,
 }
 
+/// How records follow each other in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordOrder {
+    ByStart,
+    Mixed,
+}
+
 impl Cursor {
     /// The records as they stand in the file.
     pub(super) fn in_file_order(member: &Member, chunk_bytes: usize) -> io::Result<Self> {
@@ -182,8 +189,8 @@ impl Cursor {
     }
 
     /// Opens a file of which the scan has said whether its records are in order.
-    pub(super) fn open(member: &Member, sorted: bool, chunk_bytes: usize) -> io::Result<Self> {
-        if sorted {
+    pub(super) fn open(member: &Member, order: RecordOrder, chunk_bytes: usize) -> io::Result<Self> {
+        if order == RecordOrder::ByStart {
             return Self::in_file_order(member, chunk_bytes);
         }
         if !member.is_plain() {

@@ -188,12 +188,16 @@ fn with_dates(original: String, dates: [Option<String>; 2]) -> Arc<str> {
 
 fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>) {
     let held = document.availability.and_then(|availability| availability(channel));
+    let extent = match document.availability {
+        Some(_) => ExtentSource::Archive,
+        None => ExtentSource::Document,
+    };
     match channel.original.as_deref().and_then(element_of) {
         Some(mut element) => {
             set_attribute(&mut element, "code", Some(&channel.source_id.channel()));
             set_attribute(&mut element, "locationCode", Some(channel.source_id.location()));
             let element = valid(with_start(element, channel.start_time));
-            open_channel_read(xml, &element, document.availability.is_some(), held);
+            open_channel_read(xml, &element, extent, held);
         }
         None => open_channel(xml, channel, held),
     }
@@ -216,10 +220,18 @@ fn write_channel(xml: &mut XmlWriter, channel: &Channel, document: &Document<'_>
 /// Elements that come before the availability.
 const BEFORE_AVAILABILITY: [&str; 3] = ["Description", "Identifier", "Comment"];
 
+/// Where the times of the data of a channel come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ExtentSource {
+    Document,
+    /// In the place of what the document says.
+    Archive,
+}
+
 fn open_channel_read(
     xml: &mut XmlWriter,
     element: &Element,
-    with_availability: bool,
+    extent: ExtentSource,
     held: Option<(Timestamp, Timestamp)>,
 ) {
     xml.open_read(element);
@@ -230,7 +242,7 @@ fn open_channel_read(
     }
     write_availability(xml, held);
     for child in element.children.iter().skip(head_count) {
-        if !(with_availability && child.name == "DataAvailability") {
+        if extent == ExtentSource::Document || child.name != "DataAvailability" {
             xml.tree(child);
         }
     }

@@ -16,7 +16,7 @@ use datafusion::logical_expr::{
     Signature, Volatility,
 };
 
-use super::Beside;
+use super::{Beside, Values};
 
 /// Nanoseconds of every span there is: months alone reach 5.6e24.
 const LENGTH: DataType = DataType::Decimal128(38, 0);
@@ -91,8 +91,8 @@ pub(super) fn refuse_groups(node: &LogicalPlan) -> Result<()> {
 }
 
 /// Aggregates that compare spans field by field.
-pub(super) fn refuse_extremes(name: &str, args: &[Expr], distinct: bool, schema: &DFSchema) -> Result<()> {
-    let compares = distinct || matches!(name, "min" | "max" | "median" | "approx_distinct");
+pub(super) fn refuse_extremes(name: &str, args: &[Expr], of: Values, schema: &DFSchema) -> Result<()> {
+    let compares = of == Values::Distinct || matches!(name, "min" | "max" | "median" | "approx_distinct");
     let spans = || args.iter().any(|arg| arg.get_type(schema).is_ok_and(|kind| is_interval(&kind)));
     if compares && spans() {
         return plan_err!("{name} is not answered for intervals: {EPOCH}");

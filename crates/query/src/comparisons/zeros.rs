@@ -11,6 +11,7 @@ use datafusion::logical_expr::expr::{Between, Cast, InList, TryCast};
 use datafusion::logical_expr::{BinaryExpr, Expr, ExprSchemable, Operator, lit};
 
 use super::nested;
+use crate::rewrite::Membership;
 
 /// What stands in a comparison.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,10 +49,10 @@ pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
                     high_side @ (Side::Zero | Side::Constant),
                 ] => {
                     if low_side == Side::Zero {
-                        **low = zero(&kind, true)?;
+                        **low = zero(&kind, Sign::Minus)?;
                     }
                     if high_side == Side::Zero {
-                        **high = zero(&kind, false)?;
+                        **high = zero(&kind, Sign::Plus)?;
                     }
                 }
                 _ => {
@@ -69,7 +70,7 @@ pub(super) fn compared(part: &mut Expr, schema: &DFSchema) -> Option<Expr> {
                     return None;
                 }
                 list.retain(|value| side(value, &kind) != Side::Zero);
-                list.extend([zero(&kind, true)?, zero(&kind, false)?]);
+                list.extend([zero(&kind, Sign::Minus)?, zero(&kind, Sign::Plus)?]);
             } else {
                 let mut all: Vec<&mut Expr> = std::iter::once(expr.as_mut()).chain(list.iter_mut()).collect();
                 if !one_zero(&mut all, schema) {
@@ -104,8 +105,8 @@ fn compared_pair(
     use Operator::{Eq, Gt, GtEq, Lt, LtEq, NotEq};
     let kind = kind_of(&[&**left, &**right], schema)?;
     match (side(left, &kind), operator, side(right, &kind)) {
-        (_, Eq | NotEq, Side::Zero) => return membership(left, &kind, operator == NotEq).map(Some),
-        (Side::Zero, Eq | NotEq, _) => return membership(right, &kind, operator == NotEq).map(Some),
+        (_, Eq | NotEq, Side::Zero) => return membership(left, &kind, asked_by(operator)).map(Some),
+        (Side::Zero, Eq | NotEq, _) => return membership(right, &kind, asked_by(operator)).map(Some),
         (Side::Value, Lt | LtEq | Gt | GtEq, Side::Zero | Side::Constant) => {
             if let Some(member) = up_to(left, operator, right, &kind) {
                 return Some(Some(member));
@@ -148,9 +149,14 @@ fn up_to(value: &mut Expr, operator: Operator, limit: &Expr, kind: &DataType) ->
 }
 
 /// `x = 0`: of a list, for an `OR` would calculate `x` twice.
-fn membership(value: &mut Expr, kind: &DataType, negated: bool) -> Option<Expr> {
-    let list = vec![zero(kind, true)?, zero(kind, false)?];
+fn membership(value: &mut Expr, kind: &DataType, asked: Membership) -> Option<Expr> {
+    let list = vec![zero(kind, Sign::Minus)?, zero(kind, Sign::Plus)?];
+    let negated = asked == Membership::NotIn;
     Some(Expr::InList(InList::new(Box::new(std::mem::take(value)), list, negated)))
+}
+
+fn asked_by(operator: Operator) -> Membership {
+    if operator == Operator::NotEq { Membership::NotIn } else { Membership::In }
 }
 
 /// Values that are compared with each other, with one zero; nothing changes where all but one are constants other than 0 and NaN.
@@ -166,7 +172,7 @@ pub(super) fn one_zero(values: &mut [&mut Expr], schema: &DFSchema) -> bool {
     }
     let mut changed = false;
     for (value, side) in values.iter_mut().zip(sides) {
-        match (side, zero(&kind, false)) {
+        match (side, zero(&kind, Sign::Plus)) {
             (Side::Zero, Some(zero)) => {
                 **value = zero;
                 changed = true;
@@ -180,7 +186,7 @@ pub(super) fn one_zero(values: &mut [&mut Expr], schema: &DFSchema) -> bool {
 
 /// Values that make groups, keys or peers, with one zero.
 pub(super) fn in_group(expression: &mut Expr, schema: &DFSchema) -> bool {
-    let zero = float(expression, schema).and_then(|kind| zero(&kind, false));
+    let zero = float(expression, schema).and_then(|kind| zero(&kind, Sign::Plus));
     match zero {
         Some(zero) => {
             *expression = std::mem::take(expression) + zero;
@@ -201,12 +207,19 @@ fn kind_of(values: &[&Expr], schema: &DFSchema) -> Option<DataType> {
     kinds().find(|kind| *kind == DataType::Float64).or_else(|| kinds().next())
 }
 
-fn zero(kind: &DataType, negative: bool) -> Option<Expr> {
-    match (kind, negative) {
-        (DataType::Float32, true) => Some(lit(-0.0_f32)),
-        (DataType::Float32, false) => Some(lit(0.0_f32)),
-        (DataType::Float64, true) => Some(lit(-0.0_f64)),
-        (DataType::Float64, false) => Some(lit(0.0_f64)),
+/// The zeros that a floating point type has.
+#[derive(Clone, Copy)]
+enum Sign {
+    Minus,
+    Plus,
+}
+
+fn zero(kind: &DataType, sign: Sign) -> Option<Expr> {
+    match (kind, sign) {
+        (DataType::Float32, Sign::Minus) => Some(lit(-0.0_f32)),
+        (DataType::Float32, Sign::Plus) => Some(lit(0.0_f32)),
+        (DataType::Float64, Sign::Minus) => Some(lit(-0.0_f64)),
+        (DataType::Float64, Sign::Plus) => Some(lit(0.0_f64)),
         _ => None,
     }
 }

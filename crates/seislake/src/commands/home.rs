@@ -40,7 +40,7 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
     match args.action {
         DamageAction::Check => {
             let findings = damage::check(path, &settings).await?;
-            print_result(&text(&findings, args.action, args.json)?)?;
+            print_result(&text(&findings, &args)?)?;
             match findings.len() {
                 0 => Ok(()),
                 count => bail!("{count} things are damaged; `seislake home repair` mends them"),
@@ -52,14 +52,14 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
                 findings.push(finding.clone());
                 match args.json {
                     true => Ok(()),
-                    false => print_result(&text(std::slice::from_ref(finding), args.action, false)?),
+                    false => print_result(&text(std::slice::from_ref(finding), &args)?),
                 }
             })
             .await;
             // What was mended is told, also by a repair that does not come to its end.
             let is_told = !args.json && !findings.is_empty();
             if !is_told && (repaired.is_ok() || !findings.is_empty()) {
-                print_result(&text(&findings, args.action, args.json)?)?;
+                print_result(&text(&findings, &args)?)?;
             }
             // Only what was told is forgotten.
             repaired?.forget(&settings).await.context("lost records are not forgotten yet: repair once more")
@@ -67,12 +67,12 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
     }
 }
 
-fn text(findings: &[Finding], action: DamageAction, json: bool) -> anyhow::Result<String> {
-    let when = match action {
+fn text(findings: &[Finding], args: &DamageArgs) -> anyhow::Result<String> {
+    let when = match args.action {
         DamageAction::Check => "repair",
         DamageAction::Repair => "mended",
     };
-    if json {
+    if args.json {
         Ok(format!("{}\n", serde_json::to_string(findings)?))
     } else {
         Ok(damage::describe(findings, when))

@@ -16,7 +16,7 @@ use seislake_exchange::ElevationUnit;
 use seislake_exchange::known_formats::recognise;
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
-use seislake_lakehouse::import::{self, Backlog, Before, Report};
+use seislake_lakehouse::import::{self, Backlog, Before, Given, Report};
 use seislake_lakehouse::velocity_model;
 use seislake_streams::source::files::{FileSettings, Plan, Progress, plan};
 
@@ -124,7 +124,10 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     };
     // Settled once all that was given is found to be right: a refused command leaves the home as it was.
     home.settle(purpose)?;
-    let changes = !args.stations.is_empty() || velocity_model.is_some();
+    let given = match args.stations.is_empty() && velocity_model.is_none() {
+        true => Given::RecordsOnly,
+        false => Given::StationsOrModel,
+    };
     // Stations without a network wait for the waveforms, which name it.
     let nameless = stations.lacks_networks().then(|| std::mem::take(&mut stations));
     let recognise = |head: &[u8]| recognise(head).map(|format| format.to_string());
@@ -145,17 +148,17 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     };
     let (engine, planned) = or_interrupted(begun, || BEFORE_A_RECORD.to_owned()).await?;
     let nothing_read = if args.paths.is_empty() { None } else { import::nothing_read(&planned) };
-    let before = Before::of(&engine, purpose, changes).await?;
+    let before = Before::of(&engine, purpose, given).await?;
     import::describe_damage(&planned.damaged_files, &args.home.home).iter().for_each(|line| tell(line));
     let mut report = Report::of(&planned);
     // New stations or a new model end no stream: a live one goes on.
-    let has_records = planned.record_count > 0;
+    let stream = if planned.record_count > 0 { Stream::Ends } else { Stream::GoesOn };
     let work = async {
         let bar = bytes_progress(planned.total_bytes);
         bar.set_message("reading records");
         let ingested = import::ingest(&engine, planned, purpose, &|bytes| bar.set_position(bytes)).await?;
         bar.finish_and_clear();
-        finish(&engine, has_records).await?;
+        finish(&engine, stream).await?;
         anyhow::Ok(ingested)
     };
     let ingested = tokio::select! {
@@ -181,8 +184,15 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     nothing_read.map_or(Ok(()), Err)
 }
 
+/// What an import is to the stream of records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stream {
+    Ends,
+    GoesOn,
+}
+
 /// Ends the stream and waits until everything has passed the stages and is committed.
-async fn finish(engine: &Engine, has_records: bool) -> anyhow::Result<()> {
+async fn finish(engine: &Engine, stream: Stream) -> anyhow::Result<()> {
     let bar = messages_progress();
     bar.set_message("finding events");
     let backlog = Backlog::of(engine)?;
@@ -202,8 +212,8 @@ async fn finish(engine: &Engine, has_records: bool) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        finished = engine.finish(), if has_records => finished,
-        settled = engine.settle(), if !has_records => settled,
+        finished = engine.finish(), if stream == Stream::Ends => finished,
+        settled = engine.settle(), if stream == Stream::GoesOn => settled,
         () = show => Ok(()),
     }
 }

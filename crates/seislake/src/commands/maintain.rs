@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use seislake_catalog::{CompactSettings, ExpireSettings, RetentionSettings};
+use seislake_catalog::{CompactSettings, ExpireSettings, OrphanSettings, RetentionSettings};
 use seislake_lakehouse::maintenance::Maintenance;
 use seislake_lakehouse::upkeep::{self, Failures};
 
@@ -111,8 +111,8 @@ async fn maintain(args: MaintainArgs) -> anyhow::Result<()> {
                 bail!("--older-than-hours must be a number of hours, 0 or more");
             }
             let age_min = Duration::from_secs_f64(older_than_hours * 3600.0);
-            let dry_run = common.dry_run;
-            (common, Maintenance::DeleteOrphans { age_min, dry_run }, "deleting orphans")
+            let settings = OrphanSettings { age_min, dry_run: common.dry_run };
+            (common, Maintenance::DeleteOrphans(settings), "deleting orphans")
         }
     };
     let lakehouse = common.home.open_beside().await?;

@@ -15,13 +15,13 @@ use tokio::sync::watch;
 
 use super::memory_sink::{Fuel, Tables};
 use super::{
-    PARTITIONS, WAVEFORMS_RAW, all_stages, import, open_gate, settings, start_parts, undisturbed, world,
+    PARTITIONS, WAVEFORMS_RAW, all_stages, import, open_gate, pipeline_parts, settings, undisturbed, world,
 };
 use crate::Error;
 use crate::earth::Earth;
 use crate::gate::Gate;
 use crate::message::{ASSOCIATIONS, PHASE_PICKS, PROPOSALS, REVISIONS, dead_letter_topic};
-use crate::runtime::{CheckpointStore, PipelineSettings};
+use crate::runtime::{CheckpointStore, Pipeline, PipelineSettings};
 use crate::topic::{AppendPlace, Durability, Log, LogSettings, NewRecord, Record, Topic, Watermarks};
 use crate::topology::StageSpec;
 
@@ -234,16 +234,10 @@ fn in_parts(seed: Option<u64>) -> (BTreeMap<String, Vec<String>>, usize) {
                 async move {
                     let gate = Gate::open(&log, PARTITIONS, Some(index)).await.unwrap();
                     gate.announce(Arc::new(part.inventory.clone())).await.unwrap();
-                    let pipeline = start_parts(
-                        part.settings.clone(),
-                        part.stages.clone(),
-                        part.earth.clone(),
-                        &log,
-                        &checkpoints,
-                        tables,
-                        fuel,
-                    )
-                    .await;
+                    let (stages, earth) = (part.stages.clone(), part.earth.clone());
+                    let settings = part.settings.clone();
+                    let parts = pipeline_parts(settings, stages, earth, &log, &checkpoints, tables, fuel);
+                    let pipeline = Pipeline::start(parts).await.unwrap();
                     for offers in world().offers[part.offers.clone()].chunks(200) {
                         gate.ingest(offers.to_vec()).await.unwrap();
                     }

@@ -127,7 +127,7 @@ async fn start_from(
     settings: PipelineSettings,
 ) -> Result<Pipeline, Error> {
     let earth = world().earth.clone();
-    Pipeline::start(parts(settings, stages, earth, log, checkpoints, tables, &Fuel::endless())).await
+    Pipeline::start(pipeline_parts(settings, stages, earth, log, checkpoints, tables, &Fuel::endless())).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

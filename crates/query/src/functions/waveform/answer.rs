@@ -69,9 +69,13 @@ impl Answers {
                 } else {
                     self.values.extend_from_slice(&values);
                 }
-                self.end_list(true);
+                self.end_list();
+                self.present.append_non_null();
             }
-            (Returns::List, _) => self.end_list(false),
+            (Returns::List, _) => {
+                self.end_list();
+                self.present.append_null();
+            }
             (Returns::Number, Some(Answer::Number(number))) => {
                 self.numbers.append_option(number.filter(|number| number.is_finite()));
             }
@@ -81,11 +85,10 @@ impl Answers {
         }
     }
 
-    fn end_list(&mut self, present: bool) {
+    fn end_list(&mut self) {
         let end = i32::try_from(self.values.len());
         self.overflow |= end.is_err();
         self.offsets.push(end.unwrap_or(i32::MAX));
-        self.present.append(present);
     }
 
     pub(super) fn finish(mut self) -> Result<ArrayRef> {

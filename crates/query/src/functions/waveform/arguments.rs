@@ -53,7 +53,14 @@ pub(super) struct Columns {
 /// An argument; what is the same for all rows is there once.
 struct Column {
     values: Values,
-    constant: bool,
+    rows: Rows,
+}
+
+/// Rows that an argument has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rows {
+    OneForAll,
+    Each,
 }
 
 enum Values {
@@ -64,18 +71,21 @@ enum Values {
 }
 
 impl Column {
-    fn new(kind: Kind, array: &ArrayRef, constant: bool) -> Option<Self> {
+    fn new(kind: Kind, array: &ArrayRef, rows: Rows) -> Option<Self> {
         let values = match kind {
             Kind::List => Values::List(array.as_list_opt::<i32>()?.clone()),
             Kind::Number => Values::Number(array.as_primitive_opt::<Float64Type>()?.clone()),
             Kind::Flag => Values::Flag(array.as_boolean_opt()?.clone()),
             Kind::Text => Values::Text(array.as_string_opt::<i32>()?.clone()),
         };
-        Some(Self { values, constant })
+        Some(Self { values, rows })
     }
 
     fn index(&self, row: usize) -> usize {
-        if self.constant { 0 } else { row }
+        match self.rows {
+            Rows::OneForAll => 0,
+            Rows::Each => row,
+        }
     }
 
     /// `None` where the row is null.
@@ -122,12 +132,12 @@ impl Columns {
     pub(super) fn new(definition: &'static WaveformFunction, given: &[ColumnarValue]) -> Result<Self> {
         let mut columns = Vec::with_capacity(definition.arguments.len());
         for (index, argument) in definition.arguments.iter().enumerate() {
-            let (array, constant) = match given.get(index) {
-                Some(ColumnarValue::Array(array)) => (Arc::clone(array), false),
-                Some(ColumnarValue::Scalar(value)) => (value.to_array()?, true),
-                None => (default(argument.kind, argument.default)?.to_array()?, true),
+            let (array, rows) = match given.get(index) {
+                Some(ColumnarValue::Array(array)) => (Arc::clone(array), Rows::Each),
+                Some(ColumnarValue::Scalar(value)) => (value.to_array()?, Rows::OneForAll),
+                None => (default(argument.kind, argument.default)?.to_array()?, Rows::OneForAll),
             };
-            let Some(column) = Column::new(argument.kind, &array, constant) else {
+            let Some(column) = Column::new(argument.kind, &array, rows) else {
                 return exec_err!("{}: {} has type {}", definition.name, argument.name, array.data_type());
             };
             columns.push(column);
