@@ -133,5 +133,6 @@ fn a_path_of_ones_own_finds_events_of_its_own() {
     let found = events(&far, "far_event.events");
     assert!(row_count(&found) > 0, "{found}");
     assert_eq!(found, events(&plain, "bulletin.events"));
+    assert_eq!(events(&far, "far_event.events_current"), events(&plain, "bulletin.events_current"));
     assert_eq!(row_count(&events(&far, "bulletin.events")), 0);
 }

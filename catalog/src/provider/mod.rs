@@ -1,7 +1,8 @@
 //! The lake as DataFusion sees it: catalog, schemas, tables, and the past.
 //!
 //! `bulletin.events` is the newest snapshot; `"events@4711"` the snapshot of that id, `"events@2026-01-01T00:00:00Z"`
-//! the table as it was then. `bulletin.events_current` shows the latest revision of each event that is not deleted.
+//! the table as it was then. `bulletin.events_current` shows the latest revision of each event that is not deleted,
+//! as does that name in the namespace of a stage of one's own.
 
 mod field_ids;
 mod row_groups;
@@ -60,7 +61,7 @@ impl Lake {
             Some((name, text)) => (name, text.parse()?),
             None => (name, as_of),
         };
-        if let Some(view) = view::find(namespace, name) {
+        if let Some(view) = view::find(self.definitions(), namespace, name) {
             let table = self.lake_table(namespace, view.table, as_of).await?;
             return view.provider(Arc::new(table)).await;
         }
@@ -85,7 +86,7 @@ impl Lake {
         name: &str,
         set: &SnapshotSet,
     ) -> Result<Arc<dyn TableProvider>> {
-        let view = view::find(namespace, name);
+        let view = view::find(self.definitions(), namespace, name);
         let ident = TableIdent::from_strs([namespace, view.map_or(name, |view| view.table)])
             .doing(|| "name a table")?;
         let missing = || Error::new(ErrorKind::NotFound, format!("table \"{ident}\" does not exist"));
@@ -119,7 +120,7 @@ impl Lake {
 /// What is said of a table of ours that a lake has not.
 fn not_made(lake: &Lake, namespace: &str, name: &str) -> Option<Error> {
     let name = name.split_once('@').map_or(name, |(name, _)| name);
-    let table = view::find(namespace, name).map_or(name, |view| view.table);
+    let table = view::find(lake.definitions(), namespace, name).map_or(name, |view| view.table);
     let table =
         lake.definitions().iter().find(|ours| ours.namespace == namespace && ours.name == table)?.full_name();
     let message = format!(
@@ -198,7 +199,7 @@ impl SchemaProvider for LakeSchemaProvider {
     fn table_names(&self) -> Vec<String> {
         let names = self.lake.names();
         let tables = names.iter().filter(|ident| ident.namespace().to_url_string() == self.namespace);
-        let views = view::VIEWS.iter().filter(|view| view.namespace == self.namespace);
+        let views = view::of(self.lake.definitions(), &self.namespace);
         tables.map(|ident| ident.name().to_owned()).chain(views.map(|view| view.name.to_owned())).collect()
     }
 
