@@ -137,18 +137,18 @@ fn fate(channel: usize, index: i64) -> Fate {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Arrival {
+enum Delivery {
     InTime,
     Late,
 }
 
 /// Segments of a channel-day that come with the others, or those that come late.
-fn segments(channel: usize, arrival: Arrival) -> Vec<Segment> {
+fn segments(channel: usize, delivery: Delivery) -> Vec<Segment> {
     let code = ["HHZ", "HHN", "HHE"][channel % 3];
     let source_id = SourceId::from_nslc("XX", &format!("S{:04}", channel / 3), "00", code);
     let made = (0..SEGMENTS_A_DAY + 2).filter_map(|index| {
         let fate = fate(channel, index);
-        if fate == Fate::Missing || (fate == Fate::Late) != (arrival == Arrival::Late) {
+        if fate == Fate::Missing || (fate == Fate::Late) != (delivery == Delivery::Late) {
             return None;
         }
         // The first begins before midnight: segments cross the boundaries of the day.
@@ -171,10 +171,10 @@ fn segments(channel: usize, arrival: Arrival) -> Vec<Segment> {
 async fn make_segments(lake: &Lake) -> anyhow::Result<usize> {
     let mut sink = lake.sink("waveform.segments").await?;
     let (mut row_count, mut commits) = (0, 0);
-    for arrival in [Arrival::InTime, Arrival::Late] {
+    for delivery in [Delivery::InTime, Delivery::Late] {
         for start in (0..CHANNEL_COUNT).step_by(COMMIT_CHANNELS) {
             let channels = start..(start + COMMIT_CHANNELS).min(CHANNEL_COUNT);
-            let rows: Vec<Segment> = channels.flat_map(|channel| segments(channel, arrival)).collect();
+            let rows: Vec<Segment> = channels.flat_map(|channel| segments(channel, delivery)).collect();
             row_count += rows.len();
             sink.write(TableBatch::of(rows)?).await?;
             commits += 1;

@@ -5,6 +5,7 @@
 //! again from the log, and then it hides nothing.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures::TryStreamExt;
 use iceberg::spec::{DataFile, ManifestContentType, Operation, SnapshotRef, TableMetadata};
@@ -12,15 +13,29 @@ use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
 use object_store::ObjectStore;
 use object_store::path::Path;
-use seislake_model::Offsets;
+use seislake_model::{ErrorKind, Offsets};
+use seislake_tables::TableDef;
 
-use crate::error::{Damage, Doing, Result};
+use crate::error::{Damage, Doing, Error, Result};
 use crate::lake::{HiddenStates, Lake};
 use crate::own;
 use crate::sink::offsets;
 use crate::sql_catalog::require_own;
 use crate::storage::Warehouse;
 use crate::tables::IcebergTable;
+
+/// Further looks at a state that seems hidden, for a commit under way to move the pointer to it: half a second, far more
+/// than that takes.
+const HIDDEN_CHECKS: u32 = 5;
+const HIDDEN_CHECK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A state of a table that is newer than the one the catalog points to.
+struct HiddenState {
+    pointer: String,
+    newest: Table,
+    /// What only `newest` covers, in words.
+    what: String,
+}
 
 /// Number of a metadata file, as its name begins.
 fn version(location: &str) -> u64 {
@@ -149,22 +164,61 @@ impl Lake {
     /// Looks once for states that the catalog does not know of, and warns of them.
     pub(crate) async fn look_for_hidden(&self) -> Result<HiddenStates> {
         let mut hidden = HiddenStates::new();
-        let warehouse = &self.catalog().warehouse().unremembered();
         for ident in self.definitions().iter().map(|table| table.ident()) {
-            let current = self.load(&ident).await?;
-            let Some(pointer) = current.metadata_location() else { continue };
-            let files = metadata_files(warehouse, &ident).await?;
-            let Some(newest) = newer(warehouse, &ident, &files, pointer).await? else { continue };
-            if let Some(what) = hides(newest.metadata(), current.metadata()) {
-                tracing::warn!(
-                    table = %ident, pointer, newest = newest.metadata_location(), hidden = what,
-                    "the catalog points to an older state of a table than its files hold; `seislake home repair` goes \
-                     forward to it, what the log holds comes in again by itself"
-                );
-                hidden.insert(ident, newest);
-            }
+            let Some(HiddenState { pointer, newest, what }) = self.hidden_state(&ident).await? else {
+                continue;
+            };
+            tracing::warn!(
+                table = %ident, pointer, newest = newest.metadata_location(), hidden = what,
+                "the catalog points to an older state of a table than its files hold; `seislake home repair` goes \
+                 forward to it, what the log holds comes in again by itself"
+            );
+            hidden.insert(ident, newest);
         }
         Ok(hidden)
+    }
+
+    /// What is hidden of a table now.
+    async fn hidden_state(&self, ident: &TableIdent) -> Result<Option<HiddenState>> {
+        let warehouse = &self.catalog().warehouse().unremembered();
+        let current = self.load(ident).await?;
+        let Some(pointer) = current.metadata_location().map(str::to_owned) else { return Ok(None) };
+        let files = metadata_files(warehouse, ident).await?;
+        let Some(newest) = newer(warehouse, ident, &files, &pointer).await? else { return Ok(None) };
+        let what = hides(newest.metadata(), current.metadata());
+        Ok(what.map(|what| HiddenState { pointer, newest, what }))
+    }
+
+    /// Keeps maintenance from the files that only a hidden state names, and from original records that only its rows name:
+    /// a repair goes forward to it. Looked at afresh each time, because a catalog may be put back at any time.
+    ///
+    /// # Errors
+    /// `Invalid` while one of `tables` has a newer state than the catalog points to.
+    pub(crate) async fn require_nothing_hidden(&self, tables: &[&TableDef]) -> Result<()> {
+        for table in tables {
+            let Some(what) = self.stays_hidden(&table.ident()).await? else { continue };
+            let message = format!(
+                "the catalog points to an older state of table \"{}\" than its files hold (hidden: {what}); nothing that \
+                 may belong to the newer one is deleted: run `seislake home repair` first, which goes forward to it",
+                table.full_name()
+            );
+            return Err(Error::new(ErrorKind::Invalid, message));
+        }
+        Ok(())
+    }
+
+    /// What is hidden of a table, and not only until a commit under way moves the pointer to it.
+    async fn stays_hidden(&self, ident: &TableIdent) -> Result<Option<String>> {
+        let Some(first) = self.hidden_state(ident).await? else { return Ok(None) };
+        for _ in 0..HIDDEN_CHECKS {
+            tokio::time::sleep(HIDDEN_CHECK_INTERVAL).await;
+            match self.hidden_state(ident).await? {
+                Some(again) if again.newest.metadata_location() == first.newest.metadata_location() => {}
+                // The first was that of a commit, as another file that is newer now may be.
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(first.what))
     }
 
     /// Tables of which the catalog knew an older state than their files hold when the lake was opened, and whose rows have

@@ -497,7 +497,10 @@ fn said(error: &Error) -> String {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         let more = error.to_string();
-        if !text.contains(&more) {
+        // What the object store puts before what one of its parts said.
+        let label = more.strip_prefix("Generic ").and_then(|rest| rest.split_once(" error: "));
+        let more = label.map_or(more.as_str(), |(_, said)| said);
+        if !text.contains(more) {
             text = format!("{text}: {more}");
         }
         cause = error.source();

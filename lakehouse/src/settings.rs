@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
+use datafusion::common::utils::datafusion_strsim::levenshtein;
 use seislake_streams::source::regular::read_text;
 use seislake_streams::topology::{Sections, Topology};
 use serde::de::DeserializeOwned;
@@ -322,7 +323,8 @@ fn defaults() -> anyhow::Result<Table> {
 fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<String>) {
     for (section, values) in layer {
         let Some(Value::Table(known)) = base.get_mut(&section) else {
-            problems.push(format!("{origin}: unknown section \"{section}\""));
+            let near = proposal(&section, base.keys().map(String::as_str));
+            problems.push(format!("{origin}: unknown section \"{section}\"{near}"));
             continue;
         };
         let Value::Table(values) = values else {
@@ -339,7 +341,10 @@ fn overlay(base: &mut Table, layer: Table, origin: &str, problems: &mut Vec<Stri
                 continue;
             }
             match known.get(&key) {
-                None => problems.push(format!("{origin}: unknown key \"{section}.{key}\"")),
+                None => {
+                    let near = proposal(&key, known.keys().map(String::as_str));
+                    problems.push(format!("{origin}: unknown key \"{section}.{key}\"{near}"));
+                }
                 Some(default) => match fit(default, value) {
                     Some(value) => {
                         known.insert(key, value);
@@ -384,6 +389,15 @@ fn environment_table(name: &str, value: &str) -> Option<Table> {
     let key = path.pop()?;
     let inner = Table::from_iter([(key, value)]);
     Some(path.into_iter().rfold(inner, |inner, name| Table::from_iter([(name, Value::Table(inner))])))
+}
+
+/// What a sentence about an unknown name ends with: the known one that a slip of the hand would make it, if there is one.
+fn proposal<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let name = name.to_lowercase();
+    let slips_max = name.chars().count() / 3;
+    let slips = known.map(|other| (levenshtein(&name, other), other));
+    let near = slips.filter(|(slips, _)| *slips <= slips_max).min();
+    near.map_or_else(String::new, |(_, other)| format!("; did you mean \"{other}\"?"))
 }
 
 /// The type of a value, as a sentence has it.

@@ -1,6 +1,7 @@
 """Connections, bodies, headers, paths and parameters that attack the doors: one client cannot stop another."""
 
 import concurrent.futures
+import fcntl
 import gzip
 import json
 import os
@@ -246,6 +247,24 @@ def test_a_log_that_cannot_be_written_stops_nothing(home):
     wait_until(lambda: server.sql("SELECT sum(sample_count) FROM waveform.packets")[0][0] == 2500)
     assert server.get("/readyz").status_code == 200
     assert server.stop() == 0
+
+
+def test_a_log_that_nobody_reads_stops_nothing(home, tmp_path):
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    # Whoever starts the server forgets its log, as a console does that is stopped by Ctrl-S.
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        server = home.serve("--log-level", "debug", prefix=("sh", "-c", f'exec "$@" 2>"{fifo}"', "sh"))
+        for minute in range(5):
+            body = series(np.arange(500), f"2024-01-01T00:{minute:02}:00")
+            assert server.ingest(body).json()["accepted_count"] == 5
+        wait_until(lambda: server.sql("SELECT sum(sample_count) FROM waveform.packets")[0][0] == 2500)
+        assert server.get("/readyz").status_code == 200
+        assert server.stop() == 0
+    finally:
+        os.close(reader)
 
 
 def test_bombs_of_gzip_are_not_unpacked(server):

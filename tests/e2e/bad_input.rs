@@ -30,7 +30,7 @@ fn unknown_configuration_keys_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("seislake.toml");
     std::fs::write(&file, "[http]\nadress = \"127.0.0.1:1\"\n[attic]\nx = 1\n").unwrap();
-    refused(&["config", "check", "--config", text(&file)], 1, &["http.adress", "attic"]);
+    refused(&["config", "check", "--config", text(&file)], 1, &["did you mean \"address\"?", "attic"]);
     refused(
         &["serve", "--home", text(&folder.path().join("h")), "--config", text(&file)],
         1,
@@ -66,7 +66,7 @@ fn a_text_file_named_mseed_is_a_dead_letter_with_its_reason() {
     let output = run(&["import", "--home", text(&home), "--", text(&file)]);
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "nothing was read: {errors}");
-    assert!(errors.contains("no miniSEED record was found: the first of 1 files: not miniSEED"), "{errors}");
+    assert!(errors.contains("no miniSEED record was found: the first of 1 file: not miniSEED"), "{errors}");
     let letters = crate::seislake::query(&home, "SELECT origin, reason FROM stream.dead_letters");
     assert!(letters.contains("letter.mseed"), "{letters}");
     let missing = folder.path().join("nowhere");
@@ -92,7 +92,7 @@ fn files_that_cannot_be_used_are_named_and_counted() {
         (&report["files"], &report["refused_files"], &report["skipped_files"]),
         (&0.into(), &0.into(), &1.into())
     );
-    assert_eq!(errors, "error: no miniSEED record was found: 1 files hold none\n");
+    assert_eq!(errors, "error: no miniSEED record was found: none in 1 file\n");
     for number in 0..12 {
         std::fs::write(files.join(format!("empty-{number:02}.mseed")), "").unwrap();
     }
@@ -157,12 +157,32 @@ fn a_moved_home_says_where_it_was_made() {
 }
 
 #[test]
+fn one_damaged_thing_is_one_thing() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = small_home(folder.path());
+    std::fs::write(home.join("purpose.json"), "{").unwrap();
+    refused(&["home", "check", "--home", text(&home)], 1, &["1 thing is damaged", "mends it"]);
+}
+
+#[test]
 fn an_export_of_nothing_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let home = small_home(folder.path());
     for format in ["mseed", "raw"] {
         let export = ["export", "--home", text(&home), "--format", format, "--source", "FDSN:XX_NONE__H_H_Z"];
         refused(&export, 1, &["no records", "FDSN:XX_NONE__H_H_Z"]);
+    }
+}
+
+#[test]
+fn an_export_refuses_options_that_its_format_does_not_know() {
+    for format in ["quakeml", "geojson", "csv", "stationxml"] {
+        let export = ["export", "--format", format, "--source", "XX.A..HHZ"];
+        refused(&export, 1, &["--source", "mseed, mseed3, sds and raw"]);
+    }
+    for option in ["--from", "--to"] {
+        let export = ["export", "--format", "stationxml", option, "2026-01-01"];
+        refused(&export, 1, &["--from and --to", "quakeml, geojson, csv"]);
     }
 }
 

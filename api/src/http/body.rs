@@ -55,6 +55,16 @@ impl Body {
         Some(value.split(';').next().unwrap_or("").trim().to_ascii_lowercase())
     }
 
+    /// Encoding of the text that the media type names.
+    pub(crate) fn charset(&self) -> Option<String> {
+        let value = self.header(header::CONTENT_TYPE.as_str())?;
+        value.split(';').skip(1).find_map(|parameter| {
+            let (name, charset) = parameter.split_once('=')?;
+            let is_it = name.trim().eq_ignore_ascii_case("charset");
+            is_it.then(|| charset.trim().trim_matches('"').to_owned())
+        })
+    }
+
     /// The whole body, unpacked, if it is not larger than `bytes_max`. When it is there the request waits for its place.
     pub(crate) async fn read(mut self, bytes_max: usize) -> Result<Bytes, ApiError> {
         let packing = self.packing()?;

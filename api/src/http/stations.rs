@@ -9,7 +9,8 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use seislake_exchange::{
-    Problem, SaidDates, epoch_end, epoch_start, keep_far_dates, keep_far_dates_of_channel, read_stations,
+    Problem, SaidDates, epoch_end, epoch_start, in_charset, keep_far_dates, keep_far_dates_of_channel,
+    read_stations,
 };
 use seislake_model::{Channel, Inventory, SourceId, Station, Timestamp};
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -339,8 +340,13 @@ impl PostedStations {
         Ok(())
     }
 
-    fn of_document(bytes: &[u8]) -> Result<Self, ApiError> {
-        let parsed = read_stations(bytes, None).map_err(|error| ApiError::invalid(error.to_string()))?;
+    /// Reads a document; `charset` is what came beside it and outranks what it says of its letters itself.
+    fn of_document(bytes: &[u8], charset: Option<&str>) -> Result<Self, ApiError> {
+        let read = match charset {
+            Some(charset) => in_charset(bytes, charset).and_then(|bytes| read_stations(&bytes, None)),
+            None => read_stations(bytes, None),
+        };
+        let parsed = read.map_err(|error| ApiError::invalid(error.to_string()))?;
         let problem = |problem: Problem| {
             let (line, reason) = (Some(problem.line), problem.reason);
             StationProblem { line, index: None, reason }
@@ -403,9 +409,11 @@ impl<'de> Visitor<'de> for Elements {
 
 /// Reads a body away from the threads that others wait for. Few at a time: what is read takes several times its bytes.
 async fn read(shared: &Shared, media_type: Option<String>, body: Body) -> Result<PostedStations, ApiError> {
+    let charset = body.charset();
     let bytes = body.read(shared.limits.body_bytes_max).await?;
-    let reader: fn(&[u8]) -> Result<PostedStations, ApiError> = match media_type.as_deref() {
-        Some("application/json") => PostedStations::of_json,
+    let reader: fn(&[u8], Option<&str>) -> Result<PostedStations, ApiError> = match media_type.as_deref() {
+        // It is UTF-8 whatever is said.
+        Some("application/json") => |bytes, _| PostedStations::of_json(bytes),
         Some("application/xml" | "text/xml" | "text/csv" | "text/plain" | "text/tab-separated-values") => {
             PostedStations::of_document
         }
@@ -417,7 +425,7 @@ async fn read(shared: &Shared, media_type: Option<String>, body: Body) -> Result
             .hint("application/json, application/xml (StationXML), text/csv or text/plain (named columns)"));
         }
     };
-    shared.reading.read(move || reader(&bytes)).await
+    shared.reading.read(move || reader(&bytes, charset.as_deref())).await
 }
 
 pub(super) async fn upsert(State(shared): State<Shared>, body: Body) -> Result<Response, ApiError> {

@@ -120,6 +120,25 @@ async fn unusable_stations_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn the_charset_of_a_document_outranks_what_it_declares() {
+    let house = House::empty().await;
+    // The name is two letters in GB2312 and two others in UTF-8.
+    let document = [
+        &b"<?xml version='1.0' encoding='UTF-8'?><FDSNStationXML><Network code='XX'><Station code='GBK'>"[..],
+        b"<Latitude>1</Latitude><Longitude>2</Longitude><Elevation>3</Elevation>",
+        b"<Site><Name>\xC9\xBD\xCB\xAE</Name></Site></Station></Network></FDSNStationXML>",
+    ]
+    .concat();
+    let (status, text) = house.post("/stations", "text/xml; charset=\"GB2312\"", document.clone()).await;
+    assert_eq!(status, StatusCode::OK, "{text}");
+    let (_, page) = house.get_json("/stations?station=GBK").await;
+    assert_eq!(page["stations"][0]["site_name"], "山水");
+    let (status, text) = house.post("/stations", "text/xml; charset=IBM437", document).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    assert!(text.contains("IBM437"), "{text}");
+}
+
+#[tokio::test]
 async fn sample_arrays_are_packed_and_taken_once() {
     let house = House::empty().await;
     let router = house.router();

@@ -131,6 +131,18 @@ async fn the_page_of_routes_asks_before_it_writes_into_the_lake() {
 }
 
 #[tokio::test]
+async fn the_page_of_routes_fills_paths_and_saves_records() {
+    let house = House::empty().await;
+    let (_, page) = house.get("/docs").await;
+    let fills = page.find("filled.replace(`{${name}}`, encodeURIComponent(value))").expect("it fills");
+    let asks = page.find("const url = filled + ").expect("it asks for the filled path");
+    let sends = page.find("await fetch(url").expect("the page sends");
+    assert!(fills < asks && asks < sends, "it fills before it sends");
+    let saves = page.find("download: 'answer.'").expect("records are saved");
+    assert!(sends < saves && saves < page.find("await answer.text()").expect("texts are shown"));
+}
+
+#[tokio::test]
 async fn openapi_declares_the_parameters_and_fields_that_are_served() {
     let house = House::furnished().await;
     let (_, document) = house.get_json("/openapi.json").await;

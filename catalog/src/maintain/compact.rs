@@ -98,11 +98,17 @@ impl Lake {
     /// Compacts `namespace.table`, one commit per partition.
     ///
     /// # Errors
-    /// `NotFound` for a table that is none of ours; `Conflict` where somebody else rewrote the same files meanwhile.
+    /// `NotFound` for a table that is none of ours; `Conflict` where somebody else rewrote the same files meanwhile;
+    /// `Invalid` while its files hold a newer state than the catalog points to.
     pub async fn compact(&self, table: &str, settings: CompactSettings) -> Result<CompactReport> {
         let table = self.defined(table)?;
         let mut report = CompactReport { table: table.full_name(), ..CompactReport::default() };
-        for (partition, files) in self.crowded_partitions(table, settings).await? {
+        let crowded = self.crowded_partitions(table, settings).await?;
+        if !crowded.is_empty() {
+            // Its commits would take the numbers by which a repair knows that a state is newer.
+            self.require_nothing_hidden(&[table]).await?;
+        }
+        for (partition, files) in crowded {
             report.partitions += 1;
             report.files_before += files.len();
             report.bytes_before += files.iter().map(DataFile::file_size_in_bytes).sum::<u64>();

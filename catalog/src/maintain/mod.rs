@@ -6,7 +6,8 @@
 //! orphans   files that no snapshot refers to, original records that no row names (left by crashes) ──► deleted
 //! ```
 //! All three may run beside writers: commits are compare and swap, and files young enough to belong to a commit under
-//! way are left alone.
+//! way are left alone. All three refuse while the files of a table hold a newer state than the catalog points to (an older
+//! catalog was put back): `seislake home repair` goes forward to it first.
 
 mod compact;
 mod originals;

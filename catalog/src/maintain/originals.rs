@@ -39,11 +39,17 @@ const SPARED_UNTIL: &str = "seislake.originals-spared-until";
 impl Lake {
     /// Finds, and unless it is a dry run deletes, original records below `raw/` that no row of `waveform.packets` names.
     /// Cost: a listing of `raw/`, and where it holds old objects at all, one column of the table.
+    ///
+    /// # Errors
+    /// `Invalid` while the files of any table hold a newer state than the catalog points to.
     pub async fn delete_orphan_originals(&self, settings: OrphanSettings) -> Result<OrphanReport> {
         let youngest = SystemTime::now().checked_sub(settings.age_min).unwrap_or(SystemTime::UNIX_EPOCH);
         let mut orphans = self.old_originals(self.spared_until().await?, youngest).await?;
         if !orphans.is_empty() {
             self.spare_named(&mut orphans).await?;
+        }
+        if !orphans.is_empty() {
+            self.require_nothing_hidden(self.definitions()).await?;
         }
         let mut report = OrphanReport { table: ORIGINALS_FOLDER.to_owned(), ..OrphanReport::default() };
         let catalog = self.catalog();

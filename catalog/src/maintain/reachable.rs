@@ -68,6 +68,9 @@ pub struct OrphanReport {
 
 impl Lake {
     /// Lets old snapshots of `namespace.table` go and deletes the files that only they needed. Those in use here stay.
+    ///
+    /// # Errors
+    /// `Invalid` while its files hold a newer state than the catalog points to.
     pub async fn expire(&self, table: &str, settings: &ExpireSettings) -> Result<ExpireReport> {
         let table = self.defined(table)?;
         let mut report = ExpireReport { table: table.full_name(), ..ExpireReport::default() };
@@ -78,6 +81,7 @@ impl Lake {
             if ids.is_empty() {
                 return Ok(report);
             }
+            self.require_nothing_hidden(&[table]).await?;
             let gone: Vec<SnapshotRef> = base
                 .metadata()
                 .snapshots()
@@ -140,6 +144,9 @@ impl Lake {
     }
 
     /// Finds, and unless it is a dry run deletes, files of a table that nothing refers to.
+    ///
+    /// # Errors
+    /// `Invalid` while some of them hold a newer state than the catalog points to.
     pub async fn delete_orphans(&self, table: &str, settings: OrphanSettings) -> Result<OrphanReport> {
         let table = self.defined(table)?;
         let mut report = OrphanReport { table: table.full_name(), ..OrphanReport::default() };
@@ -164,6 +171,9 @@ impl Lake {
                 report.bytes += object.size;
                 orphans.push(location);
             }
+        }
+        if !orphans.is_empty() {
+            self.require_nothing_hidden(&[table]).await?;
         }
         if !settings.dry_run {
             catalog.delete_quietly(orphans).await;

@@ -49,9 +49,15 @@ const EXISTS: &str = "exists";
 
 async fn connect(options: SqliteConnectOptions, access: LakeAccess) -> sqlx::Result<SqlitePool> {
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS_MAX).connect_with(options).await?;
-    if access == LakeAccess::Write {
-        for statement in SCHEMA {
-            sqlx::query(statement).execute(&pool).await?;
+    match access {
+        LakeAccess::Write => {
+            for statement in SCHEMA {
+                sqlx::query(statement).execute(&pool).await?;
+            }
+        }
+        // The first look at the database makes the files beside it: what is wrong with that is told here.
+        LakeAccess::Read => {
+            sqlx::query("PRAGMA schema_version").fetch_one(&pool).await?;
         }
     }
     Ok(pool)
@@ -63,8 +69,12 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code(error) == Some(BUSY)
 }
 
-/// SQLite could not open the file, or one that it needs beside it.
-const CANTOPEN: u32 = 14;
+/// SQLite could not open the file, or one that it needs beside it; or could not write that, as on a full disk.
+fn needs_copy(error: &sqlx::Error) -> bool {
+    const IOERR: u32 = 10;
+    const CANTOPEN: u32 = 14;
+    matches!(code(error), Some(IOERR | CANTOPEN))
+}
 
 fn code(error: &sqlx::Error) -> Option<u32> {
     let code = error.as_database_error().and_then(|error| error.code()?.parse::<u32>().ok());
@@ -88,8 +98,8 @@ pub(crate) struct Pointers {
 struct Copy(PathBuf);
 
 impl Copy {
-    /// SQLite keeps files beside a database even to read it: on a file system for reading only, where nobody changes it
-    /// either, it is read elsewhere.
+    /// SQLite keeps files beside a database even to read it: on a file system for reading only or a full one, where nobody
+    /// changes it either, it is read elsewhere.
     fn of(database: &Path) -> std::io::Result<Self> {
         let copy = Self(std::env::temp_dir().join(format!("seislake-{}", uuid::Uuid::new_v4())));
         std::fs::create_dir(&copy.0)?;
@@ -181,7 +191,7 @@ impl Pointers {
                 Err(error) if is_busy(&error) && begin.elapsed() < BUSY_TIMEOUT => {
                     tokio::time::sleep(BUSY_PAUSE).await;
                 }
-                Err(error) if access == LakeAccess::Read && code(&error) == Some(CANTOPEN) => {
+                Err(error) if access == LakeAccess::Read && needs_copy(&error) => {
                     let copy = Copy::of(database)
                         .doing(|| format!("read catalog \"{}\" through a copy", database.display()))?;
                     let options = SqliteConnectOptions::new().filename(copy.database());

@@ -1,6 +1,7 @@
 //! Flipped bits, lost ends and lost files: an error that names the file, never other rows.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use seislake_model::ErrorKind;
 
@@ -129,6 +130,60 @@ async fn a_damaged_file_that_no_snapshot_names_any_more_is_forgotten() {
 
 fn everything() -> crate::CompactSettings {
     crate::CompactSettings { everything: true, ..crate::CompactSettings::default() }
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_while_the_files_hold_a_newer_state_than_the_catalog() {
+    let home = tempfile::tempdir().unwrap();
+    let (catalog, kept) = (settings(home.path()).catalog, home.path().join("catalog.kept"));
+    let tables = ["waveform.packets", "waveform.segments"];
+    for index in 0..3 {
+        if index == 2 {
+            std::fs::copy(&catalog, &kept).unwrap();
+        }
+        let lake = lake(home.path()).await;
+        let (store, path) = (lake.raw_store(), format!("raw/XX/S1/1970/01/01/{index}.mseed"));
+        store.put(&path, vec![0; 512]).await.unwrap();
+        let object_uri = Some(format!("{}#bytes=0-511", store.uri(&path)));
+        let named = table_rows(vec![Packet { object_uri, ..packet(index) }]);
+        append(&lake, named, &covered(0, index + 1)).await;
+        let samples = table_rows(vec![segment(index, Samples::Int32((0..300).collect()))]);
+        append(&lake, samples, &covered(0, index + 1)).await;
+        lake.close().await;
+    }
+    std::fs::copy(&kept, &catalog).unwrap();
+
+    let lake = lake(home.path()).await;
+    let before = files(home.path(), "");
+    let orphans = crate::OrphanSettings { age_min: Duration::ZERO, dry_run: false };
+    let keep = crate::RetentionSettings {
+        snapshots_kept: 1,
+        history_days: 0,
+        ..crate::RetentionSettings::default()
+    };
+    let expired = crate::ExpireSettings { keep, dry_run: false };
+    let mut refusals = vec![lake.delete_orphan_originals(orphans).await.unwrap_err()];
+    for table in tables {
+        refusals.push(lake.delete_orphans(table, orphans).await.unwrap_err());
+        refusals.push(lake.expire(table, &expired).await.unwrap_err());
+        refusals.push(lake.compact(table, everything()).await.unwrap_err());
+    }
+    for error in refusals {
+        assert_eq!(error.kind, ErrorKind::Invalid, "{error}");
+        assert!(error.message.contains("run `seislake home repair` first"), "{error}");
+    }
+    assert_eq!(files(home.path(), ""), before);
+    lake.close().await;
+
+    Lake::repair(&settings(home.path()), &mut |_| {}).await.unwrap();
+    let lake = self::lake(home.path()).await;
+    lake.delete_orphan_originals(orphans).await.unwrap();
+    for table in tables {
+        lake.expire(table, &expired).await.unwrap();
+        lake.delete_orphans(table, orphans).await.unwrap();
+        assert_eq!(count(&lake, table).await, 3, "{table}");
+    }
+    assert_eq!(files(home.path(), ".mseed").len(), 3);
 }
 
 #[tokio::test]

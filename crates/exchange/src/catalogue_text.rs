@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::known_formats::{self, Format, HEAD_BYTES};
 use crate::table::{Column, Row, Table, something_usable};
-use crate::{Parsed, Problem, ReadError, event_time, quakeml, wrapped, xml};
+use crate::{Parsed, Problem, ReadError, cell, encoding, event_time, quakeml, wrapped, xml};
 
 const FORMAT: &str = "catalogue";
 const TIME: Column = Column {
@@ -39,7 +39,7 @@ const KNOWN: [&Column; 3] = [&TIME, &LATITUDE, &LONGITUDE];
 /// Where the document is of no known format, broken, lacks a column, or holds no usable event though it has rows. A format
 /// that is known and not read is named.
 pub fn read_catalogue(name_hint: &str, bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
-    let head = xml::decode(bytes.get(..HEAD_BYTES).unwrap_or(bytes)).into_owned();
+    let head = encoding::glance(bytes.get(..HEAD_BYTES).unwrap_or(bytes)).into_owned();
     let read = match head.trim_start().chars().next() {
         Some('<') => quakeml::read(bytes),
         Some('{' | '[') => read_geojson(bytes),
@@ -126,7 +126,7 @@ fn row_time(row: &Row, column: usize) -> Result<Timestamp, Problem> {
 /// # Errors
 /// Where it is no JSON (line and column are named), no GeoJSON, or no feature can be used.
 pub fn read_geojson(bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
-    let text = xml::decode(bytes);
+    let text = encoding::decode("GeoJSON", bytes)?;
     let document: Value = serde_json::from_str(called_with(&text)).map_err(|error| ReadError::Broken {
         format: "GeoJSON",
         line: error.line() as u64,
@@ -208,14 +208,14 @@ pub fn write_event_text(events: &[Event]) -> String {
     for event in events {
         let time = event.origin_time.to_string();
         let (magnitude_type, magnitude) = magnitude_cells(event, 2);
-        // A column ends at each bar.
-        let agency = event.provenance.agency().replace('|', " ");
+        let agency = cell(event.provenance.agency());
         let author = if event.magnitude.is_some() { agency.as_str() } else { "" };
         let _ = writeln!(
             out,
             "{id}|{time}|{latitude}|{longitude}|{depth}|{agency}|seislake|{agency}|{id}|{magnitude_type}|{magnitude}|\
              {author}||{kind}",
-            id = event.event_id,
+            id = cell(&event.event_id),
+            magnitude_type = cell(magnitude_type),
             kind = if event.status == EventStatus::Deleted { NOT_EXISTING } else { "earthquake" },
             time = time.trim_end_matches('Z'),
             latitude = rounded(event.latitude, 6),

@@ -2,7 +2,7 @@
 //!
 //! A look at the first bytes; nothing is parsed, and nothing is decided by it but the words of a refusal.
 
-use crate::{ReadError, xml};
+use crate::{ReadError, encoding};
 
 /// As many bytes of a file as tell what it is.
 pub const HEAD_BYTES: usize = 1024;
@@ -103,7 +103,7 @@ pub fn recognise(head: &[u8]) -> Option<Format> {
     by_magic(head)
         .or_else(|| seed(head))
         .or_else(|| is_sac(head).then_some(Format::Sac))
-        .or_else(|| by_text(&xml::decode(head)))
+        .or_else(|| by_text(&encoding::glance(head)))
 }
 
 fn by_magic(head: &[u8]) -> Option<Format> {

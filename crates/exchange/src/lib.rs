@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod catalogue_text;
+mod encoding;
 mod epochs;
 mod gathered;
 pub mod known_formats;
@@ -24,6 +25,7 @@ mod table;
 mod xml;
 
 pub use catalogue_text::read_catalogue;
+pub use encoding::in_charset;
 pub use epochs::{Begins, SaidDates, epoch_end, epoch_start, keep_far_dates, keep_far_dates_of_channel};
 pub use station_text::ElevationUnit;
 
@@ -129,6 +131,11 @@ fn excerpt(text: &str) -> String {
     let short: String =
         text.chars().take(CHARACTERS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(CHARACTERS_MAX).is_some() { format!("{short}…") } else { short }
+}
+
+/// Text as a cell of FDSN text: bars and line ends would break the table, other control characters command a terminal.
+fn cell(text: &str) -> String {
+    text.replace(|c: char| c == '|' || c.is_control(), " ")
 }
 
 /// Time of an event: unlike an epoch it has no other end to stand for.

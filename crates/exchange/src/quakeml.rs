@@ -9,8 +9,8 @@ use seislake_model::{
     NOT_EXISTING, Origin, Pick, Provenance, SourceId, Timestamp, is_withdrawn,
 };
 
-use crate::xml::{Element, Token, XmlReader, XmlWriter, decode};
-use crate::{Parsed, Problem, ReadError, event_time, wrapped};
+use crate::xml::{Element, Token, XmlReader, XmlWriter};
+use crate::{Parsed, Problem, ReadError, encoding, event_time, wrapped};
 
 /// Kilometres of one degree of a great circle on a sphere of radius 6371 km.
 pub(crate) const KM_PER_DEGREE: f64 = 111.194_926_644_558_74;
@@ -330,7 +330,7 @@ fn write_magnitude(xml: &mut XmlWriter, magnitude: &Magnitude, detail: &EventDet
 /// # Errors
 /// Where the bytes are not well-formed XML (line and column are named) or hold another format.
 pub fn read(bytes: &[u8]) -> Result<Parsed<Vec<CatalogueEvent>>, ReadError> {
-    let text = decode(bytes);
+    let text = encoding::decode(FORMAT, bytes)?;
     let mut reader = XmlReader::new(FORMAT, &text);
     match reader.next()? {
         Token::Start(root) if root.name.eq_ignore_ascii_case("quakeml") || root.name == "eventParameters" => {

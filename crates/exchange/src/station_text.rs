@@ -19,8 +19,8 @@ use crate::gathered::Collection;
 use crate::stationxml::{Sensitivity, of_sensitivity};
 use crate::table::{Column, Row, Table, something_usable};
 use crate::{
-    Parsed, Problem, ReadError, SaidDates, epoch_end, epoch_start, excerpt, keep_far_dates,
-    keep_far_dates_of_channel, xml,
+    Parsed, Problem, ReadError, SaidDates, encoding, epoch_end, epoch_start, excerpt, keep_far_dates,
+    keep_far_dates_of_channel,
 };
 
 /// Unit of elevations where the text does not say.
@@ -130,7 +130,7 @@ const KNOWN: [&Column; 5] = [&STATION, &NETWORK, &LATITUDE, &LONGITUDE, &ELEVATI
 /// # Errors
 /// Where a column is missing, elevations have no unit, or no row can be used.
 pub fn read(bytes: &[u8], unit: Option<ElevationUnit>) -> Result<Parsed<Inventory>, ReadError> {
-    if is_gtsrce(&xml::decode(bytes)) {
+    if is_gtsrce(&encoding::glance(bytes)) {
         return read_gtsrce(bytes);
     }
     let table = Table::read(FORMAT, bytes, &KNOWN)?;
@@ -394,7 +394,7 @@ fn is_gtsrce(text: &str) -> bool {
 
 /// NonLinLoc station statements: `GTSRCE label LATLON latitude longitude depth_km elevation_km`.
 fn read_gtsrce(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
-    let text = xml::decode(bytes);
+    let text = encoding::decode(FORMAT, bytes)?;
     let mut gathered = Collection::default();
     let mut rows = 0;
     for (line, text) in (1..).zip(text.lines()) {

@@ -36,8 +36,8 @@ pub use write::{Document, write, write_document};
 pub(crate) use write::{original_of_channel, original_of_station};
 
 use crate::gathered::Collection;
-use crate::xml::{Element, Token, XmlReader, decode};
-use crate::{Parsed, ReadError, epoch_end, epoch_start, excerpt};
+use crate::xml::{Element, Token, XmlReader};
+use crate::{Parsed, ReadError, encoding, epoch_end, epoch_start, excerpt};
 
 const FORMAT: &str = "StationXML";
 /// Name of the root element.
@@ -75,7 +75,7 @@ impl std::str::FromStr for Level {
 /// # Errors
 /// Where the bytes are not well-formed XML (line and column are named) or not StationXML.
 pub fn read(bytes: &[u8]) -> Result<Parsed<Inventory>, ReadError> {
-    let text = decode(bytes);
+    let text = encoding::decode(FORMAT, bytes)?;
     let mut reader = XmlReader::new(FORMAT, &text);
     match reader.next()? {
         Token::Start(root) if root.name == ROOT => {}

@@ -1,6 +1,6 @@
 //! Text tables with named columns in any order: comma, semicolon, tab or bar between them.
 
-use crate::{Problem, ReadError, excerpt, xml};
+use crate::{Problem, ReadError, encoding, excerpt};
 
 /// Longest line, bytes; no table of the field has one of a kilobyte.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -95,7 +95,7 @@ impl Table {
     /// Where the bytes are no text, or there is no line at all.
     pub(crate) fn read(expected: &'static str, bytes: &[u8], known: &[&Column]) -> Result<Self, ReadError> {
         let other = |found: &str| ReadError::OtherFormat { expected, found: found.to_owned() };
-        let text = xml::decode(bytes);
+        let text = encoding::decode(expected, bytes)?;
         if text.chars().take(4096).any(|c| c == '\0') {
             return Err(other("it holds binary data"));
         }

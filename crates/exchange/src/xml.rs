@@ -7,11 +7,12 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::{Encoding, ISO_2022_JP, UTF_8};
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
 use crate::ReadError;
+use crate::encoding::glance;
+use crate::known_formats::HEAD_BYTES;
 
 /// Elements nested deeper than this are an attack, not metadata.
 const DEPTH_MAX: usize = 64;
@@ -123,48 +124,7 @@ pub(crate) enum Token {
 /// Whether the document begins like XML.
 pub(crate) fn looks_like_xml(bytes: &[u8]) -> bool {
     let head = bytes.get(..HEAD_BYTES).unwrap_or(bytes);
-    decode(head).trim_start().starts_with('<')
-}
-
-/// As much of a document as tells its format.
-const HEAD_BYTES: usize = 1024;
-
-/// Text of a document: UTF-8, UTF-16 where a mark or the zeros say so, or, where the bytes are not UTF-8, in the encoding
-/// that it declares, Latin-1 where it declares none that is known.
-pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    match bytes {
-        [0xFF, 0xFE, rest @ ..] => return Cow::Owned(utf_16(rest, u16::from_le_bytes)),
-        [0xFE, 0xFF, rest @ ..] => return Cow::Owned(utf_16(rest, u16::from_be_bytes)),
-        [b'<', 0, ..] => return Cow::Owned(utf_16(bytes, u16::from_le_bytes)),
-        [0, b'<', ..] => return Cow::Owned(utf_16(bytes, u16::from_be_bytes)),
-        _ => {}
-    }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let declared = declared_encoding(bytes).filter(|encoding| *encoding != UTF_8);
-    match (std::str::from_utf8(bytes), declared) {
-        // Its letters are all ASCII.
-        (Ok(_), Some(encoding)) if encoding == ISO_2022_JP => encoding.decode_without_bom_handling(bytes).0,
-        (Ok(text), _) => Cow::Borrowed(text),
-        (Err(_), Some(encoding)) => encoding.decode_without_bom_handling(bytes).0,
-        (Err(_), None) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
-    }
-}
-
-/// The encoding that the declaration of a document names, if it is known.
-fn declared_encoding(bytes: &[u8]) -> Option<&'static Encoding> {
-    let head = bytes.get(..HEAD_BYTES).unwrap_or(bytes).trim_ascii_start().strip_prefix(b"<?xml")?;
-    let end = head.windows(2).position(|pair| pair == b"?>")?;
-    let declaration = head.get(..end)?;
-    let name = declaration.windows(8).position(|word| word == b"encoding")? + 8;
-    let value = declaration.get(name..)?.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
-    let (quote, value) = value.split_first()?;
-    let end = value.iter().position(|byte| byte == quote)?;
-    Encoding::for_label(value.get(..end)?)
-}
-
-fn utf_16(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> String {
-    let units = bytes.chunks_exact(2).filter_map(|pair| Some(unit([*pair.first()?, *pair.get(1)?])));
-    char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    glance(head).trim_start().starts_with('<')
 }
 
 /// Pulls tokens and subtrees out of a document.
@@ -277,8 +237,10 @@ impl<'a> XmlReader<'a> {
             Event::CData(part) => push(text, &String::from_utf8_lossy(&part)),
             Event::GeneralRef(reference) => {
                 let resolved = resolve(&reference);
-                let resolved =
-                    resolved.ok_or_else(|| self.broken("an entity that XML does not predefine"))?;
+                let resolved = resolved.ok_or_else(|| {
+                    let is_number = reference.starts_with(b"#");
+                    self.broken(if is_number { FORBIDDEN_REFERENCE } else { UNKNOWN_ENTITY })
+                })?;
                 push(text, &resolved);
             }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
@@ -298,6 +260,9 @@ impl<'a> XmlReader<'a> {
             }
             let attribute = attribute.map_err(|error| self.broken(&error.to_string()))?;
             let value = attribute.unescape_value().map_err(|error| self.broken(&error.to_string()))?;
+            if refers_to_forbidden(&attribute.value, &value) {
+                return Err(self.broken(FORBIDDEN_REFERENCE));
+            }
             let value = value.trim().to_owned();
             let prefix = attribute.key.prefix().map(|prefix| local(prefix.as_ref()));
             let name = local(attribute.key.local_name().as_ref());
@@ -395,10 +360,16 @@ fn push(text: &mut Option<&mut String>, part: &str) {
 
 fn resolve(reference: &BytesRef<'_>) -> Option<String> {
     if let Ok(Some(character)) = reference.resolve_char_ref() {
-        return Some(character.to_string());
+        return (!is_forbidden(character)).then(|| character.to_string());
     }
     let name = std::str::from_utf8(reference).ok()?;
     resolve_predefined_entity(name).map(str::to_owned)
+}
+
+/// Whether an attribute's value holds characters by reference that XML does not allow.
+fn refers_to_forbidden(written: &[u8], value: &str) -> bool {
+    let count = |text: &str| text.chars().filter(|c| is_forbidden(*c)).count();
+    written.contains(&b'&') && count(value) > count(&String::from_utf8_lossy(written))
 }
 
 /// Writes indented XML.
@@ -531,9 +502,19 @@ pub(crate) fn number(value: f64) -> String {
     if size != 0.0 && !(1e-5..1e15).contains(&size) { format!("{value:e}") } else { format!("{value}") }
 }
 
+/// Why a reference by name is refused.
+const UNKNOWN_ENTITY: &str = "an entity that XML does not predefine";
+/// Why a reference by number is refused.
+const FORBIDDEN_REFERENCE: &str = "a reference to a character that XML does not allow";
+
 /// Control characters, and two that are none, are not allowed in XML 1.0.
+fn is_forbidden(c: char) -> bool {
+    let is_control = c < ' ' && !matches!(c, '\t' | '\n' | '\r');
+    is_control || matches!(c, '\u{FFFE}' | '\u{FFFF}')
+}
+
+/// Text as it is written: without what is not allowed, and without the delete character.
 fn clean(text: &str) -> Cow<'_, str> {
-    let is_control = |c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r');
-    let forbidden = |c: char| is_control(c) || matches!(c, '\u{FFFE}' | '\u{FFFF}');
-    if text.contains(forbidden) { Cow::Owned(text.replace(forbidden, " ")) } else { Cow::Borrowed(text) }
+    let unwanted = |c: char| is_forbidden(c) || c == '\u{7F}';
+    if text.contains(unwanted) { Cow::Owned(text.replace(unwanted, " ")) } else { Cow::Borrowed(text) }
 }

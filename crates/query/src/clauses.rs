@@ -10,9 +10,10 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Cte, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator, PipeOperator,
-    Query, Select, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, Visit, Visitor,
-    WildcardAdditionalOptions,
+    FunctionArgumentList, FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator,
+    NamedWindowDefinition, NamedWindowExpr, PipeOperator, Query, Select, SelectItem, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, Visit, Visitor, WildcardAdditionalOptions, WindowFrameBound,
+    WindowFrameUnits, WindowSpec, WindowType,
 };
 use seislake_model::Result;
 
@@ -150,7 +151,7 @@ fn select_heard(select: &Select) -> Heard {
         distribute_by,
         sort_by,
         having: _,
-        named_window: _,
+        named_window,
         qualify: _,
         window_before_qualify: _,
         value_table_mode,
@@ -172,6 +173,11 @@ fn select_heard(select: &Select) -> Heard {
         "WITH ROLLUP, CUBE or TOTALS behind GROUP BY",
         "write GROUP BY ROLLUP (…) or CUBE (…)",
     )?;
+    for NamedWindowDefinition(_, window) in named_window {
+        if let NamedWindowExpr::WindowSpec(window) = window {
+            frame_heard(window)?;
+        }
+    }
     for item in projection {
         match item {
             SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(_, options) => {
@@ -328,6 +334,10 @@ fn call_heard(call: &Function, state: &SessionState) -> Heard {
         FunctionArguments::None | FunctionArguments::Subquery(_) => (false, false, false),
     };
     let nulls = nulls || null_treatment.is_some();
+    if let Some(WindowType::WindowSpec(window)) = over {
+        frame_heard(window)?;
+    }
+    looks_back(&called, args, nulls)?;
     for (said, clause, of_windows) in [
         (distinct, "DISTINCT", false),
         (filter.is_some(), "FILTER", false),
@@ -343,6 +353,31 @@ fn call_heard(call: &Function, state: &SessionState) -> Heard {
         }
     }
     Ok(())
+}
+
+/// A frame that may be empty between others: the engine would keep what was in the last one.
+fn frame_heard(window: &WindowSpec) -> Heard {
+    use WindowFrameBound::{Following, Preceding};
+    let Some(frame) = &window.window_frame else { return Ok(()) };
+    let beside = matches!(
+        (&frame.start_bound, &frame.end_bound),
+        (Preceding(Some(_)), Some(Preceding(Some(_)))) | (Following(Some(_)), Some(Following(Some(_))))
+    );
+    refuse(
+        beside && frame.units == WindowFrameUnits::Range,
+        "a RANGE frame that begins and ends on one side of its row",
+        "join the rows with BETWEEN, or write ROWS",
+    )
+}
+
+/// The engine looks ahead too short a way where it leaves out nulls.
+fn looks_back(called: &str, args: &FunctionArguments, nulls: bool) -> Heard {
+    let offset = match args {
+        FunctionArguments::List(list) => list.args.get(1).map(ToString::to_string),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => None,
+    };
+    let ahead = called == "lead" || called == "lag" && offset.is_some_and(|offset| offset.starts_with('-'));
+    refuse(nulls && ahead, "IGNORE NULLS of lead", "write lag(…) IGNORE NULLS in the other order")
 }
 
 #[cfg(test)]

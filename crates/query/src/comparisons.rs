@@ -69,6 +69,12 @@ impl AnalyzerRule for CompareValues {
             })?;
             let node = node.transform_data(|node| match node {
                 LogicalPlan::Join(join) => joined(join),
+                LogicalPlan::Sort(mut sort) => {
+                    let schema = Arc::clone(sort.input.schema());
+                    let changed = nulls_apart(&mut sort.expr, &schema);
+                    let sort = LogicalPlan::Sort(sort);
+                    Ok(if changed { Transformed::yes(sort) } else { Transformed::no(sort) })
+                }
                 LogicalPlan::Distinct(Distinct::All(input)) => distinct(input),
                 LogicalPlan::Distinct(Distinct::On(on)) => Ok(distinct_on(on)),
                 other => Ok(Transformed::no(other)),
@@ -182,6 +188,7 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let of = Values::of(params.distinct);
             spans::refuse_extremes(fun.name(), &params.args, of, schema)?;
             let order = peers | in_order(&mut params.order_by, schema);
+            let order = order | nulls_apart(&mut params.order_by, schema);
             let values = in_groups(compared_values(fun.name(), of, &mut params.args), schema);
             let groups = params.partition_by.iter_mut();
             groups.fold(order | values, |changed, group| {
@@ -192,6 +199,7 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let of = Values::of(call.params.distinct);
             spans::refuse_extremes(call.func.name(), &call.params.args, of, schema)?;
             let order = in_order(&mut call.params.order_by, schema);
+            let order = order | nulls_apart(&mut call.params.order_by, schema);
             let values = compared_values(call.func.name(), of, &mut call.params.args);
             order | in_groups(values, schema)
         }
@@ -264,6 +272,23 @@ fn in_order(order: &mut [Sort], schema: &DFSchema) -> bool {
     order.iter_mut().fold(false, |changed, sort| {
         changed | spans::in_order(&mut sort.expr, schema) | zeros::in_group(&mut sort.expr, schema)
     })
+}
+
+/// A null inside of a list or struct is above all values, wherever the nulls among the lists are put: the engine would put it
+/// there, too.
+fn nulls_apart(order: &mut Vec<Sort>, schema: &DFSchema) -> bool {
+    let count = order.len();
+    let mut apart = Vec::with_capacity(count);
+    for mut sort in std::mem::take(order) {
+        let is_nested = sort.expr.get_type(schema).is_ok_and(|kind| kind.is_nested());
+        if is_nested && sort.asc == sort.nulls_first {
+            apart.push(Sort::new(sort.expr.clone().is_null(), !sort.nulls_first, false));
+            sort.nulls_first = !sort.asc;
+        }
+        apart.push(sort);
+    }
+    *order = apart;
+    order.len() > count
 }
 
 fn settled(expressions: &mut [&mut Expr], beside: Beside, schema: &DFSchema) -> Result<bool> {

@@ -145,7 +145,7 @@ fn of_condition(message: &str) -> Option<&str> {
 }
 
 /// What the engine cannot do with some values, in the words of those who ask: how it begins to say so, and what is said.
-const IN_OTHER_WORDS: [(&str, &str); 3] = [
+const IN_OTHER_WORDS: [(&str, &str); 5] = [
     (
         "Row format support not yet implemented for",
         "maps have no order: they are not grouped, ordered or made distinct; read their values with m['key']",
@@ -157,6 +157,14 @@ const IN_OTHER_WORDS: [(&str, &str); 3] = [
     (
         "Column in ORDER BY must be in GROUP BY",
         "ORDER BY reads a column that is neither in GROUP BY nor in an aggregate",
+    ),
+    (
+        "Schema contains qualified field name",
+        "ORDER BY reads a column of the tables and another column of the answer has its name: give that another name",
+    ),
+    (
+        "does not satisfy order requirements",
+        "the engine cannot order this window: calculate what it is ordered or partitioned by in a subquery",
     ),
 ];
 

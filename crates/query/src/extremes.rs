@@ -21,6 +21,7 @@ use datafusion::logical_expr::{
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
 use crate::by_engine::by_engine;
+use crate::frames::OfValues;
 use crate::nested_order::comparator;
 
 pub(crate) fn min() -> AggregateUDF {
@@ -71,7 +72,8 @@ impl AggregateUDFImpl for Extreme {
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
         let kind = args.return_field.data_type();
         if !kind.is_nested() {
-            return self.engine.create_sliding_accumulator(args);
+            let kind = kind.clone();
+            return Ok(Box::new(OfValues::new(self.engine.create_sliding_accumulator(args)?, kind)));
         }
         Ok(Box::new(SlidingExtreme::new(self.end, kind.clone())))
     }
@@ -305,6 +307,13 @@ mod tests {
             ("SELECT min(x), max(x) FROM (VALUES ([[1, 2]]), ([[1, 3]])) AS v(x)", "[[1, 2]],[[1, 3]]"),
             ("SELECT min(x), max(x) FROM (VALUES ([1, NULL]), ([1, 2]), ([1])) AS v(x)", "[1],[1, ]"),
             ("SELECT max(x) FROM (VALUES ([1])) AS v(x) WHERE x > [2]", ""),
+            ("SELECT i FROM (VALUES (0, [NULL, 2]), (1, [1, 2]), (2, [2]), (3, NULL)) AS v(i, l) ORDER BY l DESC NULLS LAST", "0;2;1;3"),
+            ("SELECT i FROM (VALUES (0, [NULL, 2]), (1, [1, 2]), (2, [2]), (3, NULL)) AS v(i, l) ORDER BY l NULLS FIRST", "3;1;2;0"),
+            ("SELECT i FROM (VALUES (0, [NULL, 2]), (1, [1, 2]), (2, [2]), (3, NULL)) AS v(i, l) ORDER BY l", "1;2;0;3"),
+            ("SELECT i, rank() OVER (ORDER BY l NULLS FIRST) FROM (VALUES (0, [NULL, 2]), (1, [1, 2]), (2, NULL)) AS v(i, l) ORDER BY i", "0,3;1,2;2,1"),
+            ("SELECT array_agg(i ORDER BY l DESC NULLS LAST) FROM (VALUES (0, [NULL, 2]), (1, [1, 2]), (2, [2])) AS v(i, l)", "[0, 2, 1]"),
+            ("SELECT nullif([1, NULL], [1, NULL]), nullif([1], [2]), nullif({'a': 1}, {'a': 1})", ",[1],"),
+            ("SELECT event, max(x) OVER w, rank() OVER w FROM (VALUES ('a', 1.5::double, 1), ('b', 2.5, 2)) AS t(event, x, k) WINDOW w AS (PARTITION BY k + 1 ORDER BY k) ORDER BY event", "a,1.5,1;b,2.5,1"),
         ]).await;
     }
 }

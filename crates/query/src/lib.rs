@@ -13,6 +13,7 @@ mod deep_stack;
 mod dialect;
 mod error;
 mod extremes;
+mod frames;
 mod functions;
 mod growth;
 mod integers;

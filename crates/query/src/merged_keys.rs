@@ -19,10 +19,13 @@ use datafusion::sql::sqlparser::ast::{
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use crate::names::ident_name;
+
 const NATURAL: &str =
     "NATURAL RIGHT and FULL joins are answered with their columns named: write USING (…) or ON …";
 const NAMELESS: &str =
     "a RIGHT or FULL join with USING needs a name for each of its tables: write AS name behind it";
+const BRACKETS: &str = "a RIGHT or FULL join with USING or NATURAL in brackets is answered at the begin of FROM: elsewhere write ON …";
 const UNCLEAR: &str =
     "it is not clear which table has the column of this USING: write ON …, and coalesce(…) of both columns";
 const WILDCARD: &str =
@@ -75,6 +78,7 @@ fn in_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), 
     let mut merged = vec![];
     let mut excluded = vec![];
     for table in &mut select.from {
+        open_brackets(table)?;
         in_joins(table, &mut merged, &mut excluded)?;
     }
     if merged.is_empty() {
@@ -103,6 +107,31 @@ fn in_select(select: &mut Select, order_by: Option<&mut OrderBy>) -> Result<(), 
         let _: ControlFlow<()> = order.visit(&mut names);
     }
     Ok(())
+}
+
+/// `(a JOIN b …) JOIN c` is `a JOIN b … JOIN c`; brackets elsewhere are a table of their own.
+fn open_brackets(joins: &mut TableWithJoins) -> Result<(), &'static str> {
+    while let TableFactor::NestedJoin { table_with_joins, alias: None } = &joins.relation {
+        let mut inner = table_with_joins.as_ref().clone();
+        inner.joins.append(&mut joins.joins);
+        *joins = inner;
+    }
+    let tables = std::iter::once(&joins.relation).chain(joins.joins.iter().map(|join| &join.relation));
+    for table in tables {
+        if let TableFactor::NestedJoin { table_with_joins, .. } = table
+            && merges_right(table_with_joins)
+        {
+            return Err(BRACKETS);
+        }
+    }
+    Ok(())
+}
+
+/// Whether rows of one of its joins may have no partner on the left of a merged column, inside of brackets, too.
+fn merges_right(joins: &TableWithJoins) -> bool {
+    let mut tables = std::iter::once(&joins.relation).chain(joins.joins.iter().map(|join| &join.relation));
+    let inside = |table: &TableFactor| matches!(table, TableFactor::NestedJoin { table_with_joins, .. } if merges_right(table_with_joins));
+    joins.joins.iter().any(|join| keeps_right(join) && !is_on(join)) || tables.any(inside)
 }
 
 fn column_beside(item: &SelectItem) -> Option<&Ident> {
@@ -150,11 +179,7 @@ impl VisitorMut for Names<'_> {
 }
 
 fn same(one: &Ident, other: &Ident) -> bool {
-    folded(one) == folded(other)
-}
-
-fn folded(name: &Ident) -> String {
-    if name.quote_style.is_some() { name.value.clone() } else { name.value.to_lowercase() }
+    ident_name(one) == ident_name(other)
 }
 
 /// A table of a list of joins, and its columns that are merged.
@@ -398,6 +423,13 @@ mod tests {
             ),
             ("SELECT k, x, y FROM t LEFT JOIN u USING (k) ORDER BY k", "1,a,;2,b,c"),
             ("SELECT * FROM t NATURAL JOIN u", "2,b,c"),
+            ("SELECT k FROM (t FULL JOIN u USING (k)) ORDER BY k", "1;2;3;4"),
+            ("SELECT count(k), sum(k) FROM ((t RIGHT JOIN u USING (k))) WHERE k > 2", "2,7"),
+            (
+                "SELECT k, z FROM ((t FULL JOIN u USING (k)) FULL JOIN w USING (k)) ORDER BY k",
+                "1,;2,;3,;4,e;5,f",
+            ),
+            ("SELECT x, z FROM t LEFT JOIN (u JOIN w USING (k)) ON t.k < w.k ORDER BY x", "a,e;b,e"),
         ] {
             let said = answer(&format!("{WITH} {sql}")).await;
             if said.as_deref() != Ok(expected) {
@@ -406,6 +438,9 @@ mod tests {
         }
         for (sql, part) in [
             ("SELECT * FROM t NATURAL FULL JOIN u", "write USING"),
+            ("SELECT * FROM (t NATURAL FULL JOIN u)", "write USING"),
+            ("SELECT x FROM t JOIN (u FULL JOIN w USING (k)) ON t.x = u.y", "write ON"),
+            ("SELECT x FROM t JOIN (l JOIN (u FULL JOIN w USING (k)) ON true) ON true", "write ON"),
             ("SELECT k FROM t RIGHT JOIN (SELECT k FROM u) USING (k)", "write AS name"),
             ("SELECT k FROM t JOIN w ON t.k = w.k FULL JOIN u USING (k)", "write ON"),
             ("SELECT * FROM t FULL JOIN u USING (k), w", "name the columns"),

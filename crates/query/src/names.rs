@@ -348,12 +348,21 @@ fn name_select(select: &mut Select) {
         _ => None,
     });
     let mut taken: HashSet<String> = names.collect();
+    let all = select
+        .projection
+        .iter()
+        .any(|item| matches!(item, SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..)));
+    let mut seen: HashSet<String> = HashSet::new();
     for item in &mut select.projection {
         let SelectItem::UnnamedExpr(expression) = item else { continue };
-        if column_name(expression).is_some() {
+        let column = column_name(expression);
+        if let Some(column) = &column
+            && seen.insert(column.clone())
+            && !all
+        {
             continue;
         }
-        let name = expression.to_string();
+        let name = column.unwrap_or_else(|| expression.to_string());
         let name = if taken.insert(name.clone()) { name } else { free(&name, &mut taken) };
         let expr = std::mem::replace(expression, Expr::Identifier(Ident::new("")));
         *item = SelectItem::ExprWithAlias { expr, alias: Ident::with_quote('"', name) };
@@ -413,6 +422,8 @@ mod tests {
                 "a,a,1,1;b,b,1,1",
             ),
             ("SELECT * FROM (SELECT n, n FROM T) AS v ORDER BY n_1", "n n_1", "1,1;2,2"),
+            ("SELECT t.n, \"t\".* FROM T ORDER BY t.n", "n_1 n s", "1,1,a;2,2,b"),
+            ("SELECT \"t\".\"n\", t.n, 1 + 0 FROM T ORDER BY 1", "n n_1 1 + 0", "1,1,1;2,2,1"),
             ("SELECT t.n, u.n, 7 AS n_1 FROM T, U ORDER BY t.n DESC LIMIT 1", "n n_2 n_1", "2,1,7"),
             ("SELECT mod(n, 3), n % 3, 1 AS n FROM T ORDER BY 1", "mod(n, 3) n % 3 n", "1,1,1;2,2,1"),
             (

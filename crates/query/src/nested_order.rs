@@ -14,9 +14,9 @@ use arrow::array::{Array, ArrayRef, DynComparator, Int8Array, make_comparator};
 use arrow::compute::{SortOptions, interleave};
 use arrow::datatypes::DataType;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result, ScalarValue, exec_err};
+use datafusion::common::{DFSchema, Result, ScalarValue, exec_err, plan_err};
 use datafusion::config::ConfigOptions;
-use datafusion::logical_expr::expr::{Between, ScalarFunction};
+use datafusion::logical_expr::expr::{Between, Case, ScalarFunction};
 use datafusion::logical_expr::{
     BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
     ScalarUDFImpl, Signature, Volatility, lit,
@@ -80,6 +80,33 @@ fn ordered(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             };
             let (low, high) = (compared(&expr, from, &low), compared(&expr, to, &high));
             Transformed::yes(if negated { low.or(high) } else { low.and(high) })
+        }
+        Expr::ScalarFunction(mut call) if call.name() == "nullif" => {
+            let is_nested = of_one_kind(&call.args.iter().collect::<Vec<_>>());
+            match call.args.as_mut_slice() {
+                [value, other] if is_nested => {
+                    let (value, other) = (std::mem::take(value), std::mem::take(other));
+                    let null = ScalarValue::try_new_null(&value.get_type(schema)?)?;
+                    let equal = Box::new(value.clone().eq(other));
+                    let branches = vec![(equal, Box::new(lit(null)))];
+                    Transformed::yes(Expr::Case(Case::new(None, branches, Some(Box::new(value)))))
+                }
+                _ => Transformed::no(Expr::ScalarFunction(call)),
+            }
+        }
+        Expr::ScalarFunction(call) if matches!(call.name(), "array_sort" | "list_sort") => {
+            let kind = call.args.first().and_then(|list| list.get_type(schema).ok());
+            if let Some(DataType::List(element) | DataType::LargeList(element)) = kind
+                && element.data_type().is_nested()
+            {
+                return plan_err!(
+                    "array_sort is not answered for lists of lists or structs: unnest them, and ORDER BY the rows"
+                );
+            }
+            if call.args.iter().skip(1).any(|word| !matches!(word, Expr::Literal(..))) {
+                return plan_err!("the words behind the list of array_sort must be constants");
+            }
+            Transformed::no(Expr::ScalarFunction(call))
         }
         Expr::ScalarFunction(mut call) => {
             let ours = match call.name() {

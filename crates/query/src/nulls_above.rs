@@ -18,6 +18,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{JoinType, Result, ScalarValue, internal_err};
 use datafusion::config::ConfigOptions;
 use datafusion::execution::SendableRecordBatchStream;
+use datafusion::logical_expr::expr_rewriter::NamePreserver;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::optimizer::optimizer::ApplyOrder;
 use datafusion::optimizer::{OptimizerConfig, OptimizerRule};
@@ -80,7 +81,8 @@ impl PhysicalOptimizerRule for ForgetBelowNulls {
     }
 }
 
-/// The engine's rules, of which one leaves out what stands over no rows: not the total of grouping sets.
+/// The engine's rules, of which one leaves out what stands over no rows: not the total of grouping sets; and one gives
+/// names to keys of windows.
 #[derive(Debug)]
 pub(crate) struct KeepTotals(pub(crate) Arc<dyn OptimizerRule + Send + Sync>);
 
@@ -96,11 +98,37 @@ impl OptimizerRule for KeepTotals {
     fn rewrite(&self, plan: LogicalPlan, config: &dyn OptimizerConfig) -> Result<Transformed<LogicalPlan>> {
         let has_sets = matches!(&plan, LogicalPlan::Aggregate(aggregate)
             if aggregate.group_expr.iter().any(|group| matches!(group, Expr::GroupingSet(_))));
-        if has_sets && self.0.name() == "propagate_empty_relation" {
-            return Ok(Transformed::no(plan));
+        match self.0.name() {
+            "propagate_empty_relation" if has_sets => Ok(Transformed::no(plan)),
+            "common_sub_expression_eliminate" => {
+                self.0.rewrite(plan, config)?.transform_data(keys_without_names)
+            }
+            _ => self.0.rewrite(plan, config),
         }
-        self.0.rewrite(plan, config)
     }
+}
+
+/// What windows have in common is calculated once, and the engine gives it its old name in some of them: their keys are the same
+/// only without.
+fn keys_without_names(plan: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
+    plan.transform_up_with_subqueries(|node| {
+        if !matches!(node, LogicalPlan::Window(_)) {
+            return Ok(Transformed::no(node));
+        }
+        let names = NamePreserver::new(&node);
+        node.map_expressions(|expression| {
+            let name = names.save(&expression);
+            let keys = expression.transform_up(|part| {
+                let Expr::WindowFunction(mut window) = part else { return Ok(Transformed::no(part)) };
+                let keys = window.params.partition_by.iter_mut();
+                for key in keys.chain(window.params.order_by.iter_mut().map(|sort| &mut sort.expr)) {
+                    *key = std::mem::take(key).unalias();
+                }
+                Ok(Transformed::yes(Expr::WindowFunction(window)))
+            })?;
+            Ok(keys.update_data(|expression| name.restore(expression)))
+        })
+    })
 }
 
 /// Which sides of a join are null where they have no row.

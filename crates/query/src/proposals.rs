@@ -11,7 +11,7 @@ const PROPOSALS_MAX: usize = 3;
 /// `"a", "b" or "c"`: the names nearest to `name`, if there are any that a slip of the hand would make it.
 fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
     let name = name.to_lowercase();
-    let slips_max = (name.chars().count() / 3).max(1);
+    let slips_max = name.chars().count() / 3;
     let mut near: Vec<(usize, String)> =
         names.map(|other| (levenshtein(&name, &other.to_lowercase()), other)).collect();
     near.retain(|(slips, _)| *slips <= slips_max);
@@ -24,18 +24,27 @@ fn nearest(name: &str, names: impl Iterator<Item = String>) -> Option<String> {
 /// What the engine says of a column that is none, with those near it, or all of its tables.
 pub(crate) fn of_columns(error: &SchemaError) -> Option<String> {
     let SchemaError::FieldNotFound { field, valid_fields } = error else { return None };
-    let names = |fields: &[Column]| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
     let name = &field.name;
     let said = match &field.relation {
         Some(table) => format!("no column \"{name}\" in \"{table}\""),
         None => format!("no column \"{name}\""),
     };
-    if valid_fields.is_empty() {
-        return Some(said);
+    // Those of the table that was asked, by whatever part of its name.
+    let asked = |other: &&Column| match (&field.relation, &other.relation) {
+        (Some(table), Some(other)) => table.table() == other.table(),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    let names: Vec<String> = valid_fields.iter().filter(asked).map(|field| field.name.clone()).collect();
+    if names.is_empty() {
+        return Some(match &field.relation {
+            Some(table) if !valid_fields.is_empty() => format!("{said}: there is no table of that name here"),
+            _ => said,
+        });
     }
-    Some(match nearest(name, names(valid_fields).into_iter()) {
+    Some(match nearest(name, names.iter().cloned()) {
         Some(near) => format!("{said}; did you mean {near}?"),
-        None => format!("{said}: there are {}", names(valid_fields).join(", ")),
+        None => format!("{said}: there are {}", names.join(", ")),
     })
 }
 
@@ -91,10 +100,9 @@ mod tests {
         assert_eq!(nearest("Latitude", names()).as_deref(), Some("\"latitude\""));
         assert_eq!(nearest("longitudinal", names()), None);
         assert_eq!(nearest("tim", names()).as_deref(), Some("\"time\""));
-        assert_eq!(
-            nearest("x", ["a", "b", "c", "d"].map(str::to_owned).into_iter()).as_deref(),
-            Some("\"a\" or \"b\" or \"c\"")
-        );
+        assert_eq!(nearest("x", ["a", "X"].map(str::to_owned).into_iter()).as_deref(), Some("\"X\""));
+        let several = ["abd", "abe", "abf", "abg"].map(str::to_owned).into_iter();
+        assert_eq!(nearest("abc", several).as_deref(), Some("\"abd\" or \"abe\" or \"abf\""));
     }
 
     #[tokio::test]
@@ -122,7 +130,8 @@ mod tests {
         const T: &str = "(VALUES (1, 2)) AS t(magnitude, depth)";
         for (select, expected) in [
             ("magnitud", "no column \"magnitud\"; did you mean \"magnitude\"?"),
-            ("t.depht", "no column \"depht\" in \"t\"; did you mean \"depth\"?"),
+            ("t.deptth", "no column \"deptth\" in \"t\"; did you mean \"depth\"?"),
+            ("u.depth", "no column \"depth\" in \"u\": there is no table of that name here"),
             ("\"Depth\"", "no column \"Depth\"; did you mean \"depth\"?"),
             ("volume", "no column \"volume\": there are magnitude, depth"),
         ] {

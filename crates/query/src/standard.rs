@@ -59,6 +59,10 @@ fn settle_queries(statement: &mut SqlStatement) -> Result<()> {
     }
 }
 
+/// Rows that no table has. OFFSET alone loses the order below it, or is applied twice: the engine keeps both where a LIMIT
+/// stands beside it.
+const ROWS_MAX: u64 = 1 << 61;
+
 struct Queries;
 
 impl VisitorMut for Queries {
@@ -71,13 +75,17 @@ impl VisitorMut for Queries {
         {
             select.projection.push(SelectItem::Wildcard(WildcardAdditionalOptions::default()));
         }
-        match query.fetch.take() {
-            None => ControlFlow::Continue(()),
-            Some(fetch) => match limited(query, fetch) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(message) => ControlFlow::Break(message),
-            },
+        if let Some(fetch) = query.fetch.take()
+            && let Err(message) = limited(query, fetch)
+        {
+            return ControlFlow::Break(message);
         }
+        if let Some(LimitClause::LimitOffset { limit: limit @ None, offset: Some(_), .. }) =
+            &mut query.limit_clause
+        {
+            *limit = Some(number(ROWS_MAX));
+        }
+        ControlFlow::Continue(())
     }
 }
 
@@ -190,6 +198,11 @@ fn settled(expression: &mut Expr) -> Result<(), &'static str> {
         } if has_zone(data_type) => {
             *expression = moment(take(expr));
         }
+        Expr::Cast { expr, data_type, .. } if is_decimal(data_type) => {
+            if let Some(digits) = digits_of(expr) {
+                **expr = Expr::Value(Value::SingleQuotedString(digits).into());
+            }
+        }
         Expr::Cast { data_type, .. } => {
             if let Some(length) = length_of(data_type) {
                 *data_type = DataType::Varchar(None);
@@ -243,6 +256,24 @@ fn moment(value: Expr) -> Expr {
     let unit = if near { "Nanosecond" } else { "Microsecond" };
     let kind = Value::SingleQuotedString(format!("Timestamp({unit}, Some(\"+00:00\"))"));
     call("arrow_cast", vec![value, Expr::Value(kind.into())])
+}
+
+fn is_decimal(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal(_) | DataType::Numeric(_) | DataType::Dec(_))
+}
+
+/// A number as it is written: as a value it would become a double, with fewer digits.
+fn digits_of(expression: &Expr) -> Option<String> {
+    match expression {
+        Expr::Nested(inner) => digits_of(inner),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => {
+            digits_of(expr).filter(|digits| !digits.starts_with('-')).map(|digits| format!("-{digits}"))
+        }
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+            digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.').then(|| digits.clone())
+        }
+        _ => None,
+    }
 }
 
 /// Letters of a text type that has a length: the engine would forget it.
@@ -413,6 +444,28 @@ mod tests {
             ("SELECT value FROM range(0, 9) ORDER BY value FETCH FIRST 2 ROWS ONLY", "0;1"),
             ("SELECT value FROM range(0, 9) ORDER BY value OFFSET 3 ROWS FETCH NEXT ROW ONLY", "3"),
             ("FROM range(0, 2) AS t(v)", "0;1"),
+            (
+                "SELECT x FROM (SELECT x FROM (VALUES (1),(2),(3),(4)) AS t(x) ORDER BY x DESC OFFSET 1) AS q ORDER BY x",
+                "1;2;3",
+            ),
+            (
+                "SELECT k, n FROM (SELECT k, count(*) AS n FROM (VALUES (0),(1),(1),(2)) AS a(k) GROUP BY k LIMIT 3) AS q ORDER BY n, k OFFSET 1",
+                "2,1;1,2",
+            ),
+            (
+                "SELECT min(x), count(*) FROM (SELECT x FROM (VALUES (1),(2),(3),(4),(5),(6),(7)) AS t(x) WHERE x % 2 >= 0 ORDER BY x OFFSET 3) AS q",
+                "4,4",
+            ),
+            ("SELECT count(*) FROM (SELECT value FROM range(0, 9) WHERE value < 8 OFFSET 7) AS q", "1"),
+            (
+                "SELECT count(*) FROM (SELECT value FROM range(0, 9) WHERE value < 8 LIMIT 5 OFFSET 6) AS q",
+                "2",
+            ),
+            ("SELECT value FROM range(0, 9) ORDER BY value DESC OFFSET 7", "1;0"),
+            (
+                "SELECT 123456789012345678.12::decimal(38,2), CAST(-12345678901234567890123 AS decimal(38, 0))",
+                "123456789012345678.12,-12345678901234567890123",
+            ),
             (
                 "SELECT 2^3, 10^(1.5*2+1), 2^0.5 > 1.41, 2^-1, 2*3^2, (-2)^2, -(2^2)",
                 "8.0,10000.0,true,0.5,18.0,4.0,-4.0",

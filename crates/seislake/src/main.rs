@@ -6,6 +6,7 @@ mod commands;
 mod doors;
 mod exit;
 mod interruption;
+mod log_lines;
 mod server;
 mod terminal;
 
@@ -35,7 +36,9 @@ fn main() -> ExitCode {
         }
     };
     terminal::start_logging(command_line.log_level.as_deref());
-    let exit = match commands::run(command_line.command) {
+    let end = commands::run(command_line.command);
+    terminal::finish_logging();
+    let exit = match end {
         Ok(()) => Exit::Done,
         Err(error) if ReaderLeft::ended(&error) => Exit::Done,
         Err(error) => match error.downcast_ref::<Interruption>() {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::doors::app_state;
 use crate::interruption::asked_to_stop;
-use crate::terminal::tell;
+use crate::terminal::announce;
 
 /// How long the doors may take to close after the signal to stop: longer than requests in progress may take to end.
 const DRAIN: Duration = Duration::from_secs(35);
@@ -114,7 +114,7 @@ pub(crate) async fn serve_until_stopped(
     asked_to_stop().await;
     beside.stop().await;
     home.remove_addresses();
-    tell(&format!("stopping: open requests have {} s to end", DRAIN.as_secs()));
+    announce(&format!("stopping: open requests have {} s to end", DRAIN.as_secs()));
     server.stop().await?;
     engine.stop().await?;
     engine.close().await;

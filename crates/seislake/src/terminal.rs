@@ -3,12 +3,15 @@
 //! Colours are for terminals: into files, pipes and journals goes plain text, and `NO_COLOR` switches them off anywhere.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use seislake_lakehouse::sentence;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
+
+use crate::log_lines::LogLines;
 
 /// What is logged where nobody asks for more or less.
 const LOG_LEVEL: &str = "warn";
@@ -32,17 +35,28 @@ pub(crate) fn log_filter(text: &str) -> Result<EnvFilter, String> {
     EnvFilter::try_new(format!("{LOG_FILTER},{text}")).map_err(|error| error.to_string())
 }
 
-/// Log lines go to standard error.
+/// The log, once it is started.
+static LOG: OnceLock<LogLines> = OnceLock::new();
+
+/// Log lines go to standard error, see [`crate::log_lines`].
 pub(crate) fn start_logging(level: Option<&str>) {
     let filter = log_filter(level.unwrap_or(LOG_LEVEL)).unwrap_or_default();
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let lines = LOG.get_or_init(|| LogLines::start(io::stderr()));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal() && !no_color)
-        .with_writer(io::stderr)
+        .with_writer(move || lines.clone())
         // A line that cannot be written is not worth the work that it tells of: without this the library panics.
         .log_internal_errors(false)
         .init();
+}
+
+/// Before the last words of the process: log lines that wait are written, if that does not take long.
+pub(crate) fn finish_logging() {
+    if let Some(lines) = LOG.get() {
+        lines.finish();
+    }
 }
 
 /// One line: what was attempted and why it failed.
@@ -109,6 +123,16 @@ pub(crate) fn result_columns() -> Option<usize> {
 /// A line for the operator on standard error.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// A line of a server for the operator. It goes the way of the log: a standard error that nobody reads stops no server.
+pub(crate) fn announce(text: &str) {
+    match LOG.get() {
+        Some(lines) => {
+            let _ = lines.clone().write_all(format!("{text}\n").as_bytes());
+        }
+        None => tell(text),
+    }
 }
 
 /// A progress bar over bytes on standard error, drawn only on a terminal.

@@ -93,24 +93,17 @@ pub fn compare(
 ) -> Comparison {
     let reference = by_time(reference);
     let catalogue = by_time(catalogue);
-    let mut reference_taken = vec![false; reference.len()];
-    let mut catalogue_taken = vec![false; catalogue.len()];
-    let mut chosen = Vec::new();
-    for candidate in candidates(&reference, &catalogue, settings) {
-        if reference_taken[candidate.reference_index] || catalogue_taken[candidate.catalogue_index] {
-            continue;
-        }
-        reference_taken[candidate.reference_index] = true;
-        catalogue_taken[candidate.catalogue_index] = true;
-        chosen.push(candidate);
-    }
+    let mut chosen = mutual_best(&reference, &catalogue, settings);
     chosen.sort_by_key(|candidate| candidate.reference_index);
+    let reference_taken: BTreeSet<usize> = chosen.iter().map(|found| found.reference_index).collect();
+    let catalogue_taken: BTreeSet<usize> = chosen.iter().map(|found| found.catalogue_index).collect();
     let pairs: Vec<MatchedPair> = chosen
         .iter()
         .map(|c| pair(reference[c.reference_index], catalogue[c.catalogue_index], c.epicentre_km))
         .collect();
-    let left = |events: &[&CatalogueEvent], taken: &[bool]| {
-        events.iter().zip(taken).filter(|(_, taken)| !**taken).map(|(event, _)| (*event).clone()).collect()
+    let left = |events: &[&CatalogueEvent], taken: &BTreeSet<usize>| {
+        let not_taken = events.iter().enumerate().filter(|(index, _)| !taken.contains(index));
+        not_taken.map(|(_, event)| (*event).clone()).collect()
     };
     let share = |count: usize| (count > 0).then(|| pairs.len() as f64 / count as f64);
     Comparison {
@@ -142,7 +135,8 @@ pub struct Common {
     pub catalogue_outside: usize,
     /// Events of the reference that are said to be no earthquakes.
     pub reference_other: usize,
-    /// Events of the catalogue that are those: they are there, and are no earthquakes that were found.
+    /// Events of the catalogue that pair with those, closest first: they are there, and are no earthquakes that were
+    /// found.
     #[serde(default)]
     pub catalogue_other: usize,
 }
@@ -176,10 +170,8 @@ pub fn keep_common(
     reference.retain(inside);
     catalogue.retain(inside);
     let (reference_inside, catalogue_inside) = (reference.len(), catalogue.len());
-    let others = |event: &&CatalogueEvent| !event.may_be_earthquake() && event.did_happen();
-    let others: Vec<CatalogueEvent> = reference.iter().filter(others).cloned().collect();
+    leave_out_others(reference, catalogue, tolerances);
     reference.retain(CatalogueEvent::may_be_earthquake);
-    leave_out_others(&others, reference, catalogue, tolerances);
     Common {
         from: common.map(|(from, _)| from),
         to: common.map(|(_, to)| to),
@@ -190,20 +182,22 @@ pub fn keep_common(
     }
 }
 
-/// Takes the events out of a catalogue that are blasts and the like of the reference, and none of its earthquakes.
+/// Takes the events out of a catalogue that are blasts and the like of the reference: those that pair with one when
+/// its earthquakes are paired beside them. What is within the tolerance of both is the closer one.
 fn leave_out_others(
-    others: &[CatalogueEvent],
     reference: &[CatalogueEvent],
     catalogue: &mut Vec<CatalogueEvent>,
     tolerances: CompareSettings,
 ) {
+    let mut happened = by_time(reference);
+    happened.retain(|event| event.may_be_earthquake() || event.did_happen());
     let sorted = by_time(catalogue);
-    let matching = |of: &[CatalogueEvent]| -> BTreeSet<String> {
-        let candidates = candidates(&by_time(of), &sorted, tolerances);
-        candidates.iter().map(|found| sorted[found.catalogue_index].id.clone()).collect()
-    };
-    let (of_others, of_earthquakes) = (matching(others), matching(reference));
-    catalogue.retain(|event| !of_others.contains(&event.id) || of_earthquakes.contains(&event.id));
+    let others: BTreeSet<String> = mutual_best(&happened, &sorted, tolerances)
+        .iter()
+        .filter(|found| !happened[found.reference_index].may_be_earthquake())
+        .map(|found| sorted[found.catalogue_index].id.clone())
+        .collect();
+    catalogue.retain(|event| !others.contains(&event.id));
 }
 
 struct Candidate {
@@ -217,6 +211,26 @@ fn by_time(events: &[CatalogueEvent]) -> Vec<&CatalogueEvent> {
     let mut sorted: Vec<&CatalogueEvent> = events.iter().collect();
     sorted.sort_by(|a, b| (a.origin_time, &a.id).cmp(&(b.origin_time, &b.id)));
     sorted
+}
+
+/// The pairs of two catalogues, both by time, closest first: each the mutual best of what is left.
+fn mutual_best(
+    reference: &[&CatalogueEvent],
+    catalogue: &[&CatalogueEvent],
+    settings: CompareSettings,
+) -> Vec<Candidate> {
+    let mut reference_taken = vec![false; reference.len()];
+    let mut catalogue_taken = vec![false; catalogue.len()];
+    let mut chosen = Vec::new();
+    for candidate in candidates(reference, catalogue, settings) {
+        if reference_taken[candidate.reference_index] || catalogue_taken[candidate.catalogue_index] {
+            continue;
+        }
+        reference_taken[candidate.reference_index] = true;
+        catalogue_taken[candidate.catalogue_index] = true;
+        chosen.push(candidate);
+    }
+    chosen
 }
 
 /// All pairs within both tolerances, closest in time first, then closest in distance. Unknown (NaN) places never match.
@@ -370,6 +384,32 @@ mod tests {
             CompareSettings::default(),
         );
         assert_eq!((common.from, reference.len(), catalogue.len()), (None, 0, 0));
+    }
+
+    #[test]
+    fn an_event_beside_a_blast_and_an_earthquake_is_the_closer_of_them() {
+        let blast = CatalogueEvent { event_type: Some("quarry blast".into()), ..event("blast", 100.0, 0.0) };
+        let settings = CompareSettings { time_tolerance_s: 5.0, ..CompareSettings::default() };
+        let against = |quake: CatalogueEvent, mut catalogue: Vec<CatalogueEvent>| {
+            let mut reference = vec![blast.clone(), quake];
+            let recorded = Some((at(0.0), at(200.0)));
+            let common = keep_common(&mut reference, &mut catalogue, recorded, (None, None), settings);
+            (common.catalogue_other, compare(&reference, &catalogue, settings))
+        };
+        // The earthquake is another's, 2 s beside it, though the blast's event lies within the tolerance too.
+        let found = vec![event("of blast", 100.0, 0.0), event("of quake", 106.0, 0.0)];
+        let (other_count, comparison) = against(event("quake", 104.0, 0.0), found);
+        assert_eq!((other_count, comparison.matched, ids(&comparison.extra)), (1, 1, vec![]));
+        assert_eq!(comparison.pairs[0].catalogue_id, "of quake");
+        // Nobody found the earthquake 3.25 s behind the blast.
+        let (other_count, comparison) =
+            against(event("quake", 103.25, 0.0), vec![event("of blast", 100.0, 0.0)]);
+        assert_eq!((other_count, comparison.matched, ids(&comparison.missed)), (1, 0, vec!["quake"]));
+        assert_eq!((comparison.recall, ids(&comparison.extra)), (Some(0.0), vec![]));
+        // An earthquake that was found, with a blast beside it that was not.
+        let (other_count, comparison) =
+            against(event("quake", 103.25, 0.0), vec![event("of quake", 103.0, 0.0)]);
+        assert_eq!((other_count, comparison.matched), (0, 1));
     }
 
     #[test]

@@ -34,7 +34,7 @@ columns! {
     12 residual_s: required Double, "Observed minus calculated arrival time, seconds.";
     13 weight: required Double, "Weight in the location, 0 to 1.";
     14 time_uncertainty_s: optional Double, "One standard deviation of the time of the pick; null in rows of older versions.";
-    15 polarity: optional Text, "First motion of the pick: positive, negative or undecidable; null in rows of older versions.";
+    15 polarity: optional Text, "First motion of the counts as the pick has it: positive, negative or undecidable; null in rows of older versions.";
     16 onset: optional Text, "Sharpness of the pick: impulsive or emergent; null in rows of older versions.";
     17 pick_method: optional Text, "The picker; null in rows of older versions.";
     18 pick_method_version: optional Text, "Version of the picker; null in rows of older versions.";

@@ -28,7 +28,7 @@ columns! {
     6 pick_ns: required Nanos = row.pick_time, "Onset time, nanoseconds since 1970.";
     7 time_uncertainty_s: required Double, "One standard deviation of the onset time, seconds.";
     8 phase: required Text, "Phase as the picker reads it: P or S.";
-    9 polarity: required Text, "First motion: positive (up), negative (down) or undecidable.";
+    9 polarity: required Text, "First motion of the counts, positive, negative or undecidable: up and down where the sensor points up and its sensitivity is positive; neither is looked at.";
     10 onset: required Text, "Sharpness: impulsive or emergent.";
     11 snr: required Double, "Ratio of the amplitudes after and before the onset.";
     12 method: required Text = &row.provenance.method, "The picker.";

@@ -7,6 +7,8 @@
 //! A repair needs the home for itself. What it replaces stays beside it (`….damaged…`).
 
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -334,7 +336,7 @@ async fn examine(
         }
     };
     for (place, state) in places {
-        place.log(state, &covered, action, told)?;
+        place.log(state, &covered, settings, action, told)?;
     }
     // Where files are damaged, rows are missing: a repair tells which it puts back.
     if action == Action::Check && told.findings.is_empty() && begun {
@@ -476,6 +478,7 @@ impl Place {
         &self,
         state: StateFound,
         covered: &Offsets,
+        settings: &Settings,
         action: Action,
         told: &mut FindingList<'_>,
     ) -> anyhow::Result<()> {
@@ -486,6 +489,11 @@ impl Place {
         let mut known = Offsets(covered.0.clone().into_iter().filter(|(topic, _)| own(topic)).collect());
         let records: u64 = known.0.get(&raw).into_iter().flatten().map(|(_, next)| next).sum();
         known.extend(&state.known);
+        // Neither tables nor checkpoints may know the topic of a stage of the configuration yet.
+        for stage in settings.topology.all() {
+            let topic = format!("{}{}", stage.output, self.suffix);
+            known.set(&topic, 0, known.get(&topic, 0));
+        }
         if !has_log(path)? && records > 0 {
             told.tell(Finding {
                 part: "log",
@@ -538,6 +546,10 @@ fn of_log(found: LogFinding) -> Finding {
         damage: format!("{} (\"{}\" partition {})", found.damage, found.topic, found.partition),
         lost,
         remedy: match found.damage {
+            LogDamage::TopicMissing if !topology::is_topic_folder(&found.topic) => {
+                "a repair or a start whose configuration has its stage makes it again, and it goes on behind what tables \
+                 and stages have had"
+            }
             LogDamage::TopicMissing => "it is made again, and goes on behind what tables and stages have had",
             LogDamage::Misplaced | LogDamage::TopicFile => "the log is read past it and goes on behind it",
             _ if found.topic.split('@').next() == Some(WAVEFORMS_RAW) => {
@@ -550,29 +562,5 @@ fn of_log(found: LogFinding) -> Finding {
             }
         }
         .into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_damaged_purpose_stays_until_the_new_one_takes_its_place() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path();
-        let (file, new) = (path.join(PURPOSE_FILE), path.join("purpose.json.new"));
-        std::fs::create_dir_all(path.join("shards/1-of-1")).unwrap();
-        std::fs::write(&file, "{whole").unwrap();
-        // The new one cannot be written.
-        std::fs::create_dir(&new).unwrap();
-        let mut keep = |_: &Finding| Ok(());
-        let mut told = FindingList::new(&mut keep);
-        assert!(small_files(path, Action::Repair, &mut told).is_err());
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{whole");
-        std::fs::remove_dir(&new).unwrap();
-        small_files(path, Action::Repair, &mut told).unwrap();
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), r#"{"archive":{"shards":1}}"#);
-        assert_eq!(told.findings.len(), 2, "told before each try");
     }
 }

@@ -41,7 +41,7 @@ const BATCHES_BEHIND: usize = 3;
 const CAUSE_WITHIN: Duration = Duration::from_secs(5);
 
 const ALL_THERE: &str = "all of these records were there already: what was found in them stays as it was found; to work on \
-                         them with other stations or another velocity model, import both into a new home";
+                         them with other stations, settings or another velocity model, import them into a new home";
 
 const DEAD_LETTERS: &str = "SELECT count(*) FROM stream.dead_letters";
 
@@ -60,6 +60,9 @@ pub struct Report {
     pub elapsed_s: f64,
     pub samples_per_s: f64,
     pub peak_memory_bytes: Option<u64>,
+    /// Epochs that were taken from the station files.
+    pub station_count: usize,
+    pub channel_count: usize,
     /// Rows of the whole home.
     pub rows: BTreeMap<&'static str, i64>,
     /// Rows of the tables of stages of the configuration's own that ran.
@@ -126,8 +129,8 @@ impl Report {
         let inventory = engine.stations.current();
         self.reasons = reasons(lakehouse, &inventory, settings).await?;
         self.reasons.extend(overlaps(&inventory));
-        if before.given == Given::StationsOrModel && self.accepted_records == 0 && self.duplicate_records > 0
-        {
+        // Settings that have changed since are not looked for: it holds whatever was changed.
+        if self.accepted_records == 0 && self.duplicate_records > 0 {
             self.reasons.push(ALL_THERE.to_owned());
         }
         if let Some(log) = &before.log {
@@ -149,18 +152,10 @@ fn peak_memory_bytes() -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// What an import was given beside records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
-    RecordsOnly,
-    StationsOrModel,
-}
-
 /// What a home held before an import.
 #[derive(Debug)]
 pub struct Before {
     purpose: Purpose,
-    given: Given,
     letters: i64,
     /// Ends of the log; `None` where a session is open: what goes on with it has no seam.
     log: Option<Mark>,
@@ -172,14 +167,14 @@ impl Before {
     ///
     /// # Errors
     /// A lake or log that cannot be read.
-    pub async fn of(engine: &Engine, purpose: Purpose, given: Given) -> anyhow::Result<Self> {
+    pub async fn of(engine: &Engine, purpose: Purpose) -> anyhow::Result<Self> {
         let letters = engine.lakehouse.count(DEAD_LETTERS).await?;
         let log = (!engine.gate.is_open().await?).then(|| engine.pipeline.mark()).transpose()?;
         let catalogue = match purpose {
             Purpose::Whole => engine.lakehouse.catalogue().await?,
             Purpose::Archive { .. } => Vec::new(),
         };
-        Ok(Self { purpose, given, letters, log, catalogue })
+        Ok(Self { purpose, letters, log, catalogue })
     }
 }
 

@@ -20,11 +20,13 @@ pub fn nothing_read(planned: &Plan) -> Option<anyhow::Error> {
         return None;
     }
     let reason = match planned.damaged_files.first() {
-        Some(file) => format!("the first of {} files: {}", planned.damaged_files.len(), file.reason),
+        Some(file) => {
+            format!("the first of {}: {}", counted(planned.damaged_files.len(), "file"), file.reason)
+        }
         None => match planned.skipped_files.first() {
             Some(path) => match recognised(path) {
                 Some(format) => format!("\"{}\": {format}", path.display()),
-                None => format!("{} files hold none", planned.skipped_files.len()),
+                None => format!("none in {}", counted(planned.skipped_files.len(), "file")),
             },
             None => "there are no files".to_owned(),
         },
@@ -52,11 +54,21 @@ pub fn describe_damage(files: &[DamagedFile], home: &Path) -> Vec<String> {
     let mut lines: Vec<String> = files.iter().take(DAMAGED_FILES_NAMED).map(line).collect();
     let hidden = files.len() - lines.len();
     if !files.is_empty() {
-        let more = if hidden > 0 { format!("{hidden} more files are damaged; ") } else { String::new() };
+        let more = match hidden {
+            0 => String::new(),
+            1 => "1 more file is damaged; ".to_owned(),
+            _ => format!("{hidden} more files are damaged; "),
+        };
         let home = home.display();
         lines.push(format!("{more}`seislake dlq list --home {home}` counts what could not be used, and why"));
     }
     lines
+}
+
+/// A count and its noun, which agree.
+fn counted<N: fmt::Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    let ending = if count == N::from(1) { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }
 
 impl fmt::Display for Report {
@@ -65,25 +77,35 @@ impl fmt::Display for Report {
         let count = |name| self.rows.get(name).copied().unwrap_or(0);
         writeln!(
             f,
-            "{} files with {} records ({} could not be used, {} without records passed over) in {:.1} s",
-            self.files, self.records, self.refused_files, self.skipped_files, self.elapsed_s,
+            "{} with {} ({} could not be used, {} without records passed over) in {:.1} s",
+            counted(self.files, "file"),
+            counted(self.records, "record"),
+            self.refused_files,
+            self.skipped_files,
+            self.elapsed_s,
         )?;
+        if self.station_count + self.channel_count > 0 {
+            let (stations, channels) =
+                (counted(self.station_count, "station"), counted(self.channel_count, "channel"));
+            writeln!(f, "{stations} and {channels} taken from the station files")?;
+        }
+        let where_told = if self.new_dead_letters > 0 { " (`seislake dlq list` tells why)" } else { "" };
         writeln!(
             f,
-            "{} records with {} samples added ({:.2} M samples/s), {} were there already, {} new dead letters",
-            self.accepted_records,
-            self.accepted_samples,
+            "{} with {} added ({:.2} M samples/s), {} there already, {}{where_told}",
+            counted(self.accepted_records, "record"),
+            counted(self.accepted_samples, "sample"),
             self.samples_per_s / 1e6,
             self.duplicate_records,
-            self.new_dead_letters,
+            counted(self.new_dead_letters, "new dead letter"),
         )?;
         writeln!(
             f,
-            "the home holds {} packets, {} picks, {} events, {} dead letters",
-            count("packets"),
-            count("picks"),
-            count("events"),
-            count("dead_letters"),
+            "the home holds {}, {}, {}, {}",
+            counted(count("packets"), "packet"),
+            counted(count("picks"), "pick"),
+            counted(count("events"), "event"),
+            counted(count("dead_letters"), "dead letter"),
         )?;
         if !self.own_rows.is_empty() {
             let counts: Vec<String> =
@@ -98,6 +120,33 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_and_nouns_agree_and_dead_letters_say_where_they_are_told() {
+        let one = Report {
+            files: 1,
+            records: 1,
+            accepted_records: 1,
+            accepted_samples: 1,
+            new_dead_letters: 1,
+            station_count: 1,
+            channel_count: 3,
+            rows: [("packets", 1), ("picks", 2)].into(),
+            ..Report::default()
+        };
+        let told = one.to_string();
+        for line in [
+            "1 file with 1 record (0 could not be used, 0 without records passed over) in 0.0 s",
+            "1 station and 3 channels taken from the station files",
+            "1 record with 1 sample added (0.00 M samples/s), 0 there already, \
+             1 new dead letter (`seislake dlq list` tells why)",
+            "the home holds 1 packet, 2 picks, 0 events, 0 dead letters",
+        ] {
+            assert!(told.lines().any(|told| told == line), "\"{line}\" is missing in: {told}");
+        }
+        let nothing = Report::default().to_string();
+        assert!(!nothing.contains("station") && !nothing.contains("dlq"), "{nothing}");
+    }
 
     #[test]
     fn the_first_damaged_files_are_named_and_the_others_counted() {

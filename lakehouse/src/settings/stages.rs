@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use seislake_streams::topology::{OwnStage, Sections, SettingsSpec, StageSpec, all_stages};
 use toml::{Table, Value};
 
-use super::{a_type, fit, ranges};
+use super::{a_type, fit, proposal, ranges};
 
 /// Section of the stages of a configuration's own.
 pub(super) const OWN: &str = "stage";
@@ -71,7 +71,10 @@ pub(super) fn take(merged: &mut Table, defaults: &Table, problems: &mut Vec<Stri
                     let kind = spec.kind;
                     problems.push(format!("{section}.{key} holds for all stages: set {kind}.{key} instead"));
                 }
-                None => problems.push(format!("unknown key \"{section}.{key}\"")),
+                None => {
+                    let near = proposal(key, of_kind.keys().map(String::as_str).chain(NAMES));
+                    problems.push(format!("unknown key \"{section}.{key}\"{near}"));
+                }
                 Some(_) if spec.settings.of_several_types.contains(&key.as_str()) => {
                     values.insert(key.clone(), value.clone());
                 }

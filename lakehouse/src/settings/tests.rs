@@ -179,6 +179,22 @@ fn unknown_keys_of_the_science_sections_are_errors_too() {
 }
 
 #[test]
+fn an_unknown_name_is_told_with_the_one_that_is_near() {
+    let file = "[http]\nadress = \"127.0.0.1:1\"\nno_such_key = 1\n[htp]\nx = 1\n\
+                [stage.a]\nkind = \"pick\"\nwarm_up = 1.0\ninputs = \"x\"";
+    let mut said = merge(file, &[]).unwrap_err().0;
+    said.sort();
+    let expected = [
+        "test.toml: unknown key \"http.adress\"; did you mean \"address\"?",
+        "test.toml: unknown key \"http.no_such_key\"",
+        "test.toml: unknown section \"htp\"; did you mean \"http\"?",
+        "unknown key \"stage.a.inputs\"; did you mean \"input\"?",
+        "unknown key \"stage.a.warm_up\"; did you mean \"warm_up_s\"?",
+    ];
+    assert_eq!(said, expected);
+}
+
+#[test]
 fn defaults_are_valid() {
     assert!(merge("", &[]).is_ok());
 }

@@ -133,10 +133,9 @@ async fn last_of(
     let mut held = None;
     while from < watermarks.end {
         let records = topic.read(partition, from, 1 << 20, Duration::ZERO).await?;
-        for record in &records {
-            held = held.max(place(record));
-            from = record.offset + 1;
-        }
+        let Some(last) = records.last() else { break };
+        from = last.offset + 1;
+        held = records.iter().map(&place).fold(held, Option::max);
     }
     Ok(held)
 }

@@ -393,22 +393,24 @@ async fn restore<S: Stage>(
 ) -> Result<Restoration<S>, Error> {
     let end = wiring.input.end_offset(wiring.partition)?;
     let checkpoint = usable::<S>(checkpoints.load(key)?.unwrap_or_default(), wiring, end);
-    let (mut restoration, checkpoint) =
-        match revived::<S>(config, wiring, &checkpoint, end, |revision| checkpoints.base(key, revision))
-            .await?
-        {
-            Ok(restoration) => (restoration, checkpoint),
-            Err(error) => {
-                let error = error.chain();
-                tracing::warn!(
-                    stage = wiring.stage,
-                    error,
-                    "a checkpoint cannot be read: replaying the input"
-                );
-                let fresh = Checkpoint::default();
-                (revived::<S>(config, wiring, &fresh, end, |_| Ok(None)).await??, fresh)
+    let base = match checkpoint.base_revision {
+        0 => Some(Vec::new()),
+        revision => checkpoints.base(key, revision)?,
+    };
+    let (mut restoration, checkpoint) = match revived(config, wiring, &checkpoint, base.as_deref(), end)
+        .await?
+    {
+        Revival::Whole(restoration) => (restoration, checkpoint),
+        Revival::Unreadable(error) => {
+            let error = error.chain();
+            tracing::warn!(stage = wiring.stage, error, "a checkpoint cannot be read: replaying the input");
+            let empty = Checkpoint::default();
+            match revived(config, wiring, &empty, Some(&[]), end).await? {
+                Revival::Whole(restoration) => (restoration, empty),
+                Revival::Unreadable(error) => return Err(error),
             }
-        };
+        }
+    };
     if checkpoint.settings.as_ref() != Some(&restoration.in_force) {
         // The next life must know them even where this one does not come to a checkpoint.
         let settings = Some(restoration.in_force.clone());
@@ -439,14 +441,21 @@ fn usable<S: Stage>(checkpoint: Checkpoint, wiring: &StageWiring, end: Offset) -
     checkpoint
 }
 
-/// A stage as a checkpoint has it; the inner error says that its state cannot be read.
+/// What became of a checkpoint.
+enum Revival<S: Stage> {
+    Whole(Restoration<S>),
+    /// Its state cannot be read.
+    Unreadable(Error),
+}
+
+/// A stage as a checkpoint and what belongs to it have it.
 async fn revived<S: Stage>(
     config: &S::Config,
     wiring: &StageWiring,
     checkpoint: &Checkpoint,
+    base: Option<&[u8]>,
     end: Offset,
-    base_of: impl FnOnce(u64) -> Result<Option<Vec<u8>>, Error>,
-) -> Result<Result<Restoration<S>, Error>, Error> {
+) -> Result<Revival<S>, Error> {
     let held = held_outputs(wiring, checkpoint, end).await?;
     let replayed = held.replayed_until(checkpoint.input_next);
     // What was said already is said again as it was, by the settings of that life.
@@ -454,19 +463,15 @@ async fn revived<S: Stage>(
         Some(former) if replayed > checkpoint.input_next => (former, Some((replayed, config.clone()))),
         _ => (config.clone(), None),
     };
-    let base = match checkpoint.base_revision {
-        0 => Some(Vec::new()),
-        revision => base_of(revision)?,
-    };
     let stage = match &checkpoint.state {
-        Some(state) => match read_state::<S>(&first, state, base.as_deref()) {
+        Some(state) => match read_state::<S>(&first, state, base) {
             Ok(stage) => stage,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Revival::Unreadable(error)),
         },
         None => S::init(&first)?,
     };
     let in_force = settings_text::<S>(&first)?;
-    Ok(Ok(Restoration { stage, held, next: checkpoint.input_next, upcoming, in_force }))
+    Ok(Revival::Whole(Restoration { stage, held, next: checkpoint.input_next, upcoming, in_force }))
 }
 
 fn read_state<S: Stage>(config: &S::Config, state: &[u8], base: Option<&[u8]>) -> Result<S, Error> {

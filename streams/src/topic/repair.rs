@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use seislake_model::{ErrorKind, Offset, Offsets};
+use seislake_tables::TABLES;
 
 use super::batch::BatchPlace;
 use super::file::{
@@ -89,8 +90,8 @@ impl fmt::Display for LogFinding {
 }
 
 /// What is wrong with the log below `home` (or below a share of it). `covered` is what the tables hold, and what the state
-/// knows ([`crate::state_of`]). All checksums are verified; nothing is changed. Holes that a repair has noted are not told
-/// of again.
+/// knows ([`crate::state_of`]); it names the topics of a configuration's own stages, at 0 where nothing else is known of
+/// them. All checksums are verified; nothing is changed. Holes that a repair has noted are not told of again.
 ///
 /// # Errors
 /// Files that cannot be read for other reasons than damage.
@@ -154,19 +155,21 @@ fn visit(
 }
 
 /// Topics that a start makes, and that are not there although tables hold records of them or the log those of others: all
-/// are made before the first record comes. Where the log is gone as a whole, its owner tells.
+/// are made before the first record comes. Those of a configuration's own stages are the ones that `covered` names. Where the
+/// log is gone as a whole, its owner tells.
 fn missing_topics(log: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Error> {
     let there = folders(log)?;
+    let names = topic_names(covered);
     let mut wanted = BTreeSet::new();
     for topic in &there {
-        let (name, suffix) = topic.split_at(topic.find('@').unwrap_or(topic.len()));
-        if is_of_the_path(name) && holds_records(&log.join(topic))? {
-            wanted.extend(topics_of_the_path().map(|name| format!("{name}{suffix}")));
+        let (name, suffix) = name_and_suffix(topic);
+        if names.contains(name) && holds_records(&log.join(topic))? {
+            wanted.extend(names.iter().map(|name| format!("{name}{suffix}")));
         }
     }
     let records = |topic: &str| covered.0.get(topic).map_or(0, |partitions| partitions.values().sum());
     if !there.is_empty() {
-        let known = covered.0.keys().filter(|topic| is_of_the_path(topic.split('@').next().unwrap_or(topic)));
+        let known = covered.0.keys().filter(|topic| names.contains(name_and_suffix(topic).0));
         wanted.extend(known.filter(|topic| records(topic) > 0).cloned());
     }
     // A home of a version that did not know a topic has neither it nor its dead letters.
@@ -189,12 +192,23 @@ fn missing_topics(log: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Erro
     Ok(wanted.into_iter().map(finding).collect())
 }
 
-fn topics_of_the_path() -> impl Iterator<Item = String> {
-    topology::topics().into_iter().flat_map(|topic| [topic.to_owned(), dead_letter_topic(topic)])
+/// Names of the topics of our stages and of those that `covered` knows, each with that of its dead letters.
+fn topic_names(covered: &Offsets) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = topology::topics().into_iter().map(str::to_owned).collect();
+    // A table that is kept up from another names that as the topic which it follows.
+    let is_table = |name: &str| TABLES.iter().any(|table| table.full_name() == name);
+    let letters = dead_letter_topic("");
+    let known = covered.0.keys().map(|topic| name_and_suffix(topic).0);
+    let known = known.map(|name| name.strip_suffix(letters.as_str()).unwrap_or(name));
+    names.extend(known.filter(|name| !is_table(name)).map(str::to_owned));
+    let letters: Vec<String> = names.iter().map(|name| dead_letter_topic(name)).collect();
+    names.extend(letters);
+    names
 }
 
-fn is_of_the_path(name: &str) -> bool {
-    topics_of_the_path().any(|topic| topic == name)
+/// The name of a topic as its stage says it, and what a share of a home puts behind it.
+fn name_and_suffix(topic: &str) -> (&str, &str) {
+    topic.split_at(topic.find('@').unwrap_or(topic.len()))
 }
 
 /// Whether a log holds records of any topic: those of a home that was just begun have none.

@@ -81,6 +81,13 @@ fn events_that_were_taken_back_are_so_in_every_table() {
 }
 
 #[test]
+fn event_text_has_no_control_characters_and_no_bars_in_its_cells() {
+    let provenance = Provenance { agency_id: "a\u{1b}[31m|b\u{9b}".into(), ..Provenance::default() };
+    let written = write_event_text(&[Event { provenance, ..event(Some(1.0)) }]);
+    assert!(written.contains("|a [31m b |seislake|"), "{written:?}");
+}
+
+#[test]
 fn geojson_is_a_collection_or_a_single_feature() {
     let feature = r#"{"type":"Feature","id":"ci1","properties":{"mag":null,"time":1562383193040},
                       "geometry":{"type":"Point","coordinates":[-117.6,35.77,8]}}"#;

@@ -253,6 +253,15 @@ fn station_text_and_back_is_the_same_inventory() {
 }
 
 #[test]
+fn no_control_characters_are_written() {
+    let text = "Network|Station|Latitude|Longitude|Elevation|SiteName\nXX|AAA|1.5|-2.25|1000|A place\n";
+    let mut inventory = read(text.as_bytes(), None).unwrap().value;
+    inventory.stations[0].site_name = Some("a\u{1b}[31mb\u{9b}c\u{7f}|\nd".to_owned());
+    let written = write(&inventory, Level::Station);
+    assert!(written.contains("|a [31mb c   d|"), "{written:?}");
+}
+
+#[test]
 fn a_station_that_only_its_channels_name_stands_on_the_ground_above_them() {
     let text = "#Network | Station | Location | Channel | Latitude | Longitude | Elevation | Depth\n\
                 IU|ANMO|00|BHZ|34.9|-106.5|1671.0|145.0\n";

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use seislake_model::Inventory;
 
+use crate::cell;
 use crate::epochs::{Side, date_text};
 use crate::stationxml::{Level, azimuth, group_networks, network_summary_of, sensitivity, unit_name};
 use crate::xml::number;
@@ -20,9 +21,8 @@ pub fn write(inventory: &Inventory, level: Level) -> String {
     }
 }
 
-/// Bars and line ends would break the table.
 fn field(text: Option<&String>) -> String {
-    text.map_or(String::new(), |text| text.replace(['|', '\n', '\r'], " "))
+    text.map_or(String::new(), |text| cell(text))
 }
 
 fn write_networks(inventory: &Inventory) -> String {

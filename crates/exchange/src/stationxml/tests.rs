@@ -230,15 +230,29 @@ fn a_document_is_read_in_the_encoding_that_it_declares() {
         ("x-mac-roman", "Málaga"),
     ] {
         let encoding = encoding_rs::Encoding::for_label(label.as_bytes()).unwrap();
-        let text = text(label, name);
-        assert_eq!(name_of(&encoding.encode(&text).0), name, "{label}");
-        // What is UTF-8 all the same is read as that.
-        assert!(encoding == encoding_rs::ISO_2022_JP || name_of(text.as_bytes()) == name, "{label}");
+        assert_eq!(name_of(&encoding.encode(&text(label, name)).0), name, "{label}");
     }
-    // What declares nothing that is known is read as before: UTF-8, or Latin-1.
-    let unknown = text("x-none", "Malmö");
-    let latin_1: Vec<u8> = unknown.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
-    assert_eq!((name_of(unknown.as_bytes()), name_of(&latin_1)), ("Malmö".to_owned(), "Malmö".to_owned()));
+    // What declares nothing is UTF-8, or Latin-1.
+    let undeclared = document(&station("code=\"XX\"", "AAA", "<Site><Name>Malmö</Name></Site>"));
+    let latin_1: Vec<u8> =
+        undeclared.chars().map(|letter| u8::try_from(u32::from(letter)).unwrap()).collect();
+    assert_eq!((name_of(undeclared.as_bytes()), name_of(&latin_1)), ("Malmö".to_owned(), "Malmö".to_owned()));
+    let refused = crate::read_stations(text("IBM437", "Malmo").as_bytes(), None).unwrap_err().to_string();
+    assert!(refused.contains("its encoding \"IBM437\" is not one that is read"), "{refused}");
+}
+
+#[test]
+fn references_to_characters_that_xml_forbids_are_refused() {
+    let site = |name: &str| station("code=\"XX\"", "AAA", &format!("<Site><Name>{name}</Name></Site>"));
+    for reference in ["&#0;", "&#27;", "&#x1b;", "&#8;", "&#xFFFE;", "&#xD800;"] {
+        let in_text = read(document(&site(&format!("a{reference}[31mb"))).as_bytes()).unwrap_err();
+        assert!(in_text.to_string().contains("a character that XML does not allow"), "{in_text}");
+        let in_attribute = site("a").replace("<Site>", &format!("<Site note=\"{reference}\">"));
+        assert!(read(document(&in_attribute).as_bytes()).is_err(), "{reference}");
+    }
+    for reference in ["&#9;", "&#10;", "&#xE9;", "&amp;"] {
+        assert!(read(document(&site(&format!("a{reference}b"))).as_bytes()).is_ok(), "{reference}");
+    }
 }
 
 fn one_station() -> String {

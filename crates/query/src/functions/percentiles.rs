@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Float64Array, ListArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
-use datafusion::common::{Result, ScalarValue, exec_err, plan_err};
+use datafusion::common::{Result, ScalarValue, exec_err, not_impl_err, plan_err};
 use datafusion::functions_aggregate::median::median_udaf;
 use datafusion::functions_aggregate::percentile_cont::percentile_cont_udaf;
 use datafusion::logical_expr::function::{AccumulatorArgs, AggregateFunctionSimplification};
@@ -39,6 +39,10 @@ struct Median {
 
 impl AggregateUDFImpl for Median {
     by_engine!(engine: name return_type state_fields accumulator groups_accumulator_supported create_groups_accumulator documentation);
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        OfFrame::boxed("median", &args, Some(0.5))
+    }
 
     fn as_any(&self) -> &dyn Any {
         self
@@ -79,6 +83,10 @@ impl AggregateUDFImpl for PercentileCont {
             Some(place) => Box::new(One { gathered, place, kind }),
             None => gathered,
         })
+    }
+
+    fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
+        OfFrame::boxed("percentile_cont", &args, place(&args))
     }
 
     fn create_groups_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn GroupsAccumulator>> {
@@ -162,14 +170,6 @@ impl Accumulator for One {
         self.gathered.merge_batch(states)
     }
 
-    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
-        self.gathered.retract_batch(values.get(..1).unwrap_or_default())
-    }
-
-    fn supports_retract_batch(&self) -> bool {
-        self.gathered.supports_retract_batch()
-    }
-
     fn state(&mut self) -> Result<Vec<ScalarValue>> {
         self.gathered.state()
     }
@@ -186,6 +186,82 @@ impl Accumulator for One {
 
     fn size(&self) -> usize {
         self.gathered.size()
+    }
+}
+
+/// The values of a frame that moves on, in order. The engine takes away another value than the one that leaves where some are
+/// equal.
+#[derive(Debug)]
+struct OfFrame {
+    sorted: Vec<f64>,
+    place: f64,
+    kind: DataType,
+}
+
+impl OfFrame {
+    fn boxed(name: &str, args: &AccumulatorArgs<'_>, place: Option<f64>) -> Result<Box<dyn Accumulator>> {
+        let kind = args.return_field.data_type().clone();
+        match place {
+            Some(place) if kind.is_floating() && !args.is_distinct => {
+                Ok(Box::new(Self { sorted: vec![], place, kind }))
+            }
+            _ => not_impl_err!("{name} of such values is not answered over a frame whose begin moves"),
+        }
+    }
+
+    /// Where a value stands, or would.
+    fn index(&self, value: f64) -> usize {
+        self.sorted.partition_point(|other| other.total_cmp(&value).is_lt())
+    }
+}
+
+fn numbers(values: &[ArrayRef]) -> Result<Vec<f64>> {
+    let Some(column) = values.first() else { return Ok(vec![]) };
+    let column = cast(column, &DataType::Float64)?;
+    Ok(column.as_primitive::<Float64Type>().iter().flatten().collect())
+}
+
+impl Accumulator for OfFrame {
+    fn update_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in numbers(values)? {
+            self.sorted.insert(self.index(value), value);
+        }
+        Ok(())
+    }
+
+    fn retract_batch(&mut self, values: &[ArrayRef]) -> Result<()> {
+        for value in numbers(values)? {
+            let index = self.index(value);
+            if index < self.sorted.len() {
+                self.sorted.remove(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn supports_retract_batch(&self) -> bool {
+        true
+    }
+
+    fn merge_batch(&mut self, _states: &[ArrayRef]) -> Result<()> {
+        not_impl_err!("frames are not merged")
+    }
+
+    fn state(&mut self) -> Result<Vec<ScalarValue>> {
+        not_impl_err!("frames are not merged")
+    }
+
+    fn evaluate(&mut self) -> Result<ScalarValue> {
+        let index = self.place * self.sorted.len().saturating_sub(1) as f64;
+        let (below, part) = (index.floor() as usize, index.fract());
+        let upper = self.sorted.get(below + 1).filter(|_| part > 0.0);
+        let value =
+            self.sorted.get(below).map(|lower| upper.map_or(*lower, |upper| between(*lower, *upper, part)));
+        ScalarValue::Float64(value).cast_to(&self.kind)
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.sorted.capacity() * size_of::<f64>()
     }
 }
 
@@ -242,6 +318,10 @@ mod tests {
                     "SELECT percentile_cont(x, 0.3) OVER (ORDER BY x ROWS 1 PRECEDING) FROM {T} WHERE k = 1 ORDER BY x"
                 ),
                 "4.0;4.3;5.6;7.6",
+            ),
+            (
+                "SELECT median(x) OVER (ORDER BY x RANGE 1 PRECEDING) FROM (VALUES (1), (1), (2), (5), (NULL)) AS t(x) ORDER BY x".to_owned(),
+                "1.0;1.0;1.0;5.0;",
             ),
         ] {
             assert_eq!(answer(&sql).await.as_deref(), Ok(expected), "{sql}");

@@ -44,6 +44,7 @@ use datafusion::physical_plan::unnest::UnnestExec;
 use datafusion::physical_plan::windows::{BoundedWindowAggExec, WindowAggExec};
 
 use crate::carried::carried_by_sessions;
+use crate::frames;
 use crate::stop::Stop;
 
 use widths::{Rows, WidestRow};
@@ -292,7 +293,7 @@ impl AnalyzerRule for GuardGrowth {
                     Some(rows) => {
                         let guarded =
                             guard(part)?.transform_data(|part| windows::without_filter(part, rows))?;
-                        Ok(guarded.update_data(|part| weights::weighed(part, options)))
+                        Ok(guarded.update_data(|part| weights::weighed(frames::forgetting(part), options)))
                     }
                     None => guard(part),
                 });

@@ -20,6 +20,7 @@ use datafusion::logical_expr::{
 };
 
 use crate::by_engine::by_engine;
+use crate::frames::is_forgetting;
 use crate::list_memory::ListMemory;
 
 /// Aggregates that keep some numbers or one value, however much they read.
@@ -72,7 +73,7 @@ pub(super) fn weighed(expression: Expr, options: &ConfigOptions) -> Expr {
     let Expr::WindowFunction(mut window) = expression else { return expression };
     let memory = options.extensions.get::<ListMemory>();
     if let (WindowFunctionDefinition::AggregateUDF(function), Some(memory)) = (&window.fun, memory)
-        && (window.params.distinct || !SMALL.contains(&function.name()))
+        && (window.params.distinct || !SMALL.contains(&function.name()) || is_forgetting(function))
         && !function.inner().as_any().is::<WeightCall>()
     {
         let weighed = WeightCall { engine: Arc::clone(function), pool: Arc::clone(&memory.pool) };

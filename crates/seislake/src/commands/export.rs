@@ -57,10 +57,10 @@ pub(crate) struct ExportArgs {
     /// Format.
     #[arg(long, value_enum)]
     pub(crate) format: ExportFormat,
-    /// Only what lies at or after this time.
+    /// Only what lies at or after this time (events and waveforms).
     #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) from: Option<Timestamp>,
-    /// Only what lies before this time.
+    /// Only what lies before this time (events and waveforms).
     #[arg(long, value_name = "TIME", value_parser = Timestamp::bound)]
     pub(crate) to: Option<Timestamp>,
     /// Only this channel: a source id, or NET.STA.LOC.CHA with * and ? (mseed, mseed3, sds; raw takes a source id).
@@ -72,6 +72,25 @@ pub(crate) struct ExportArgs {
 }
 
 impl ExportArgs {
+    /// Refuses options that the format does not know: who gives one takes the export for the part that was asked for.
+    fn check(&self) -> anyhow::Result<()> {
+        use ExportFormat::{Csv, Geojson, Mseed, Mseed3, Quakeml, Raw, Sds, Stationxml};
+        let is_of_waveforms = match self.format {
+            Mseed | Mseed3 | Sds | Raw => true,
+            Quakeml | Geojson | Csv | Stationxml => false,
+        };
+        if self.source.is_some() && !is_of_waveforms {
+            bail!("--source chooses waveforms: it is for --format mseed, mseed3, sds and raw");
+        }
+        if self.from.or(self.to).is_some() && self.format == Stationxml {
+            bail!(
+                "--from and --to choose events and waveforms: they are for --format quakeml, geojson, csv, mseed, \
+                 mseed3, sds and raw"
+            );
+        }
+        Ok(())
+    }
+
     /// Where it goes, unless that is standard output.
     fn file(&self) -> Option<&Path> {
         self.output.as_deref().filter(|path| *path != Path::new("-"))
@@ -79,6 +98,7 @@ impl ExportArgs {
 }
 
 pub(crate) async fn run(args: ExportArgs) -> anyhow::Result<()> {
+    args.check()?;
     let (left, patience) = match args.file() {
         Some(path) if is_begun_beside(path) => {
             // A file takes what is written to it: the one under way is removed then.

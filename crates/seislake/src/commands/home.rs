@@ -43,6 +43,7 @@ pub(crate) async fn run(args: DamageArgs) -> anyhow::Result<()> {
             print_result(&text(&findings, &args)?)?;
             match findings.len() {
                 0 => Ok(()),
+                1 => bail!("1 thing is damaged; `seislake home repair` mends it"),
                 count => bail!("{count} things are damaged; `seislake home repair` mends them"),
             }
         }

@@ -16,7 +16,7 @@ use seislake_exchange::ElevationUnit;
 use seislake_exchange::known_formats::recognise;
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
-use seislake_lakehouse::import::{self, Backlog, Before, Given, Report};
+use seislake_lakehouse::import::{self, Backlog, Before, Report};
 use seislake_lakehouse::velocity_model;
 use seislake_streams::source::files::{FileSettings, Plan, Progress, plan};
 
@@ -124,15 +124,12 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
     };
     // Settled once all that was given is found to be right: a refused command leaves the home as it was.
     home.settle(purpose)?;
-    let given = match args.stations.is_empty() && velocity_model.is_none() {
-        true => Given::RecordsOnly,
-        false => Given::StationsOrModel,
-    };
     // Stations without a network wait for the waveforms, which name it.
     let nameless = stations.lacks_networks().then(|| std::mem::take(&mut stations));
     let recognise = |head: &[u8]| recognise(head).map(|format| format.to_string());
     let file_settings = FileSettings { shard: args.shard, recognise, ..FileSettings::default() };
     let begun = async {
+        let (mut station_count, mut channel_count) = (stations.stations.len(), stations.channels.len());
         let engine = Engine::start(&home, &settings, Workload::Bulk, stations, earth).await?;
         if let Some(model) = &velocity_model {
             velocity_model::store(&home, model)?;
@@ -140,17 +137,17 @@ pub(crate) async fn run(args: ImportArgs) -> anyhow::Result<()> {
         let planned = scan(args.paths.clone(), file_settings).await?;
         if let Some(stations) = nameless {
             let (networks, lakehouse) = (planned.networks.clone(), &engine.lakehouse);
-            engine
-                .add_stations(import::named_after_waveforms(stations, networks, lakehouse, tell).await?)
-                .await?;
+            let named = import::named_after_waveforms(stations, networks, lakehouse, tell).await?;
+            (station_count, channel_count) = (named.stations.len(), named.channels.len());
+            engine.add_stations(named).await?;
         }
-        anyhow::Ok((engine, planned))
+        let report = Report { station_count, channel_count, ..Report::of(&planned) };
+        anyhow::Ok((engine, planned, report))
     };
-    let (engine, planned) = or_interrupted(begun, || BEFORE_A_RECORD.to_owned()).await?;
+    let (engine, planned, mut report) = or_interrupted(begun, || BEFORE_A_RECORD.to_owned()).await?;
     let nothing_read = if args.paths.is_empty() { None } else { import::nothing_read(&planned) };
-    let before = Before::of(&engine, purpose, given).await?;
+    let before = Before::of(&engine, purpose).await?;
     import::describe_damage(&planned.damaged_files, &args.home.home).iter().for_each(|line| tell(line));
-    let mut report = Report::of(&planned);
     // New stations or a new model end no stream: a live one goes on.
     let stream = if planned.record_count > 0 { Stream::Ends } else { Stream::GoesOn };
     let work = async {

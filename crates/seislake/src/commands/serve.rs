@@ -6,7 +6,7 @@ use seislake_model::Inventory;
 use crate::arguments::HomeArgs;
 use crate::interruption;
 use crate::server::{Server, install_metrics, serve_until_stopped};
-use crate::terminal::tell;
+use crate::terminal::announce;
 use seislake_lakehouse::engine::{Engine, Workload};
 use seislake_lakehouse::home::{Home, Purpose};
 use seislake_lakehouse::velocity_model;
@@ -43,14 +43,14 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         // On a full disk a server still reads.
         tracing::warn!(error = format!("{error:#}"), "run/addresses.json could not be written");
     }
-    tell(&format!("HTTP        http://{}/", server.http));
-    tell(&format!("Flight SQL  grpc://{}", server.flight));
-    tell(&format!(
+    announce(&format!("HTTP        http://{}/", server.http));
+    announce(&format!("Flight SQL  grpc://{}", server.flight));
+    announce(&format!(
         "ready: serving the home \"{}\" (process {}); Ctrl-C or SIGTERM stops in order",
         home.path().display(),
         std::process::id()
     ));
     serve_until_stopped(&engine, server, &home, &settings).await?;
-    tell("stopped: everything acknowledged is committed");
+    announce("stopped: everything acknowledged is committed");
     Ok(())
 }

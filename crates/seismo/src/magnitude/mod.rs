@@ -9,6 +9,8 @@
 //! Where the noise hides the peak of a channel, it is read above 2 Hz: small earthquakes radiate there, the noise of
 //! accelerometers and the sea does not. That makes ML 0.1 smaller for M 3.5 to 4.6 (Ridgecrest, 146 amplitudes), less
 //! below.
+//! A channel whose recording ends, or is taken by the next event, before its S has shown has no amplitude: the largest
+//! that is there would be that of the P wave, and ML too small by one or two.
 
 mod attenuation;
 #[cfg(test)]
@@ -31,8 +33,13 @@ use crate::geometry::distance_azimuth;
 const S_KM_S: f64 = 3.5;
 const S_MINUS_P_S_KM: f64 = 1.0 / 3.5 - 1.0 / 6.0;
 
+/// A trace tells the peak of S where it goes on for so long behind it, or for half of what is looked at, whichever is
+/// less. Its last second may be a part of one, so that 1.5 to 2 s are there at least: most peaks come sooner. Traces
+/// end where the next event begins, too; a longer wait would take the magnitudes of swarms.
+const S_SHOWN_S: f64 = 3.0;
+
 /// Counted up when it gives other magnitudes.
-const METHOD_VERSION: &str = "1";
+const METHOD_VERSION: &str = "2";
 
 /// How the network magnitude is made of those of the stations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +91,8 @@ impl Default for MagnitudeSettings {
 
 /// Network ML of `location`, with the amplitudes it rests on. `coordinates` tells where a channel stood at a time.
 /// Without enough stations the magnitude is `None`.
-/// Channels without coordinates, beyond the distance, or not above the noise do not count. NaN amplitudes neither.
+/// Channels without coordinates, beyond the distance, not above the noise, or recorded too shortly to show the peak of
+/// S do not count. NaN amplitudes neither.
 pub fn local_magnitude(
     settings: &MagnitudeSettings,
     location: &Location,
@@ -144,11 +152,19 @@ fn channel_amplitude(
         return None;
     }
     let s_time = s_time(location, source_id, hypocentral_km);
-    let begin = s_time.add_seconds(-settings.lead_s);
-    let end = s_time.add_seconds(settings.duration_s + settings.duration_s_per_km * hypocentral_km);
+    let first_time = arrival(location, source_id, Phase::P).map_or(s_time, |p| p.pick_time);
+    let window_s = settings.duration_s + settings.duration_s_per_km * hypocentral_km;
+    let shown_time = s_time.add_seconds(S_SHOWN_S.min(window_s / 2.0));
+    let trace = own_trace(traces, first_time, s_time..shown_time)?;
 
-    let of_band = |band| clear_peak(settings.snr_min, traces, band, begin..end);
+    let inside = s_time.add_seconds(-settings.lead_s)..s_time.add_seconds(window_s);
+    let of_band = |band| clear_peak(settings.snr_min, trace, band, &inside);
     let (amplitude_mm, amplitude_time) = of_band(whole).or_else(|| of_band(high))?;
+    let end = trace_end(trace);
+    if end < inside.end && amplitude_time.add_seconds(1.0) >= end {
+        // Largest where the trace ends too early: it may have gone on growing.
+        return None;
+    }
     Some(Amplitude {
         amplitude_id: AmplitudeId::of(&format!("{}/{source_id}", origin.origin_id)),
         event_id: origin.event_id.clone(),
@@ -171,50 +187,66 @@ fn high(trace: &AmplitudeTrace) -> (&[f32], f32) {
     (&trace.high_peaks_mm, trace.high_noise_mm)
 }
 
+/// Of the traces that hold the S wave, that of the event's own first pick: the last that begins no later. Its noise is
+/// what was there before this event, the coda of an earlier one included, whose traces still run and bring the quiet
+/// from before that. Where all begin later, the first.
+fn own_trace<'a>(
+    traces: &[&'a AmplitudeTrace],
+    first_time: Timestamp,
+    s_wave: Range<Timestamp>,
+) -> Option<&'a AmplitudeTrace> {
+    let holds_s =
+        |trace: &&AmplitudeTrace| trace.start_time <= s_wave.start && trace_end(trace) >= s_wave.end;
+    let holding = || traces.iter().copied().filter(holds_s);
+    let own = holding().filter(|trace| trace.start_time <= first_time).max_by_key(|trace| trace.start_time);
+    own.or_else(|| holding().min_by_key(|trace| trace.start_time))
+}
+
+fn trace_end(trace: &AmplitudeTrace) -> Timestamp {
+    trace.start_time.add_seconds(trace.peaks_mm.len() as f64)
+}
+
 /// The largest of the seconds inside, where it stands out of the noise.
 fn clear_peak(
     snr_min: f64,
-    traces: &[&AmplitudeTrace],
+    trace: &AmplitudeTrace,
     band: fn(&AmplitudeTrace) -> (&[f32], f32),
-    inside: Range<Timestamp>,
+    inside: &Range<Timestamp>,
 ) -> Option<(f64, Timestamp)> {
+    let (peaks_mm, noise_mm) = band(trace);
     let mut peak: Option<(f32, Timestamp)> = None;
-    let mut least_noise_mm = f32::INFINITY;
-    for trace in traces {
-        let (peaks_mm, noise_mm) = band(trace);
-        for (second, &value) in peaks_mm.iter().enumerate() {
-            let time = trace.start_time.add_seconds(second as f64);
-            let inside = time.add_seconds(1.0) > inside.start && time < inside.end;
-            if inside && value.is_finite() && value > 0.0 {
-                least_noise_mm = least_noise_mm.min(noise_mm);
-                if peak.is_none_or(|(largest, _)| value > largest) {
-                    peak = Some((value, time));
-                }
-            }
+    for (second, &value) in peaks_mm.iter().enumerate() {
+        let time = trace.start_time.add_seconds(second as f64);
+        let inside = time.add_seconds(1.0) > inside.start && time < inside.end;
+        let counts = inside && value.is_finite() && value > 0.0;
+        if counts && peak.is_none_or(|(largest, _)| value > largest) {
+            peak = Some((value, time));
         }
     }
     let (amplitude_mm, time) = peak?;
-    let clear = least_noise_mm.is_finite() && f64::from(amplitude_mm) >= snr_min * f64::from(least_noise_mm);
+    let clear = noise_mm.is_finite() && f64::from(amplitude_mm) >= snr_min * f64::from(noise_mm);
     clear.then_some((f64::from(amplitude_mm), time))
 }
 
 /// When S arrived at a station: as picked, else as far behind P as the distance says, else by the distance alone.
 fn s_time(location: &Location, source_id: &SourceId, hypocentral_km: f64) -> Timestamp {
-    let station = source_id.station_key();
-    let arrival = |phase: Phase| -> Option<&Arrival> {
-        location
-            .arrivals
-            .iter()
-            .filter(|arrival| arrival.phase == phase && arrival.weight > 0.0)
-            .find(|arrival| arrival.source_id.station_key() == station)
-    };
-    if let Some(s) = arrival(Phase::S) {
+    if let Some(s) = arrival(location, source_id, Phase::S) {
         return s.pick_time;
     }
-    match arrival(Phase::P) {
+    match arrival(location, source_id, Phase::P) {
         Some(p) => p.pick_time.add_seconds(hypocentral_km * S_MINUS_P_S_KM),
         None => location.origin.origin_time.add_seconds(hypocentral_km / S_KM_S),
     }
+}
+
+/// The arrival of a phase at the station of a channel that counts in the location.
+fn arrival<'a>(location: &'a Location, source_id: &SourceId, phase: Phase) -> Option<&'a Arrival> {
+    let station = source_id.station_key();
+    location
+        .arrivals
+        .iter()
+        .filter(|arrival| arrival.phase == phase && arrival.weight > 0.0)
+        .find(|arrival| arrival.source_id.station_key() == station)
 }
 
 fn mean(values: &[f64]) -> f64 {

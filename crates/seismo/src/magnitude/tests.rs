@@ -154,6 +154,101 @@ fn peaks_before_s_and_of_a_later_event_do_not_count() {
     assert_eq!(result.amplitudes[0].amplitude_mm, 1.0);
 }
 
+/// Amplitude of a station 40 km away, its S 11.43 s behind the origin and 5.43 s behind the begin of its trace.
+fn amplitude_mm(traces: Vec<AmplitudeTrace>) -> Option<f64> {
+    let result = local_magnitude(&MagnitudeSettings::default(), &location(traces), &coordinates);
+    result.amplitudes.first().map(|amplitude| amplitude.amplitude_mm)
+}
+
+#[test]
+fn a_trace_that_ends_before_s_has_shown_has_no_amplitude() {
+    // What is looked at ends 9 s behind S, in the 15th second.
+    for (second_count, expected) in [
+        (30, Some(1.0)),
+        (15, Some(1.0)),
+        (9, Some(1.0)),
+        (8, None),
+        (7, None),
+        (6, None),
+        (5, None),
+        (1, None),
+    ] {
+        let mut cut = trace(4, "HHN", 1.0);
+        cut.peaks_mm.truncate(second_count);
+        assert_eq!(amplitude_mm(vec![cut]), expected, "{second_count} s");
+    }
+    let mut late = trace(4, "HHN", 1.0);
+    late.start_time = late.start_time.add_seconds(6.0);
+    assert_eq!(amplitude_mm(vec![late]), None, "begun behind S");
+}
+
+#[test]
+fn a_peak_in_the_last_second_of_a_trace_that_ends_early_may_have_grown() {
+    for (second_count, last_mm, expected) in [
+        (10, 2.0, None),
+        (10, 0.9, Some(1.0)),
+        (15, 2.0, Some(2.0)),
+        // Behind what is looked at.
+        (16, 2.0, Some(1.0)),
+    ] {
+        let mut cut = trace(4, "HHN", 1.0);
+        cut.peaks_mm.truncate(second_count);
+        cut.peaks_mm[second_count - 1] = last_mm;
+        assert_eq!(amplitude_mm(vec![cut]), expected, "{second_count} s, {last_mm} mm");
+    }
+    // Above 2 Hz it would be past its peak, but noise does not hide it below.
+    let mut growing = trace(4, "HHN", 1.0);
+    growing.peaks_mm.truncate(10);
+    growing.peaks_mm[9] = 2.0;
+    growing.high_peaks_mm = vec![0.1, 0.1, 0.1, 0.1, 0.1, 0.5, 0.1, 0.1, 0.1, 0.1];
+    growing.high_noise_mm = 0.001;
+    assert_eq!(amplitude_mm(vec![growing]), None);
+}
+
+#[test]
+fn noise_is_what_was_there_before_the_own_pick_though_an_earlier_event_still_runs() {
+    // An earlier event 20 s before, whose trace begins in the quiet; the own begins in its coda.
+    let own = trace(4, "HHN", 1.0);
+    let mut earlier = own.clone();
+    earlier.start_time = own.start_time.add_seconds(-20.0);
+    earlier.peaks_mm = [vec![0.5; 20], own.peaks_mm.clone()].concat();
+    for (coda_mm, expected) in [(0.2, Some(1.0)), (0.3, None)] {
+        let own = AmplitudeTrace { noise_mm: coda_mm, ..own.clone() };
+        assert_eq!(amplitude_mm(vec![earlier.clone(), own]), expected, "{coda_mm} mm");
+    }
+    // A pick between P and S begins a trace too, whose noise is the P wave of the same event.
+    let p_time = own.start_time.add_seconds(0.4);
+    let mut between = AmplitudeTrace { noise_mm: 0.3, ..own.clone() };
+    between.start_time = own.start_time.add_seconds(2.0);
+    between.peaks_mm.drain(..2);
+    let mut event = location(vec![earlier, own.clone(), between]);
+    event.arrivals.push(arrival_of(&own.source_id, Phase::P, p_time));
+    event.arrivals.push(arrival_of(&own.source_id, Phase::S, own.start_time.add_seconds(5.4)));
+    let result = local_magnitude(&MagnitudeSettings::default(), &event, &coordinates);
+    assert_eq!(result.amplitudes.len(), 1);
+}
+
+fn arrival_of(source_id: &SourceId, phase: Phase, pick_time: Timestamp) -> Arrival {
+    Arrival {
+        arrival_id: "arrival/1".into(),
+        origin_id: "origin/1".into(),
+        event_id: "event/1".into(),
+        pick_id: "pick/1".into(),
+        source_id: source_id.clone(),
+        pick_time,
+        phase,
+        distance_km: 40.0,
+        azimuth: 0.0,
+        residual_s: 0.0,
+        weight: 1.0,
+        time_uncertainty_s: None,
+        polarity: None,
+        onset: None,
+        pick_method: None,
+        pick_method_version: None,
+    }
+}
+
 /// Pitfall 23.
 #[test]
 fn magnitudes_use_the_hypocentral_distance_of_a_source_and_a_sensor_at_their_heights() {

@@ -135,3 +135,31 @@ async fn a_topic_whose_folder_is_gone_is_told_of() {
     let missing = LogDamage::TopicMissing;
     assert_eq!(found, [("waveforms.associations", missing, 0..0), ("waveforms.phase_picks", missing, 0..7)]);
 }
+
+#[tokio::test]
+async fn a_topic_of_an_own_stage_whose_folder_is_gone_is_told_of() {
+    let home = tempfile::tempdir().unwrap();
+    let log = Log::open(home.path(), small());
+    log.topic("waveforms.raw", 1).unwrap().append(0, numbered(3)).await.unwrap();
+    for name in ["waveforms.raw.dlq", "strict.phase_picks", "strict.phase_picks.dlq"] {
+        log.topic(name, 1).unwrap();
+    }
+    let found = |known: &[(&str, Offset)]| {
+        let mut covered = Offsets::default();
+        for (topic, next) in known {
+            covered.set(topic, 0, *next);
+        }
+        let told = check(home.path(), &covered).unwrap();
+        let told = told.into_iter().map(|finding| (finding.topic, finding.damage, finding.lost));
+        told.collect::<Vec<_>>()
+    };
+    let (topic, missing) = ("strict.phase_picks", LogDamage::TopicMissing);
+    assert!(found(&[(topic, 0), ("quiet.phase_picks", 0)]).is_empty(), "one that was never begun");
+    fs::remove_dir_all(home.path().join("log").join(topic)).unwrap();
+    assert!(found(&[]).is_empty(), "nothing names it");
+    assert_eq!(found(&[(topic, 0)]), [(topic.to_owned(), missing, 0..0)]);
+    assert_eq!(found(&[(topic, 7)]), [(topic.to_owned(), missing, 0..7)]);
+    // Its dead letters name it, too, and a table that is kept up from another is no topic.
+    assert_eq!(found(&[("strict.phase_picks.dlq", 0)]), [(topic.to_owned(), missing, 0..0)]);
+    assert!(found(&[("waveform.segments", 9)]).is_empty());
+}
