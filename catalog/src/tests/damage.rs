@@ -152,6 +152,9 @@ async fn nothing_is_deleted_while_the_files_hold_a_newer_state_than_the_catalog(
         lake.close().await;
     }
     std::fs::copy(&kept, &catalog).unwrap();
+    for beside in ["-wal", "-shm"] {
+        let _ = std::fs::remove_file(format!("{}{beside}", catalog.display()));
+    }
 
     let lake = lake(home.path()).await;
     let before = files(home.path(), "");

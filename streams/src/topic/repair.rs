@@ -192,17 +192,15 @@ fn missing_topics(log: &Path, covered: &Offsets) -> Result<Vec<LogFinding>, Erro
     Ok(wanted.into_iter().map(finding).collect())
 }
 
-/// Names of the topics of our stages and of those that `covered` knows, each with that of its dead letters.
+/// Names of the topics of our stages, each with that of its dead letters, and of those that `covered` knows.
 fn topic_names(covered: &Offsets) -> BTreeSet<String> {
-    let mut names: BTreeSet<String> = topology::topics().into_iter().map(str::to_owned).collect();
+    let ours = topology::topics().into_iter();
+    let mut names: BTreeSet<String> =
+        ours.flat_map(|topic| [topic.to_owned(), dead_letter_topic(topic)]).collect();
     // A table that is kept up from another names that as the topic which it follows.
     let is_table = |name: &str| TABLES.iter().any(|table| table.full_name() == name);
-    let letters = dead_letter_topic("");
     let known = covered.0.keys().map(|topic| name_and_suffix(topic).0);
-    let known = known.map(|name| name.strip_suffix(letters.as_str()).unwrap_or(name));
     names.extend(known.filter(|name| !is_table(name)).map(str::to_owned));
-    let letters: Vec<String> = names.iter().map(|name| dead_letter_topic(name)).collect();
-    names.extend(letters);
     names
 }
 

@@ -205,38 +205,45 @@ fn own(name: &str, kind: &str, input: Option<&str>, replaces: Option<&str>) -> &
     own.spec().unwrap()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_that_replaces_ours_goes_on_where_the_other_ended() {
+#[test]
+fn one_that_replaces_ours_goes_on_where_the_other_ended() {
     let names = |first: &str| [first, "associate", "locate", "magnitude", "event"].map(str::to_owned);
     let ours = Topology::of(&names("pick"), Vec::new()).unwrap();
     let with_loud = Topology::of(&names("loud"), vec![own("loud", "pick", None, Some("pick"))]).unwrap();
     let (log, tables) = (Arc::new(Log::memory()), Tables::default());
     let checkpoints = CheckpointStore::memory().unwrap();
-    let gate = open_gate(&log, None).await;
+    // Each life has threads of its own, whose end is waited for: nothing of it reaches into the next.
+    let runtime =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let start =
+        |topology: &Topology| start_from(&checkpoints, &log, &tables, topology.stages().to_vec(), settings());
     let offers = &world().offers;
     let part = offers.len().div_ceil(6);
     for (life, offers) in offers.chunks(part).enumerate() {
         let topology = if life % 2 == 0 { &ours } else { &with_loud };
-        let pipeline = start_from(&checkpoints, &log, &tables, topology.stages().to_vec(), settings());
-        let pipeline = pipeline.await.unwrap();
-        gate.ingest(offers.to_vec()).await.unwrap();
-        // Some lives end in order, some at once and in the middle of their work.
-        if life % 3 == 0 {
-            pipeline.drain().await.unwrap();
-            pipeline.shutdown().await.unwrap();
-        } else {
-            tokio::time::sleep(Duration::from_millis(30)).await;
+        runtime().block_on(async {
+            let gate = open_gate(&log, None).await;
+            let pipeline = start(topology).await.unwrap();
+            gate.ingest(offers.to_vec()).await.unwrap();
+            // Some lives end in order, some at once and in the middle of their work.
+            if life % 3 == 0 {
+                pipeline.drain().await.unwrap();
+                pipeline.shutdown().await.unwrap();
+            } else {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+        });
+    }
+    runtime().block_on(async {
+        open_gate(&log, None).await.finish().await.unwrap();
+        let pipeline = start(&with_loud).await.unwrap();
+        pipeline.drain().await.unwrap();
+        for (table, rows) in undisturbed() {
+            assert!(&tables.rows()[table] == rows, "{table}");
         }
-    }
-    gate.finish().await.unwrap();
-    let pipeline = start_from(&checkpoints, &log, &tables, with_loud.stages().to_vec(), settings());
-    let pipeline = pipeline.await.unwrap();
-    pipeline.drain().await.unwrap();
-    for (table, rows) in undisturbed() {
-        assert!(&tables.rows()[table] == rows, "{table}");
-    }
-    assert!(pipeline.lags().unwrap().iter().any(|lag| lag.stage == "pick" && lag.next == lag.end));
-    pipeline.shutdown().await.unwrap();
+        assert!(pipeline.lags().unwrap().iter().any(|lag| lag.stage == "pick" && lag.next == lag.end));
+        pipeline.shutdown().await.unwrap();
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]
