@@ -11,8 +11,8 @@ use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{
     Cte, DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
     FunctionArgumentList, FunctionArguments, GroupByExpr, Join, JoinConstraint, JoinOperator,
-    NamedWindowDefinition, NamedWindowExpr, PipeOperator, Query, Select, SelectItem, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, Visit, Visitor, WildcardAdditionalOptions, WindowFrameBound,
+    NamedWindowDefinition, NamedWindowExpr, NullTreatment, PipeOperator, Query, Select, SelectItem, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, Visit, Visitor, WildcardAdditionalOptions, WindowFrameBound,
     WindowFrameUnits, WindowSpec, WindowType,
 };
 use seislake_model::Result;
@@ -337,7 +337,16 @@ fn call_heard(call: &Function, state: &SessionState) -> Heard {
     if let Some(WindowType::WindowSpec(window)) = over {
         frame_heard(window)?;
     }
-    looks_back(&called, args, nulls)?;
+    let of_list = match args {
+        FunctionArguments::List(list) => list.clauses.as_slice(),
+        FunctionArguments::None | FunctionArguments::Subquery(_) => &[],
+    };
+    let ignores = |clause: &FunctionArgumentClause| {
+        matches!(clause, FunctionArgumentClause::IgnoreOrRespectNulls(NullTreatment::IgnoreNulls))
+    };
+    if *null_treatment == Some(NullTreatment::IgnoreNulls) || of_list.iter().any(ignores) {
+        looks_back(&called, args)?;
+    }
     for (said, clause, of_windows) in [
         (distinct, "DISTINCT", false),
         (filter.is_some(), "FILTER", false),
@@ -371,13 +380,13 @@ fn frame_heard(window: &WindowSpec) -> Heard {
 }
 
 /// The engine looks ahead too short a way where it leaves out nulls.
-fn looks_back(called: &str, args: &FunctionArguments, nulls: bool) -> Heard {
+fn looks_back(called: &str, args: &FunctionArguments) -> Heard {
     let offset = match args {
         FunctionArguments::List(list) => list.args.get(1).map(ToString::to_string),
         FunctionArguments::None | FunctionArguments::Subquery(_) => None,
     };
     let ahead = called == "lead" || called == "lag" && offset.is_some_and(|offset| offset.starts_with('-'));
-    refuse(nulls && ahead, "IGNORE NULLS of lead", "write lag(…) IGNORE NULLS in the other order")
+    refuse(ahead, "IGNORE NULLS of lead", "write lag(…) IGNORE NULLS in the other order")
 }
 
 #[cfg(test)]

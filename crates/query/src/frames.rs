@@ -371,6 +371,7 @@ mod tests {
         }
         check_all("", &[
             ("SELECT lag(x) IGNORE NULLS OVER (ORDER BY i) FROM (VALUES (1, 5), (2, NULL), (3, 7)) AS t(i, x) ORDER BY i", ";5;5"),
+            ("SELECT lead(x) RESPECT NULLS OVER (ORDER BY i) FROM (VALUES (1, 5), (2, NULL), (3, 7)) AS t(i, x) ORDER BY i", ";7;"),
             ("SELECT sum(x) OVER (ORDER BY x RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) FROM (VALUES (1), (2)) AS t(x)", ";1"),
             ("SELECT median(x) OVER () FROM (VALUES (1.0), (2)) AS t(x) LIMIT 1", "1.5"),
         ]).await;

@@ -238,7 +238,7 @@ fn column_name(expression: &Expr) -> Option<String> {
 }
 
 /// Name of the only column of a subquery that stands for its value, which the value bears, too.
-fn subquery_name(expression: &Expr) -> Option<String> {
+pub(crate) fn subquery_name(expression: &Expr) -> Option<String> {
     let query = match expression {
         Expr::Subquery(query) => query,
         Expr::Nested(inner) => return subquery_name(inner),

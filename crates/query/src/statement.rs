@@ -168,10 +168,14 @@ async fn planned(asked: StatementText) -> Result<Plan> {
 }
 
 async fn of_statement(mut statement: Statement, state: &SessionState) -> Result<LogicalPlan> {
+    order_names::settle(&mut statement);
+    let doubt = order_names::check(&statement, state).await?;
     standard::settle(&mut statement)?;
     time_literals::widen(&mut statement);
-    order_names::check(&statement, state).await?;
-    state.statement_to_plan(statement).await.of_engine().map_err(|error| proposals::of_tables(error, state))
+    let plan = state.statement_to_plan(statement).await.of_engine();
+    let plan = plan.map_err(|error| proposals::of_tables(error, state))?;
+    doubt.settled()?;
+    Ok(plan)
 }
 
 /// A planned statement.
