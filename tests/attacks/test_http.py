@@ -239,14 +239,18 @@ def test_D12_bodies_packed_by_gzip_are_read_and_others_refused(server):
     assert answer.json() == {"data": {"__typename": "Query"}}
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(home):
-    server = home.serve("--log-level", "debug", prefix=("sh", "-c", 'exec "$@" 2>/dev/full', "sh"))
+def takes_records_and_ends(server):
     for minute in range(5):
         body = series(np.arange(500), f"2024-01-01T00:{minute:02}:00")
         assert server.ingest(body).json()["accepted_count"] == 5
     wait_until(lambda: server.sql("SELECT sum(sample_count) FROM waveform.packets")[0][0] == 2500)
     assert server.get("/readyz").status_code == 200
     assert server.stop() == 0
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(home):
+    server = home.serve("--log-level", "debug", prefix=("sh", "-c", 'exec "$@" 2>/dev/full', "sh"))
+    takes_records_and_ends(server)
 
 
 def test_a_log_that_nobody_reads_stops_nothing(home, tmp_path):
@@ -257,12 +261,7 @@ def test_a_log_that_nobody_reads_stops_nothing(home, tmp_path):
     fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
     try:
         server = home.serve("--log-level", "debug", prefix=("sh", "-c", f'exec "$@" 2>"{fifo}"', "sh"))
-        for minute in range(5):
-            body = series(np.arange(500), f"2024-01-01T00:{minute:02}:00")
-            assert server.ingest(body).json()["accepted_count"] == 5
-        wait_until(lambda: server.sql("SELECT sum(sample_count) FROM waveform.packets")[0][0] == 2500)
-        assert server.get("/readyz").status_code == 200
-        assert server.stop() == 0
+        takes_records_and_ends(server)
     finally:
         os.close(reader)
 

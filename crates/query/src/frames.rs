@@ -27,7 +27,7 @@ use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
 use crate::by_engine::by_engine;
 
 /// Aggregates whose state is small and merges with another one.
-const MERGED: [&str; 24] = [
+pub(crate) const MERGED: [&str; 24] = [
     "avg",
     "bit_and",
     "bit_or",

@@ -20,48 +20,28 @@ use datafusion::logical_expr::{
 };
 
 use crate::by_engine::by_engine;
-use crate::frames::is_forgetting;
+use crate::frames::{MERGED, is_forgetting};
 use crate::list_memory::ListMemory;
 
-/// Aggregates that keep some numbers or one value, however much they read.
-const SMALL: [&str; 36] = [
+/// Aggregates that keep some numbers or one value, however much they read, beside those whose states are [`MERGED`].
+const SMALL: [&str; 12] = [
     "approx_distinct",
     "approx_median",
     "approx_percentile_cont",
     "approx_percentile_cont_with_weight",
-    "avg",
-    "bit_and",
-    "bit_or",
-    "bit_xor",
-    "bool_and",
-    "bool_or",
-    "corr",
     "count",
-    "covar_pop",
-    "covar_samp",
     "first_value",
     "last_value",
     "max",
-    "mean",
     "min",
     "nth_value",
-    "regr_avgx",
-    "regr_avgy",
-    "regr_count",
-    "regr_intercept",
-    "regr_r2",
-    "regr_slope",
-    "regr_sxx",
-    "regr_sxy",
-    "regr_syy",
-    "stddev",
-    "stddev_pop",
     "stddev_samp",
-    "sum",
-    "var",
-    "var_pop",
     "var_samp",
 ];
+
+fn is_small(name: &str) -> bool {
+    SMALL.contains(&name) || MERGED.contains(&name)
+}
 
 /// Values after which an aggregate is asked for its size, and then once it has read this part more: asking looks at all of
 /// them.
@@ -73,7 +53,7 @@ pub(super) fn weighed(expression: Expr, options: &ConfigOptions) -> Expr {
     let Expr::WindowFunction(mut window) = expression else { return expression };
     let memory = options.extensions.get::<ListMemory>();
     if let (WindowFunctionDefinition::AggregateUDF(function), Some(memory)) = (&window.fun, memory)
-        && (window.params.distinct || !SMALL.contains(&function.name()) || is_forgetting(function))
+        && (window.params.distinct || !is_small(function.name()) || is_forgetting(function))
         && !function.inner().as_any().is::<WeightCall>()
     {
         let weighed = WeightCall { engine: Arc::clone(function), pool: Arc::clone(&memory.pool) };
