@@ -165,6 +165,8 @@ fn compared(mut part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         Expr::Case(case) => settled_case(case, schema)?,
         Expr::InSubquery(membership) => member(membership, schema)?,
         Expr::ScalarFunction(call) => {
+            spans::refuse_small_parts(call, schema)?;
+            numbers::refuse_doubles(call, schema)?;
             if let Some(changed) = nested::in_function(call, schema) {
                 return Ok(if changed { Transformed::yes(part) } else { Transformed::no(part) });
             }

@@ -1,9 +1,9 @@
 //! A text beside a number takes the number's type; one in quotes that is no number is an error.
 
 use arrow::datatypes::DataType;
-use datafusion::common::{Result, ScalarValue, plan_err};
-use datafusion::logical_expr::expr::Cast;
-use datafusion::logical_expr::{Expr, lit};
+use datafusion::common::{DFSchema, Result, ScalarValue, plan_err};
+use datafusion::logical_expr::expr::{Cast, ScalarFunction};
+use datafusion::logical_expr::{Expr, ExprSchemable, lit};
 
 use super::Beside;
 
@@ -80,4 +80,20 @@ fn literal(text: &str, target: &DataType) -> Option<ScalarValue> {
         return text.parse::<f32>().ok().map(ScalarValue::from);
     }
     number(text).map(ScalarValue::from)
+}
+
+/// A function that goes by way of a double where the digits of a decimal are more than that has.
+pub(super) fn refuse_doubles(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
+    const DIGITS_OF_DOUBLE: u8 = 15;
+    let ("trunc", Some(number)) = (call.name(), call.args.first()) else { return Ok(()) };
+    match number.get_type(schema) {
+        Ok(DataType::Decimal128(digits, _) | DataType::Decimal256(digits, _))
+            if digits > DIGITS_OF_DOUBLE =>
+        {
+            plan_err!(
+                "trunc of a decimal of {digits} digits is not answered: round it, or CAST it AS DECIMAL({DIGITS_OF_DOUBLE}, …)"
+            )
+        }
+        _ => Ok(()),
+    }
 }

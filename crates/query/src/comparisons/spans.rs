@@ -100,6 +100,20 @@ pub(super) fn refuse_extremes(name: &str, args: &[Expr], of: Values, schema: &DF
     Ok(())
 }
 
+/// Parts of a second of a span: the engine multiplies in too few bits, and answers with another number.
+pub(super) fn refuse_small_parts(call: &ScalarFunction, schema: &DFSchema) -> Result<()> {
+    let ("date_part", [Expr::Literal(part, _), span]) = (call.name(), call.args.as_slice()) else {
+        return Ok(());
+    };
+    let part = part.try_as_str().flatten().unwrap_or_default().to_lowercase();
+    let is_small = ["milli", "micro", "nano", "ms", "us", "ns"].iter().any(|unit| part.starts_with(unit))
+        && !part.starts_with("millenn");
+    if is_small && span.get_type(schema).is_ok_and(|kind| is_span(&kind)) {
+        return plan_err!("{part} of a span is not answered: {EPOCH}");
+    }
+    Ok(())
+}
+
 fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }

@@ -256,3 +256,27 @@ async fn the_first_row_of_each_value_knows_one_zero() {
         assert_eq!(answer(&sql).await.as_deref(), Ok(rows), "{sql}");
     }
 }
+
+#[tokio::test]
+async fn what_the_engine_would_calculate_in_too_few_digits_is_refused() {
+    for (sql, part) in [
+        ("SELECT trunc('9007199254740993'::decimal(20, 0))", "round it"),
+        (
+            "SELECT date_part('microsecond', TIMESTAMP '1970-01-01T00:40:00' - TIMESTAMP '1970-01-01T00:00:00')",
+            "epoch",
+        ),
+        ("SELECT extract(millisecond FROM INTERVAL '40 minutes')", "epoch"),
+    ] {
+        let said = answer(sql).await;
+        assert!(said.as_ref().is_err_and(|said| said.contains(part)), "{sql}: {said:?}");
+    }
+    for (sql, expected) in [
+        ("SELECT trunc('12.75'::decimal(5, 2)), trunc(2.5)", "12.0,2.0"),
+        (
+            "SELECT extract(epoch FROM INTERVAL '40 minutes'), date_part('microsecond', TIMESTAMP '1970-01-01T00:00:01.5')",
+            "2400.0,1500000",
+        ),
+    ] {
+        assert_eq!(answer(sql).await.as_deref(), Ok(expected), "{sql}");
+    }
+}
