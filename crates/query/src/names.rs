@@ -37,7 +37,7 @@ impl VisitorMut for NumberColumns {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        of_body(&mut query.body);
+        each_select(&mut query.body, of_select);
         for table in query.with.iter_mut().flat_map(|with| &mut with.cte_tables) {
             if !table.alias.columns.is_empty() {
                 name_nulls(&mut table.query.body);
@@ -56,12 +56,13 @@ impl VisitorMut for NumberColumns {
     }
 }
 
-fn of_body(body: &mut SetExpr) {
+/// The queries of a body that are no queries with a WITH or an order of their own.
+fn each_select(body: &mut SetExpr, name: fn(&mut Select)) {
     match body {
-        SetExpr::Select(select) => of_select(select),
+        SetExpr::Select(select) => name(select),
         SetExpr::SetOperation { left, right, .. } => {
-            of_body(left);
-            of_body(right);
+            each_select(left, name);
+            each_select(right, name);
         }
         _ => {}
     }
@@ -325,19 +326,8 @@ impl VisitorMut for NameCalculated {
     type Break = ();
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
-        name_body(&mut query.body);
+        each_select(&mut query.body, name_select);
         ControlFlow::Continue(())
-    }
-}
-
-fn name_body(body: &mut SetExpr) {
-    match body {
-        SetExpr::Select(select) => name_select(select),
-        SetExpr::SetOperation { left, right, .. } => {
-            name_body(left);
-            name_body(right);
-        }
-        _ => {}
     }
 }
 
