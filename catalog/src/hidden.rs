@@ -2,22 +2,24 @@
 //!
 //! Metadata files are numbered. One that is newer than the file the catalog points to, and covers more, holds rows that
 //! nobody sees. A crash between writing a metadata file and moving the pointer leaves such a file, too: its rows come in
-//! again from the log, and then it hides nothing.
+//! again from the log, and then it hides nothing. Where the log cannot give them, the owner of a home goes forward to it
+//! when it starts, before the first commit: a commit takes the number of the pointer past that of the hidden state. One
+//! that was passed so lies *aside*; it is known by the records that it covers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use futures::TryStreamExt;
 use iceberg::spec::{DataFile, ManifestContentType, Operation, SnapshotRef, TableMetadata};
 use iceberg::table::Table;
 use iceberg::{Runtime, TableIdent};
-use object_store::ObjectStore;
 use object_store::path::Path;
-use seislake_model::{ErrorKind, Offsets};
+use object_store::{ObjectStore, ObjectStoreExt};
+use seislake_model::{ErrorKind, LogRange, Offsets};
 use seislake_tables::TableDef;
 
 use crate::error::{Damage, Doing, Error, Result};
-use crate::lake::{HiddenStates, Lake};
+use crate::lake::{HiddenState, HiddenStates, Lake, Standing};
 use crate::own;
 use crate::sink::offsets;
 use crate::sql_catalog::require_own;
@@ -28,14 +30,6 @@ use crate::tables::IcebergTable;
 /// than that takes.
 const HIDDEN_CHECKS: u32 = 5;
 const HIDDEN_CHECK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A state of a table that is newer than the one the catalog points to.
-struct HiddenState {
-    pointer: String,
-    newest: Table,
-    /// What only `newest` covers, in words.
-    what: String,
-}
 
 /// Number of a metadata file, as its name begins.
 fn version(location: &str) -> u64 {
@@ -129,12 +123,57 @@ pub(crate) async fn newest_with_rows(
     Ok(None)
 }
 
+/// What of a table is hidden from `current`, where anything is. Of several states, the newest.
+pub(crate) async fn hidden_from(warehouse: &Warehouse, current: &Table) -> Result<Option<HiddenState>> {
+    let Some(pointer) = current.metadata_location().map(str::to_owned) else { return Ok(None) };
+    let files = metadata_files(warehouse, current.identifier()).await?;
+    if let Some(state) = newer(warehouse, current.identifier(), &files, &pointer).await?
+        && let Some(what) = hides(state.metadata(), current.metadata())
+    {
+        return Ok(Some(HiddenState { pointer, state, standing: Standing::Ahead, what }));
+    }
+    let aside = aside(warehouse, current, &files, &pointer).await?;
+    Ok(aside.map(|(state, what)| HiddenState { pointer, state, standing: Standing::Aside, what }))
+}
+
+/// The newest state that `current` does not descend from, though its number is higher, and that covers more records.
+async fn aside(
+    warehouse: &Warehouse,
+    current: &Table,
+    files: &[String],
+    pointer: &str,
+) -> Result<Option<(Table, String)>> {
+    let before = current.metadata().metadata_log().iter().map(|log| log.metadata_file.as_str());
+    let own: HashSet<&str> = before.chain([pointer]).collect();
+    let passed = files.iter().filter(|file| version(file) <= version(pointer));
+    for file in passed.filter(|file| !own.contains(file.as_str())) {
+        let state = match open_at(warehouse, current.identifier(), file).await {
+            Ok(state) => state,
+            Err(error) => {
+                drop(error.damage()?);
+                continue;
+            }
+        };
+        if let Some(what) = hides_records(state.metadata(), current.metadata()) {
+            return Ok(Some((state, what)));
+        }
+    }
+    Ok(None)
+}
+
+/// What a state hides from a table as it is now, in words; `None` where that is nothing.
+fn hides_now(hidden: &HiddenState, current: &Table) -> Option<String> {
+    let hides = match hidden.standing {
+        Standing::Ahead => hides,
+        Standing::Aside => hides_records,
+    };
+    hides(hidden.state.metadata(), current.metadata())
+}
+
 /// What `newer` covers and `current` does not, in words; `None` where it hides nothing.
-pub(crate) fn hides(newer: &TableMetadata, current: &TableMetadata) -> Option<String> {
-    let (told, known) = (offsets(newer), offsets(current));
-    let records = records_beyond(&told, &known);
-    if records > 0 {
-        return Some(format!("{records} records of the log that its newest metadata file covers"));
+fn hides(newer: &TableMetadata, current: &TableMetadata) -> Option<String> {
+    if let Some(records) = hides_records(newer, current) {
+        return Some(records);
     }
     let (rows_told, rows_known) = (rows(newer), rows(current));
     if rows_told > rows_known {
@@ -145,14 +184,25 @@ pub(crate) fn hides(newer: &TableMetadata, current: &TableMetadata) -> Option<St
         .current_snapshot()
         .is_some_and(|snapshot| !matches!(snapshot.summary().operation, Operation::Replace));
     let changed = newer.last_sequence_number() > current.last_sequence_number();
-    (told.0.is_empty() && replaced && changed).then(|| "the state of its newest metadata file".to_owned())
+    (offsets(newer).0.is_empty() && replaced && changed)
+        .then(|| "the state of its newest metadata file".to_owned())
 }
 
-fn records_beyond(told: &Offsets, known: &Offsets) -> u64 {
+fn hides_records(state: &TableMetadata, current: &TableMetadata) -> Option<String> {
+    let ranges = ranges_beyond(&offsets(state), &offsets(current));
+    let records: u64 = ranges.iter().map(|range| range.offsets.end - range.offsets.start).sum();
+    (records > 0).then(|| format!("{records} records of the log that its newest metadata file covers"))
+}
+
+fn ranges_beyond(told: &Offsets, known: &Offsets) -> Vec<LogRange> {
     let partitions = told.0.iter().flat_map(|(topic, partitions)| {
-        partitions.iter().map(move |(partition, next)| next.saturating_sub(known.get(topic, *partition)))
+        partitions.iter().map(move |(partition, next)| LogRange {
+            topic: topic.clone(),
+            partition: *partition,
+            offsets: known.get(topic, *partition)..*next,
+        })
     });
-    partitions.sum()
+    partitions.filter(|range| !range.offsets.is_empty()).collect()
 }
 
 fn rows(metadata: &TableMetadata) -> u64 {
@@ -165,28 +215,80 @@ impl Lake {
     pub(crate) async fn look_for_hidden(&self) -> Result<HiddenStates> {
         let mut hidden = HiddenStates::new();
         for ident in self.definitions().iter().map(|table| table.ident()) {
-            let Some(HiddenState { pointer, newest, what }) = self.hidden_state(&ident).await? else {
-                continue;
-            };
+            let Some(found) = self.hidden_state(&ident).await? else { continue };
             tracing::warn!(
-                table = %ident, pointer, newest = newest.metadata_location(), hidden = what,
-                "the catalog points to an older state of a table than its files hold; `seislake home repair` goes \
-                 forward to it, what the log holds comes in again by itself"
+                table = %ident, pointer = found.pointer, newest = found.state.metadata_location(), hidden = found.what,
+                "the catalog points to an older state of a table than its files hold; what the log holds comes in again \
+                 by itself, `seislake home repair` goes forward to the rest"
             );
-            hidden.insert(ident, newest);
+            hidden.insert(ident, found);
         }
         Ok(hidden)
     }
 
     /// What is hidden of a table now.
     async fn hidden_state(&self, ident: &TableIdent) -> Result<Option<HiddenState>> {
-        let warehouse = &self.catalog().warehouse().unremembered();
-        let current = self.load(ident).await?;
-        let Some(pointer) = current.metadata_location().map(str::to_owned) else { return Ok(None) };
-        let files = metadata_files(warehouse, ident).await?;
-        let Some(newest) = newer(warehouse, ident, &files, &pointer).await? else { return Ok(None) };
-        let what = hides(newest.metadata(), current.metadata());
-        Ok(what.map(|what| HiddenState { pointer, newest, what }))
+        hidden_from(&self.catalog().warehouse().unremembered(), &self.load(ident).await?).await
+    }
+
+    /// Which records of the log each hidden state covers that its table does not; none where its rows never were in a log.
+    /// Those that lie aside are left out: nothing goes forward to them.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn hidden_ranges(&self) -> Result<Vec<(TableIdent, Vec<LogRange>)>> {
+        let mut found = Vec::new();
+        for (ident, hidden) in self.hidden_at_start() {
+            let current = self.load(ident).await?;
+            if hidden.standing == Standing::Ahead && hides_now(hidden, &current).is_some() {
+                let ranges = ranges_beyond(&offsets(hidden.state.metadata()), &offsets(current.metadata()));
+                found.push((ident.clone(), ranges));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Lets the catalog point to the hidden state of a table. Left as it is where somebody has committed meanwhile, or where
+    /// files of that state are missing: a repair tells of them.
+    ///
+    /// # Errors
+    /// The catalog or the warehouse cannot be read or written.
+    pub async fn go_forward(&self, ident: &TableIdent) -> Result<()> {
+        let Some(hidden) = self.stays_hidden(ident).await? else { return Ok(()) };
+        let (Standing::Ahead, Some(location)) = (hidden.standing, hidden.state.metadata_location()) else {
+            return Ok(());
+        };
+        if let Some(missing) = self.missing_file(&hidden.state).await? {
+            tracing::warn!(
+                table = %ident, newest = location, missing,
+                "the newer state that the files of a table hold is not whole: the catalog stays at the older one"
+            );
+            return Ok(());
+        }
+        if self.catalog().point_to(ident, &hidden.pointer, location).await? {
+            tracing::warn!(
+                table = %ident, pointer = hidden.pointer, newest = location, hidden = hidden.what,
+                "the catalog pointed to an older state of a table than its files hold, and went forward to the newest"
+            );
+        }
+        Ok(())
+    }
+
+    /// A data file of the current snapshot that is not there, or not of its length.
+    async fn missing_file(&self, table: &Table) -> Result<Option<String>> {
+        let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(None) };
+        let catalog = self.catalog();
+        for file in files_of(table, snapshot).await? {
+            let path = file.file_path();
+            let what = || format!("look for \"{path}\"");
+            let found = catalog.warehouse().store().head(&catalog.warehouse().path(path).doing(what)?).await;
+            match found {
+                Ok(found) if found.size == file.file_size_in_bytes() => {}
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(Some(path.to_owned())),
+                Err(error) => return Err(error).doing(what),
+            }
+        }
+        Ok(None)
     }
 
     /// Keeps maintenance from the files that only a hidden state names, and from original records that only its rows name:
@@ -196,7 +298,7 @@ impl Lake {
     /// `Invalid` while one of `tables` has a newer state than the catalog points to.
     pub(crate) async fn require_nothing_hidden(&self, tables: &[&TableDef]) -> Result<()> {
         for table in tables {
-            let Some(what) = self.stays_hidden(&table.ident()).await? else { continue };
+            let Some(HiddenState { what, .. }) = self.stays_hidden(&table.ident()).await? else { continue };
             let message = format!(
                 "the catalog points to an older state of table \"{}\" than its files hold (hidden: {what}); nothing that \
                  may belong to the newer one is deleted: run `seislake home repair` first, which goes forward to it",
@@ -208,17 +310,17 @@ impl Lake {
     }
 
     /// What is hidden of a table, and not only until a commit under way moves the pointer to it.
-    async fn stays_hidden(&self, ident: &TableIdent) -> Result<Option<String>> {
+    async fn stays_hidden(&self, ident: &TableIdent) -> Result<Option<HiddenState>> {
         let Some(first) = self.hidden_state(ident).await? else { return Ok(None) };
         for _ in 0..HIDDEN_CHECKS {
             tokio::time::sleep(HIDDEN_CHECK_INTERVAL).await;
             match self.hidden_state(ident).await? {
-                Some(again) if again.newest.metadata_location() == first.newest.metadata_location() => {}
+                Some(again) if again.state.metadata_location() == first.state.metadata_location() => {}
                 // The first was that of a commit, as another file that is newer now may be.
                 _ => return Ok(None),
             }
         }
-        Ok(Some(first.what))
+        Ok(Some(first))
     }
 
     /// Tables of which the catalog knew an older state than their files hold when the lake was opened, and whose rows have
@@ -228,9 +330,9 @@ impl Lake {
     /// The catalog cannot be read.
     pub async fn hidden(&self) -> Result<BTreeMap<String, String>> {
         let mut found = BTreeMap::new();
-        for (ident, newest) in self.hidden_at_start() {
+        for (ident, hidden) in self.hidden_at_start() {
             let current = self.load(ident).await?;
-            found.extend(hides(newest.metadata(), current.metadata()).map(|what| (ident.to_string(), what)));
+            found.extend(hides_now(hidden, &current).map(|what| (ident.to_string(), what)));
         }
         Ok(found)
     }

@@ -18,8 +18,27 @@ use crate::manifest_cache::ManifestCache;
 use crate::settings::{LakeSettings, RetentionSettings, WriteSettings};
 use crate::sql_catalog::SharedCatalog;
 
-/// Newest states that were hidden when a lake was opened.
-pub(crate) type HiddenStates = BTreeMap<TableIdent, Table>;
+/// How a hidden state stands to that to which the catalog points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Its number is the higher one: going forward to it loses nothing.
+    Ahead,
+    /// Commits have passed it by: each of the two may have rows that the other has not.
+    Aside,
+}
+
+/// A state of a table that covers what the one to which the catalog points does not.
+#[derive(Clone, Debug)]
+pub(crate) struct HiddenState {
+    pub(crate) pointer: String,
+    pub(crate) state: Table,
+    pub(crate) standing: Standing,
+    /// What only `state` covers, in words.
+    pub(crate) what: String,
+}
+
+/// States that were hidden when a lake was opened.
+pub(crate) type HiddenStates = BTreeMap<TableIdent, HiddenState>;
 
 /// An open lake; cheap to clone.
 #[derive(Clone, Debug)]
@@ -166,7 +185,7 @@ impl Lake {
         self.inner.hidden.get_or_init(|| hidden);
     }
 
-    pub(crate) fn hidden_at_start(&self) -> impl Iterator<Item = (&TableIdent, &Table)> {
+    pub(crate) fn hidden_at_start(&self) -> impl Iterator<Item = (&TableIdent, &HiddenState)> {
         self.inner.hidden.get().into_iter().flatten()
     }
 

@@ -22,8 +22,8 @@ use seislake_tables::{TableDef, origins, picks, segments};
 use serde::Serialize;
 
 use crate::error::{Damage, Doing, Error, Result};
-use crate::hidden::{files_of, hides, metadata_files, newer, newest_with_rows, open_at};
-use crate::lake::Lake;
+use crate::hidden::{files_of, hidden_from, metadata_files, newest_with_rows, open_at};
+use crate::lake::{HiddenState, Lake, Standing};
 use crate::originals::ORIGINALS_FOLDER;
 use crate::settings::{LakeAccess, LakeSettings};
 use crate::sink::offsets;
@@ -39,6 +39,9 @@ const CHECKED_BYTES: u64 = 8 << 20;
 pub struct LakeFinding {
     /// The file, or `table namespace.name`.
     pub object: String,
+    /// The table, where it is of one.
+    #[serde(skip)]
+    pub table: Option<TableIdent>,
     /// What is wrong with it.
     pub damage: String,
     /// What it means: rows that are lost, states that are.
@@ -145,6 +148,7 @@ impl<'a> Doctor<'a> {
         if settings.is_local() && !FilePath::new(&settings.warehouse).is_dir() {
             tell(LakeFinding {
                 object: settings.warehouse.clone(),
+                table: None,
                 damage: "the folder of the warehouse is not there".into(),
                 lost: "all rows".into(),
                 remedy: "it is made anew, empty; what the log holds comes in again at the next start".into(),
@@ -161,9 +165,17 @@ impl<'a> Doctor<'a> {
         Doctor { settings, mode, warehouse, tell, kept: false }.examine().await
     }
 
-    fn find(&mut self, object: impl Into<String>, damage: String, lost: impl Into<String>, remedy: &str) {
-        let (object, lost, remedy) = (object.into(), lost.into(), remedy.to_owned());
-        (self.tell)(LakeFinding { object, damage, lost, remedy });
+    /// Tells what is wrong with a table.
+    fn find(
+        &mut self,
+        table: &TableIdent,
+        object: impl Into<String>,
+        damage: String,
+        lost: String,
+        remedy: &str,
+    ) {
+        let (table, object, remedy) = (Some(table.clone()), object.into(), remedy.to_owned());
+        (self.tell)(LakeFinding { object, table, damage, lost, remedy });
     }
 
     async fn examine(&mut self) -> Result<Offsets> {
@@ -253,8 +265,6 @@ impl<'a> Doctor<'a> {
 
     /// The tables that the catalog knows, with the locations of their metadata; `None` where it is damaged.
     async fn pointers(&mut self) -> Result<Option<TablePointers>> {
-        const REMEDY: &str =
-            "it is made anew from the newest metadata file of each table; the old file is kept";
         let catalog = self.settings.catalog.clone();
         let damage = match damage_of(&catalog).await? {
             Some(damage) => damage,
@@ -264,12 +274,14 @@ impl<'a> Doctor<'a> {
                 Err(error) => said(&error.damage()?),
             },
         };
-        self.find(
-            catalog.display().to_string(),
+        (self.tell)(LakeFinding {
+            object: catalog.display().to_string(),
+            table: None,
             damage,
-            "nothing, where the metadata files are whole",
-            REMEDY,
-        );
+            lost: "nothing, where the metadata files are whole".into(),
+            remedy: "it is made anew from the newest metadata file of each table; the old file is kept"
+                .into(),
+        });
         Ok(None)
     }
 
@@ -332,6 +344,7 @@ impl<'a> Doctor<'a> {
                 let lost =
                     format!("what was committed to table \"{ident}\" after {at}, but for what the log holds");
                 self.find(
+                    ident,
                     file,
                     damage,
                     lost,
@@ -341,6 +354,7 @@ impl<'a> Doctor<'a> {
             (None, Some((file, damage))) => {
                 let lost = format!("all rows of table \"{ident}\", but for what the log holds");
                 self.find(
+                    ident,
                     file,
                     damage,
                     lost,
@@ -357,12 +371,9 @@ impl<'a> Doctor<'a> {
 
     /// The table as it is, or the newer state that its files hold and the catalog does not know of.
     async fn forward(&mut self, ident: &TableIdent, table: Table) -> Result<SoundTable> {
-        let pointer = table.metadata_location().unwrap_or_default().to_owned();
-        let files = metadata_files(&self.warehouse, ident).await?;
-        let Some(newest) = newer(&self.warehouse, ident, &files, &pointer).await? else {
-            return Ok(SoundTable { table, moved: false });
-        };
-        let Some(hidden) = hides(newest.metadata(), table.metadata()) else {
+        let Some(HiddenState { pointer, state, standing, what }) =
+            hidden_from(&self.warehouse, &table).await?
+        else {
             return Ok(SoundTable { table, moved: false });
         };
         // A commit may be under way: then the pointer is there by now.
@@ -370,13 +381,26 @@ impl<'a> Doctor<'a> {
         if now.as_ref() != Some(&pointer) {
             return Ok(SoundTable { table, moved: false });
         }
-        let damage = format!(
-            "the catalog points to an older state (\"{pointer}\"): it was put back, or a commit broke off"
-        );
-        let lost = format!("hidden: {hidden} of table \"{ident}\"");
-        let file = newest.metadata_location().unwrap_or_default().to_owned();
-        self.find(file, damage, lost, "the catalog goes forward to that file");
-        Ok(SoundTable { table: newest, moved: true })
+        let lost = format!("hidden: {what} of table \"{ident}\"");
+        let file = state.metadata_location().unwrap_or_default().to_owned();
+        match standing {
+            Standing::Ahead => {
+                let damage = format!(
+                    "the catalog points to an older state (\"{pointer}\"): it was put back, or a commit broke off"
+                );
+                self.find(ident, file, damage, lost, "the catalog goes forward to that file");
+                Ok(SoundTable { table: state, moved: true })
+            }
+            Standing::Aside => {
+                let damage = format!(
+                    "the catalog pointed to an older state once, and went on from there (to \"{pointer}\")"
+                );
+                let remedy =
+                    "nothing of either state is deleted; what the log holds comes in again at the next start";
+                self.find(ident, file, damage, lost, remedy);
+                Ok(SoundTable { table, moved: false })
+            }
+        }
     }
 
     /// A table that a sound catalog does not name: one of ours was never made, or its row is lost. Somebody may have dropped
@@ -386,9 +410,10 @@ impl<'a> Doctor<'a> {
         let Some(table) = newest_with_rows(&self.warehouse, ident, &files).await? else { return Ok(None) };
         let damage = format!("the catalog does not name table \"{ident}\"");
         self.find(
+            ident,
             table.metadata_location().unwrap_or_default(),
             damage,
-            "hidden: all its rows",
+            "hidden: all its rows".into(),
             "the catalog names it again, at its newest metadata file",
         );
         Ok(Some(SoundTable { table, moved: true }))
@@ -452,7 +477,8 @@ impl<'a> Doctor<'a> {
             if let Err(error) = files_of(table, snapshot).await {
                 let lost = format!("the state of table \"{}\" at that snapshot", table.identifier());
                 let object = snapshot.manifest_list().to_owned();
-                self.find(object, said(&error.damage()?), lost, "the snapshot is let go");
+                let damage = said(&error.damage()?);
+                self.find(table.identifier(), object, damage, lost, "the snapshot is let go");
                 unreadable.push(snapshot.snapshot_id());
             }
         }

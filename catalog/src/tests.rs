@@ -1,6 +1,7 @@
 //! Tests of the lake as a whole, on temporary warehouses.
 
 mod damage;
+mod hidden;
 mod leases;
 mod maintain;
 mod open;
@@ -13,7 +14,7 @@ use std::path::Path;
 
 use seislake_model::{
     DeadLetter, Event, EventStatus, Offsets, Onset, Packet, Phase, Pick, Polarity, Provenance,
-    RecordPosition, Samples, Segment, SourceId, Timestamp,
+    RecordPosition, Samples, Segment, SourceId, Station, Timestamp,
 };
 use seislake_tables::{TableBatch, TableRow};
 
@@ -111,6 +112,21 @@ fn event(event_id: &str, revision: u32, status: EventStatus, magnitude: Option<f
         magnitude_type: magnitude.map(|_| "ML".into()),
         merged_into: None,
         provenance: Provenance::default(),
+    }
+}
+
+fn station(code: &str) -> Station {
+    Station {
+        network: "XX".into(),
+        station: code.into(),
+        latitude: 1.0,
+        longitude: 2.0,
+        elevation_m: 3.0,
+        site_name: None,
+        start_time: None,
+        end_time: None,
+        original: None,
+        network_original: None,
     }
 }
 

@@ -12,7 +12,7 @@ use seislake_streams::gate::{Gate, IndexSource, LiveSettings};
 use seislake_streams::message::WAVEFORMS_RAW;
 use seislake_streams::runtime::{
     BlockEnd, CheckpointStore, Pipeline, PipelineParts, PipelineSettings, RetrySettings, SinkSettings,
-    StageSettings, continue_log,
+    StageSettings, continue_log, log_holds,
 };
 use seislake_streams::topic::{Log, LogSettings, Topic};
 use seislake_streams::topology;
@@ -102,6 +102,13 @@ impl OpenLog {
             ..LogSettings::default()
         };
         let log = Arc::new(Log::open(home.path(), log_settings).with_suffix(home.topic_suffix()));
+        // Before anything is committed: a commit passes a hidden state by.
+        for (table, ranges) in lakehouse.lake().hidden_ranges().await? {
+            let held = !ranges.is_empty() && log_holds(&log, partitions, &settings.topology, &ranges).await?;
+            if !held {
+                lakehouse.lake().go_forward(&table).await?;
+            }
+        }
         let mut sinks: BTreeMap<String, Box<dyn Sink>> = BTreeMap::new();
         for table in topology::tables_of(settings.topology.all()) {
             let name = table.full_name();

@@ -481,22 +481,63 @@ def test_D8_an_older_catalog_is_told_of_and_a_repair_goes_forward(home):
     assert (rows["n"], rows["d"]) == ("60", "60")
 
 
-def test_D8_a_server_on_an_older_catalog_says_so_until_the_rows_are_there(home):
-    older_catalog(home, home.folder)
-    # Without the log nothing can come in again by itself.
+def forget_log(home: Home) -> None:
     shutil.rmtree(home.path / "log")
     shutil.rmtree(home.path / "state")
-    server = home.serve()
-    ready = server.get("/readyz")
-    assert ready.status_code == 503 and "older" in ready.json()["parts"]["catalog"], ready.text
-    assert str(home.path) not in ready.text
-    assert "points to an older state" in server.log()
-    assert server.stop() == 0
-    home.succeed("home", "repair")
+
+
+def test_D8_a_server_on_an_older_catalog_goes_forward_where_the_log_cannot_give_the_rows(home):
+    older_catalog(home, home.folder)
+    forget_log(home)
     server = home.serve()
     assert server.get("/readyz").status_code == 200, server.get("/readyz").text
+    assert "went forward to the newest" in server.log()
+    assert server.stop() == 0
+    # What is still told is that the log is gone.
+    assert all(finding["part"] == "log" for finding in findings(home))
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+    assert home.count("waveform.packets") == 60
+
+
+def test_D8_a_server_on_an_older_catalog_takes_in_again_what_the_log_holds(home):
+    older_catalog(home, home.folder)
+    server = home.serve()
+    wait_until(lambda: server.get("/readyz").status_code == 200)
+    assert "went forward" not in server.log()
     assert server.stop() == 0
     assert home.count("waveform.packets") == 60
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+
+
+def test_D8_what_comes_to_an_older_catalog_without_a_log_hides_nothing_and_loses_nothing(home):
+    older_catalog(home, home.folder)
+    forget_log(home)
+    body = series(np.cumsum(np.random.default_rng(2).integers(-50, 51, 3000)), "2024-01-01T00:00:00", station=STATIONS[2])
+    (home.folder / "third.mseed").write_bytes(body)
+    home.succeed("import", "--archive-only", home.folder / "third.mseed")
+    home.succeed("maintain orphans", "--older-than-hours", "0")
+    assert home.count("waveform.packets") == 90
+    assert home.count("waveform.segments") > 0
+    # What is still told is that the log is gone.
+    assert all(finding["part"] == "log" for finding in findings(home))
+    home.succeed("home", "repair")
+    assert json.loads(home.succeed("home", "check", "--json")) == []
+
+
+def test_D8_stations_that_an_older_catalog_does_not_know_are_not_lost(home):
+    def store(station: str) -> None:
+        path = home.folder / f"{station}.txt"
+        path.write_text(station_text([("XX", station, "", "HHZ", 64.0, -17.0, 100.0, 100.0)]))
+        home.succeed("import", "--stations", path)
+    store(STATIONS[0])
+    shutil.copy(home.path / "catalog.sqlite", home.folder / "older.sqlite")
+    store(STATIONS[1])
+    drop_catalog(home)
+    shutil.copy(home.folder / "older.sqlite", home.path / "catalog.sqlite")
+    store(STATIONS[2])
+    rows = home.query("SELECT station FROM network.stations ORDER BY 1")
+    assert [row["station"] for row in rows] == STATIONS
 
 
 def test_D8_a_table_that_the_catalog_has_forgotten_is_told_of_and_named_again(filled):

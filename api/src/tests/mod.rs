@@ -253,11 +253,11 @@ fn picks_and_arrivals(event: &Event) -> (Vec<Pick>, Vec<Arrival>) {
             azimuth: 30.0,
             residual_s: 0.01,
             weight: 1.0,
-            time_uncertainty_s: None,
-            polarity: None,
-            onset: None,
-            pick_method: None,
-            pick_method_version: None,
+            time_uncertainty_s: Some(pick.time_uncertainty_s),
+            polarity: Some(pick.polarity),
+            onset: Some(pick.onset),
+            pick_method: Some(pick.provenance.method.clone()),
+            pick_method_version: Some(pick.provenance.method_version.clone()),
         };
         (pick, arrival)
     };

@@ -49,7 +49,7 @@ impl Doctor<'_> {
                 bounds(definition, file)
             );
             let remedy = "the file is taken out of the table; rows of it that can still be read are put back";
-            self.find(file.file_path(), damage.clone(), lost, remedy);
+            self.find(table.identifier(), file.file_path(), damage.clone(), lost, remedy);
             if let (Some(lake), Some(definition), true) = (&lake, definition, count > 0) {
                 files.extend(write_files(lake, definition, &rows).await?);
             }

@@ -121,6 +121,12 @@ impl SqlCatalog {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets a table go on at another metadata file of its own; false where the catalog does not point to `old` any more.
+    pub(crate) async fn point_to(&self, ident: &TableIdent, old: &str, new: &str) -> Result<bool> {
+        self.writable()?;
+        self.pointers.swap(ident, old, new).await
+    }
+
     /// Every table of every namespace.
     pub async fn tables(&self) -> Result<Vec<TableIdent>> {
         self.pointers.tables(None).await

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use datafusion::prelude::SessionContext;
-use seislake_model::{Channel, ErrorKind, Inventory, Station};
+use seislake_model::{Channel, ErrorKind, Inventory};
 
 use super::*;
 use crate::{AsOf, ExpireSettings, OrphanSettings, RetentionSettings, SnapshotSet};
@@ -129,18 +129,6 @@ async fn tables_are_read_in_one_state_whatever_is_committed_meanwhile() {
 
 fn of_station(code: &str) -> Inventory {
     let source_id = SourceId::from_nslc("XX", code, "", "HHZ");
-    let station = Station {
-        network: "XX".into(),
-        station: code.into(),
-        latitude: 1.0,
-        longitude: 2.0,
-        elevation_m: 3.0,
-        site_name: None,
-        start_time: None,
-        end_time: None,
-        original: None,
-        network_original: None,
-    };
     let channel = Channel {
         source_id,
         latitude: 1.0,
@@ -157,7 +145,7 @@ fn of_station(code: &str) -> Inventory {
         original: None,
         response_original: None,
     };
-    Inventory { stations: vec![station], channels: vec![channel] }
+    Inventory { stations: vec![station(code)], channels: vec![channel] }
 }
 
 #[tokio::test]

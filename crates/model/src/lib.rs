@@ -37,7 +37,7 @@ pub use inventory::{
 };
 pub use panics::{is_own_code, is_silent, silently, take_panicking_file};
 pub use pick::{Onset, Phase, Pick, Polarity};
-pub use port::{Clock, Offset, Offsets, RawStore, SnapshotId};
+pub use port::{Clock, LogRange, Offset, Offsets, RawStore, SnapshotId};
 pub use proposal::{Proposal, Review, ReviewAction, Revision};
 pub use provenance::{EvaluationMode, EvaluationStatus, Provenance};
 pub use quality::{ComponentRatios, Condition, Continuity, Latency, SignalLevel, Span, Timing};

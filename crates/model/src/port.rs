@@ -39,6 +39,17 @@ impl Offsets {
     }
 }
 
+/// Records of one partition of a topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRange {
+    /// The topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: u32,
+    /// First offset and the one after the last.
+    pub offsets: std::ops::Range<Offset>,
+}
+
 /// Keeps original records beside the tables.
 #[async_trait]
 pub trait RawStore: std::fmt::Debug + Send + Sync {

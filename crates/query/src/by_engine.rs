@@ -160,3 +160,22 @@ macro_rules! named_as_its_argument {
 }
 
 pub(crate) use named_as_its_argument;
+
+/// What an accumulator says of itself whose value is all its state, and that can let rows of a frame go.
+macro_rules! value_is_state {
+    () => {
+        fn supports_retract_batch(&self) -> bool {
+            true
+        }
+
+        fn merge_batch(&mut self, states: &[arrow::array::ArrayRef]) -> datafusion::common::Result<()> {
+            self.update_batch(states)
+        }
+
+        fn state(&mut self) -> datafusion::common::Result<Vec<datafusion::common::ScalarValue>> {
+            Ok(vec![self.evaluate()?])
+        }
+    };
+}
+
+pub(crate) use value_is_state;

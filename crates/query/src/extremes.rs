@@ -20,7 +20,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
-use crate::by_engine::by_engine;
+use crate::by_engine::{by_engine, value_is_state};
 use crate::frames::OfValues;
 use crate::nested_order::comparator;
 
@@ -240,17 +240,7 @@ impl Accumulator for SlidingExtreme {
         Ok(())
     }
 
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
-    }
+    value_is_state!();
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         match self.candidates.front() {

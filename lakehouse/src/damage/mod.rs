@@ -10,6 +10,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -65,20 +66,6 @@ pub fn describe(findings: &[Finding], remedy: &str) -> String {
     lines.collect()
 }
 
-impl Finding {
-    fn names_table(&self, table: &str) -> bool {
-        self.says(&format!("table \"{table}\""))
-    }
-
-    fn names_any_table(&self) -> bool {
-        self.says("table \"")
-    }
-
-    fn says(&self, words: &str) -> bool {
-        [&self.object, &self.damage, &self.lost].iter().any(|text| text.contains(words))
-    }
-}
-
 /// What is damaged in a home; nothing is changed.
 ///
 /// # Errors
@@ -119,12 +106,14 @@ pub type Tell<'a> = dyn FnMut(&Finding) -> anyhow::Result<()> + Send + Sync + 'a
 struct FindingList<'a> {
     tell: &'a mut Tell<'a>,
     findings: Vec<Finding>,
+    /// Tables of the lake of which something was told.
+    tables: BTreeSet<String>,
     failure: Option<anyhow::Error>,
 }
 
 impl<'a> FindingList<'a> {
     fn new(tell: &'a mut Tell<'a>) -> Self {
-        Self { tell, findings: Vec::new(), failure: None }
+        Self { tell, findings: Vec::new(), tables: BTreeSet::new(), failure: None }
     }
 
     fn tell(&mut self, finding: Finding) {
@@ -132,6 +121,12 @@ impl<'a> FindingList<'a> {
             self.failure = (self.tell)(&finding).err();
         }
         self.findings.push(finding);
+    }
+
+    fn tell_of_lake(&mut self, found: LakeFinding) {
+        let LakeFinding { object, table, damage, lost, remedy } = found;
+        self.tables.extend(table.map(|table| table.to_string()));
+        self.tell(Finding { part: LAKE, object, damage, lost, remedy });
     }
 
     fn tell_all(&mut self, findings: impl IntoIterator<Item = Finding>) {
@@ -216,10 +211,11 @@ async fn of_states(
     told: &mut FindingList<'_>,
 ) -> anyhow::Result<()> {
     let older = before.older(&lakehouse.table_states().await?);
-    let is_told =
-        |table: &str| told.findings.iter().any(|finding| finding.part == LAKE && finding.names_table(table));
-    let news: Vec<_> = older.into_iter().filter(|older| !is_told(&older.table)).map(of_older).collect();
-    told.tell_all(news);
+    for found in older {
+        if told.tables.insert(found.table.clone()) {
+            told.tell(of_older(found));
+        }
+    }
     Ok(())
 }
 
@@ -316,19 +312,18 @@ async fn examine(
         _ if !begun => Offsets::default(),
         Action::Check => {
             let (found, covered) = Lake::check(&lake).await?;
-            told.tell_all(found.into_iter().map(of_lake_finding));
+            found.into_iter().for_each(|found| told.tell_of_lake(found));
             covered
         }
         Action::Repair => {
             let mut not_forgotten = None;
-            let tell = &mut |found| {
-                let found = of_lake_finding(found);
+            let tell = &mut |found: LakeFinding| {
                 // Rows of records that nothing else holds may be lost: the index would keep them from coming in again.
-                if found.names_table(rows::PACKETS) || !found.names_any_table() {
+                if found.table.as_ref().is_none_or(|table| table.to_string() == rows::PACKETS) {
                     let failed = places.iter().find_map(|(place, _)| place.forget_seen().err());
                     not_forgotten = not_forgotten.take().or(failed);
                 }
-                told.tell(found);
+                told.tell_of_lake(found);
             };
             let covered = Lake::repair(&lake, tell).await?;
             not_forgotten.map_or(Ok(()), Err)?;
@@ -360,11 +355,6 @@ async fn put_back_by_hand(
         tracing::debug!(error = format!("{error:#}"), "how far the tables have come cannot be told");
     }
     Ok(())
-}
-
-fn of_lake_finding(found: LakeFinding) -> Finding {
-    let LakeFinding { object, damage, lost, remedy } = found;
-    Finding { part: LAKE, object, damage, lost, remedy }
 }
 
 /// Files that say what the home is: each is small and can be made anew.

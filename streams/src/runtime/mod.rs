@@ -26,7 +26,7 @@ pub(crate) use checkpoint::checkpoint_inputs;
 pub use feed::FeedItem;
 pub(crate) use pipeline::{Builder, StageContext};
 pub use pipeline::{Lag, Mark, Pipeline, PipelineParts, PipelineSettings};
-pub use recovery::continue_log;
+pub use recovery::{continue_log, log_holds};
 pub use retry::RetrySettings;
 pub use rows::rows_of;
 pub use sink_runner::SinkSettings;

@@ -4,8 +4,9 @@
 //! log and the place where it goes on is read as lost records.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use seislake_model::Offsets;
+use seislake_model::{ErrorKind, LogRange, Offsets};
 use seislake_tables::Sink;
 
 use super::CheckpointStore;
@@ -16,6 +17,9 @@ use crate::topology::Topology;
 
 /// Nothing that was ever in a log lies further behind its end: such an offset is damage itself.
 const LOST_MAX: u64 = 1 << 32;
+
+/// Bytes of records looked at at once.
+const READ_BYTES: usize = 8 << 20;
 
 /// Lets each topic go on where the tables of `sinks` and the `checkpoints` say that it once was. True where records of
 /// `waveforms.raw` are lost. Call it before anybody else opens the log.
@@ -71,4 +75,40 @@ pub async fn continue_log(
         }
     }
     Ok(raw_is_lost)
+}
+
+/// Whether the log can still give every record of `ranges`. Records are read for it.
+///
+/// # Errors
+/// A log that cannot be read.
+pub async fn log_holds(
+    log: &Log,
+    raw_partitions: u32,
+    topology: &Topology,
+    ranges: &[LogRange],
+) -> Result<bool, Error> {
+    let topics = Topics::open(log, raw_partitions, topology.all())?;
+    for range in ranges {
+        let found = topics.all().find(|topic| topic.name() == range.topic);
+        let Some(topic) = found.filter(|topic| range.partition < topic.partitions()) else {
+            return Ok(false);
+        };
+        let there = topic.watermarks(range.partition)?;
+        if there.start > range.offsets.start || there.end < range.offsets.end {
+            return Ok(false);
+        }
+        let mut next = range.offsets.start;
+        while next < range.offsets.end {
+            let read = match topic.read(range.partition, next, READ_BYTES, Duration::ZERO).await {
+                Err(error) if error.kind == ErrorKind::Corrupt => return Ok(false),
+                read => read?,
+            };
+            let Some(last) = read.last() else { return Ok(false) };
+            if read.iter().any(|record| record.is_lost() && record.offset < range.offsets.end) {
+                return Ok(false);
+            }
+            next = last.offset + 1;
+        }
+    }
+    Ok(true)
 }

@@ -66,11 +66,11 @@ fn bulletin() -> Bulletin {
         azimuth: 45.0,
         residual_s: -0.02,
         weight: 1.0,
-        time_uncertainty_s: None,
-        polarity: None,
-        onset: None,
-        pick_method: None,
-        pick_method_version: None,
+        time_uncertainty_s: Some(pick.time_uncertainty_s),
+        polarity: Some(pick.polarity),
+        onset: Some(pick.onset),
+        pick_method: Some(pick.provenance.method.clone()),
+        pick_method_version: Some(pick.provenance.method_version.clone()),
     };
     let magnitude = Magnitude {
         magnitude_id: "magnitude/1".into(),

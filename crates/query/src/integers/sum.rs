@@ -18,7 +18,7 @@ use datafusion::logical_expr::{
 };
 use datafusion_functions_aggregate_common::aggregate::groups_accumulator::prim_op::PrimitiveGroupsAccumulator;
 
-use crate::by_engine::by_engine;
+use crate::by_engine::{by_engine, value_is_state};
 
 /// The function, by the name of the engine's.
 pub(crate) fn function() -> AggregateUDF {
@@ -138,18 +138,8 @@ impl Accumulator for Total {
         Ok(())
     }
 
-    fn supports_retract_batch(&self) -> bool {
-        true
-    }
-
-    /// A sum of sums is null where all are.
-    fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        self.update_batch(states)
-    }
-
-    fn state(&mut self) -> Result<Vec<ScalarValue>> {
-        Ok(vec![self.evaluate()?])
-    }
+    // A sum of sums is null where all are.
+    value_is_state!();
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
         if self.value_count == 0 {

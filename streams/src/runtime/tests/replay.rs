@@ -12,14 +12,15 @@ use crate::message::{Envelope, Message, Watermark, letter_of};
 use crate::runtime::{CheckpointStore, Output, Stage, StageRunner, StageSettings, StageWiring};
 use crate::topic::{MemoryTopic, NewRecord, Record, Topic};
 
-/// Says the running sum of its input, times a factor, twice; refuses odd input.
+/// Says the running sum of its input, times a factor, twice; refuses odd input. One that is `BRITTLE` fails at some numbers
+/// after it has changed its state and said something.
 #[derive(Debug)]
-struct Sum {
+struct Sum<const BRITTLE: bool> {
     sum: i64,
     factor: i64,
 }
 
-impl Stage for Sum {
+impl<const BRITTLE: bool> Stage for Sum<BRITTLE> {
     const NAME: &'static str = "sum";
     const STATE_VERSION: u32 = 1;
     type Config = i64;
@@ -48,7 +49,11 @@ impl Stage for Sum {
             let watermark = Watermark(Timestamp::from_nanos(self.sum));
             out.emit(Message::Watermark { watermark, partition: 0, partition_count: 1 })?;
         }
-        Ok(())
+        match number {
+            20 | 21 if BRITTLE => panic!("twenty is too much"),
+            40 if BRITTLE => Err(Error::new(seislake_model::ErrorKind::Internal, "forty is too much")),
+            _ => Ok(()),
+        }
     }
 
     fn snapshot(&self) -> i64 {
@@ -125,7 +130,7 @@ impl Ground {
         checkpoint_records: u64,
         ending: Ending,
     ) {
-        let runner = self.open::<Sum>(factor, count, checkpoint_records).await;
+        let runner = self.open::<Sum<false>>(factor, count, checkpoint_records).await;
         let mut progress = runner.progress();
         let stop = CancellationToken::new();
         let task = tokio::spawn(runner.run(stop.clone()));
@@ -193,53 +198,12 @@ async fn a_checkpoint_taken_while_replaying_does_not_forget_what_was_said_before
     ground.check(120).await;
 }
 
-/// Fails at some numbers after it has changed its state and said something.
-#[derive(Debug)]
-struct Brittle(Sum);
-
-impl Stage for Brittle {
-    const NAME: &'static str = "sum";
-    const STATE_VERSION: u32 = 1;
-    type Config = i64;
-    type Settings = i64;
-    type State = i64;
-
-    fn settings(factor: &i64) -> i64 {
-        *factor
-    }
-
-    fn with_settings(_: &i64, factor: i64) -> i64 {
-        factor
-    }
-
-    fn init(factor: &i64) -> Result<Self, Error> {
-        Sum::init(factor).map(Self)
-    }
-
-    fn process(&mut self, record: &Record, out: &mut Output) -> Result<(), Error> {
-        self.0.process(record, out)?;
-        match record.value[0] {
-            20 | 21 => panic!("twenty is too much"),
-            40 => Err(Error::new(seislake_model::ErrorKind::Internal, "forty is too much")),
-            _ => Ok(()),
-        }
-    }
-
-    fn snapshot(&self) -> i64 {
-        self.0.snapshot()
-    }
-
-    fn restore(factor: &i64, sum: i64) -> Result<Self, Error> {
-        Sum::restore(factor, sum).map(Self)
-    }
-}
-
 #[tokio::test]
 async fn a_record_at_which_a_stage_fails_is_passed_over_and_told_of_once() {
     for checkpoint_records in [1, 7, u64::MAX] {
         let ground = Ground::new();
         for count in [30, 60] {
-            let runner = ground.open::<Brittle>(1, count, checkpoint_records).await;
+            let runner = ground.open::<Sum<true>>(1, count, checkpoint_records).await;
             let mut progress = runner.progress();
             let stop = CancellationToken::new();
             let task = tokio::spawn(runner.run(stop.clone()));
