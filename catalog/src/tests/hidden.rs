@@ -69,8 +69,8 @@ async fn a_catalog_does_not_go_forward_to_a_state_whose_files_are_gone() {
     let lake = put_back(home.path()).await;
     let ident = lake.defined(TABLE).unwrap().ident();
     let newest = lake.hidden_at_start().find(|(table, _)| **table == ident).unwrap().1.state.clone();
-    let snapshot = newest.metadata().current_snapshot().unwrap().clone();
-    let files = crate::hidden::files_of(&newest, &snapshot).await.unwrap();
+    let snapshot = newest.metadata().current_snapshot().unwrap();
+    let files = crate::hidden::files_of(&newest, snapshot).await.unwrap();
     let path = files.last().unwrap().file_path().trim_start_matches("file://");
     std::fs::remove_file(path).unwrap();
     lake.go_forward(&ident).await.unwrap();
