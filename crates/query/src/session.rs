@@ -85,7 +85,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let memory = SessionMemory::of_pool(settings.memory_bytes_max);
     config = config.with_option_extension(ListMemory { pool: Arc::clone(&pool), session: memory });
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().of_engine()?;
-    // Before the engine gives types.
+    // Before the engine gives types. Each sees what those above it have written: tables have all their columns before
+    // subqueries read them, and times their units before they are compared.
     let mut analyzer = planning::analyzer_rules();
     let before: [Arc<dyn AnalyzerRule + Send + Sync>; 5] = [
         Arc::new(WidenRecursion),
@@ -102,6 +103,8 @@ pub fn session(catalog: Arc<dyn CatalogProvider>, settings: &SessionSettings) ->
     let mut physical: Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> = vec![Arc::new(ForgetBelowNulls)];
     let rules = planning::physical_rules().into_iter();
     physical.extend(rules.map(|rule| Arc::new(KeepJoinCases(Arc::new(KeepApart(rule)))) as _));
+    // Behind the engine's rules that give types, in the order in which they stand: what makes from little much is guarded
+    // behind all that put calls in, and projections are marked as they will be.
     let state = SessionStateBuilder::new()
         .with_config(config)
         .with_runtime_env(runtime)

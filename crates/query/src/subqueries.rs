@@ -90,13 +90,16 @@ fn settled(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             let node = in_columns(LogicalPlan::Aggregate(aggregate))?;
             node.transform_data(below)
         }
-        // The engine moves conditions of inner joins to where it answers them, and goes wrong over others.
+        // The engine goes wrong over conditions of joins that read the rows around a subquery, or that nulls decide. Of an
+        // inner join they are put behind the join; of others there is no such place.
         LogicalPlan::Join(Join { join_type, filter: Some(condition), .. })
             if join_type != JoinType::Inner && (has_correlated(&condition) || excludes(&condition)) =>
         {
             plan_err!("{SUBQUERY_ELSEWHERE}")
         }
-        LogicalPlan::Join(mut join) if join.filter.as_ref().is_some_and(excludes) => {
+        LogicalPlan::Join(mut join)
+            if join.filter.as_ref().is_some_and(|condition| has_correlated(condition) || excludes(condition)) =>
+        {
             // Of an inner join it is a condition on the rows of the join.
             let filter = join.filter.take();
             let predicate =

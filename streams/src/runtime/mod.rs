@@ -20,6 +20,7 @@ mod stage_runner;
 mod tabulate;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 pub use checkpoint::CheckpointStore;
 pub(crate) use checkpoint::checkpoint_inputs;
@@ -31,6 +32,7 @@ pub use retry::RetrySettings;
 pub use rows::rows_of;
 pub use sink_runner::SinkSettings;
 pub use stage::{Output, Stage};
-pub use stage_runner::{StageRunner, StageSettings, StageWiring};
+pub use stage_runner::{StageRunner, StageSettings};
 pub use tabulate::BlockEnd;
+pub use wiring::StageWiring;
 pub(crate) use tabulate::batch;

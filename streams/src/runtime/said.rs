@@ -5,7 +5,7 @@ use std::time::Duration;
 use seislake_model::{ErrorKind, Offset};
 
 use super::checkpoint::{Checkpoint, CheckpointStore};
-use super::stage_runner::StageWiring;
+use super::wiring::StageWiring;
 use crate::Error;
 use crate::message::{Envelope, letter_of};
 use crate::topic::{Record, Topic};

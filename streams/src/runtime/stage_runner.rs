@@ -25,6 +25,7 @@ use super::checkpoint::{Checkpoint, CheckpointStore};
 use super::retry::{Health, Patience, RetrySettings};
 use super::said::{LastOutput, LastOutputs, held_outputs};
 use super::stage::{Derivation, Output, Stage};
+use super::wiring::{StageWiring, checkpoint_key};
 use crate::Error;
 use crate::database::panic_text;
 use crate::error::Cause;
@@ -55,28 +56,6 @@ impl Default for StageSettings {
     fn default() -> Self {
         Self { read_bytes: 1 << 20, checkpoint_records: 50_000, checkpoint_interval: Duration::from_secs(5) }
     }
-}
-
-/// Where a stage reads and writes.
-#[derive(Clone, Debug)]
-pub struct StageWiring {
-    /// Name in the log: what the stage says, its dead letters and its checkpoints bear it.
-    pub stage: &'static str,
-    /// What it does.
-    pub kind: &'static str,
-    /// Topic it reads.
-    pub input: Arc<dyn Topic>,
-    /// Partition it reads.
-    pub partition: u32,
-    /// Topic it writes, partition 0.
-    pub output: Arc<dyn Topic>,
-    /// Its dead letters go here, partition `1 + partition`.
-    pub letters: Arc<dyn Topic>,
-}
-
-/// Name of the checkpoints of a stage on a partition.
-fn checkpoint_key(StageWiring { stage, input, partition, .. }: &StageWiring) -> String {
-    format!("{stage}/{}/{partition}", input.name())
 }
 
 /// What became of records that were read.

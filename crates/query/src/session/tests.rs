@@ -1,4 +1,4 @@
-use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Float64Type;
 use datafusion::catalog::{MemoryCatalogProvider, MemorySchemaProvider};
 use futures::TryStreamExt;
@@ -71,6 +71,40 @@ async fn errors_read_as_sentences() {
         let Err(error) = query(&context, sql).await else { panic!("{sql} was run") };
         assert_eq!(error.message, sentence);
     }
+}
+
+/// The engine tells these apart by its words alone: a version of it with other words fails here.
+#[tokio::test]
+async fn refusals_of_the_engine_are_in_our_words() {
+    let context = empty_session();
+    for (sql, sentence) in [
+        (
+            "SELECT count(*) FROM (VALUES (map(['a'], [1]))) t(m) GROUP BY m",
+            "maps have no order: they are not grouped, ordered or made distinct; read their values with m['key']",
+        ),
+        (
+            "SELECT array_agg(x) OVER (ORDER BY x ROWS 1 PRECEDING) FROM (VALUES (1)) t(x)",
+            "this aggregate is not answered over a frame whose begin moves: write UNBOUNDED PRECEDING, or join the rows",
+        ),
+        (
+            "SELECT x FROM (VALUES (1, 2)) t(x, y) GROUP BY x ORDER BY y",
+            "ORDER BY reads a column that is neither in GROUP BY nor in an aggregate",
+        ),
+        (
+            "SELECT t.x AS y FROM (VALUES (1, 2)) t(x, y) ORDER BY t.y",
+            "ORDER BY reads a column of the tables and another column of the answer has its name: give that another name",
+        ),
+    ] {
+        let outcome: Result<Vec<_>, _> = match query(&context, sql).await {
+            Ok(stream) => stream.try_collect().await.map_err(of_engine),
+            Err(error) => Err(error),
+        };
+        assert_eq!(outcome.unwrap_err().message, sentence, "{sql}");
+    }
+    // One expression in two ways, which the engine calls one: the statement is planned again with names.
+    let rows: Vec<_> =
+        query(&context, "SELECT mod(7, 3), 7 % 3").await.unwrap().try_collect().await.unwrap();
+    assert_eq!(rows.iter().map(RecordBatch::num_columns).max(), Some(2));
 }
 
 #[tokio::test]

@@ -256,6 +256,11 @@ async fn a_condition_on_the_row_around_is_not_lifted_past_what_must_see_all_rows
         ("SELECT count(*) FROM range(0, 9) WHERE nullif(value, value) NOT IN (SELECT value FROM range(0, 0))", "9"),
         ("SELECT count(*) FROM range(0, 9) WHERE value + 1 NOT IN (SELECT value FROM range(0, 8))", "2"),
         // In conditions of joins.
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON EXISTS (SELECT 1 FROM u WHERE u.k = a.k)", "8"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND EXISTS (SELECT 1 FROM u WHERE u.k = b.k)", "2"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND NOT EXISTS (SELECT 1 FROM u WHERE u.k = b.k)", "2"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND a.k IN (SELECT u.k FROM u WHERE u.k = b.k)", "2"),
+        ("SELECT count(*) FROM t AS a JOIN t AS b ON a.x = (SELECT max(c.x) FROM t AS c WHERE c.k = b.k)", "4"),
         ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND 5 NOT IN (SELECT k FROM n)", "0"),
         ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND NOT (5 IN (SELECT k FROM n))", "0"),
         ("SELECT count(*) FROM t AS a JOIN t AS b ON a.k = b.k AND 5 NOT IN (SELECT k FROM n WHERE k > 0)", "4"),
