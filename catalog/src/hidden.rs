@@ -91,20 +91,63 @@ pub(crate) async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Ve
     Ok(files)
 }
 
-/// The table at the newest of `files` that is not damaged, where that is newer than `pointer`.
-pub(crate) async fn newer(
+/// The newest of `files` that is newer than `current`, hides something from it and is whole down to its data files; with
+/// what it hides.
+async fn ahead(
     warehouse: &Warehouse,
-    ident: &TableIdent,
+    current: &Table,
     files: &[String],
     pointer: &str,
-) -> Result<Option<Table>> {
+) -> Result<Option<(Table, String)>> {
     for file in files.iter().take_while(|file| version(file) > version(pointer)) {
-        match open_at(warehouse, ident, file).await {
-            Ok(table) => return Ok(Some(table)),
-            Err(error) => drop(error.damage()?),
+        let state = match open_at(warehouse, current.identifier(), file).await {
+            Ok(state) => state,
+            Err(error) => {
+                drop(error.damage()?);
+                continue;
+            }
+        };
+        let Some(what) = hides(state.metadata(), current.metadata()) else { return Ok(None) };
+        match missing_file(warehouse, &state).await? {
+            None => return Ok(Some((state, what))),
+            Some(missing) => tracing::warn!(
+                table = %current.identifier(), state = file, missing,
+                "a state of a table that is newer than the one of the catalog is not whole"
+            ),
         }
     }
     Ok(None)
+}
+
+/// A data file of the current snapshot that is not there, or not of its length.
+async fn missing_file(warehouse: &Warehouse, table: &Table) -> Result<Option<String>> {
+    let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(None) };
+    for file in files_of(table, snapshot).await? {
+        let path = file.file_path();
+        let what = || format!("look for \"{path}\"");
+        match warehouse.store().head(&warehouse.path(path).doing(what)?).await {
+            Ok(found) if found.size == file.file_size_in_bytes() => {}
+            Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(Some(path.to_owned())),
+            Err(error) => return Err(error).doing(what),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a newer state came from the one to which the catalog points, so that it lacks nothing of it. Where its log of
+/// metadata files does not reach back so far, its snapshots tell, or the times.
+fn descends(state: &TableMetadata, current: &TableMetadata, pointer: &str) -> bool {
+    let log = state.metadata_log();
+    if log.iter().any(|before| before.metadata_file == pointer) {
+        return true;
+    }
+    if log.first().is_some_and(|oldest| version(&oldest.metadata_file) <= version(pointer)) {
+        return false;
+    }
+    match current.current_snapshot_id() {
+        Some(snapshot) if state.snapshot_by_id(snapshot).is_some() => true,
+        _ => current.last_updated_ms() <= state.last_updated_ms(),
+    }
 }
 
 /// The table at the newest of `files` that is not damaged and has rows.
@@ -127,10 +170,12 @@ pub(crate) async fn newest_with_rows(
 pub(crate) async fn hidden_from(warehouse: &Warehouse, current: &Table) -> Result<Option<HiddenState>> {
     let Some(pointer) = current.metadata_location().map(str::to_owned) else { return Ok(None) };
     let files = metadata_files(warehouse, current.identifier()).await?;
-    if let Some(state) = newer(warehouse, current.identifier(), &files, &pointer).await?
-        && let Some(what) = hides(state.metadata(), current.metadata())
-    {
-        return Ok(Some(HiddenState { pointer, state, standing: Standing::Ahead, what }));
+    if let Some((state, what)) = ahead(warehouse, current, &files, &pointer).await? {
+        let standing = match descends(state.metadata(), current.metadata(), &pointer) {
+            true => Standing::Ahead,
+            false => Standing::Aside,
+        };
+        return Ok(Some(HiddenState { pointer, state, standing, what }));
     }
     let aside = aside(warehouse, current, &files, &pointer).await?;
     Ok(aside.map(|(state, what)| HiddenState { pointer, state, standing: Standing::Aside, what }))
@@ -248,8 +293,7 @@ impl Lake {
         Ok(found)
     }
 
-    /// Lets the catalog point to the hidden state of a table. Left as it is where somebody has committed meanwhile, or where
-    /// files of that state are missing: a repair tells of them.
+    /// Lets the catalog point to the hidden state of a table. Left as it is where somebody has committed meanwhile.
     ///
     /// # Errors
     /// The catalog or the warehouse cannot be read or written.
@@ -258,13 +302,6 @@ impl Lake {
         let (Standing::Ahead, Some(location)) = (hidden.standing, hidden.state.metadata_location()) else {
             return Ok(());
         };
-        if let Some(missing) = self.missing_file(&hidden.state).await? {
-            tracing::warn!(
-                table = %ident, newest = location, missing,
-                "the newer state that the files of a table hold is not whole: the catalog stays at the older one"
-            );
-            return Ok(());
-        }
         if self.catalog().point_to(ident, &hidden.pointer, location).await? {
             tracing::warn!(
                 table = %ident, pointer = hidden.pointer, newest = location, hidden = hidden.what,
@@ -272,23 +309,6 @@ impl Lake {
             );
         }
         Ok(())
-    }
-
-    /// A data file of the current snapshot that is not there, or not of its length.
-    async fn missing_file(&self, table: &Table) -> Result<Option<String>> {
-        let Some(snapshot) = table.metadata().current_snapshot() else { return Ok(None) };
-        let catalog = self.catalog();
-        for file in files_of(table, snapshot).await? {
-            let path = file.file_path();
-            let what = || format!("look for \"{path}\"");
-            let found = catalog.warehouse().store().head(&catalog.warehouse().path(path).doing(what)?).await;
-            match found {
-                Ok(found) if found.size == file.file_size_in_bytes() => {}
-                Ok(_) | Err(object_store::Error::NotFound { .. }) => return Ok(Some(path.to_owned())),
-                Err(error) => return Err(error).doing(what),
-            }
-        }
-        Ok(None)
     }
 
     /// Keeps maintenance from the files that only a hidden state names, and from original records that only its rows name:

@@ -21,9 +21,9 @@ use crate::sql_catalog::SharedCatalog;
 /// How a hidden state stands to that to which the catalog points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// Its number is the higher one: going forward to it loses nothing.
+    /// It came from it: going forward to it loses nothing.
     Ahead,
-    /// Commits have passed it by: each of the two may have rows that the other has not.
+    /// Both came from an older one: each of the two may have rows that the other has not.
     Aside,
 }
 

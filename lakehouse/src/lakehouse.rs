@@ -1,13 +1,15 @@
 //! The lake of a home as the commands use it: opened by settings, asked through DataFusion.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::datatypes::{Float64Type, Int64Type, TimestampMicrosecondType};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use seislake_catalog::{AsOf, Lake, LakeAccess, LakeSettings, SnapshotSet};
@@ -40,12 +42,23 @@ enum Access {
     Reader,
 }
 
+/// The session of the questions that commands ask, one after the other: making one takes longer than most of them.
+#[derive(Default)]
+struct OwnSession(OnceLock<SessionContext>);
+
+impl fmt::Debug for OwnSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnSession").finish_non_exhaustive()
+    }
+}
+
 /// An open lake and the settings of its sessions.
 #[derive(Clone, Debug)]
 pub struct Lakehouse {
     lake: Lake,
     session: SessionSettings,
     topology: Topology,
+    own_session: Arc<OwnSession>,
 }
 
 impl Lakehouse {
@@ -92,7 +105,7 @@ impl Lakehouse {
             ..SessionSettings::default()
         };
         let topology = settings.topology.clone().with_stages_of(lake.definitions());
-        Ok(Self { lake, session, topology })
+        Ok(Self { lake, session, topology, own_session: Arc::default() })
     }
 
     pub fn lake(&self) -> &Lake {
@@ -160,7 +173,7 @@ impl Lakehouse {
             EventStatus::Deleted.as_str(),
             listed(&[names::origin_time, names::event_id])
         );
-        let mut batches = seislake_query::query(&self.session()?, &sql).await?;
+        let mut batches = self.ask(&sql).await?;
         let mut events = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             let ids = batch.column(0).as_string::<i32>();
@@ -190,7 +203,7 @@ impl Lakehouse {
             segments::names::end_ns,
             segments::TABLE
         );
-        let batches: Vec<_> = seislake_query::query(&self.session()?, &sql).await?.try_collect().await?;
+        let batches: Vec<_> = self.ask(&sql).await?.try_collect().await?;
         let Some(batch) = batches.first() else { return Ok(None) };
         let moment = |column: usize| {
             let column = batch.column(column).as_primitive_opt::<Int64Type>()?;
@@ -199,9 +212,21 @@ impl Lakehouse {
         Ok(moment(0).zip(moment(1)))
     }
 
+    /// Runs a statement of ours.
+    pub(crate) async fn ask(&self, sql: &str) -> anyhow::Result<SendableRecordBatchStream> {
+        let session = match self.own_session.0.get() {
+            Some(session) => session,
+            None => {
+                let made = self.session()?;
+                self.own_session.0.get_or_init(|| made)
+            }
+        };
+        Ok(seislake_query::query(session, sql).await?)
+    }
+
     /// The one number a statement returns.
     pub async fn count(&self, sql: &str) -> anyhow::Result<i64> {
-        let batches: Vec<_> = seislake_query::query(&self.session()?, sql).await?.try_collect().await?;
+        let batches: Vec<_> = self.ask(sql).await?.try_collect().await?;
         let column = batches.first().map(|batch| Arc::clone(batch.column(0)));
         let column = column.context("the statement returned no row")?;
         Ok(column.as_primitive::<Int64Type>().value(0))

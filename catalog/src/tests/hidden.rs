@@ -19,19 +19,33 @@ async fn arrive(lake: &Lake, offsets: std::ops::Range<u64>) {
     append(lake, table_rows(offsets.map(packet).collect()), &covered(0, next)).await;
 }
 
+/// Closes a lake, until its catalog is one file: the threads of SQLite end behind the close.
+async fn close_whole(lake: Lake, home: &Path) {
+    lake.close().await;
+    drop(lake);
+    for _ in 0..500 {
+        if !home.join("catalog.db-wal").exists() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("the catalog is still open");
+}
+
 /// A lake of three commits of ten rows each, whose catalog is that of before the second. The inventory is empty.
 async fn put_back(home: &Path) -> Lake {
     let catalog = home.join("catalog.db");
     let older: PathBuf = home.join("older.db");
     let before = lake(home).await;
     arrive(&before, 0..10).await;
-    before.close().await;
+    close_whole(before, home).await;
     std::fs::copy(&catalog, &older).unwrap();
     let after = lake(home).await;
     arrive(&after, 10..20).await;
     arrive(&after, 20..30).await;
     after.upsert_inventory(stations("AAA")).await.unwrap();
-    after.close().await;
+    after.upsert_inventory(stations("BBB")).await.unwrap();
+    close_whole(after, home).await;
     std::fs::copy(&older, &catalog).unwrap();
     lake(home).await
 }
@@ -57,24 +71,69 @@ async fn a_catalog_goes_forward_to_what_no_log_gives_again() {
     assert_eq!(lake.hidden_ranges().await.unwrap(), vec![]);
     assert!(lake.hidden().await.unwrap().is_empty());
     arrive(&lake, 30..40).await;
-    lake.upsert_inventory(stations("BBB")).await.unwrap();
-    assert_eq!((count(&lake, TABLE).await, count(&lake, "network.stations").await), (40, 2));
+    lake.upsert_inventory(stations("CCC")).await.unwrap();
+    assert_eq!((count(&lake, TABLE).await, count(&lake, "network.stations").await), (40, 3));
     lake.close().await;
     assert_eq!(findings(home.path()).await, vec![]);
 }
 
+/// Takes a data file away that only the newest hidden state of a table has.
+async fn lose_newest_file(lake: &Lake, table: &str) {
+    let ident = lake.defined(table).unwrap().ident();
+    let newest = lake.hidden_at_start().find(|(found, _)| **found == ident).unwrap().1.state.clone();
+    let files_at = async |id| {
+        let snapshot = newest.metadata().snapshot_by_id(id).unwrap();
+        crate::hidden::files_of(&newest, snapshot).await.unwrap()
+    };
+    let current = newest.metadata().current_snapshot().unwrap();
+    let before = files_at(current.parent_snapshot_id().unwrap()).await;
+    let files = files_at(current.snapshot_id()).await;
+    let only = files.iter().find(|file| !before.iter().any(|older| older.file_path() == file.file_path()));
+    std::fs::remove_file(only.unwrap().file_path().trim_start_matches("file://")).unwrap();
+}
+
+async fn codes(lake: &Lake) -> Vec<String> {
+    rows_of(&session(lake), "SELECT station FROM network.stations ORDER BY 1").await.split_off(1)
+}
+
 #[tokio::test]
-async fn a_catalog_does_not_go_forward_to_a_state_whose_files_are_gone() {
+async fn a_catalog_goes_forward_to_the_newest_state_that_is_whole() {
+    for by_repair in [false, true] {
+        let home = tempfile::tempdir().unwrap();
+        let lake = put_back(home.path()).await;
+        for table in [TABLE, "network.stations"] {
+            lose_newest_file(&lake, table).await;
+        }
+        if by_repair {
+            lake.close().await;
+            Lake::repair(&settings(home.path()), &mut |_| {}).await.unwrap();
+        } else {
+            for (table, _) in lake.hidden_ranges().await.unwrap() {
+                lake.go_forward(&table).await.unwrap();
+            }
+            lake.close().await;
+        }
+        let lake = super::lake(home.path()).await;
+        assert_eq!((count(&lake, TABLE).await, codes(&lake).await), (20, vec!["|AAA|".to_owned()]));
+        lake.close().await;
+        assert_eq!(findings(home.path()).await, vec![]);
+    }
+}
+
+#[tokio::test]
+async fn a_repair_loses_nothing_that_came_to_the_older_state() {
     let home = tempfile::tempdir().unwrap();
     let lake = put_back(home.path()).await;
-    let ident = lake.defined(TABLE).unwrap().ident();
-    let newest = lake.hidden_at_start().find(|(table, _)| **table == ident).unwrap().1.state.clone();
-    let snapshot = newest.metadata().current_snapshot().unwrap();
-    let files = crate::hidden::files_of(&newest, snapshot).await.unwrap();
-    let path = files.last().unwrap().file_path().trim_start_matches("file://");
-    std::fs::remove_file(path).unwrap();
-    lake.go_forward(&ident).await.unwrap();
-    assert_eq!(lake.hidden_ranges().await.unwrap().iter().filter(|(table, _)| *table == ident).count(), 1);
+    lake.upsert_inventory(stations("DDD")).await.unwrap();
+    arrive(&lake, 10..15).await;
+    lake.close().await;
+    Lake::repair(&settings(home.path()), &mut |_| {}).await.unwrap();
+    let lake = super::lake(home.path()).await;
+    assert_eq!((count(&lake, TABLE).await, codes(&lake).await), (15, vec!["|DDD|".to_owned()]));
+    for (table, _) in lake.hidden_ranges().await.unwrap() {
+        lake.go_forward(&table).await.unwrap();
+    }
+    assert_eq!((count(&lake, TABLE).await, codes(&lake).await), (15, vec!["|DDD|".to_owned()]));
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 //! letters that are guessed or replaced would be stored as if they were right.
 //!
 //! ```text
-//! mark of byte order, zeros of UTF-16 ─► charset it came with (RFC 7303) ─► declaration ─► UTF-8, else Latin-1
+//! mark of byte order, zeros of UTF-16 ─► charset it came with (RFC 7303) ─► declaration ─► UTF-8, else windows-1252
 //! ```
 //! Each outranks those behind it. Labels of encodings are those of the WHATWG Encoding Standard.
 
@@ -16,7 +16,7 @@ use crate::{ReadError, excerpt};
 /// Before UTF-8 it says that it is that.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Text of a document; `format` is named in errors. UTF-8 where nothing else is declared, Latin-1 where it is not UTF-8.
+/// Text of a document; `format` is named in errors. Where it declares nothing: UTF-8, windows-1252 where it is not UTF-8.
 ///
 /// # Errors
 /// Where the document declares an encoding that is not known, or holds bytes that are no letters of the one declared.
@@ -47,24 +47,29 @@ pub fn in_charset<'a>(bytes: &'a [u8], charset: &str) -> Result<Cow<'a, [u8]>, R
     let encoding = known(charset.as_bytes()).map_err(|reason| broken(FORMAT, "", reason))?;
     let declares_other =
         declared_label(bytes).is_some_and(|label| Encoding::for_label(label) != Some(encoding));
-    if marked(bytes).is_some() || encoding == UTF_8 && !declares_other {
+    if marked(bytes).is_some() {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let text = text_in(FORMAT, encoding, bytes)?;
+    if encoding == UTF_8 && !declares_other {
         return Ok(Cow::Borrowed(bytes));
     }
     // Behind a mark the declaration no longer counts.
-    let text = text_in(FORMAT, encoding, bytes)?;
     Ok(Cow::Owned([MARK, text.as_bytes()].concat()))
 }
 
-/// What a document says of its encoding, and the bytes without a mark; `None` where it is UTF-8 or nothing is said.
+/// What a document says of its encoding, and the bytes without a mark; `None` where it says nothing.
 fn encoding_of(bytes: &[u8]) -> Result<(Option<&'static Encoding>, &[u8]), String> {
     if let Some((encoding, rest)) = marked(bytes) {
-        return Ok((Some(encoding).filter(|encoding| *encoding != UTF_8), rest));
+        return Ok((Some(encoding), rest));
     }
     let Some(label) = declared_label(bytes) else { return Ok((None, bytes)) };
     // A declaration of UTF-16 that can be read byte by byte is false: programs write it that hold their texts so.
-    let encoding = known(label)?;
-    let counts = ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding);
-    Ok((counts.then_some(encoding), bytes))
+    let encoding = match known(label)? {
+        encoding if encoding == UTF_16LE || encoding == UTF_16BE => UTF_8,
+        encoding => encoding,
+    };
+    Ok((Some(encoding), bytes))
 }
 
 /// The encoding that a mark of byte order or the zeros beside the first letter tell, and the bytes without the mark.
@@ -120,7 +125,7 @@ fn text_in<'a>(
 fn undeclared(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().map(|byte| char::from(*byte)).collect()),
+        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
     }
 }
 
@@ -183,8 +188,10 @@ mod tests {
         assert_eq!(decode("StationXML", &whole).unwrap(), "<a>\nM");
         let odd = [whole.as_slice(), b"x"].concat();
         units.push(0xD800);
+        let damaged = |label: &str| [document(label, "Łód").as_bytes(), b"\xff"].concat();
+        let marked = [MARK, b"<a>\nMalm\xf6"].concat();
         let euc = [document("EUC-JP", "").as_bytes(), b"\xff"].concat();
-        for bytes in [odd, utf_16(&units), euc] {
+        for bytes in [odd, utf_16(&units), euc, damaged("UTF-8"), damaged("utf-16"), marked] {
             let refused = decode("StationXML", &bytes).unwrap_err().to_string();
             assert!(refused.starts_with("broken StationXML at line 2"), "{refused}");
             assert!(refused.contains("no letter of its encoding"), "{refused}");
@@ -204,6 +211,7 @@ mod tests {
         let (gbk, ..) = encoding_rs::GBK.encode("<?xml version='1.0'?><Name>山水</Name>");
         assert_eq!(charset("gb2312", &gbk), Ok("山水".to_owned()));
         assert!(charset("IBM437", &gbk).unwrap_err().contains("\"IBM437\""));
+        assert!(charset("utf-8", b"<?xml version='1.0'?><Name>Malm\xf6</Name>").is_err());
         let marked = format!("\u{FEFF}{declared}");
         assert_eq!(charset("ISO-8859-2", marked.as_bytes()), Ok("山水".to_owned()));
     }

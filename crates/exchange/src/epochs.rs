@@ -1,7 +1,7 @@
 //! Begins and ends of epochs: what a date of a document means, and what documents say where it means none.
 //!
 //! ```text
-//! begin:  nothing said, before 1677 ─► since ever (`None`)      2016-… ─► the date
+//! begin:  nothing said, before 1677, 1900-01-01T00:00:00 ─► since ever (`None`)      2016-… ─► the date
 //! end:    nothing said, 2200 and on ─► open (`None`)            2016-… ─► the date
 //! ```
 //! Tables, REST and GraphQL have null for both. Documents say what was said: a date too far away to be held stands in the
@@ -53,7 +53,8 @@ pub fn epoch_end(text: &str) -> Result<Option<Timestamp>, TimestampError> {
 /// Ends of this year and later stand for "not yet".
 const OPEN_FROM_YEAR: &str = "2200";
 
-/// Begin of an epoch: nothing, or a date before what a [`Timestamp`] holds, means since ever.
+/// Begin of an epoch: nothing, a date before what a [`Timestamp`] holds, or the one that services write where they know of no
+/// begin, means since ever.
 ///
 /// # Errors
 /// Text that is no moment of the years 1 to 9999.
@@ -63,7 +64,8 @@ pub fn epoch_start(text: &str) -> Result<Option<Timestamp>, TimestampError> {
         return Ok(None);
     }
     Ok(match moment(text)? {
-        Moment::Held(time) => Some(time),
+        // What we say ourselves where no begin is known: it means the same when it comes back.
+        Moment::Held(time) => Some(time).filter(|time| *time != SINCE_EVER),
         Moment::Before => None,
         Moment::After => Some(Timestamp::MAX),
     })

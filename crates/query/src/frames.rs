@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use datafusion::common::{Result, ScalarValue};
+use datafusion::common::{Result, ScalarValue, plan_err};
 use datafusion::logical_expr::function::AccumulatorArgs;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, ReversedUDAF, WindowFrameBound,
@@ -53,24 +53,36 @@ pub(crate) const MERGED: [&str; 24] = [
     "var",
     "var_pop",
 ];
-/// An aggregate over a window whose frame moves on, with a begin that forgets.
-pub(crate) fn forgetting(expression: Expr) -> Expr {
-    let Expr::WindowFunction(mut window) = expression else { return expression };
+/// The engine's total of different values wraps around, is 0 where there is none, and knows whole numbers alone.
+const SUM_DISTINCT: &str =
+    "sum(DISTINCT …) is not answered over a window: sum the rows of a subquery with SELECT DISTINCT";
+
+/// An aggregate over a window, with a begin that forgets where its frame moves on.
+///
+/// # Errors
+/// One that the engine calculates wrongly.
+pub(crate) fn forgetting(expression: Expr) -> Result<Expr> {
+    let Expr::WindowFunction(mut window) = expression else { return Ok(expression) };
     let moves = !matches!(
         &window.params.window_frame.start_bound,
         WindowFrameBound::Preceding(from) if from.is_null()
     );
-    if let WindowFunctionDefinition::AggregateUDF(function) = &window.fun
-        && moves
-    {
+    if let WindowFunctionDefinition::AggregateUDF(function) = &window.fun {
         let name = function.name();
-        if MERGED.contains(&name) && !window.params.distinct && !is_forgetting(function) {
+        if name == "sum" && window.params.distinct {
+            return plan_err!("{SUM_DISTINCT}");
+        }
+        let merged = (moves || name == COUNT_OF_PAIRS) && MERGED.contains(&name);
+        if merged && !window.params.distinct && !is_forgetting(function) {
             let call = FrameCall { engine: Arc::clone(function) };
             window.fun = WindowFunctionDefinition::AggregateUDF(Arc::new(AggregateUDF::new_from_impl(call)));
         }
     }
-    Expr::WindowFunction(window)
+    Ok(Expr::WindowFunction(window))
 }
+
+/// A count, which the engine calls null where a frame has no row.
+const COUNT_OF_PAIRS: &str = "regr_count";
 
 /// Whether a function of a window was looked at already.
 pub(crate) fn is_forgetting(function: &AggregateUDF) -> bool {
@@ -83,10 +95,17 @@ struct FrameCall {
 }
 
 impl AggregateUDFImpl for FrameCall {
-    by_engine!(engine: name aliases signature coerce_types return_type return_field is_nullable default_value state_fields accumulator documentation set_monotonicity supports_null_handling_clause supports_within_group_clause order_sensitivity);
+    by_engine!(engine: name aliases signature coerce_types return_type return_field is_nullable state_fields accumulator documentation set_monotonicity supports_null_handling_clause supports_within_group_clause order_sensitivity);
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn default_value(&self, data_type: &DataType) -> Result<ScalarValue> {
+        match self.engine.name() {
+            COUNT_OF_PAIRS => ScalarValue::new_zero(data_type),
+            _ => self.engine.default_value(data_type),
+        }
     }
 
     fn create_sliding_accumulator(&self, args: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
@@ -162,15 +181,28 @@ struct TwoStacks {
     fresh: FreshState,
     /// States of a row and all behind it that are in the front.
     front: VecDeque<Vec<ScalarValue>>,
+    front_bytes: usize,
     back: Box<dyn Accumulator>,
     /// Rows of the back.
     rows: Vec<Vec<ArrayRef>>,
+    rows_bytes: usize,
+}
+
+/// Bytes of a state.
+fn state_bytes(state: &[ScalarValue]) -> usize {
+    size_of::<Vec<ScalarValue>>() + state.iter().map(ScalarValue::size).sum::<usize>()
+}
+
+/// Bytes of a row of so many columns, but for its values, which the rows of a batch share: an array of one value each.
+const fn row_bytes(column_count: usize) -> usize {
+    const ARRAY_BYTES: usize = 160;
+    size_of::<Vec<ArrayRef>>() + column_count * (size_of::<ArrayRef>() + ARRAY_BYTES)
 }
 
 impl TwoStacks {
     fn new(fresh: FreshState) -> Result<Self> {
         let back = fresh.make()?;
-        Ok(Self { fresh, front: VecDeque::new(), back, rows: vec![] })
+        Ok(Self { fresh, front: VecDeque::new(), front_bytes: 0, back, rows: vec![], rows_bytes: 0 })
     }
 
     /// The rows of the back become the front.
@@ -178,8 +210,11 @@ impl TwoStacks {
         let mut state = self.fresh.make()?;
         for row in std::mem::take(&mut self.rows).into_iter().rev() {
             state.update_batch(&row)?;
-            self.front.push_front(state.state()?);
+            let first = state.state()?;
+            self.front_bytes += state_bytes(&first);
+            self.front.push_front(first);
         }
+        self.rows_bytes = 0;
         self.back = self.fresh.make()?;
         Ok(())
     }
@@ -195,6 +230,7 @@ impl Accumulator for TwoStacks {
         let row_count = values.first().map_or(0, |column| column.len());
         for row in 0..row_count {
             self.rows.push(values.iter().map(|column| column.slice(row, 1)).collect());
+            self.rows_bytes += row_bytes(values.len());
         }
         self.back.update_batch(values)
     }
@@ -205,7 +241,7 @@ impl Accumulator for TwoStacks {
             if self.front.is_empty() {
                 self.turn()?;
             }
-            self.front.pop_front();
+            self.front_bytes -= self.front.pop_front().map_or(0, |state| state_bytes(&state));
         }
         Ok(())
     }
@@ -238,9 +274,7 @@ impl Accumulator for TwoStacks {
     }
 
     fn size(&self) -> usize {
-        // A slice of one row and a state of some numbers.
-        const ROW_BYTES: usize = 256;
-        size_of_val(self) + (self.rows.len() + self.front.len()) * ROW_BYTES + self.back.size()
+        size_of_val(self) + self.rows_bytes + self.front_bytes + self.back.size()
     }
 }
 
@@ -337,6 +371,15 @@ mod tests {
             ),
             ("SELECT bool_and(n > 3) OVER PAIR FROM t ORDER BY i", "false;false;;true;true;true"),
             ("SELECT regr_slope(x, i) OVER PAIR FROM b WHERE i > 1 ORDER BY i", ";1.0;1.0"),
+            (
+                "SELECT regr_count(x, i) OVER (ORDER BY i ROWS BETWEEN 1 FOLLOWING AND 1 FOLLOWING) FROM b ORDER BY i",
+                "1;1;1;0",
+            ),
+            (
+                "SELECT regr_count(x, i) OVER (ORDER BY i ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) FROM b ORDER BY i",
+                "0;1;2;3",
+            ),
+            ("SELECT regr_count(x, i) FILTER (WHERE i > 1) OVER PAIR FROM b ORDER BY i LIMIT 2", "0;1"),
             ("SELECT count(n) OVER PAIR, count(*) OVER PAIR FROM t ORDER BY i LIMIT 3", "1,1;1,2;0,2"),
             ("SELECT sum(x) FILTER (WHERE i <> 2) OVER PAIR FROM b ORDER BY i", "1e20;1e20;2.0;5.0"),
             (
@@ -357,6 +400,8 @@ mod tests {
     async fn frames_that_the_engine_reads_wrongly_are_refused() {
         for (call, part) in [
             ("median(x::decimal(5, 1)) OVER (ORDER BY x ROWS 1 PRECEDING)", "begin moves"),
+            ("sum(DISTINCT x) OVER (ORDER BY x ROWS 1 PRECEDING)", "SELECT DISTINCT"),
+            ("sum(DISTINCT x::double) OVER ()", "SELECT DISTINCT"),
             ("sum(x) OVER (ORDER BY x RANGE BETWEEN 10 PRECEDING AND 5 PRECEDING)", "RANGE"),
             ("max(x) OVER (ORDER BY x RANGE BETWEEN 1 FOLLOWING AND 5 FOLLOWING)", "RANGE"),
             ("sum(x) OVER w", "RANGE"),

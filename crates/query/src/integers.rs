@@ -3,6 +3,7 @@
 //! ```text
 //! plan ─ CheckIntegers (after the engine has given types) ─► a + b, a - b, a * b, -a of whole numbers: Checked calls
 //! sum of whole numbers ([`sum`]) in place of the engine's
+//! a / 3, CAST(x AS INT), … ─► marked as rounded: `a / 3 = 1` does not say that a is 3
 //! ```
 
 pub(crate) mod sum;
@@ -21,12 +22,13 @@ use datafusion::config::ConfigOptions;
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
-    BinaryExpr, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs, ScalarUDF,
-    ScalarUDFImpl, Signature, Volatility, lit,
+    BinaryExpr, Cast, ColumnarValue, Expr, ExprSchemable, LogicalPlan, Operator, ScalarFunctionArgs,
+    ScalarUDF, ScalarUDFImpl, Signature, TryCast, Volatility, lit,
 };
 use datafusion::optimizer::AnalyzerRule;
 
 use crate::by_engine::named_as_its_argument;
+use crate::marks::Mark;
 use crate::rewrite;
 
 static CALLS: LazyLock<[Arc<ScalarUDF>; 3]> = LazyLock::new(|| {
@@ -71,6 +73,7 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let call = ScalarFunction::new_udf(Arc::clone(&DECIMAL), vec![part]);
             return Ok(Transformed::yes(Expr::ScalarFunction(call)));
         }
+        _ if is_rounded(&part, schema) => return Ok(Transformed::yes(Mark::Rounded.on(part))),
         _ => None,
     };
     Ok(match call {
@@ -80,6 +83,35 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
         }
         None => Transformed::no(part),
     })
+}
+
+/// Whether several values give the same: a division that leaves digits out, a cast to fewer of them. The engine's
+/// calculation with bounds takes both for exact.
+fn is_rounded(part: &Expr, schema: &DFSchema) -> bool {
+    let is_exact = |kind: &DataType| kind.is_integer() || kind.is_decimal();
+    match part {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, .. }) => {
+            !matches!(left.as_ref(), Expr::Literal(..))
+                && part.get_type(schema).is_ok_and(|kind| is_exact(&kind))
+        }
+        Expr::Cast(Cast { expr, data_type: to }) | Expr::TryCast(TryCast { expr, data_type: to }) => {
+            if matches!(expr.as_ref(), Expr::Literal(..)) {
+                return false;
+            }
+            let Ok(from) = expr.get_type(schema) else { return false };
+            match (&from, to) {
+                (DataType::Float64 | DataType::Float32 | DataType::Float16, to) => {
+                    is_exact(to) || to.is_floating() && *to < from
+                }
+                (DataType::Decimal128(_, scale) | DataType::Decimal256(_, scale), to) => match to {
+                    DataType::Decimal128(_, kept) | DataType::Decimal256(_, kept) => kept < scale,
+                    to => to.is_integer() && *scale > 0 || to.is_floating(),
+                },
+                _ => false,
+            }
+        }
+        _ => false,
+    }
 }
 
 /// Narrower ones have a digit more than their parts.

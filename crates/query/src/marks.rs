@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::logical_expr::interval_arithmetic::Interval;
 use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
@@ -19,13 +20,16 @@ pub(crate) enum Mark {
     NotIn,
     /// It may be null, although it seems not so.
     MayBeNull,
+    /// It is the same for several values of what it is calculated from: the engine thinks a column constant where such an
+    /// expression of it is, and forgets to order by it.
+    Rounded,
 }
 
 impl Mark {
     /// The expression, marked.
     pub(crate) fn on(self, expression: Expr) -> Expr {
         let volatility = match self {
-            Self::Again(_) | Self::NotIn => Volatility::Immutable,
+            Self::Again(_) | Self::NotIn | Self::Rounded => Volatility::Immutable,
             // A constant would be put in its place, which is never null.
             Self::MayBeNull => Volatility::Volatile,
         };
@@ -51,6 +55,7 @@ impl ScalarUDFImpl for MarkRule {
             Mark::Again(_) => "calculated again",
             Mark::NotIn => "among others",
             Mark::MayBeNull => "value or null",
+            Mark::Rounded => "rounded",
         }
     }
 
@@ -71,6 +76,10 @@ impl ScalarUDFImpl for MarkRule {
             }
             _ => exec_err!("a marked column is one column"),
         }
+    }
+
+    fn evaluate_bounds(&self, inputs: &[&Interval]) -> Result<Interval> {
+        Interval::make_unbounded(&inputs.first().map_or(DataType::Null, |interval| interval.data_type()))
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {

@@ -6,8 +6,10 @@
 //!   ──►  SELECT coalesce(t.k, u.k) AS k, x FROM t FULL JOIN u ON t.k = u.k WHERE coalesce(t.k, u.k) > 2
 //! SELECT * FROM t RIGHT JOIN u USING (k)
 //!   ──►  SELECT u.k AS k, t.* EXCLUDE (k), u.* EXCLUDE (k) FROM t RIGHT JOIN u ON t.k = u.k
+//! SELECT k FROM t JOIN u USING (k) JOIN v USING (k)
+//!   ──►  SELECT t.k AS k FROM t JOIN u ON t.k = u.k JOIN v ON t.k = v.k     the engine merges columns of two tables only
 //! ```
-//! Inner and left joins are left alone. What cannot be written so is refused.
+//! Other inner and left joins are left alone. What cannot be written so is refused.
 
 use std::ops::ControlFlow;
 
@@ -28,8 +30,7 @@ const NAMELESS: &str =
 const BRACKETS: &str = "a RIGHT or FULL join with USING or NATURAL in brackets is answered at the begin of FROM: elsewhere write ON …";
 const UNCLEAR: &str =
     "it is not clear which table has the column of this USING: write ON …, and coalesce(…) of both columns";
-const WILDCARD: &str =
-    "* of a RIGHT or FULL join with USING is answered alone and for one list of joins: name the columns";
+const WILDCARD: &str = "* of a RIGHT or FULL join with USING, or of several with one column, is answered alone and for one list of joins: name the columns";
 
 /// Writes out the joins of a statement that merge columns of rows without a partner.
 ///
@@ -182,19 +183,40 @@ fn same(one: &Ident, other: &Ident) -> bool {
     ident_name(one) == ident_name(other)
 }
 
+/// Whether several joins of a list merge one column, and all of its tables have names by which that can be written.
+fn merges_often(joins: &TableWithJoins) -> bool {
+    let mut tables = std::iter::once(&joins.relation).chain(joins.joins.iter().map(|join| &join.relation));
+    let columns: Vec<&Ident> = joins.joins.iter().flat_map(named_columns).collect();
+    let often =
+        |(place, column): (usize, &&Ident)| columns.iter().skip(place + 1).any(|other| same(column, other));
+    columns.iter().enumerate().any(often) && tables.all(|table| name_of_table(table).is_some())
+}
+
+/// The columns that a join names in USING.
+fn named_columns(join: &Join) -> Vec<&Ident> {
+    let columns = match &join.join_operator {
+        JoinOperator::Join(JoinConstraint::Using(columns))
+        | JoinOperator::Inner(JoinConstraint::Using(columns))
+        | JoinOperator::Left(JoinConstraint::Using(columns))
+        | JoinOperator::LeftOuter(JoinConstraint::Using(columns)) => columns.as_slice(),
+        _ => &[],
+    };
+    columns.iter().filter_map(|name| name.0.last().and_then(ObjectNamePart::as_ident)).collect()
+}
+
 /// A table of a list of joins, and its columns that are merged.
 struct Table {
     name: ObjectName,
     merged: Vec<Ident>,
 }
 
-/// Writes a list of joins with ON, if rows of one of them may have no partner on the left.
+/// Writes a list of joins with ON, if rows of one of them may have no partner on the left, or several merge one column.
 fn in_joins(
     joins: &mut TableWithJoins,
     merged: &mut Vec<MergedColumn>,
     tables: &mut Vec<Table>,
 ) -> Result<(), &'static str> {
-    if !joins.joins.iter().any(|join| keeps_right(join) && !is_on(join)) {
+    if !joins.joins.iter().any(|join| keeps_right(join) && !is_on(join)) && !merges_often(joins) {
         let named = std::iter::once(&joins.relation).chain(joins.joins.iter().map(|join| &join.relation));
         let uses = joins.joins.iter().any(|join| !is_on(join));
         for table in named {
@@ -429,6 +451,17 @@ mod tests {
                 "SELECT k, z FROM ((t FULL JOIN u USING (k)) FULL JOIN w USING (k)) ORDER BY k",
                 "1,;2,;3,;4,e;5,f",
             ),
+            ("SELECT k, y, z FROM u JOIN w USING (k) LEFT JOIN l USING (k)", "4,d,e"),
+            (
+                "SELECT k FROM t LEFT JOIN u USING (k) LEFT JOIN w USING (K) WHERE k > 1 GROUP BY k ORDER BY k",
+                "2",
+            ),
+            (
+                "SELECT k + 1 AS n FROM t LEFT JOIN u USING (k) LEFT JOIN w USING (k) LEFT JOIN l USING (k) ORDER BY n",
+                "2;3",
+            ),
+            ("SELECT k, x FROM t LEFT JOIN u USING (k) LEFT JOIN w USING (k) ORDER BY k DESC", "2,b;1,a"),
+            ("SELECT * FROM u JOIN w USING (k) LEFT JOIN l USING (k)", "4,d,e"),
             ("SELECT x, z FROM t LEFT JOIN (u JOIN w USING (k)) ON t.k < w.k ORDER BY x", "a,e;b,e"),
         ] {
             let said = answer(&format!("{WITH} {sql}")).await;

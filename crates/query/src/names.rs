@@ -280,7 +280,7 @@ fn bare_name(bare: &Expr) -> String {
 }
 
 /// An expression as text; what has no quotes is the same in small and capital letters.
-fn text(expression: &Expr) -> String {
+pub(crate) fn text(expression: &Expr) -> String {
     if let Expr::Nested(inner) = expression {
         return text(inner);
     }

@@ -1,5 +1,5 @@
-//! Names in ORDER BY: alone they are names of the answer; in expressions they are columns of the tables first, and names of the
-//! answer where no table has such a column. So say PostgreSQL and DuckDB, for DISTINCT ON, too. The engine takes the answer's
+//! Names in ORDER BY: alone they are names of the answer; in expressions they are columns of the tables (so say PostgreSQL and
+//! DuckDB, for DISTINCT ON, too), and names of the answer where no table has such a column (so says DuckDB alone). The engine takes the answer's
 //! in expressions and the tables' in DISTINCT ON, and it cannot order by a column that has the name of another one of the
 //! answer.
 //!
@@ -23,29 +23,36 @@ use datafusion::sql::sqlparser::ast::{
 use seislake_model::{Error, Result};
 
 use crate::error::refused;
-use crate::names::{ident_name, subquery_name};
+use crate::names::{self, ident_name, subquery_name};
 use crate::standard;
 
 /// Queries of a statement that calculate with names of their answer: each costs a plan of its tables.
 const QUERIES_MAX: usize = 32;
 
 /// Puts names and expressions that mean a column of the answer in each other's place.
-pub(crate) fn settle(statement: &mut Statement) {
+///
+/// # Errors
+/// A column that DISTINCT ON gives by a position, which cannot be told.
+pub(crate) fn settle(statement: &mut Statement) -> Result<()> {
     match statement {
-        Statement::Statement(sql) => {
-            let _: ControlFlow<()> = VisitMut::visit(sql.as_mut(), &mut Settle);
-        }
+        Statement::Statement(sql) => match VisitMut::visit(sql.as_mut(), &mut Settle) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(message) => Err(refused(message)),
+        },
         Statement::Explain(explain) => settle(&mut explain.statement),
-        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {}
+        Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => Ok(()),
     }
 }
+
+const POSITION: &str = "DISTINCT ON and its ORDER BY give a column by a number that is no position of the answer, or stands at or \
+                        behind *: write its name";
 
 struct Settle;
 
 impl VisitorMut for Settle {
-    type Break = ();
+    type Break = &'static str;
 
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<&'static str> {
         let Query { body, order_by, .. } = query;
         let SetExpr::Select(select) = body.as_mut() else { return ControlFlow::Continue(()) };
         let order: &mut [OrderByExpr] = match order_by {
@@ -55,13 +62,15 @@ impl VisitorMut for Settle {
         let Select { projection, distinct, .. } = select.as_mut();
         match distinct {
             Some(Distinct::On(keys)) => {
-                let order = order.iter_mut().map(|part| &mut part.expr);
-                for part in keys.iter_mut().chain(order) {
+                for part in keys.iter_mut().chain(order.iter_mut().map(|part| &mut part.expr)) {
                     if let Some(calculated) = calculated(projection, part) {
                         // In brackets a number is no position.
                         *part = Expr::Nested(Box::new(calculated.clone()));
+                    } else if matches!(part, Expr::Value(ValueWithSpan { value: Value::Number(..), .. })) {
+                        return ControlFlow::Break(POSITION);
                     }
                 }
+                in_order(keys, order);
             }
             _ => {
                 for part in order {
@@ -72,6 +81,18 @@ impl VisitorMut for Settle {
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// Puts the keys of DISTINCT ON into the order of ORDER BY, where that begins with them: they are a set, which the engine takes
+/// for a list.
+fn in_order(keys: &mut [Expr], order: &[OrderByExpr]) {
+    for (place, part) in order.iter().enumerate().take(keys.len()) {
+        let rest = keys.get(place..).unwrap_or_default();
+        let Some(index) = rest.iter().position(|key| names::text(key) == names::text(&part.expr)) else {
+            return;
+        };
+        keys.swap(place, place + index);
     }
 }
 
@@ -111,7 +132,7 @@ fn name_of<'a>(projection: &'a [SelectItem], part: &Expr) -> Option<&'a Ident> {
             _ => None,
         })
     };
-    let (_, name) = given().find(|(expr, _)| *expr == part)?;
+    let (_, name) = given().find(|(expr, _)| names::text(expr) == names::text(part))?;
     let same = given().filter(|(_, alias)| ident_name(alias) == ident_name(name)).count();
     (same == 1).then_some(name)
 }
@@ -354,9 +375,30 @@ mod tests {
                 ("SELECT DISTINCT ON (k) k, -n AS z FROM t, u ORDER BY k, z", "5,-2"),
                 ("SELECT n, 1 AS m FROM t ORDER BY 1 DESC", "2,1;1,1"),
                 ("SELECT DISTINCT ON (k) k, n FROM t, u ORDER BY k, n DESC", "5,2"),
+                ("SELECT DISTINCT ON (s, k) s, k, n FROM t, u ORDER BY k, s, n", "a,5,2;b,5,1"),
+                ("SELECT DISTINCT ON (1, 2) s, k, n FROM t, u ORDER BY 2, 1 DESC, n", "b,5,1;a,5,2"),
+                ("SELECT count(*) FROM (SELECT DISTINCT ON (2) s, n FROM t) AS q", "2"),
+                ("SELECT -n AS n FROM t ORDER BY (-n)", "-2;-1"),
+                ("SELECT -n AS n FROM t ORDER BY -N", "-2;-1"),
+                ("SELECT abs(n - 3) AS n FROM t ORDER BY ABS(n - 3)", "1;2"),
             ],
         )
         .await;
+    }
+
+    #[tokio::test]
+    async fn positions_that_cannot_be_told_are_refused() {
+        for sql in [
+            "SELECT DISTINCT ON (1) * FROM t",
+            "SELECT DISTINCT ON (1) t.* FROM t",
+            "SELECT DISTINCT ON (2) n, * FROM t",
+            "SELECT DISTINCT ON (5) n FROM t",
+            "SELECT DISTINCT ON (0) n FROM t",
+            "SELECT DISTINCT ON (n) * FROM t ORDER BY 1",
+        ] {
+            let said = answer(&format!("WITH {WITH} {sql}")).await;
+            assert!(said.as_ref().is_err_and(|said| said.contains("write its name")), "{sql}: {said:?}");
+        }
     }
 
     #[tokio::test]

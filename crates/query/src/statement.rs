@@ -168,7 +168,7 @@ async fn planned(asked: StatementText) -> Result<Plan> {
 }
 
 async fn of_statement(mut statement: Statement, state: &SessionState) -> Result<LogicalPlan> {
-    order_names::settle(&mut statement);
+    order_names::settle(&mut statement)?;
     let doubt = order_names::check(&statement, state).await?;
     standard::settle(&mut statement)?;
     time_literals::widen(&mut statement);

@@ -98,7 +98,10 @@ fn settled(node: LogicalPlan) -> Result<Transformed<LogicalPlan>> {
             plan_err!("{SUBQUERY_ELSEWHERE}")
         }
         LogicalPlan::Join(mut join)
-            if join.filter.as_ref().is_some_and(|condition| has_correlated(condition) || excludes(condition)) =>
+            if join
+                .filter
+                .as_ref()
+                .is_some_and(|condition| has_correlated(condition) || excludes(condition)) =>
         {
             // Of an inner join it is a condition on the rows of the join.
             let filter = join.filter.take();

@@ -1,13 +1,14 @@
 //! A catalogue against a reference: which events are in both, which are missed, which are extra, and how far
 //! apart the common ones are.
 //!
-//! Pairs are found greedily: of all pairs within both tolerances, the one closest in time (then in distance) is
-//! taken, both its events leave, and so on. Every pair is therefore the mutual best of what is left, and no event is
+//! Pairs are found greedily: of all pairs within both tolerances, the closest is taken, both its events leave, and so on.
+//! Close is what lies close in time and place, each measured by its tolerance: origin times trade off with places, and a
+//! tenth of a second does not outweigh ten kilometres. Every pair is therefore the mutual best of what is left, and no event is
 //! in two pairs. Cost: `O(n log n)` plus the pairs within the time tolerance.
 
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seislake_model::{CatalogueEvent, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -135,15 +136,15 @@ pub struct Common {
     pub catalogue_outside: usize,
     /// Events of the reference that are said to be no earthquakes.
     pub reference_other: usize,
-    /// Events of the catalogue that pair with those, closest first: they are there, and are no earthquakes that were
+    /// Events of the catalogue that pair with those: they are there, and are no earthquakes that were
     /// found.
     #[serde(default)]
     pub catalogue_other: usize,
 }
 
 /// Leaves the earthquakes in the time that both catalogues cover: `recorded` is that of the catalogue's data, where
-/// known, `told` that of the reference; where nobody tells, it reaches from its first event to its last. Tolerance is
-/// the time by which origin times may differ: an event on the border must find its other.
+/// known, `told` that of the reference; where nobody tells, it reaches from its first event to its last, and tolerance
+/// further. An event that pairs with one of the reference lies where that lies, so that no border falls between the two.
 pub fn keep_common(
     reference: &mut Vec<CatalogueEvent>,
     catalogue: &mut Vec<CatalogueEvent>,
@@ -152,7 +153,7 @@ pub fn keep_common(
     tolerances: CompareSettings,
 ) -> Common {
     let tolerance_s = tolerances.time_tolerance_s;
-    let counts = (reference.len(), catalogue.len());
+    let reference_count = reference.len();
     let all_times = || reference.iter().map(|event| event.origin_time);
     let (first, last) = (all_times().min(), all_times().max());
     let begin = told.0.or(first.map(|first| first.add_seconds(-tolerance_s)));
@@ -167,44 +168,50 @@ pub fn keep_common(
     let inside = |event: &CatalogueEvent| {
         common.is_some_and(|(from, to)| from <= event.origin_time && event.origin_time <= to)
     };
+    let pairs = pairs_with_others(reference, catalogue, tolerances);
+    let (mut catalogue_outside, mut catalogue_other) = (0, 0);
+    catalogue.retain(|event| {
+        let pair = pairs.get(&event.id);
+        let is_inside = inside(pair.unwrap_or(event));
+        let is_other = pair.is_some_and(|reference| !reference.may_be_earthquake());
+        catalogue_outside += usize::from(!is_inside);
+        catalogue_other += usize::from(is_inside && is_other);
+        is_inside && !is_other
+    });
     reference.retain(inside);
-    catalogue.retain(inside);
-    let (reference_inside, catalogue_inside) = (reference.len(), catalogue.len());
-    leave_out_others(reference, catalogue, tolerances);
+    let reference_inside = reference.len();
     reference.retain(CatalogueEvent::may_be_earthquake);
     Common {
         from: common.map(|(from, _)| from),
         to: common.map(|(_, to)| to),
-        reference_outside: counts.0 - reference_inside,
-        catalogue_outside: counts.1 - catalogue_inside,
-        catalogue_other: catalogue_inside - catalogue.len(),
+        reference_outside: reference_count - reference_inside,
+        catalogue_outside,
+        catalogue_other,
         reference_other: reference_inside - reference.len(),
     }
 }
 
-/// Takes the events out of a catalogue that are blasts and the like of the reference: those that pair with one when
-/// its earthquakes are paired beside them. What is within the tolerance of both is the closer one.
-fn leave_out_others(
+/// What each event of a catalogue pairs with in a reference, by its id: earthquakes, and blasts and the like that happened.
+fn pairs_with_others(
     reference: &[CatalogueEvent],
-    catalogue: &mut Vec<CatalogueEvent>,
+    catalogue: &[CatalogueEvent],
     tolerances: CompareSettings,
-) {
+) -> BTreeMap<String, CatalogueEvent> {
     let mut happened = by_time(reference);
     happened.retain(|event| event.may_be_earthquake() || event.did_happen());
     let sorted = by_time(catalogue);
-    let others: BTreeSet<String> = mutual_best(&happened, &sorted, tolerances)
-        .iter()
-        .filter(|found| !happened[found.reference_index].may_be_earthquake())
-        .map(|found| sorted[found.catalogue_index].id.clone())
-        .collect();
-    catalogue.retain(|event| !others.contains(&event.id));
+    let pairs = mutual_best(&happened, &sorted, tolerances).into_iter();
+    pairs
+        .map(|pair| (sorted[pair.catalogue_index].id.clone(), happened[pair.reference_index].clone()))
+        .collect()
 }
 
 struct Candidate {
     reference_index: usize,
     catalogue_index: usize,
-    time_s: f64,
     epicentre_km: f64,
+    /// Sum of the squares of its differences in time and place, each as a share of its tolerance.
+    difference: f64,
 }
 
 fn by_time(events: &[CatalogueEvent]) -> Vec<&CatalogueEvent> {
@@ -233,7 +240,7 @@ fn mutual_best(
     chosen
 }
 
-/// All pairs within both tolerances, closest in time first, then closest in distance. Unknown (NaN) places never match.
+/// All pairs within both tolerances, closest first. Unknown (NaN) places never match.
 fn candidates(
     reference: &[&CatalogueEvent],
     catalogue: &[&CatalogueEvent],
@@ -251,13 +258,20 @@ fn candidates(
             let (epicentre_km, _) =
                 distance_azimuth(wanted.latitude, wanted.longitude, event.latitude, event.longitude);
             if epicentre_km <= settings.distance_tolerance_km {
-                let time_s = event.origin_time.seconds_since(wanted.origin_time).abs();
-                found.push(Candidate { reference_index, catalogue_index, time_s, epicentre_km });
+                let time_s = event.origin_time.seconds_since(wanted.origin_time);
+                let difference = share(time_s, settings.time_tolerance_s).powi(2)
+                    + share(epicentre_km, settings.distance_tolerance_km).powi(2);
+                found.push(Candidate { reference_index, catalogue_index, epicentre_km, difference });
             }
         }
     }
-    found.sort_by(|a, b| a.time_s.total_cmp(&b.time_s).then(a.epicentre_km.total_cmp(&b.epicentre_km)));
+    found.sort_by(|a, b| a.difference.total_cmp(&b.difference));
     found
+}
+
+/// A difference as a share of its tolerance. A tolerance of 0 leaves no difference.
+fn share(difference: f64, tolerance: f64) -> f64 {
+    if tolerance > 0.0 { difference / tolerance } else { 0.0 }
 }
 
 fn pair(reference: &CatalogueEvent, catalogue: &CatalogueEvent, epicentre_km: f64) -> MatchedPair {
@@ -410,6 +424,39 @@ mod tests {
         let (other_count, comparison) =
             against(event("quake", 103.25, 0.0), vec![event("of quake", 103.0, 0.0)]);
         assert_eq!((other_count, comparison.matched), (0, 1));
+    }
+
+    #[test]
+    fn close_is_what_is_close_in_time_and_place() {
+        let settings = CompareSettings { time_tolerance_s: 5.0, distance_tolerance_km: 30.0 };
+        // 18 km away and 0.54 s before; at the same place and 0.86 s behind.
+        let reference = [event("away", 99.46, 0.162), event("here", 100.86, 0.0)];
+        let comparison = compare(&reference, &[event("x", 100.0, 0.0)], settings);
+        assert_eq!((comparison.matched, ids(&comparison.missed)), (1, vec!["away"]));
+        let none = CompareSettings { time_tolerance_s: 0.0, distance_tolerance_km: 0.0 };
+        assert_eq!(compare(&reference, &reference, none).matched, 2);
+    }
+
+    #[test]
+    fn no_border_falls_between_two_that_are_a_pair() {
+        let settings = CompareSettings::default();
+        let blast = CatalogueEvent { event_type: Some("quarry blast".into()), ..event("blast", 99.0, 0.0) };
+        for (earlier, later) in [(99.5, 100.5), (100.5, 99.5)] {
+            // The reference's event inside and the catalogue's outside, and the other way round; at begin and end.
+            for told in [(Some(at(100.0)), Some(at(200.0))), (Some(at(0.0)), Some(at(100.0)))] {
+                for recorded in [None, Some((told.0.unwrap(), told.1.unwrap()))] {
+                    let mut reference = vec![event("a", earlier, 0.0)];
+                    let mut catalogue = vec![event("x", later, 0.0)];
+                    keep_common(&mut reference, &mut catalogue, recorded, told, settings);
+                    assert_eq!(reference.len(), catalogue.len(), "{earlier} {told:?}");
+                    let mut reference = vec![blast.clone()];
+                    let mut catalogue = vec![event("x", 100.2, 0.0)];
+                    let common = keep_common(&mut reference, &mut catalogue, recorded, told, settings);
+                    let counts = common.catalogue_other + common.catalogue_outside;
+                    assert_eq!((catalogue.len(), counts), (0, 1), "{told:?}");
+                }
+            }
+        }
     }
 
     #[test]

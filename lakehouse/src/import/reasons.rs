@@ -254,7 +254,7 @@ pub(super) async fn rows(lakehouse: &Lakehouse, sql: &str) -> anyhow::Result<Vec
     use datafusion::arrow::compute::cast;
     use datafusion::arrow::datatypes::DataType;
 
-    let mut batches = seislake_query::query(&lakehouse.session()?, sql).await?;
+    let mut batches = lakehouse.ask(sql).await?;
     let mut rows = Vec::new();
     while let Some(batch) = batches.try_next().await? {
         let columns: Vec<_> =
@@ -282,7 +282,7 @@ fn sentences(found: &Findings, settings: &AssociateSettings) -> Vec<String> {
         let why = if found.response_count == 0 {
             "no channel has an instrument response, so amplitudes cannot be measured; import StationXML with responses (--stations) and the records into a new home"
         } else {
-            "too few stations have a horizontal channel with a response that recorded them well enough, in the same import as the vertical one; the amplitudes there are stand in bulletin.amplitudes"
+            "too few stations have a horizontal channel with a response that recorded them well enough (their S before the recording ends, a sample clips or the next event begins), in the same import as the vertical one; the amplitudes there are stand in bulletin.amplitudes"
         };
         sentences.push(format!("{without} of {} events have no magnitude: {why}", found.event_count));
     }

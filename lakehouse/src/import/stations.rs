@@ -45,6 +45,10 @@ pub fn read_inventory(
             inventory.merge(read.value);
         }
     }
+    if !paths.is_empty() && inventory.stations.is_empty() && inventory.channels.is_empty() {
+        let names: Vec<String> = paths.iter().map(|path| format!("\"{}\"", path.display())).collect();
+        bail!("{} holds no station", names.join(", "));
+    }
     if let Some(network) = network {
         inventory.name_networks(|_| vec![network.to_owned()]);
     }
@@ -66,7 +70,7 @@ pub async fn named_after_waveforms(
 ) -> anyhow::Result<Inventory> {
     let columns = listed(&[segments::names::station, segments::names::network]);
     let sql = format!("SELECT DISTINCT {columns} FROM {}", segments::TABLE);
-    let mut batches = seislake_query::query(&lakehouse.session()?, &sql).await?;
+    let mut batches = lakehouse.ask(&sql).await?;
     while let Some(batch) = batches.try_next().await? {
         let (codes, names) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
         for (code, network) in codes.iter().flatten().zip(names.iter().flatten()) {

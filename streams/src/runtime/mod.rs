@@ -34,5 +34,5 @@ pub use sink_runner::SinkSettings;
 pub use stage::{Output, Stage};
 pub use stage_runner::{StageRunner, StageSettings};
 pub use tabulate::BlockEnd;
-pub use wiring::StageWiring;
 pub(crate) use tabulate::batch;
+pub use wiring::StageWiring;

@@ -163,3 +163,12 @@ fn dates_of_text_that_are_too_far_away_come_back_in_every_format() {
     let xml = stationxml::write(&inventory, Level::Response, SINCE_EVER);
     assert_eq!(station_text::write(&read(&xml), Level::Channel), channels, "{xml}");
 }
+
+#[test]
+fn what_a_service_says_of_no_begin_is_no_begin_when_it_comes_back() {
+    for text in ["1900-01-01", "1900-01-01T00:00:00", "1900-01-01T00:00:00.000Z", "1900-001T00:00:00"] {
+        assert_eq!(epoch_start(text).unwrap(), None, "{text}");
+    }
+    assert!(epoch_start("1900-01-01T00:00:01").unwrap().is_some());
+    assert!(epoch_end("1900-01-01").unwrap().is_some());
+}

@@ -293,7 +293,7 @@ impl AnalyzerRule for GuardGrowth {
                     Some(rows) => {
                         let guarded =
                             guard(part)?.transform_data(|part| windows::without_filter(part, rows))?;
-                        Ok(guarded.update_data(|part| weights::weighed(frames::forgetting(part), options)))
+                        guarded.map_data(|part| Ok(weights::weighed(frames::forgetting(part)?, options)))
                     }
                     None => guard(part),
                 });

@@ -102,8 +102,7 @@ async fn refusals_of_the_engine_are_in_our_words() {
         assert_eq!(outcome.unwrap_err().message, sentence, "{sql}");
     }
     // One expression in two ways, which the engine calls one: the statement is planned again with names.
-    let rows: Vec<_> =
-        query(&context, "SELECT mod(7, 3), 7 % 3").await.unwrap().try_collect().await.unwrap();
+    let rows: Vec<_> = query(&context, "SELECT mod(7, 3), 7 % 3").await.unwrap().try_collect().await.unwrap();
     assert_eq!(rows.iter().map(RecordBatch::num_columns).max(), Some(2));
 }
 

@@ -38,8 +38,12 @@ const S_MINUS_P_S_KM: f64 = 1.0 / 3.5 - 1.0 / 6.0;
 /// end where the next event begins, too; a longer wait would take the magnitudes of swarms.
 const S_SHOWN_S: f64 = 3.0;
 
+/// A horizontal this far below the other of its station records too little of the ground: a dead or weak component, not an
+/// S wave along the other (those of sound stations at Corinth differ by 0.4 at most).
+const CHANNEL_SPREAD_MAX: f64 = 1.0;
+
 /// Counted up when it gives other magnitudes.
-const METHOD_VERSION: &str = "2";
+const METHOD_VERSION: &str = "3";
 
 /// How the network magnitude is made of those of the stations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +118,7 @@ pub fn local_magnitude(
     for amplitude in &amplitudes {
         by_station.entry(amplitude.source_id.station_key()).or_default().push(amplitude.station_magnitude);
     }
-    let mut stations: Vec<f64> = by_station.values().map(|channels| mean(channels)).collect();
+    let mut stations: Vec<f64> = by_station.into_values().map(of_station).collect();
     stations.sort_by(f64::total_cmp);
 
     let magnitude = (stations.len() >= settings.stations_min.max(1)).then(|| {
@@ -247,6 +251,13 @@ fn arrival<'a>(location: &'a Location, source_id: &SourceId, phase: Phase) -> Op
         .iter()
         .filter(|arrival| arrival.phase == phase && arrival.weight > 0.0)
         .find(|arrival| arrival.source_id.station_key() == station)
+}
+
+/// The mean of a station's channels, without those that record too little. `channels` holds at least one value.
+fn of_station(mut channels: Vec<f64>) -> f64 {
+    let largest = channels.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    channels.retain(|channel| largest - channel <= CHANNEL_SPREAD_MAX);
+    mean(&channels)
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -272,3 +272,20 @@ fn magnitudes_use_the_hypocentral_distance_of_a_source_and_a_sensor_at_their_hei
     // Above sea level depth is negative: at the height of the sensor only the epicentral distance is left.
     assert!((distance_km(-2.0, 2000.0) - 40.0).abs() < 0.05);
 }
+
+#[test]
+fn a_component_that_records_too_little_does_not_count_for_its_station() {
+    let all = |weak_mm: f32| {
+        let strong = (1..=3).map(|station| trace(station, "HHE", 1.0));
+        let other = (1..=3).map(|station| trace(station, "HHN", if station == 2 { weak_mm } else { 1.0 }));
+        let located = location(strong.chain(other).collect());
+        local_magnitude(&MagnitudeSettings::default(), &located, &coordinates)
+    };
+    let (sound, weak, quiet) = (all(1.0), all(0.05), all(0.2));
+    let magnitude = |result: &MagnitudeResult| result.magnitude.as_ref().unwrap().clone();
+    assert_eq!(magnitude(&weak).magnitude, magnitude(&sound).magnitude);
+    assert_eq!(magnitude(&weak).uncertainty, magnitude(&sound).uncertainty);
+    assert_eq!(weak.amplitudes.len(), 6, "the amplitude is told all the same");
+    // 0.7 below the other: both count, as those of any S wave.
+    assert_ne!(magnitude(&quiet).uncertainty, magnitude(&sound).uncertainty);
+}

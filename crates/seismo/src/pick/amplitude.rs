@@ -55,8 +55,9 @@ impl Seconds {
         }
     }
 
-    /// The trace of `window_s` seconds from the second of `time`; `None` where a second is missing at the begin,
-    /// clipped, or no noise was recorded. It ends early where the recording does.
+    /// The trace of `window_s` seconds from the second of `time`; `None` where the first second is missing or clipped, or
+    /// no noise was recorded. It ends early where the recording does, and before a clipped second: that may be a later,
+    /// larger earthquake.
     pub(super) fn trace(
         &self,
         source_id: &SourceId,
@@ -68,7 +69,7 @@ impl Seconds {
         let window: Vec<&Second> = self.seconds[begin..]
             .iter()
             .zip(first..first + window_s)
-            .take_while(|(second, number)| second.number == *number)
+            .take_while(|(second, number)| second.number == *number && !second.clipped)
             .map(|(second, _)| second)
             .collect();
         let noise = self.seconds[..begin]
@@ -78,7 +79,7 @@ impl Seconds {
             let high = high + f64::from(second.high_square_sum);
             (squares + f64::from(second.square_sum), high, count + second.count)
         });
-        if window.is_empty() || count == 0 || window.iter().any(|second| second.clipped) {
+        if window.is_empty() || count == 0 {
             return None;
         }
         let noise_mm = (squares / f64::from(count)).sqrt() as f32;
@@ -104,5 +105,33 @@ impl Seconds {
     pub(super) fn forget_before(&mut self, number: i64) {
         let keep = self.seconds.partition_point(|second| second.number < number);
         self.seconds.drain(..keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_ends_before_a_clipped_second() {
+        let mut seconds = Seconds::default();
+        for number in 0..60 {
+            seconds.add(Second {
+                number,
+                peak_mm: number as f32,
+                square_sum: 1.0,
+                count: 100,
+                clipped: (40..50).contains(&number),
+                high_peak_mm: 0.0,
+                high_square_sum: 1.0,
+            });
+        }
+        let id = SourceId::from_nslc("XX", "ABC", "", "HHN");
+        let from = |second: i64| seconds.trace(&id, Timestamp::from_nanos(second * 1_000_000_000), 30);
+        assert_eq!(from(20).unwrap().peaks_mm, (20..40).map(|peak| peak as f32).collect::<Vec<_>>());
+        assert_eq!(from(5).unwrap().peaks_mm.len(), 30);
+        assert_eq!(from(39).unwrap().peaks_mm.len(), 1);
+        assert!(from(40).is_none() && from(45).is_none());
+        assert_eq!(from(50).unwrap().peaks_mm.len(), 10);
     }
 }
