@@ -10,8 +10,10 @@ use std::borrow::Cow;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
-use crate::known_formats::HEAD_BYTES;
 use crate::{ReadError, excerpt};
+
+/// White space may make a declaration long.
+const DECLARATION_BYTES_MAX: usize = 1 << 16;
 
 /// Before UTF-8 it says that it is that.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -85,7 +87,8 @@ fn marked(bytes: &[u8]) -> Option<(&'static Encoding, &[u8])> {
 
 /// The name of an encoding in the declaration of a document.
 fn declared_label(bytes: &[u8]) -> Option<&[u8]> {
-    let head = bytes.get(..HEAD_BYTES).unwrap_or(bytes).trim_ascii_start().strip_prefix(b"<?xml")?;
+    let head =
+        bytes.get(..DECLARATION_BYTES_MAX).unwrap_or(bytes).trim_ascii_start().strip_prefix(b"<?xml")?;
     let end = head.windows(2).position(|pair| pair == b"?>")?;
     let declaration = head.get(..end)?;
     let name = declaration.windows(8).position(|word| word == b"encoding")? + 8;
@@ -161,6 +164,13 @@ mod tests {
             assert!(std::str::from_utf8(&bytes).is_ok(), "{label}");
             assert_eq!(name_in(&bytes), Ok(name.to_owned()), "{label}");
         }
+    }
+
+    #[test]
+    fn a_long_declaration_holds_too() {
+        let bytes = encoded("ISO-8859-2", "Łódź");
+        let long = [b"<?xml", " ".repeat(5000).as_bytes(), &bytes[5..]].concat();
+        assert_eq!(name_in(&long), Ok("Łódź".to_owned()));
     }
 
     #[test]

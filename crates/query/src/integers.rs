@@ -73,7 +73,6 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let call = ScalarFunction::new_udf(Arc::clone(&DECIMAL), vec![part]);
             return Ok(Transformed::yes(Expr::ScalarFunction(call)));
         }
-        _ if is_rounded(&part, schema) => return Ok(Transformed::yes(Mark::Rounded.on(part))),
         _ => None,
     };
     Ok(match call {
@@ -81,6 +80,7 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
             let call = ScalarFunction::new_udf(Arc::clone(call), vec![left, right]);
             Transformed::yes(Expr::ScalarFunction(call))
         }
+        None if is_rounded(&part, schema) => Transformed::yes(Mark::Rounded.on(part)),
         None => Transformed::no(part),
     })
 }
@@ -249,7 +249,35 @@ fn datum(side: &ColumnarValue) -> Result<Box<dyn Datum>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::asking::answer;
+    use crate::asking::{answer, check_all};
+
+    #[tokio::test]
+    async fn an_order_is_kept_behind_conditions_that_round() {
+        const WITH: &str = "WITH t AS (SELECT * FROM (VALUES (4), (2), (3), (5)) AS v(a)),
+            u AS (SELECT * FROM (VALUES (4.7), (3.2), (4.1)) AS v(x)), d AS (SELECT x::decimal(5, 2) AS x FROM u) ";
+        check_all(
+            WITH,
+            &[
+                ("SELECT a FROM t WHERE a / 3 = 1 ORDER BY a", "3;4;5"),
+                ("SELECT a FROM t WHERE a / 3 = 1 ORDER BY a DESC LIMIT 1", "5"),
+                ("SELECT a FROM t WHERE a / 3 >= 1 AND a / 3 <= 1 ORDER BY a DESC", "5;4;3"),
+                (
+                    "SELECT a, sum(a) OVER (ORDER BY a ROWS 1 PRECEDING) FROM t WHERE a / 3 = 1 ORDER BY a",
+                    "3,3;4,7;5,9",
+                ),
+                ("SELECT a FROM (SELECT a, a / 3 AS q FROM t) AS s WHERE q = 1 ORDER BY a", "3;4;5"),
+                ("SELECT a, row_number() OVER (ORDER BY a) FROM t WHERE a / 3 = 1 ORDER BY 2", "3,1;4,2;5,3"),
+                ("SELECT x FROM u WHERE CAST(x AS INT) = 4 ORDER BY x", "4.1;4.7"),
+                ("SELECT x FROM u WHERE TRY_CAST(x AS INT) = 4 ORDER BY x", "4.1;4.7"),
+                ("SELECT x FROM d WHERE x::decimal(5, 0) = 5 ORDER BY x", "4.70"),
+                ("SELECT x FROM d WHERE CAST(x AS INT) = 4 ORDER BY x", "4.10;4.70"),
+                ("SELECT a / 3 AS q, count(*) FROM t GROUP BY a / 3 ORDER BY q", "0,1;1,3"),
+                ("SELECT a / 3 FROM t GROUP BY a / 3 HAVING a / 3 > 0", "1"),
+                ("SELECT max(a / 2) FROM t", "2"),
+            ],
+        )
+        .await;
+    }
 
     #[tokio::test]
     async fn whole_numbers_that_do_not_fit_are_an_error() {
