@@ -90,9 +90,9 @@ fn checked(part: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
 fn is_rounded(part: &Expr, schema: &DFSchema) -> bool {
     let is_exact = |kind: &DataType| kind.is_integer() || kind.is_decimal();
     match part {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, .. }) => {
-            !matches!(left.as_ref(), Expr::Literal(..))
-                && part.get_type(schema).is_ok_and(|kind| is_exact(&kind))
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Divide, right }) => {
+            let literal = |side: &Expr| matches!(side, Expr::Literal(..));
+            !(literal(left) && literal(right)) && part.get_type(schema).is_ok_and(|kind| is_exact(&kind))
         }
         Expr::Cast(Cast { expr, data_type: to }) | Expr::TryCast(TryCast { expr, data_type: to }) => {
             if matches!(expr.as_ref(), Expr::Literal(..)) {
@@ -267,6 +267,8 @@ mod tests {
                 ),
                 ("SELECT a FROM (SELECT a, a / 3 AS q FROM t) AS s WHERE q = 1 ORDER BY a", "3;4;5"),
                 ("SELECT a, row_number() OVER (ORDER BY a) FROM t WHERE a / 3 = 1 ORDER BY 2", "3,1;4,2;5,3"),
+                ("SELECT a FROM t WHERE 7 / a = 1 ORDER BY a", "4;5"),
+                ("SELECT a FROM t WHERE 7 / (a - 1) / 2 = 1 ORDER BY a DESC", "4;3"),
                 ("SELECT x FROM u WHERE CAST(x AS INT) = 4 ORDER BY x", "4.1;4.7"),
                 ("SELECT x FROM u WHERE TRY_CAST(x AS INT) = 4 ORDER BY x", "4.1;4.7"),
                 ("SELECT x FROM d WHERE x::decimal(5, 0) = 5 ORDER BY x", "4.70"),
