@@ -78,6 +78,14 @@ pub(crate) async fn open_at(warehouse: &Warehouse, ident: &TableIdent, location:
     Ok(table)
 }
 
+/// The same; `None` where it is damaged.
+async fn sound_at(warehouse: &Warehouse, ident: &TableIdent, location: &str) -> Result<Option<Table>> {
+    match open_at(warehouse, ident, location).await {
+        Ok(table) => Ok(Some(table)),
+        Err(error) => error.damage().map(|_| None),
+    }
+}
+
 /// Live data files of a snapshot.
 pub(crate) async fn files_of(table: &Table, snapshot: &SnapshotRef) -> Result<Vec<DataFile>> {
     let mut files = Vec::new();
@@ -100,13 +108,7 @@ async fn ahead(
     pointer: &str,
 ) -> Result<Option<(Table, String)>> {
     for file in files.iter().take_while(|file| version(file) > version(pointer)) {
-        let state = match open_at(warehouse, current.identifier(), file).await {
-            Ok(state) => state,
-            Err(error) => {
-                drop(error.damage()?);
-                continue;
-            }
-        };
+        let Some(state) = sound_at(warehouse, current.identifier(), file).await? else { continue };
         let Some(what) = hides(state.metadata(), current.metadata()) else { return Ok(None) };
         match missing_file(warehouse, &state).await? {
             None => return Ok(Some((state, what))),
@@ -157,10 +159,9 @@ pub(crate) async fn newest_with_rows(
     files: &[String],
 ) -> Result<Option<Table>> {
     for file in files {
-        match open_at(warehouse, ident, file).await {
-            Ok(table) if table.metadata().current_snapshot().is_some() => return Ok(Some(table)),
-            Ok(_) => {}
-            Err(error) => drop(error.damage()?),
+        let found = sound_at(warehouse, ident, file).await?;
+        if let Some(table) = found.filter(|table| table.metadata().current_snapshot().is_some()) {
+            return Ok(Some(table));
         }
     }
     Ok(None)
@@ -181,7 +182,8 @@ pub(crate) async fn hidden_from(warehouse: &Warehouse, current: &Table) -> Resul
     Ok(aside.map(|(state, what)| HiddenState { pointer, state, standing: Standing::Aside, what }))
 }
 
-/// The newest state that `current` does not descend from, though its number is higher, and that covers more records.
+/// The newest state that commits have passed by: `current` has the higher number, but did not come from it, and it covers more
+/// records.
 async fn aside(
     warehouse: &Warehouse,
     current: &Table,
@@ -192,13 +194,7 @@ async fn aside(
     let own: HashSet<&str> = before.chain([pointer]).collect();
     let passed = files.iter().filter(|file| version(file) <= version(pointer));
     for file in passed.filter(|file| !own.contains(file.as_str())) {
-        let state = match open_at(warehouse, current.identifier(), file).await {
-            Ok(state) => state,
-            Err(error) => {
-                drop(error.damage()?);
-                continue;
-            }
-        };
+        let Some(state) = sound_at(warehouse, current.identifier(), file).await? else { continue };
         if let Some(what) = hides_records(state.metadata(), current.metadata()) {
             return Ok(Some((state, what)));
         }
