@@ -8,8 +8,8 @@
 
 use bytes::Bytes;
 use seislake_model::{
-    AmplitudeTrace, Association, Coordinates, DeadLetter, ErrorKind, EventId, Offset, Pick, Proposal,
-    Revision, Timestamp,
+    AmplitudeTrace, Association, Coordinates, DeadLetter, ErrorKind, EventId, Location, MagnitudeResult,
+    Offset, Pick, Proposal, Review, Revision, Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -37,7 +37,7 @@ const VERSION: u32 = 1;
 /// Records tell years up to 2100 and span ten at most: none reaches the year 2200.
 const RECORDS_END: Timestamp = Timestamp::from_nanos(7_258_118_400_000_000_000);
 
-const NULL: &[u8] = b"null";
+const NULL: &str = "null";
 
 /// Dead-letter topic of `topic`: partition 0 holds what was refused before it got a place in `topic`, partition
 /// `1 + p` what a stage could not use of partition `p`.
@@ -105,7 +105,7 @@ pub fn watermark_of(record: &Record) -> Result<Option<Watermark>, Error> {
 }
 
 /// The record that a message was derived from; `index` counts the messages of one record.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SourcePosition {
     /// Topic of the record.
     pub topic: String,
@@ -121,7 +121,7 @@ pub struct SourcePosition {
 }
 
 /// A message between stages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Envelope {
     /// Version of the form.
     pub version: u32,
@@ -202,6 +202,108 @@ impl Message {
     }
 }
 
+/// All words of a message side by side, whatever its kind. Read so in one pass: `flatten` and `tag` gather every number of
+/// an amplitude trace in a buffer of its own first, once for each of them.
+#[derive(Deserialize)]
+struct Words {
+    version: u32,
+    source: SourcePosition,
+    kind: Kind,
+    pick: Option<Box<Pick>>,
+    at: Option<Coordinates>,
+    amplitude_trace: Option<Box<AmplitudeTrace>>,
+    watermark: Option<Watermark>,
+    partition: Option<u32>,
+    partition_count: Option<u32>,
+    association: Option<Box<Association>>,
+    proposal: Option<ProposalWords>,
+    revision: Option<Box<Revision>>,
+    key: Option<String>,
+    /// `null` is content, too.
+    #[serde(default, deserialize_with = "content")]
+    content: Option<serde_json::Value>,
+}
+
+/// The kinds of [`Message`].
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Pick,
+    AmplitudeTrace,
+    Watermark,
+    Association,
+    Proposal,
+    Revision,
+    Other,
+}
+
+fn content<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<serde_json::Value>, D::Error> {
+    serde_json::Value::deserialize(deserializer).map(Some)
+}
+
+/// As [`Words`], of a proposal.
+#[derive(Deserialize)]
+struct ProposalWords {
+    kind: ProposalKind,
+    location: Option<Box<Location>>,
+    magnitude: Option<Box<MagnitudeResult>>,
+    review: Option<Box<Review>>,
+}
+
+/// The kinds of [`Proposal`].
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ProposalKind {
+    Origin,
+    Magnitude,
+    Review,
+}
+
+/// A word that messages of its kind have.
+fn word<T, E: serde::de::Error>(value: Option<T>, name: &'static str) -> Result<T, E> {
+    value.ok_or_else(|| E::missing_field(name))
+}
+
+impl Words {
+    fn message<E: serde::de::Error>(self) -> Result<Message, E> {
+        Ok(match self.kind {
+            Kind::Pick => Message::Pick { pick: word(self.pick, "pick")?, at: self.at },
+            Kind::AmplitudeTrace => {
+                Message::AmplitudeTrace { amplitude_trace: word(self.amplitude_trace, "amplitude_trace")? }
+            }
+            Kind::Watermark => Message::Watermark {
+                watermark: word(self.watermark, "watermark")?,
+                partition: word(self.partition, "partition")?,
+                partition_count: word(self.partition_count, "partition_count")?,
+            },
+            Kind::Association => Message::Association { association: word(self.association, "association")? },
+            Kind::Proposal => Message::Proposal { proposal: word(self.proposal, "proposal")?.proposal()? },
+            Kind::Revision => Message::Revision { revision: word(self.revision, "revision")? },
+            Kind::Other => {
+                Message::Other { key: word(self.key, "key")?, content: word(self.content, "content")? }
+            }
+        })
+    }
+}
+
+impl ProposalWords {
+    fn proposal<E: serde::de::Error>(self) -> Result<Proposal, E> {
+        Ok(match self.kind {
+            ProposalKind::Origin => Proposal::Origin { location: word(self.location, "location")? },
+            ProposalKind::Magnitude => Proposal::Magnitude { magnitude: word(self.magnitude, "magnitude")? },
+            ProposalKind::Review => Proposal::Review { review: word(self.review, "review")? },
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Envelope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut words = Words::deserialize(deserializer)?;
+        let (version, source) = (words.version, std::mem::take(&mut words.source));
+        Ok(Self { version, source, message: words.message()? })
+    }
+}
+
 fn key_of(event_id: Option<&EventId>) -> Bytes {
     Bytes::from(event_id.map_or_else(String::new, |id| id.to_string()))
 }
@@ -215,14 +317,14 @@ impl Envelope {
     /// The record that carries it. Fails with `Internal` where nobody could read it: JSON has no word for a number that
     /// is infinite or none.
     pub fn to_record(&self) -> Result<NewRecord, Error> {
-        let value = to_json(self)?;
+        let value = serde_json::to_string(self).map_err(unwritable)?;
         // Such a number is written as null, which only optional ones may be.
-        if value.windows(NULL.len()).any(|window| window == NULL) {
+        if value.contains(NULL) {
             let unreadable = "a message holds a number that is infinite or none";
-            from_json::<Self>("message", &value)
+            from_json::<Self>("message", value.as_bytes())
                 .map_err(|e| Error::caused(ErrorKind::Internal, unreadable, e))?;
         }
-        Ok(NewRecord { key: self.message.key(), value, arrival_time: None })
+        Ok(NewRecord { key: self.message.key(), value: Bytes::from(value), arrival_time: None })
     }
 
     /// Reads the message of a record. Fails with `Corrupt` where it is none or of a newer version.
@@ -256,9 +358,11 @@ pub fn letter_of(record: &Record) -> Result<DeadLetter, Error> {
 }
 
 pub(crate) fn to_json(value: &impl Serialize) -> Result<Bytes, Error> {
-    serde_json::to_vec(value)
-        .map(Bytes::from)
-        .map_err(|e| Error::caused(ErrorKind::Internal, "encode a message as JSON", e))
+    serde_json::to_vec(value).map(Bytes::from).map_err(unwritable)
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::caused(ErrorKind::Internal, "encode a message as JSON", error)
 }
 
 pub(crate) fn from_json<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, Error> {

@@ -20,7 +20,7 @@ use seislake_streams::source::sequence::FileSequence;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use self::reasons::{declared_twice, halves, overlaps, reasons, seams};
+use self::reasons::{Counts, DEAD_LETTERS, declared_twice, halves, overlaps, reasons, seams};
 pub use self::responses::UnusedResponse;
 use self::responses::{describe, unused_responses};
 pub use self::stations::{named_after_waveforms, read_inventory};
@@ -42,8 +42,6 @@ const CAUSE_WITHIN: Duration = Duration::from_secs(5);
 
 const ALL_THERE: &str = "all of these records were there already: what was found in them stays as it was found; to work on \
                          them with other stations, settings or another velocity model, import them into a new home";
-
-const DEAD_LETTERS: &str = "SELECT count(*) FROM stream.dead_letters";
 
 /// What an import did, and what the home holds now.
 #[derive(Debug, Default, Serialize)]
@@ -106,39 +104,42 @@ impl Report {
         self.peak_memory_bytes = peak_memory_bytes();
         self.elapsed_s = elapsed.as_secs_f64();
         self.samples_per_s = self.accepted_samples as f64 / self.elapsed_s;
-        for (name, table) in [
-            ("packets", "waveform.packets"),
-            ("picks", "bulletin.picks"),
-            ("events", "bulletin.events_current"),
-        ] {
-            self.rows.insert(name, lakehouse.count(&format!("SELECT count(*) FROM {table}")).await?);
-        }
+        let counts = Counts::of(lakehouse).await?;
+        let Counts { packets, picks, events, dead_letters, .. } = counts;
+        self.rows.extend([
+            ("packets", packets),
+            ("picks", picks),
+            ("events", events),
+            ("dead_letters", dead_letters),
+        ]);
         for table in settings.topology.running_own_tables() {
             let sql = format!("SELECT count(*) FROM \"{}\".\"{}\"", table.namespace, table.name);
             self.own_rows.insert(table.full_name(), lakehouse.count(&sql).await?);
         }
-        let letters = lakehouse.count(DEAD_LETTERS).await?;
-        self.rows.insert("dead_letters", letters);
         let Purpose::Whole = before.purpose else {
             // Other shares may be filled meanwhile.
             self.new_dead_letters = ingested.dead_letters;
             return Ok(());
         };
         // Those of the stages, too.
-        self.new_dead_letters = u64::try_from(letters - before.letters).unwrap_or(0);
+        self.new_dead_letters = u64::try_from(dead_letters - before.letters).unwrap_or(0);
         let inventory = engine.stations.current();
-        self.reasons = reasons(lakehouse, &inventory, settings).await?;
+        self.reasons = reasons(lakehouse, &inventory, settings, &counts).await?;
         self.reasons.extend(overlaps(&inventory));
         // Settings that have changed since are not looked for: it holds whatever was changed.
         if self.accepted_records == 0 && self.duplicate_records > 0 {
             self.reasons.push(ALL_THERE.to_owned());
         }
-        if let Some(log) = &before.log {
+        // A first import goes on with nothing.
+        let earlier = before.log.as_ref().filter(|log| log.ends().iter().any(|end| *end > 0));
+        if let Some(log) = earlier {
             let pick: PickSettings = settings.stage("pick")?;
             self.reasons.extend(seams(lakehouse, log.ends(), pick.warm_up_s).await?);
             self.reasons.extend(halves(lakehouse, log.ends()).await?);
         }
-        self.reasons.extend(declared_twice(&before.catalogue, &lakehouse.catalogue().await?));
+        if !before.catalogue.is_empty() {
+            self.reasons.extend(declared_twice(&before.catalogue, &lakehouse.catalogue().await?));
+        }
         self.unused_responses = unused_responses(lakehouse, &inventory).await?;
         Ok(())
     }

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use anyhow::bail;
 use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
 use seislake_model::{CatalogueEvent, Inventory, Offset, SourceId, Timestamp};
@@ -31,6 +32,36 @@ const SAME_EVENT_KM: f64 = 200.0;
 /// Farther apart, a gap would have warmed the picker up again anyway.
 const SEAM_S: i64 = 60;
 const NANOS_PER_S: i64 = 1_000_000_000;
+
+pub(super) const DEAD_LETTERS: &str = "SELECT count(*) FROM stream.dead_letters";
+
+/// Rows of the tables of a home.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) packets: i64,
+    pub(super) picks: i64,
+    pub(super) events: i64,
+    pub(super) events_with_magnitude: i64,
+    pub(super) dead_letters: i64,
+}
+
+impl Counts {
+    pub(super) async fn of(lakehouse: &Lakehouse) -> anyhow::Result<Self> {
+        let events =
+            format!("SELECT count(*), count({}) FROM bulletin.events_current", events::names::magnitude);
+        let counted = rows(lakehouse, &events).await?;
+        let Some([events, events_with_magnitude]) = counted.first().map(Vec::as_slice) else {
+            bail!("the statement returned no row");
+        };
+        Ok(Self {
+            packets: lakehouse.count("SELECT count(*) FROM waveform.packets").await?,
+            picks: lakehouse.count("SELECT count(*) FROM bulletin.picks").await?,
+            events: events.parse()?,
+            events_with_magnitude: events_with_magnitude.parse()?,
+            dead_letters: lakehouse.count(DEAD_LETTERS).await?,
+        })
+    }
+}
 
 /// What the tables of a home hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,11 +93,12 @@ pub(super) async fn reasons(
     lakehouse: &Lakehouse,
     inventory: &Inventory,
     settings: &Settings,
+    counts: &Counts,
 ) -> anyhow::Result<Vec<String>> {
     let running = settings.topology.stages();
     let is_left_out = |name: &&str| running.iter().all(|stage| stage.log_name != *name);
     let stages_left_out = all_stages().iter().map(|stage| stage.log_name).filter(is_left_out).collect();
-    let found = Findings { stages_left_out, ..findings(lakehouse, inventory).await? };
+    let found = Findings { stages_left_out, ..findings(lakehouse, inventory, counts).await? };
     Ok(sentences(&found, &settings.stage("associate")?))
 }
 
@@ -178,32 +210,77 @@ pub(super) fn overlaps(inventory: &Inventory) -> Option<String> {
     ))
 }
 
-async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Result<Findings> {
-    let picked_channels = format!(
-        "SELECT {}, CAST(min({}) AS VARCHAR) FROM {} GROUP BY 1",
-        picks::names::source_id,
-        picks::names::pick_ns,
-        picks::TABLE
+async fn findings(lakehouse: &Lakehouse, inventory: &Inventory, counts: &Counts) -> anyhow::Result<Findings> {
+    let mut found = Findings {
+        packet_count: counts.packets,
+        pick_count: counts.picks,
+        event_count: counts.events,
+        events_with_magnitude: counts.events_with_magnitude,
+        known_station_count: inventory.stations.len(),
+        response_count: inventory.channels.iter().filter(|channel| channel.response.is_some()).count(),
+        ..Findings::default()
+    };
+    if found.pick_count == 0 {
+        found.has_vertical = has_vertical(lakehouse).await?;
+    } else {
+        let refused = if counts.dead_letters == 0 { Vec::new() } else { placeless(lakehouse).await? };
+        look_at_picks(lakehouse, inventory, &refused, &mut found).await?;
+    }
+    if found.event_count == 0 && counts.dead_letters > 0 {
+        found.location_refusals = location_refusals(lakehouse).await?;
+    }
+    Ok(found)
+}
+
+async fn has_vertical(lakehouse: &Lakehouse) -> anyhow::Result<bool> {
+    let recorded = format!("SELECT DISTINCT {} FROM {}", segments::names::source_id, segments::TABLE);
+    let is_vertical =
+        |id: &String| id.parse().is_ok_and(|id: SourceId| seislake_seismo::pick::is_vertical(&id));
+    Ok(rows(lakehouse, &recorded).await?.iter().flatten().any(is_vertical))
+}
+
+/// Stations whose picks were refused because nobody said where they stand, NET.STA.
+async fn placeless(lakehouse: &Lakehouse) -> anyhow::Result<Vec<String>> {
+    let refused = format!(
+        "SELECT DISTINCT {reason} FROM {} WHERE {} = 'associate' AND {reason} LIKE '{NO_COORDINATES}%'",
+        dead_letters::TABLE,
+        dead_letters::names::stage,
+        reason = dead_letters::names::reason,
     );
+    let station = |reason: &String| Some(reason.split('"').nth(1)?.replacen('_', ".", 1));
+    Ok(rows(lakehouse, &refused).await?.iter().flatten().filter_map(station).collect())
+}
+
+async fn location_refusals(lakehouse: &Lakehouse) -> anyhow::Result<Vec<(String, i64)>> {
     let refused = format!(
         "SELECT {}, CAST(count(*) AS VARCHAR) FROM {} WHERE {} = 'locate' GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 100",
         dead_letters::names::reason,
         dead_letters::TABLE,
         dead_letters::names::stage
     );
-    let nowhere = format!(
-        "SELECT DISTINCT {reason} FROM {} WHERE {} = 'associate' AND {reason} LIKE '{NO_COORDINATES}%'",
-        dead_letters::TABLE,
-        dead_letters::names::stage,
-        reason = dead_letters::names::reason,
+    let mut refusals = Vec::new();
+    for row in rows(lakehouse, &refused).await? {
+        if let [reason, count] = row.as_slice() {
+            refusals.push((reason.clone(), count.parse()?));
+        }
+    }
+    Ok(refusals)
+}
+
+/// Which stations have picks, and of which of them it is not known where they stand. `refused` as [`placeless`] tells.
+async fn look_at_picks(
+    lakehouse: &Lakehouse,
+    inventory: &Inventory,
+    refused: &[String],
+    found: &mut Findings,
+) -> anyhow::Result<()> {
+    let picked_channels = format!(
+        "SELECT {}, CAST(min({}) AS VARCHAR) FROM {} GROUP BY 1",
+        picks::names::source_id,
+        picks::names::pick_ns,
+        picks::TABLE
     );
-    let recorded = format!("SELECT DISTINCT {} FROM {}", segments::names::source_id, segments::TABLE);
-    let recorded = rows(lakehouse, &recorded).await?;
-    let has_vertical = recorded
-        .iter()
-        .flatten()
-        .any(|id| id.parse().is_ok_and(|id| seislake_seismo::pick::is_vertical(&id)));
-    let (mut picked, mut placed, mut out_of_epoch) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut placed, mut out_of_epoch) = (BTreeSet::new(), BTreeSet::new());
     for row in rows(lakehouse, &picked_channels).await? {
         let [source_id, first_ns] = row.as_slice() else { continue };
         // An id that cannot be read has no place.
@@ -214,39 +291,12 @@ async fn findings(lakehouse: &Lakehouse, inventory: &Inventory) -> anyhow::Resul
         } else if lists(inventory, &source_id) {
             out_of_epoch.insert(station.clone());
         }
-        picked.insert(station);
+        found.picked_stations.insert(station);
     }
-    let mut placed_late = BTreeSet::new();
-    for row in rows(lakehouse, &nowhere).await? {
-        let station = row.first().and_then(|reason| reason.split('"').nth(1)).unwrap_or_default();
-        let station = station.replacen('_', ".", 1);
-        if placed.contains(&station) {
-            placed_late.insert(station);
-        }
-    }
-    let mut location_refusals = Vec::new();
-    for row in rows(lakehouse, &refused).await? {
-        if let [reason, count] = row.as_slice() {
-            location_refusals.push((reason.clone(), count.parse()?));
-        }
-    }
-    Ok(Findings {
-        packet_count: lakehouse.count("SELECT count(*) FROM waveform.packets").await?,
-        known_station_count: inventory.stations.len(),
-        has_vertical,
-        pick_count: lakehouse.count("SELECT count(*) FROM bulletin.picks").await?,
-        out_of_epoch: out_of_epoch.difference(&placed).cloned().collect(),
-        placed_late,
-        unknown_stations: picked.difference(&placed).cloned().collect(),
-        picked_stations: picked,
-        event_count: lakehouse.count("SELECT count(*) FROM bulletin.events_current").await?,
-        events_with_magnitude: lakehouse
-            .count(&format!("SELECT count({}) FROM bulletin.events_current", events::names::magnitude))
-            .await?,
-        response_count: inventory.channels.iter().filter(|channel| channel.response.is_some()).count(),
-        location_refusals,
-        stages_left_out: Vec::new(),
-    })
+    found.placed_late = refused.iter().filter(|station| placed.contains(*station)).cloned().collect();
+    found.out_of_epoch = out_of_epoch.difference(&placed).cloned().collect();
+    found.unknown_stations = found.picked_stations.difference(&placed).cloned().collect();
+    Ok(())
 }
 
 /// Rows of a statement whose columns are texts.
