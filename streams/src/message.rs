@@ -403,4 +403,87 @@ mod tests {
         );
         assert_eq!(Envelope::of(&Record { offset: 0, key, value, arrival_time }).unwrap(), envelope);
     }
+
+    const PICK: &str = r#"{"pick_id":"pick/1","source_id":"FDSN:XX_A__H_H_Z","pick_time":"2026-01-01T00:00:01.500Z",
+        "time_uncertainty_s":0.05,"phase":"P","polarity":"positive","onset":"impulsive","snr":12.5,"agency_id":"a",
+        "author":"b","evaluation_mode":"manual","evaluation_status":"confirmed","method":"m","method_version":"2",
+        "creation_time":"2026-01-01T00:00:06.000Z"}"#;
+    const TRACE: &str = r#"{"source_id":"FDSN:XX_A__H_H_N","start_time":"2026-01-01T00:00:01.000Z","peaks_mm":[0.5,2.25],
+        "noise_mm":0.125,"high_peaks_mm":[],"high_noise_mm":0.0,"at":null}"#;
+    const ORIGIN: &str = r#"{"origin_id":"origin/1","event_id":"event/1","origin_time":"2026-01-01T00:00:00.000Z",
+        "time_uncertainty_s":0.1,"latitude":30.5,"longitude":103.0,"depth_km":3.5,"covariance_km2":[1,0,0,1,0,4],
+        "ellipse_major_km":1,"ellipse_minor_km":1,"ellipse_azimuth":0,"depth_uncertainty_km":2,"rms_s":0.05,
+        "azimuthal_gap":90,"nearest_station_km":8,"used_phase_count":6,"used_station_count":4,"agency_id":"a",
+        "author":"b","method":"octree-edt","method_version":"1","creation_time":null,"earth_model":"iasp91"}"#;
+    const MAGNITUDE: &str = r#"{"magnitude_id":"magnitude/1","event_id":"event/1","origin_id":"origin/1",
+        "magnitude_type":"ML","magnitude":1.5,"uncertainty":null,"station_count":1,"method":"m"}"#;
+
+    /// Of every kind one, as JSON.
+    fn messages() -> Vec<String> {
+        let place = r#""latitude":30.5,"longitude":103.0,"depth_km":3.5"#;
+        let location = format!(
+            r#"{{"origin":{ORIGIN},"arrivals":[],"sites":{{"FDSN:XX_A__H_H_Z":{{"latitude":1,"longitude":2,"elevation_m":3}}}},
+            "amplitude_traces":[{TRACE}]}}"#
+        );
+        vec![
+            format!(r#""kind":"pick","pick":{PICK},"at":{{"latitude":1,"longitude":2,"elevation_m":3}}"#),
+            format!(r#""kind":"pick","pick":{PICK}"#),
+            format!(r#""kind":"amplitude_trace","amplitude_trace":{TRACE}"#),
+            r#""kind":"watermark","watermark":"max","partition":2,"partition_count":4"#.to_owned(),
+            format!(
+                r#""kind":"association","association":{{"event_id":"event/1","origin_time":"2026-01-01T00:00:00.000Z",{place},
+                "picks":[{PICK},{PICK}],"amplitude_traces":[{TRACE}]}}"#
+            ),
+            format!(r#""kind":"proposal","proposal":{{"kind":"origin","location":{location}}}"#),
+            format!(
+                r#""kind":"proposal","proposal":{{"kind":"magnitude","magnitude":{{"magnitude":{MAGNITUDE},"amplitudes":[]}}}}"#
+            ),
+            r#""kind":"proposal","proposal":{"kind":"review","review":{"event_id":"event/1","action":{"action":"merge",
+            "into":"event/2"},"provenance":{"author":"b"}}}"#
+                .to_owned(),
+            format!(
+                r#""kind":"revision","revision":{{"events":[],"origins":[{ORIGIN}],"arrivals":[],"magnitudes":[{MAGNITUDE}],
+                "amplitudes":[]}}"#
+            ),
+            r#""kind":"other","key":"k","content":{"a":[1,null]}"#.to_owned(),
+            r#""kind":"other","key":"k","content":null"#.to_owned(),
+        ]
+    }
+
+    fn envelope(words: &str) -> Result<Envelope, Error> {
+        let source = r#"{"topic":"t","partition":0,"offset":7,"index":1,"stage":"s"}"#;
+        from_json("message", format!(r#"{{"version":1,"source":{source},{words}}}"#).as_bytes())
+    }
+
+    #[test]
+    fn a_message_is_read_as_it_was_written_in_any_order_of_its_words() {
+        for words in messages() {
+            let read = envelope(&words).unwrap();
+            let by_tag: Message = serde_json::from_str(&format!("{{{words}}}")).unwrap();
+            assert_eq!(read.message, by_tag, "{words}");
+            let NewRecord { key, value, arrival_time } = read.to_record().unwrap();
+            let record = Record { offset: 0, key, value, arrival_time };
+            assert_eq!(Envelope::of(&record).unwrap(), read, "{words}");
+            // The words of a map are sorted: the kind stands behind what it is the kind of.
+            let sorted: serde_json::Value = serde_json::from_slice(&record.value).unwrap();
+            let value = to_json(&sorted).unwrap();
+            assert_eq!(Envelope::of(&Record { value, ..record }).unwrap(), read, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_message_without_a_word_of_its_kind_is_refused_by_that_name() {
+        for words in messages() {
+            let (kind, rest) = words.split_once(',').unwrap();
+            let name = rest.trim_start_matches('"').split('"').next().unwrap();
+            let error = envelope(kind).unwrap_err().chain();
+            assert!(error.contains(&format!("missing field `{name}`")), "{words}: {error}");
+        }
+        let error = envelope(r#""kind":"proposal","proposal":{"kind":"review"}"#).unwrap_err().chain();
+        assert!(error.contains("missing field `review`"), "{error}");
+        for (kind, words) in [("riddle", "unknown variant `riddle`"), ("Pick", "unknown variant `Pick`")] {
+            let error = envelope(&format!(r#""kind":"{kind}""#)).unwrap_err().chain();
+            assert!(error.contains(words), "{error}");
+        }
+    }
 }
