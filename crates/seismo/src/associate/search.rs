@@ -7,7 +7,7 @@
 
 use super::octree::Site;
 use super::settings::AssociateSettings;
-use super::travel_table::TravelTable;
+use super::travel_table::{TableDepth, TravelTable};
 use crate::geometry::LocalFrame;
 
 /// Slow P and S velocities, km/s: how far apart in time arrivals from two ends of a cell can be.
@@ -87,6 +87,32 @@ impl TrialOrigin {
     fn weight(&self, time_s: f64) -> f64 {
         let off = (self.origin_s - time_s) * self.sharpness;
         self.evidence * (1.0 - off * off).max(0.0)
+    }
+}
+
+/// Travel times from one place to observations, those of one station after the other. All tables have one range.
+#[derive(Debug)]
+struct Times {
+    km: [f64; 3],
+    depth: Option<TableDepth>,
+    site: Option<u32>,
+    times_s: [f64; 2],
+}
+
+impl Times {
+    const fn from(km: [f64; 3]) -> Self {
+        Self { km, depth: None, site: None, times_s: [f64::INFINITY; 2] }
+    }
+
+    #[inline]
+    fn of(&mut self, observation: &Observation<'_>) -> f64 {
+        let station = observation.station;
+        if self.site != Some(station.site) {
+            let depth = *self.depth.get_or_insert_with(|| station.table.depth(self.km[2]));
+            self.times_s = station.table.times_at(station.distance_km(self.km), depth);
+            self.site = Some(station.site);
+        }
+        self.times_s[observation.phase]
     }
 }
 
@@ -189,9 +215,9 @@ impl<'a> Search<'a> {
     /// Tolerance and evidence change little within a grid: they are taken at its centre.
     fn weigh(&mut self, km: [f64; 3], slack_km: f64) {
         self.weights.clear();
+        let mut times = Times::from(km);
         for observation in self.observations {
-            let station = observation.station;
-            let time = station.table.times_s(station.distance_km(km), km[2])[observation.phase];
+            let time = times.of(observation);
             let tolerance = self.settings.tolerance_s(time) + slack_km / SLOW_KM_S[observation.phase];
             let evidence = (observation.evidence - tolerance.ln()).max(EVIDENCE_LEAST);
             self.weights.push((1.0 / tolerance, evidence));
@@ -203,15 +229,9 @@ impl<'a> Search<'a> {
         let depth_km = km[2].clamp(self.settings.depth_km_min, self.settings.depth_km_max);
         let km = [km[0], km[1], depth_km];
         self.origins.clear();
-        let mut times = [f64::INFINITY; 2];
-        let mut last: Option<u32> = None;
+        let mut times = Times::from(km);
         for (observation, &(sharpness, evidence)) in self.observations.iter().zip(&self.weights) {
-            let station = observation.station;
-            if last != Some(station.site) {
-                times = station.table.times_s(station.distance_km(km), km[2]);
-                last = Some(station.site);
-            }
-            let time = times[observation.phase];
+            let time = times.of(observation);
             if time.is_finite() && sharpness > 0.0 {
                 let origin_s = observation.time_s - time;
                 self.origins.push(TrialOrigin { origin_s, sharpness, evidence, group: observation.group });

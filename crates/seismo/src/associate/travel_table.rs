@@ -20,6 +20,15 @@ pub(super) struct TableRange {
     pub(super) depth_km_max: f64,
 }
 
+/// A depth among the nodes of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TableDepth {
+    /// The node at or above it.
+    above: usize,
+    /// How much of the way to the next one.
+    share: f32,
+}
+
 /// First P and S over distance and depth for receivers at one elevation.
 #[derive(Debug)]
 pub(super) struct TravelTable {
@@ -59,13 +68,26 @@ impl TravelTable {
     /// P and S travel times, s; infinite beyond the range or where the model has no answer.
     #[inline]
     pub(super) fn times_s(&self, distance_km: f64, depth_km: f64) -> [f64; 2] {
-        let u = distance_km.max(0.0).sqrt() / DISTANCE_STEP;
+        self.times_at(distance_km, self.depth(depth_km))
+    }
+
+    /// Where a depth lies in this table, and in all of its range.
+    #[inline]
+    pub(super) fn depth(&self, depth_km: f64) -> TableDepth {
         let v = (depth_km - self.range.depth_km_min).max(0.0).sqrt() / DEPTH_STEP;
-        let (i, j) = (u as usize, (v as usize).min(self.depth_count - 2));
+        let above = (v as usize).min(self.depth_count - 2);
+        TableDepth { above, share: ((v - above as f64) as f32).min(1.0) }
+    }
+
+    /// As [`TravelTable::times_s`], where one depth is asked of many tables of one range.
+    #[inline]
+    pub(super) fn times_at(&self, distance_km: f64, depth: TableDepth) -> [f64; 2] {
+        let u = distance_km.max(0.0).sqrt() / DISTANCE_STEP;
+        let (i, TableDepth { above: j, share: fv }) = (u as usize, depth);
         if i + 1 >= self.distance_count {
             return [f64::INFINITY; 2];
         }
-        let (fu, fv) = ((u - i as f64) as f32, ((v - j as f64) as f32).min(1.0));
+        let fu = (u - i as f64) as f32;
         let at = i * self.depth_count + j;
         let (a, b) = (self.times_s[at], self.times_s[at + 1]);
         let (c, d) = (self.times_s[at + self.depth_count], self.times_s[at + self.depth_count + 1]);
