@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use seislake_mseed::{PackSettings, pack};
-use seislake_streams::gate::{Gate, Incoming, Offer};
+use seislake_streams::gate::{Gate, Offer, ReceivedRecord};
 use seislake_streams::runtime::CheckpointStore;
 use seislake_streams::topic::{Durability, Log, LogSettings};
 use tokio::runtime::Runtime;
@@ -46,7 +46,7 @@ fn offer(home: &Path) -> Result<u64, seislake_streams::Error> {
     let log = Arc::new(Log::open(home, settings));
     RUNTIME.block_on(async {
         let gate = Gate::open(&log, 1, Some(home)).await?;
-        let offers = vec![Offer::Record(Incoming { bytes: RECORD.clone(), arrival_time: None, origin: None })];
+        let offers = vec![Offer::Record(ReceivedRecord { bytes: RECORD.clone(), arrival_time: None, origin: None })];
         Ok(gate.ingest(offers).await?.accepted)
     })
 }
